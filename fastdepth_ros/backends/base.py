@@ -1,0 +1,114 @@
+"""What a backend is, and the registry of those there are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import ClassVar, Protocol, TypeVar
+
+import numpy as np
+
+
+class BackendError(Exception):
+    """A backend that is unknown, not installed, or that cannot run this model; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """One file of an artefact, its sha256 already verified.
+
+    Args:
+        path: the file.
+        input_size_px: side of the square network input.
+        opset: ONNX operator set, where the file is ONNX.
+    """
+
+    path: Path
+    input_size_px: int
+    opset: int | None = None
+
+
+@dataclass(frozen=True)
+class BackendOptions:
+    """How a backend runs.
+
+    Args:
+        threads: of the engine; 0 leaves the number to it.
+        device: "cpu", or what the backend calls its other devices ("cuda", "cuda:1", "tensorrt").
+    """
+
+    threads: int = 0
+    device: str = "cpu"
+
+
+class Backend(Protocol):
+    """An engine with a model loaded.
+
+    Class attributes:
+        name: under which it is registered.
+        model_format: key of the artefact's file that it runs.
+        module: the import that must be there.
+        install: what to type when it is not.
+    """
+
+    name: ClassVar[str]
+    model_format: ClassVar[str]
+    module: ClassVar[str]
+    install: ClassVar[str]
+
+    def __init__(self, model: ModelFile, options: BackendOptions) -> None: ...
+
+    @property
+    def engine(self) -> str:
+        """Engine, version and device, for diagnostics: "onnxruntime 1.31.1 (cpu)"."""
+
+    def infer(self, rgb: np.ndarray) -> np.ndarray:
+        """Run the network once.
+
+        Args:
+            rgb: network input, uint8 (size, size, 3) in C order.
+
+        Returns:
+            float32 (size, size) metres, owned by the caller.
+        """
+
+
+AnyBackend = TypeVar("AnyBackend", bound=type)
+_REGISTRY: dict[str, type[Backend]] = {}
+
+
+def register_backend(cls: AnyBackend) -> AnyBackend:
+    """Class decorator: makes a backend available under its `name`."""
+    _REGISTRY[cls.name] = cls
+    return cls
+
+
+def backend_names() -> list[str]:
+    return sorted(_REGISTRY)
+
+
+def backend_class(name: str) -> type[Backend]:
+    """Look a backend up, without importing its engine.
+
+    Raises:
+        BackendError: unknown, or its engine is not installed; lists what there is.
+    """
+    if name not in _REGISTRY:
+        raise BackendError(f"unknown backend {name!r}; there is {_listing()}")
+    cls = _REGISTRY[name]
+    if not _installed(cls):
+        raise BackendError(f"backend {name!r} is not installed: {cls.install}; there is {_listing()}")
+    return cls
+
+
+def _installed(cls: type[Backend]) -> bool:
+    return find_spec(cls.module) is not None
+
+
+def _listing() -> str:
+    def entry(cls: type[Backend]) -> str:
+        return cls.name if _installed(cls) else f"{cls.name} (not installed: {cls.install})"
+
+    return ", ".join(entry(_REGISTRY[name]) for name in backend_names())
+

@@ -1,0 +1,43 @@
+"""PyTorch: the reference that every other backend is compared with."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastdepth_ros.backends.base import BackendError, BackendOptions, ModelFile, register_backend
+
+
+@register_backend
+class PyTorchBackend:
+    """Runs `model.safetensors` on the torch device that `device` names: cpu, cuda, cuda:1, ...
+
+    Raises:
+        BackendError: the device is not there, or the file does not hold the network of its manifest.
+    """
+
+    name = "pytorch"
+    model_format = "safetensors"
+    module = "torch"
+    install = "pip install 'fastdepth_ros[torch]'"
+
+    def __init__(self, model: ModelFile, options: BackendOptions) -> None:
+        import torch
+
+        from fastdepth_ros.nn.checkpoints import CheckpointError, load_checkpoint
+        from fastdepth_ros.nn.deployed import Deployed
+
+        if options.threads:
+            torch.set_num_threads(options.threads)
+        try:
+            network, _ = load_checkpoint(model.path)
+            self._device = torch.device(options.device)
+            self._network = Deployed(network).to(self._device)
+        except (CheckpointError, RuntimeError) as error:
+            raise BackendError(f"pytorch cannot load {model.path} on {options.device!r}: {error}") from error
+        self._torch = torch
+        self.engine = f"pytorch {torch.__version__} ({self._device})"
+
+    def infer(self, rgb: np.ndarray) -> np.ndarray:
+        with self._torch.inference_mode():
+            tensor = self._torch.from_numpy(rgb).to(self._device)[None]
+            return self._network(tensor)[0, 0].cpu().numpy()

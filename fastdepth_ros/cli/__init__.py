@@ -1,0 +1,44 @@
+"""`fastdepth VERB`: one file a verb; each only parses its arguments and calls."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from importlib import import_module
+
+VERBS = {
+    "bag": "depth for every frame of a recorded bag",
+    "complexity": "weights and multiply-accumulates of a network",
+    "demo": "run the node on a real ROS graph and show what it does",
+    "evaluate": "accuracy on a data set",
+    "export": "checkpoint to artefact: ONNX, safetensors, manifest",
+    "image": "depth for image files",
+    "models": "list, show, verify and import artefacts",
+    "train": "train a network",
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Entry point of `fastdepth`; a verb's own errors end it with one line and exit code 1."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    listing = "\n".join(f"  {verb:<12}{summary}" for verb, summary in VERBS.items())
+    parser = argparse.ArgumentParser(
+        prog="fastdepth",
+        description="Metric depth from one camera.",
+        epilog=f"verbs:\n{listing}\n\n`fastdepth VERB --help` says more.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("verb", choices=VERBS, metavar="VERB", help="what to do")
+    verb = parser.parse_args(arguments[:1]).verb
+    module = import_module(f"fastdepth_ros.cli.{verb}")  # late: one verb must not load the engines of another
+    parser = argparse.ArgumentParser(prog=f"fastdepth {verb}", description=VERBS[verb])
+    module.add_arguments(parser)
+    parsed = parser.parse_args(arguments[1:])
+    try:
+        return module.run(parsed) or 0
+    except (*module.ERRORS, OSError) as error:
+        print(f"fastdepth {verb}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"fastdepth {verb}: interrupted", file=sys.stderr)
+        return 130

@@ -1,0 +1,57 @@
+"""`fastdepth image`: depth for image files."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from tqdm import tqdm
+
+from fastdepth_ros.cli.options import MODEL_ERRORS, add_model_options, load_model
+from fastdepth_ros.depth.estimator import OUTPUTS, DepthEstimator
+from fastdepth_ros.depth.files import read_frame, write_depth
+from fastdepth_ros.depth.frame import FrameError
+from fastdepth_ros.depth.geometry import FIELDS_OF_VIEW
+
+ERRORS = (FrameError, ValueError, *MODEL_ERRORS)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_model_options(parser)
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="jpg, png, ... or npy (RGB)")
+    parser.add_argument("--out", type=Path, required=True, help="FILE.npy, FILE.png, or a folder that gets both")
+    parser.add_argument(
+        "--field-of-view", choices=("auto", *FIELDS_OF_VIEW), default="auto",
+        help="auto: trained, but full for an image that already has the size of the network input",
+    )  # fmt: skip
+    parser.add_argument("--output-size", choices=OUTPUTS, default="network", help="grid of the depth")
+    parser.add_argument("--force", action="store_true", help="replace files that exist")
+
+
+def run(parsed: argparse.Namespace) -> None:
+    targets = {file: _targets(parsed.out, file, len(parsed.files)) for file in parsed.files}
+    written = [path for paths in targets.values() for path in paths]
+    if len(set(written)) < len(written):
+        raise ValueError("two of the files have the same name; write them to two folders")
+    existing = [str(path) for path in written if path.exists()]
+    if existing and not parsed.force:
+        raise ValueError(f"{', '.join(existing[:3])} exists; choose another --out, or --force")
+    artifact, backend = load_model(parsed)
+    for file in tqdm(parsed.files, unit="image", disable=len(parsed.files) == 1):
+        frame = read_frame(file)
+        field = parsed.field_of_view
+        if field == "auto":
+            field = "full" if frame.pixels.shape[:2] == (artifact.input_size_px,) * 2 else "trained"
+        estimator = DepthEstimator(backend, artifact.input_size_px, field=field, output=parsed.output_size)
+        depth = estimator(frame).depth
+        for path in targets[file]:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_depth(path, depth)
+
+
+def _targets(out: Path, file: Path, count: int) -> list[Path]:
+    if out.suffix in (".npy", ".png"):
+        if count > 1:
+            raise ValueError(f"{count} images do not fit one file {out}; give a folder")
+        return [out]
+    return [out / f"{file.stem}.npy", out / f"{file.stem}.png"]

@@ -1,0 +1,25 @@
+"""Options that several verbs share."""
+
+from __future__ import annotations
+
+import argparse
+
+from fastdepth_ros.backends import Backend, BackendError, BackendOptions, backend_names
+from fastdepth_ros.depth.artifact import DEFAULT_BACKEND, DEFAULT_MODEL, Artifact, ArtifactError, find_artifact
+from fastdepth_ros.depth.golden import GoldenError
+
+MODEL_ERRORS = (ArtifactError, BackendError, GoldenError)
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", default="", help=f"artefact folder or bundled name (default {DEFAULT_MODEL})")
+    parser.add_argument(
+        "--backend", default=DEFAULT_BACKEND, help=f"{', '.join(backend_names())} (default {DEFAULT_BACKEND})"
+    )
+    parser.add_argument("--threads", type=int, default=0, help="of the engine; 0 leaves it to the engine")
+    parser.add_argument("--device", default="cpu", help="of the backend: cpu, cuda, ... (default cpu)")
+
+
+def load_model(parsed: argparse.Namespace) -> tuple[Artifact, Backend]:
+    artifact = find_artifact(parsed.model)
+    return artifact, artifact.load(parsed.backend, BackendOptions(parsed.threads, parsed.device))

@@ -1,0 +1,111 @@
+"""Write an artefact from a network: ONNX and safetensors, proven to agree, with a manifest."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+
+from fastdepth_ros import __version__
+from fastdepth_ros.backends import BackendOptions, ModelFile, backend_class
+from fastdepth_ros.depth.artifact import INPUT_SIZE_PX, INTERFACE, VERSION, sha256_of, write_manifest
+from fastdepth_ros.depth.golden import golden_frame, golden_record
+from fastdepth_ros.nn.checkpoints import save_checkpoint
+from fastdepth_ros.nn.complexity import complexity
+from fastdepth_ros.nn.deployed import Deployed
+from fastdepth_ros.nn.fastdepth import FastDepth
+
+OPSET = 17  # what the oldest supported ONNX Runtime (1.12, 2022) reads
+AGREEMENT_M = 1e-4
+
+
+class ExportError(Exception):
+    """An artefact that could not be written or whose files do not agree."""
+
+
+def export_artifact(network: FastDepth, out: Path, facts: Mapping[str, Any]) -> float:
+    """Write `out`/model.onnx, model.safetensors and manifest.json, all or nothing.
+
+    Args:
+        network: in eval mode.
+        out: a folder that does not exist yet.
+        facts: what only the caller knows of the model: training data, licence, accuracy. Goes into the manifest.
+
+    Returns:
+        The largest difference between the two files' depth on the golden frame and on noise, metres.
+
+    Raises:
+        ExportError: `out` exists, or ONNX and PyTorch differ by more than 1e-4 m.
+    """
+    if out.exists():
+        raise ExportError(f"{out} exists; choose another folder or remove it")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    building = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    try:
+        save_checkpoint(network, building / "model.safetensors")
+        write_onnx(network, building / "model.onnx")
+        off_m, golden = _compare(building)
+        write_manifest(building, {**_manifest(network, out.name, building), **facts, "golden": golden})
+        building.chmod(0o755)
+        os.replace(building, out)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    return off_m
+
+
+def write_onnx(network: FastDepth, path: Path) -> None:
+    """ONNX of the deployed form: uint8 (1, 224, 224, 3) RGB to float32 (1, 1, 224, 224) metres."""
+    example = torch.zeros(1, INPUT_SIZE_PX, INPUT_SIZE_PX, 3, dtype=torch.uint8)
+    with warnings.catch_warnings():
+        # The tracing exporter is deprecated, but the new one turns the pads and the upsample into larger graphs.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        torch.onnx.export(
+            Deployed(network), (example,), str(path), input_names=["rgb"], output_names=["depth"], opset_version=OPSET,
+            dynamo=False,
+        )  # fmt: skip
+    model = onnx.load(path)
+    onnx.helper.set_model_props(model, {"opset": str(OPSET)})
+    model.producer_version, model.doc_string = torch.__version__.partition("+")[0], ""
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, path)
+
+
+def _compare(folder: Path) -> tuple[float, dict[str, Any]]:
+    options = BackendOptions()
+    reference = backend_class("pytorch")(ModelFile(folder / "model.safetensors", INPUT_SIZE_PX), options)
+    deployed = backend_class("onnxruntime")(ModelFile(folder / "model.onnx", INPUT_SIZE_PX, OPSET), options)
+    noise = np.random.default_rng(0).integers(0, 256, (INPUT_SIZE_PX, INPUT_SIZE_PX, 3), dtype=np.uint8)
+    off_m = 0.0
+    for rgb in (golden_frame(INPUT_SIZE_PX), noise):
+        off_m = max(off_m, float(np.abs(reference.infer(rgb) - deployed.infer(rgb)).max()))
+    if not off_m <= AGREEMENT_M:
+        raise ExportError(f"ONNX differs from PyTorch by {off_m} m, {AGREEMENT_M} m is allowed")
+    return off_m, golden_record(reference, INPUT_SIZE_PX)
+
+
+def _manifest(network: FastDepth, name: str, folder: Path) -> dict[str, Any]:
+    counts = complexity(FastDepth(network.channels))["total"]
+    return {
+        "version": VERSION,
+        "name": name,
+        "files": {
+            "onnx": {"file": "model.onnx", "sha256": sha256_of(folder / "model.onnx"), "opset": OPSET},
+            "safetensors": {"file": "model.safetensors", "sha256": sha256_of(folder / "model.safetensors")},
+        },
+        **INTERFACE,
+        "preprocessing": {"field_of_view": "trained", "resize": "bilinear", "scaling": "1/255, inside the graph"},
+        # focal length of NYU's Kinect at the network input, after the authors' crop and resize
+        "trained_focal_px": {"fx": 198.9, "fy": 265.8},
+        "channels": network.channels.as_mapping(),
+        "weights": counts.weights,
+        "macs": counts.macs,
+        "made_with": {"fastdepth_ros": __version__, "torch": torch.__version__, "onnx": onnx.__version__},
+    }

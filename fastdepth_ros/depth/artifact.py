@@ -1,0 +1,124 @@
+"""An artefact on disk: a folder of model files, one per format, and the manifest that names each with its sha256."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fastdepth_ros.backends import Backend, BackendOptions, ModelFile, backend_class
+from fastdepth_ros.depth.golden import check_golden
+from fastdepth_ros.share import share_folder
+
+MANIFEST = "manifest.json"
+VERSION = 1
+DEFAULT_MODEL = "fastdepth-pruned"
+DEFAULT_BACKEND = "onnxruntime"
+
+INPUT_SIZE_PX = 224
+INTERFACE: dict[str, dict[str, Any]] = {
+    "input": {"shape": [1, INPUT_SIZE_PX, INPUT_SIZE_PX, 3], "dtype": "uint8", "layout": "NHWC", "channels": "RGB"},
+    "output": {"shape": [1, 1, INPUT_SIZE_PX, INPUT_SIZE_PX], "dtype": "float32", "unit": "metre"},
+}
+
+
+class ArtifactError(Exception):
+    """An artefact that is not there or not what its manifest says; the message names what differs."""
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """An artefact whose manifest was read and checked; its files are verified when they are used."""
+
+    folder: Path
+    manifest: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        return self.manifest["name"]
+
+    @property
+    def input_size_px(self) -> int:
+        return self.manifest["input"]["shape"][1]
+
+    def model_file(self, model_format: str) -> ModelFile:
+        """The file of one format, once its sha256 is verified.
+
+        Raises:
+            ArtifactError: the artefact has no such file, or the file is not the one that the manifest names.
+        """
+        files = self.manifest["files"]
+        if model_format not in files:
+            raise ArtifactError(f"{self.folder} has no {model_format} file, it has {', '.join(sorted(files))}")
+        entry = files[model_format]
+        path = self.folder / entry["file"]
+        if path.parent != self.folder:
+            raise ArtifactError(f"{self.folder / MANIFEST} names {entry['file']!r}, which is not in its own folder")
+        if not path.is_file():
+            raise ArtifactError(f"{path} is missing; its manifest names it")
+        found = sha256_of(path)
+        if found != entry["sha256"]:
+            raise ArtifactError(f"{path} has sha256 {found}, its manifest says {entry['sha256']}; fetch it again")
+        return ModelFile(path, self.input_size_px, entry.get("opset"))
+
+    def load(self, backend: str = DEFAULT_BACKEND, options: BackendOptions | None = None) -> Backend:
+        """Start a backend on this artefact and check the golden frame, which warms the engine up.
+
+        Raises:
+            ArtifactError, BackendError, GoldenError: as the message says.
+        """
+        cls = backend_class(backend)
+        engine = cls(self.model_file(cls.model_format), options or BackendOptions())
+        if "golden" in self.manifest:
+            check_golden(engine, self.manifest["golden"], self.input_size_px)
+        return engine
+
+
+def find_artifact(model: str | Path = "") -> Artifact:
+    """An artefact by folder, or one of the bundled ones by name; the default one for "".
+
+    Raises:
+        ArtifactError: neither a folder with a manifest nor a bundled name; lists those.
+    """
+    folder = Path(model).expanduser() if str(model) else Path(DEFAULT_MODEL)
+    if not (folder / MANIFEST).is_file():
+        bundled = share_folder() / "models"
+        if folder.name != str(folder) or not (bundled / folder.name / MANIFEST).is_file():
+            names = sorted(path.parent.name for path in bundled.glob(f"*/{MANIFEST}"))
+            raise ArtifactError(f"no artefact at {folder} (no {MANIFEST} there); bundled are {', '.join(names)}")
+        folder = bundled / folder.name
+    return Artifact(folder, _read_manifest(folder / MANIFEST))
+
+
+def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Write the manifest, whole or not at all."""
+    partial = folder / f".{MANIFEST}.partial"
+    text = re.sub(r"\[[^\[\]{}]*\]", lambda numbers: " ".join(numbers[0].split()), json.dumps(manifest, indent=2))
+    partial.write_text(text + "\n")  # one line per list of numbers
+    os.replace(partial, folder / MANIFEST)
+
+
+def sha256_of(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    try:
+        manifest = json.loads(path.read_text())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ArtifactError(f"{path} is not JSON: {error}") from error
+    missing = {"version", "name", "input", "output", "files"} - set(manifest if isinstance(manifest, dict) else ())
+    if missing:
+        raise ArtifactError(f"{path} lacks {', '.join(sorted(missing))}")
+    if manifest["version"] != VERSION:
+        raise ArtifactError(f"{path} is of version {manifest['version']}, this package reads {VERSION}")
+    for key, wanted in INTERFACE.items():
+        differing = {name: manifest[key].get(name) for name in wanted if manifest[key].get(name) != wanted[name]}
+        if differing:
+            raise ArtifactError(f"{path}: {key} is {differing}, this package runs {wanted}")
+    return manifest

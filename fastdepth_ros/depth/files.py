@@ -1,0 +1,61 @@
+"""Images from files, and depth to files."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from fastdepth_ros.depth.colour import colour_depth
+from fastdepth_ros.depth.frame import Frame, FrameError
+
+NEAR_M, FAR_M = 0.5, 10.0
+
+
+def read_frame(path: Path) -> Frame:
+    """A frame from .npy (HxWx3, RGB: uint8, or float in [0, 1]) or from what OpenCV reads, turned as its EXIF says.
+
+    Raises:
+        FrameError: missing, not an image, or an array that is no image.
+    """
+    if not path.is_file():
+        raise FrameError(f"no file {path}")
+    if path.suffix == ".npy":
+        return Frame(_read_array(path))
+    bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if bgr is None:
+        raise FrameError(f"{path} is not an image that OpenCV can read")
+    return Frame(bgr, "bgr")
+
+
+def write_depth(path: Path, depth: np.ndarray) -> None:
+    """Write .npy (float32 metres) or .png (coloured), whole or not at all.
+
+    Raises:
+        ValueError: another suffix.
+    """
+    partial = path.with_name(f".{path.name}.partial{path.suffix}")
+    if path.suffix == ".npy":
+        np.save(partial, depth)
+    elif path.suffix == ".png":
+        if not cv2.imwrite(str(partial), colour_depth(depth, NEAR_M, FAR_M)):
+            raise OSError(f"cannot write {partial}")
+    else:
+        raise ValueError(f"{path}: depth is written as .npy or .png, not {path.suffix!r}")
+    os.replace(partial, path)
+
+
+def _read_array(path: Path) -> np.ndarray:
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise FrameError(f"{path} is not a .npy array: {error}") from error
+    if array.ndim != 3 or array.shape[-1] != 3:
+        raise FrameError(f"{path} has shape {array.shape}, an image has (height, width, 3)")
+    if array.dtype == np.uint8:
+        return array
+    if not np.issubdtype(array.dtype, np.floating) or not (array >= 0).all() or not (array <= 1).all():
+        raise FrameError(f"{path} is {array.dtype}, an image is uint8, or float in [0, 1]")
+    return np.round(array * 255).astype(np.uint8)

@@ -1,0 +1,55 @@
+"""Errors of a depth map against the truth, per image, and their mean over images as the FastDepth authors report it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+NAMES = ("rmse", "mae", "rel", "log10", "delta1", "delta2", "delta3")
+_SMALLEST_M = 1e-3  # stands for a prediction of zero or less, whose logarithm and ratio do not exist
+
+
+def depth_errors(depth: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+    """Errors of one image over the pixels whose truth is above 0.
+
+    Args:
+        depth, truth: float metres of the same shape; a NaN prediction where truth is known is an error of the caller.
+
+    Returns:
+        rmse, mae [m]; rel (mean absolute relative error); log10; delta1-3 (share of pixels whose ratio to the truth is
+        under 1.25, 1.25^2, 1.25^3).
+
+    Raises:
+        ValueError: shapes differ, no pixel has a truth, or a prediction is not finite.
+    """
+    if depth.shape != truth.shape:
+        raise ValueError(f"depth has shape {depth.shape}, truth {truth.shape}")
+    valid = truth > 0
+    if not valid.any():
+        raise ValueError("no pixel of the truth is above 0")
+    predicted, actual = depth[valid].astype(np.float64), truth[valid].astype(np.float64)
+    if not np.isfinite(predicted).all():
+        raise ValueError(f"{np.count_nonzero(~np.isfinite(predicted))} predicted pixels are not finite")
+    difference = np.abs(predicted - actual)
+    positive = np.maximum(predicted, _SMALLEST_M)
+    ratio = np.maximum(positive / actual, actual / positive)
+    return {
+        "rmse": float(np.sqrt(np.mean(difference**2))),
+        "mae": float(np.mean(difference)),
+        "rel": float(np.mean(difference / actual)),
+        "log10": float(np.mean(np.abs(np.log10(positive) - np.log10(actual)))),
+        **{f"delta{power}": float(np.mean(ratio < 1.25**power)) for power in (1, 2, 3)},
+    }
+
+
+def mean_errors(errors: Iterable[dict[str, float]]) -> dict[str, float]:
+    """Mean over images, each counting the same, and `images`, their number.
+
+    Raises:
+        ValueError: no image.
+    """
+    rows = list(errors)
+    if not rows:
+        raise ValueError("no image to average over")
+    return {**{name: float(np.mean([row[name] for row in rows])) for name in NAMES}, "images": len(rows)}

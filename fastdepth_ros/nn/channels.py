@@ -1,0 +1,65 @@
+"""Channel lists: how many filters each layer of a FastDepth network has.
+
+A list is the pair of what the paper's Fig. 6 plots: the output channels of the encoder's fourteen layers
+and of the decoder's five. Three additive skips tie an encoder layer to a decoder layer each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+ENCODER_STRIDES = (2, 1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1)
+SKIPS = {5: 2, 3: 3, 1: 4}  # encoder layer -> decoder layer, added after the decoder layer's 2x upsample
+
+
+@dataclass(frozen=True)
+class Channels:
+    """Output channels per layer.
+
+    Args:
+        encoder: fourteen counts, the 3x3 convolution and the thirteen separable layers of MobileNet.
+        decoder: five counts, the NNConv5 layers.
+
+    Raises:
+        ValueError: a wrong number of layers, a count below one, or a skip between unequal counts.
+    """
+
+    encoder: tuple[int, ...]
+    decoder: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        for part, counts, length in (("encoder", self.encoder, 14), ("decoder", self.decoder, 5)):
+            if len(counts) != length:
+                raise ValueError(f"{part} has {len(counts)} channel counts, needs {length}")
+            if any(not isinstance(count, int) or count < 1 for count in counts):
+                raise ValueError(f"{part} channels must be whole numbers of at least 1, got {counts}")
+        for encoder_layer, decoder_layer in SKIPS.items():
+            left, right = self.encoder[encoder_layer], self.decoder[decoder_layer - 1]
+            if left != right:
+                raise ValueError(
+                    f"the skip from encoder layer {encoder_layer} ({left} channels) to decoder layer "
+                    f"{decoder_layer} ({right} channels) adds unequal counts"
+                )
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, Sequence[int]]) -> Channels:
+        """Channels from ``{"encoder": [...], "decoder": [...]}``, as JSON holds them."""
+        missing = {"encoder", "decoder"} - set(mapping)
+        if missing:
+            raise ValueError(f"channel list lacks {sorted(missing)}")
+        return cls(tuple(mapping["encoder"]), tuple(mapping["decoder"]))
+
+    def as_mapping(self) -> dict[str, list[int]]:
+        return {part: list(counts) for part, counts in asdict(self).items()}
+
+
+UNPRUNED = Channels(
+    encoder=(32, 64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024),
+    decoder=(512, 256, 128, 64, 32),
+)
+PRUNED = Channels(  # Fig. 6: what NetAdapt left of it
+    encoder=(16, 56, 88, 120, 144, 256, 408, 376, 272, 288, 296, 328, 480, 512),
+    decoder=(200, 256, 120, 56, 16),
+)
+NAMED = {"unpruned": UNPRUNED, "pruned": PRUNED}

@@ -1,0 +1,82 @@
+"""Checkpoints: safetensors whose metadata hold the channel list."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from fastdepth_ros.nn.channels import Channels
+from fastdepth_ros.nn.fastdepth import FastDepth
+
+
+class CheckpointError(Exception):
+    """A file that is no checkpoint of ours, or one that does not fit."""
+
+
+def save_checkpoint(network: FastDepth, path: Path, notes: Mapping[str, str] | None = None) -> None:
+    """Write a network, whole or not at all.
+
+    Args:
+        notes: further metadata, text by name.
+    """
+    metadata = {**(notes or {}), "channels": json.dumps(network.channels.as_mapping())}
+    partial = path.with_name(f".{path.name}.partial")
+    save_file({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, partial, metadata)
+    partial.chmod(0o644)  # safetensors writes it for its owner alone
+    os.replace(partial, path)
+
+
+def load_checkpoint(path: Path) -> tuple[FastDepth, dict[str, str]]:
+    """Read a network, in eval mode on the CPU, folded or with batch norm as it was saved, and its metadata.
+
+    Raises:
+        CheckpointError: not a safetensors file, no channel list inside, or tensors that do not fit it.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"no checkpoint at {path}")
+    try:
+        with safe_open(path, framework="pt") as archive:
+            metadata = archive.metadata() or {}
+            tensors = {name: archive.get_tensor(name) for name in archive.keys()}
+    except SafetensorError as error:
+        raise CheckpointError(f"{path} is not a safetensors file: {error}") from error
+    if "channels" not in metadata:
+        raise CheckpointError(f"{path} has no channel list in its metadata; was it written by this package?")
+    return network_of(Channels.from_mapping(json.loads(metadata["channels"])), tensors), metadata
+
+
+def network_of(channels: Channels, tensors: Mapping[str, Tensor]) -> FastDepth:
+    """The network that a state dict belongs to, in eval mode.
+
+    Raises:
+        CheckpointError: tensors missing, unknown or of another shape.
+    """
+    network = FastDepth(channels, batch_norm=any(".bn." in name for name in tensors))
+    try:
+        network.load_state_dict({name: tensor.float() if tensor.is_floating_point() else tensor
+                                 for name, tensor in tensors.items()})
+    except RuntimeError as error:
+        raise CheckpointError(str(error)) from error
+    return network.eval()
+
+
+def folded(network: FastDepth) -> FastDepth:
+    """The same function with each batch norm folded into the convolution before it."""
+    plain = FastDepth(network.channels, batch_norm=False).eval()
+    tensors = dict(network.state_dict())
+    for name, block in network.named_modules():
+        bn = getattr(block, "bn", None)
+        if isinstance(bn, nn.BatchNorm2d):
+            fused = fuse_conv_bn_eval(block.conv.eval(), bn.eval())
+            tensors[f"{name}.conv.weight"], tensors[f"{name}.conv.bias"] = fused.weight, fused.bias
+    with torch.no_grad():
+        plain.load_state_dict({name: tensors[name] for name in plain.state_dict()})
+    return plain

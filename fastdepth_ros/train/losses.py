@@ -1,0 +1,44 @@
+"""Losses on log depth, (N, 1, H, W) each; pixels whose target is 0 do not count."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+MIN_DEPTH_M = 0.05
+
+
+def log_depth_loss(depth: Tensor, target: Tensor, *, invariance: float = 0.5, gradient_weight: float = 0.5) -> Tensor:
+    """Mean absolute log error, scale-invariant spread (Eigen 2014) and gradient matching on four scales (MegaDepth).
+
+    Args:
+        depth, target: (N, 1, H, W) metres.
+        invariance: share of the squared mean error that Eigen's term forgives.
+        gradient_weight: weight of the gradient term.
+
+    Returns:
+        A scalar.
+    """
+    valid = target > 0
+    difference = depth.clamp_min(MIN_DEPTH_M).log() - target.clamp_min(MIN_DEPTH_M).log()
+    difference = torch.where(valid, difference, torch.zeros_like(difference))
+    absolute = difference.abs().sum() / valid.sum().clamp_min(1)
+    return absolute + _scale_invariant(difference, valid, invariance) + gradient_weight * _gradients(difference, valid)
+
+
+def _scale_invariant(difference: Tensor, valid: Tensor, invariance: float) -> Tensor:
+    count = valid.sum(dim=(1, 2, 3)).clamp_min(1)
+    mean = difference.sum(dim=(1, 2, 3)) / count
+    mean_square = difference.square().sum(dim=(1, 2, 3)) / count
+    return (mean_square - invariance * mean.square()).clamp_min(1e-8).sqrt().mean()
+
+
+def _gradients(difference: Tensor, valid: Tensor) -> Tensor:
+    total = difference.new_zeros(())
+    for step in (1, 2, 4, 8):
+        d, v = difference[..., ::step, ::step], valid[..., ::step, ::step]
+        for axis in (-1, -2):
+            steps = d.diff(dim=axis).abs()
+            both = v.narrow(axis, 1, v.shape[axis] - 1) & v.narrow(axis, 0, v.shape[axis] - 1)
+            total = total + (steps * both).sum() / both.sum().clamp_min(1)
+    return total / 4
