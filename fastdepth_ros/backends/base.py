@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import ClassVar, Protocol, TypeVar
+from typing import ClassVar, Protocol
 
 import numpy as np
 
@@ -50,18 +50,18 @@ class Backend(Protocol):
         model_format: key of the artefact's file that it runs.
         module: the import that must be there.
         install: what to type when it is not.
+
+    Attributes:
+        engine: engine, version and device, for diagnostics: "onnxruntime 1.31.1 (cpu)".
     """
 
     name: ClassVar[str]
     model_format: ClassVar[str]
     module: ClassVar[str]
     install: ClassVar[str]
+    engine: str
 
     def __init__(self, model: ModelFile, options: BackendOptions) -> None: ...
-
-    @property
-    def engine(self) -> str:
-        """Engine, version and device, for diagnostics: "onnxruntime 1.31.1 (cpu)"."""
 
     def infer(self, rgb: np.ndarray) -> np.ndarray:
         """Run the network once.
@@ -74,11 +74,10 @@ class Backend(Protocol):
         """
 
 
-AnyBackend = TypeVar("AnyBackend", bound=type)
 _REGISTRY: dict[str, type[Backend]] = {}
 
 
-def register_backend(cls: AnyBackend) -> AnyBackend:
+def register_backend(cls: type[Backend]) -> type[Backend]:
     """Class decorator: makes a backend available under its `name`."""
     _REGISTRY[cls.name] = cls
     return cls
@@ -111,4 +110,3 @@ def _listing() -> str:
         return cls.name if _installed(cls) else f"{cls.name} (not installed: {cls.install})"
 
     return ", ".join(entry(_REGISTRY[name]) for name in backend_names())
-

@@ -1,8 +1,8 @@
 """Training augmentation of the FastDepth authors, as one warp.
 
-Scale by s in [1, 1.5] with the depth divided by s, rotation of +-5 degrees, horizontal flip, and colour jitter of 0.4 in
-brightness, contrast and saturation. The authors resize, rotate, crop and resize again, each to the nearest pixel; one
-affine warp from the camera's frame to the network's grid does the same without three roundings.
+Scale by s in [1, 1.5] with the depth divided by s, rotation of +-5 degrees, horizontal flip, and colour jitter of 0.4
+in brightness, contrast and saturation. The authors resize, rotate, crop and resize again, each to the nearest pixel;
+one affine warp from the camera's frame to the network's grid does the same without three roundings.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ def augment(
         frame.
     """
     scale = rng.uniform(1.0, MAX_SCALE)
-    to_frame = _warp(*depth.shape, size_px, scale, rng.uniform(-MAX_ANGLE_DEG, MAX_ANGLE_DEG), rng.random() < 0.5)
+    height, width = depth.shape
+    to_frame = _warp(height, width, size_px, scale, rng.uniform(-MAX_ANGLE_DEG, MAX_ANGLE_DEG), rng.random() < 0.5)
     half = np.array([[2.0, 0.0, 0.5], [0.0, 2.0, 0.5], [0.0, 0.0, 1.0]])  # centre of each 2x2 block
     colour_filter = cv2.INTER_NEAREST if rng.random() < 0.5 else cv2.INTER_LINEAR  # the authors', and the node's
     rgb = cv2.warpAffine(rgb, to_frame[:2], (size_px, size_px), flags=colour_filter | cv2.WARP_INVERSE_MAP)

@@ -1,7 +1,7 @@
 """The FastDepth authors' validation transform, for images and depth alike.
 
-Two resizes to the nearest pixel with a crop between them: 640x480 to 333x250, the central 304x228 of that, then 224x224.
-Both indices are floor((i + 0.5) * in / out), so that together they pick one row and one column list from the frame.
+Two resizes to the nearest pixel with a crop between them: 640x480 to 333x250, the central 304x228 of that, then
+224x224. Both indices are floor((i + 0.5) * in / out), so that together they pick rows and columns from the frame.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Ray casting of a described room: exact depth, and a picture of it. numpy and OpenCV only.
 
 Every solid is a unit box, cylinder or ellipsoid under a rotation and a scale, so a ray is carried into the solid's own
-frame and meets one of three fixed shapes; its parameter, the depth along the optical axis, survives the change of frame.
+frame and meets one of three fixed shapes; its parameter, the depth along the optical axis, is the same in all frames.
 Light does not depend on the camera: it is traced once per scene (soft shadows, dark corners) into a light map, and a
-frame only looks up texture and light.
+picture only looks up texture and light.
 
 World frame: metres, z up, the floor at z = 0. Camera frame: x right, y down, z forward (REP 103, optical).
 """
@@ -11,7 +11,7 @@ World frame: metres, z up, the floor at z = 0. Camera frame: x right, y down, z 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -22,10 +22,13 @@ TILE_PX = 512  # side of a texture image
 LEVELS = 7  # halvings of a texture, for surfaces far away
 TEXEL_M = 0.08  # grid of the light map
 MAX_TEXELS = 96
-LIGHT_SAMPLES = 8
-CORNER_SAMPLES = 16
+CHUNK = 512  # neighbours in the light map that are lit at once
+LIGHT_SAMPLES = 6
+CORNER_SAMPLES = 14
+THIN_M = 0.008, 0.03  # half the thickness and width below which a solid's shadow is left out
 CORNER_M = 0.7  # free path at which a surface counts as open
 GAMMA = 2.2
+OUTLINE_BLUR_PX = 0.9
 BAND_ROWS = 64  # rows cast at once: the temporaries stay in the cache
 
 
@@ -86,6 +89,11 @@ class Solid:
         matrix = self.rotation().T / np.array(self.half_m)[:, None]
         return matrix, -matrix @ np.array(self.centre_m)
 
+    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        """Lowest and highest x, y, z in the world, metres, of the box around the solid."""
+        reach = np.abs(self.rotation()) @ self.half_m
+        return np.array(self.centre_m) - reach, np.array(self.centre_m) + reach
+
     def face_sizes(self) -> list[tuple[float, float]]:
         """Metres along u and v of each face, in the order of `locate`."""
         x, y, z = (2 * h for h in self.half_m)
@@ -108,12 +116,42 @@ class Light:
 
 
 @dataclass(frozen=True)
+class CameraPath:
+    """A closed loop: an ellipse around a centre (half axes along its own x and y after the turn, and up), with a
+    heading that sweeps to both sides and a pitch below the horizon."""
+
+    centre_m: Vector
+    reach_m: Vector
+    turn_rad: float
+    heading_rad: float
+    sweep_rad: float
+    pitch_rad: float
+
+    def pose(self, phase_rad: float) -> np.ndarray:
+        """float64 4x4 from the camera to the world; the loop closes after 2 pi."""
+        cos, sin = np.cos(phase_rad), np.sin(phase_rad)
+        a, b = self.reach_m[0] * cos, self.reach_m[1] * sin
+        turn_cos, turn_sin = np.cos(self.turn_rad), np.sin(self.turn_rad)
+        shift = turn_cos * a - turn_sin * b, turn_sin * a + turn_cos * b, self.reach_m[2] * sin
+        heading, pitch = self.heading_rad + self.sweep_rad * sin, self.pitch_rad + 0.04 * np.sin(2 * phase_rad)
+        forward = np.array([np.cos(heading) * np.cos(pitch), np.sin(heading) * np.cos(pitch), -np.sin(pitch)])
+        level = np.array([np.sin(heading), -np.cos(heading), 0.0])
+        roll = 0.02 * np.sin(phase_rad + 1.0)  # no hand is steady
+        right = np.cos(roll) * level + np.sin(roll) * np.cross(forward, level)
+        pose = np.eye(4)
+        pose[:3] = np.stack([right, np.cross(forward, right), forward, np.array(self.centre_m) + shift], axis=1)
+        return pose
+
+
+@dataclass(frozen=True)
 class Scene:
-    """Solids (the room is one of them), lights, and the seed of all that is random in their picture."""
+    """Solids (the room is one of them), lights, the seed of all that is random in their picture, and a way to look
+    around."""
 
     solids: tuple[Solid, ...]
     lights: tuple[Light, ...]
     seed: int = 0
+    path: CameraPath | None = None
 
 
 def crossing(shape: str, origin, direction) -> tuple[np.ndarray, np.ndarray]:
@@ -257,7 +295,7 @@ class Renderer:
 
     def __init__(self, scene: Scene, paint: Callable[[Material], np.ndarray]):
         self.scene = scene
-        materials = list(dict.fromkeys(m for solid in scene.solids for m in solid.materials))
+        materials = list(dict.fromkeys(_tile_of(m) for solid in scene.solids for m in solid.materials))
         self._tiles, self._level_left = _stack_tiles([paint(m) for m in materials])
         self._patches, atlas_shape = _pack_faces(scene)
         self._light = _light_map(scene, self._patches, atlas_shape)
@@ -272,7 +310,7 @@ class Renderer:
             patch = self._patches[index, face]
             across, up = material.span_m
             rows.append(
-                (patch.x, patch.y, patch.columns - 1, patch.rows - 1, materials.index(material))
+                (patch.x, patch.y, patch.columns - 1, patch.rows - 1, materials.index(_tile_of(material)))
                 + (u_m / across, v_m / up, TILE_PX / np.sqrt(across * up), material.glow)
             )
         return np.array(rows, np.float32)
@@ -290,6 +328,13 @@ class Renderer:
         colour = self._texture(s, t, tile, level)
         colour *= light
         colour[owner < 0] = 0
+        # one ray per pixel leaves stairs at outlines; softening only there is a tenth of the price of four rays
+        outline = np.zeros(owner.shape, bool)
+        for ahead, behind in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
+            differs = owner[ahead] != owner[behind]
+            outline[ahead] |= differs
+            outline[behind] |= differs
+        np.copyto(colour, cv2.GaussianBlur(colour, (5, 5), OUTLINE_BLUR_PX), where=outline[..., None])
         return colour, depth
 
     def _shade(self, index: int, camera: Camera, pose: np.ndarray, depth, owner, maps) -> None:
@@ -319,16 +364,21 @@ class Renderer:
         """float32 HxWx3 in [0, 1]: bilinear in the two nearest sizes of the tile, and linear between them."""
         s, t = s - np.floor(s), t - np.floor(t)
         level = np.clip(level, 0, LEVELS - 1.001)
-        lower = level.astype(np.int32)
+        lower = np.floor(level)
         mixed = None
         for at, weight in ((lower, 1 - (level - lower)), (lower + 1, level - lower)):
-            side = np.float32(TILE_PX) * np.exp2(-at.astype(np.float32))
+            side = np.float32(TILE_PX) * np.exp2(-at)
             # half a texel: a texel's centre; one more: the seam that repeats
-            x = self._level_left[at] + s * side + np.float32(0.5)
+            x = self._level_left[at.astype(np.intp)] + s * side + np.float32(0.5)
             y = tile * (TILE_PX + 2) + t * side + np.float32(0.5)
             part = cv2.remap(self._tiles, x, y, cv2.INTER_LINEAR) * (weight / 255)[..., None]
             mixed = part if mixed is None else mixed + part
         return mixed
+
+
+def _tile_of(material: Material) -> Material:
+    """The same for all materials that share a tile."""
+    return replace(material, span_m=(1.0, 1.0), glow=0.0)
 
 
 @dataclass(frozen=True)
@@ -372,9 +422,9 @@ def _light_map(scene: Scene, patches: dict[tuple[int, int], _Patch], shape: tupl
     rng = np.random.default_rng(scene.seed)
     places = [_patch_points(scene.solids[index], face, patch) for (index, face), patch in patches.items()]
     points, normals = (np.concatenate(parts, axis=1).astype(np.float32) for parts in zip(*places, strict=True))
-    bright = np.concatenate(
-        [_gather(scene, points[:, i : i + 2048], normals[:, i : i + 2048], rng) for i in range(0, points.shape[1], 2048)]
-    )
+    blockers = [_Blocker.of(solid) for solid in scene.solids if np.all(np.sort(solid.half_m)[:2] >= THIN_M)]
+    chunks = [slice(start, start + CHUNK) for start in range(0, points.shape[1], CHUNK)]
+    bright = np.concatenate([_gather(scene, blockers, points[:, at], normals[:, at], rng) for at in chunks])
     # exposure: the room's typical surface is bright, what is near a lamp saturates softly
     bright *= 0.75 / np.median(bright[bright.sum(axis=1) > 0].mean(axis=1))
     bright = 1.35 * (1 - np.exp(-bright / 1.35))
@@ -391,62 +441,83 @@ def _light_map(scene: Scene, patches: dict[tuple[int, int], _Patch], shape: tupl
 def _patch_points(solid: Solid, face: int, patch: _Patch) -> tuple[np.ndarray, np.ndarray]:
     """World points (3, N) just off a face, rows first, and normals that point into the open."""
     inset = 0.985  # off the edge: a corner lies in two walls at once
-    v, u = np.meshgrid(
-        np.linspace(-inset, inset, patch.rows), np.linspace(-inset, inset, patch.columns), indexing="ij"
-    )
+    v, u = np.meshgrid(np.linspace(-inset, inset, patch.rows), np.linspace(-inset, inset, patch.columns), indexing="ij")
+    off_m = 0.05 if solid.inward else 0.002  # what is flat on a wall, a picture, casts no halo
     q, normal = surface(solid.shape, face, u.ravel(), v.ravel())
     half = np.array(solid.half_m)[:, None]
     normal = solid.rotation() @ (normal / half)
     normal /= np.linalg.norm(normal, axis=0) * (-1 if solid.inward else 1)
-    return solid.rotation() @ (q * half) + np.array(solid.centre_m)[:, None] + 0.002 * normal, normal
+    return solid.rotation() @ (q * half) + np.array(solid.centre_m)[:, None] + off_m * normal, normal
 
 
-def _gather(scene: Scene, points: np.ndarray, normals: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+@dataclass(frozen=True)
+class _Blocker:
+    """A solid that light cannot pass, and what is asked of it again and again."""
+
+    solid: Solid
+    low: np.ndarray
+    high: np.ndarray
+    matrix: np.ndarray
+    offset: np.ndarray
+
+    @classmethod
+    def of(cls, solid: Solid) -> _Blocker:
+        matrix, offset = solid.from_world()
+        return cls(solid, *solid.bounds(), matrix.astype(np.float32), offset.astype(np.float32)[:, None])
+
+
+def _gather(
+    scene: Scene, blockers: list[_Blocker], points: np.ndarray, normals: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
     """Light (N, 3) that reaches points (3, N): lamps through soft shadows, and the room's own where it is open."""
     total = np.zeros((3, points.shape[1]), np.float32)
+    shady = [b for b in blockers if not b.solid.inward and not any(m.glow for m in b.solid.materials)]
     for light in scene.lights:
-        centre, half_u, half_v = (np.array(a, np.float32)[:, None] for a in (light.centre_m, light.half_u_m, light.half_v_m))
-        for _ in range(LIGHT_SAMPLES):
-            a, b = rng.uniform(-1, 1, (2, points.shape[1])).astype(np.float32)
-            to_light = centre + half_u * a + half_v * b - points
-            squared = (to_light**2).sum(axis=0) + np.float32(0.05)
-            falls = np.maximum((to_light * normals).sum(axis=0), 0) / squared**1.5
-            if light.facing is not None:
-                falls *= np.maximum(-(to_light * np.array(light.facing, np.float32)[:, None]).sum(axis=0), 0) / squared**0.5
-            falls[_blocked(scene, points, to_light)] = 0
-            total += np.array(light.power, np.float32)[:, None] / LIGHT_SAMPLES * falls
+        centre, half_u, half_v, power = (
+            np.array(a, np.float32)[:, None, None]
+            for a in (light.centre_m, light.half_u_m, light.half_v_m, light.power)
+        )
+        a, b = rng.uniform(-1, 1, (2, LIGHT_SAMPLES, points.shape[1])).astype(np.float32)
+        to_light = centre + half_u * a + half_v * b - points[:, None]  # (3, samples, N)
+        squared = (to_light**2).sum(axis=0) + np.float32(0.05)
+        falls = np.maximum((to_light * normals[:, None]).sum(axis=0), 0) / squared**1.5
+        if light.facing is not None:
+            facing = np.array(light.facing, np.float32)[:, None, None]
+            falls *= np.maximum(-(to_light * facing).sum(axis=0), 0) / np.sqrt(squared)
+        for near, far, _ in _crossings(shady, points, to_light, np.array(light.centre_m)[:, None]):
+            falls[(near < far) & (near < 1) & (far > 0)] = 0
+        total += power[:, 0] * falls.mean(axis=0)
     ambient = np.array([0.28, 0.27, 0.25], np.float32)[:, None] * (1 + 0.25 * normals[2])
-    return (total + ambient * _openness(scene, points, normals, rng)).T
+    return (total + ambient * _openness(blockers, points, normals, rng)).T
 
 
-def _blocked(scene: Scene, points: np.ndarray, to_light: np.ndarray) -> np.ndarray:
-    blocked = np.zeros(points.shape[1], bool)
-    for near, far, solid in _crossings(scene, points, to_light):
-        if not solid.inward and not any(m.glow for m in solid.materials):
-            blocked |= (near < far) & (near < 1) & (far > 0)
-    return blocked
-
-
-def _openness(scene: Scene, points: np.ndarray, normals: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _openness(
+    blockers: list[_Blocker], points: np.ndarray, normals: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
     """(N,) in [0, 1]: how far one can see from here, weighted by the cosine; small in corners and under furniture."""
-    total = np.zeros(points.shape[1], np.float32)
-    for _ in range(CORNER_SAMPLES):
-        direction = rng.standard_normal(points.shape).astype(np.float32)
-        direction /= np.linalg.norm(direction, axis=0)
-        direction += normals * np.float32(1.001)  # a point on the sphere around the normal: cosine-weighted
-        direction /= np.linalg.norm(direction, axis=0)
-        free_m = np.full(points.shape[1], 9.0, np.float32)
-        for near, far, solid in _crossings(scene, points, direction):
-            t = far if solid.inward else np.maximum(near, 0)
-            np.copyto(free_m, t, where=(near < far) & (far > 0) & (t < free_m))
-        total += 1 - np.exp(-free_m / CORNER_M)
-    return total / CORNER_SAMPLES
+    direction = rng.standard_normal((3, CORNER_SAMPLES, points.shape[1])).astype(np.float32)
+    direction /= np.linalg.norm(direction, axis=0)
+    direction += normals[:, None] * np.float32(1.001)  # a point on the sphere around the normal: cosine-weighted
+    direction /= np.linalg.norm(direction, axis=0)
+    reach_m = 2.5 * CORNER_M  # what is further away hardly darkens
+    around = np.stack([points.min(axis=1) - reach_m, points.max(axis=1) + reach_m], axis=1)
+    free_m = np.full(direction.shape[1:], 9.0, np.float32)
+    for near, far, solid in _crossings(blockers, points, direction, around):
+        t = far if solid.inward else np.maximum(near, 0)
+        np.copyto(free_m, t, where=(near < far) & (far > 0) & (t < free_m))
+    return (1 - np.exp(-free_m / CORNER_M)).mean(axis=0)
 
 
 def _crossings(
-    scene: Scene, points: np.ndarray, direction: np.ndarray
+    blockers: list[_Blocker], points: np.ndarray, direction: np.ndarray, targets: np.ndarray
 ) -> Iterator[tuple[np.ndarray, np.ndarray, Solid]]:
-    for solid in scene.solids:
-        matrix, offset = (a.astype(np.float32) for a in solid.from_world())
-        near, far = crossing(solid.shape, matrix @ points + offset[:, None], matrix @ direction)
-        yield near, far, solid
+    """`crossing` of rays (3, S, N) from points (3, N), for each solid that reaches into the box around the points and
+    the targets (3, M)."""
+    low = np.minimum(points.min(axis=1), targets.min(axis=1))
+    high = np.maximum(points.max(axis=1), targets.max(axis=1))
+    for blocker in blockers:
+        if (blocker.low > high).any() or (blocker.high < low).any():
+            continue
+        origin = (blocker.matrix @ points + blocker.offset)[:, None]
+        turned = (blocker.matrix @ direction.reshape(3, -1)).reshape(direction.shape)
+        yield *crossing(blocker.solid.shape, origin, turned), blocker.solid

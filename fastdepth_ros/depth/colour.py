@@ -7,7 +7,7 @@ import numpy as np
 
 
 def colour_depth(depth: np.ndarray, near_m: float, far_m: float) -> np.ndarray:
-    """Map metres to colours (Turbo, reversed, linear in 1/depth so that near things differ most).
+    """Map metres to colours (Turbo, reversed, even in log depth, so that equal ratios differ equally).
 
     Args:
         depth: float HxW metres; NaN and 0 are invalid.
@@ -16,10 +16,9 @@ def colour_depth(depth: np.ndarray, near_m: float, far_m: float) -> np.ndarray:
     Returns:
         uint8 HxWx3 BGR.
     """
-    with np.errstate(divide="ignore", invalid="ignore"):
-        nearness = (1 / depth - 1 / far_m) / (1 / near_m - 1 / far_m)
     valid = depth > 0
-    levels = np.where(valid, np.clip(nearness, 0, 1) * 255, 0).astype(np.uint8)
+    clipped = np.clip(depth, near_m, far_m, where=valid, out=np.full(depth.shape, far_m, np.float32))
+    levels = (np.log(far_m / clipped) * (255 / np.log(far_m / near_m))).astype(np.uint8)
     picture = cv2.applyColorMap(levels, cv2.COLORMAP_TURBO)
     picture[~valid] = 0
     return picture

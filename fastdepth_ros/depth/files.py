@@ -36,14 +36,21 @@ def write_depth(path: Path, depth: np.ndarray) -> None:
     Raises:
         ValueError: another suffix.
     """
-    partial = path.with_name(f".{path.name}.partial{path.suffix}")
-    if path.suffix == ".npy":
+    if path.suffix == ".png":
+        write_picture(path, colour_depth(depth, NEAR_M, FAR_M))
+    elif path.suffix == ".npy":
+        partial = path.with_name(f".partial.{path.name}")
         np.save(partial, depth)
-    elif path.suffix == ".png":
-        if not cv2.imwrite(str(partial), colour_depth(depth, NEAR_M, FAR_M)):
-            raise OSError(f"cannot write {partial}")
+        os.replace(partial, path)
     else:
         raise ValueError(f"{path}: depth is written as .npy or .png, not {path.suffix!r}")
+
+
+def write_picture(path: Path, bgr: np.ndarray) -> None:
+    """Write uint8 HxWx3 BGR as .png, whole or not at all."""
+    partial = path.with_name(f".partial.{path.name}")
+    if not cv2.imwrite(str(partial), bgr):
+        raise OSError(f"cannot write {partial}")
     os.replace(partial, path)
 
 

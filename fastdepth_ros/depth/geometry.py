@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,3 +82,16 @@ def trained_view(height_px: int, width_px: int) -> Crop:
 def _require_size(height_px: int, width_px: int) -> None:
     if min(height_px, width_px) < MIN_SIDE_PX:
         raise FrameError(f"frame is {width_px}x{height_px}, needs at least {MIN_SIDE_PX}x{MIN_SIDE_PX} pixels")
+
+
+def camera_through(from_frame: np.ndarray, k: Sequence[float], p: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+    """K and P of a cropped and resized image.
+
+    Args:
+        from_frame: 3x3 map from the pixels of the frame to those of the new image (`Crop.onto_grid`).
+        k, p: nine and twelve numbers, row by row, as sensor_msgs/CameraInfo holds them.
+
+    Returns:
+        float64 (9,) and (12,).
+    """
+    return (from_frame @ np.reshape(k, (3, 3))).ravel(), (from_frame @ np.reshape(p, (3, 4))).ravel()

@@ -36,7 +36,11 @@ def golden_frame(size_px: int) -> np.ndarray:
 def golden_record(backend: Backend, size_px: int) -> dict[str, Any]:
     """What the manifest keeps: depth in metres on every sixteenth pixel, rounded to 0.1 mm."""
     depth = _sample(backend.infer(golden_frame(size_px)))
-    return {"spacing_px": SPACING_PX, "tolerance_m": TOLERANCE_M, "depth_m": np.round(depth.astype(np.float64), 4).tolist()}
+    return {
+        "spacing_px": SPACING_PX,
+        "tolerance_m": TOLERANCE_M,
+        "depth_m": np.round(depth.astype(np.float64), 4).tolist(),
+    }
 
 
 def check_golden(backend: Backend, record: Mapping[str, Any], size_px: int) -> float:

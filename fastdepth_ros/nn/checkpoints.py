@@ -45,7 +45,7 @@ def load_checkpoint(path: Path) -> tuple[FastDepth, dict[str, str]]:
     try:
         with safe_open(path, framework="pt") as archive:
             metadata = archive.metadata() or {}
-            tensors = {name: archive.get_tensor(name) for name in archive.keys()}
+            tensors = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118 (no mapping)
     except SafetensorError as error:
         raise CheckpointError(f"{path} is not a safetensors file: {error}") from error
     if "channels" not in metadata:
@@ -61,8 +61,9 @@ def network_of(channels: Channels, tensors: Mapping[str, Tensor]) -> FastDepth:
     """
     network = FastDepth(channels, batch_norm=any(".bn." in name for name in tensors))
     try:
-        network.load_state_dict({name: tensor.float() if tensor.is_floating_point() else tensor
-                                 for name, tensor in tensors.items()})
+        network.load_state_dict(
+            {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
+        )
     except RuntimeError as error:
         raise CheckpointError(str(error)) from error
     return network.eval()

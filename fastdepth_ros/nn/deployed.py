@@ -20,8 +20,8 @@ class Deployed(nn.Module):
         super().__init__()
         self.network = folded(network)
         with torch.no_grad():
-            self.network.encoder[0].conv.weight /= 255
+            self.network.encoder[0].get_parameter("conv.weight").div_(255)
 
     def forward(self, rgb: Tensor) -> Tensor:
         """uint8 (N, 224, 224, 3) to float32 metres (N, 1, 224, 224)."""
-        return upsample(self.network.half(rgb.permute(0, 3, 1, 2).float()))
+        return upsample(self.network.half_resolution(rgb.permute(0, 3, 1, 2).float()))

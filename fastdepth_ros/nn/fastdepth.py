@@ -53,7 +53,7 @@ class FastDepth(nn.Module):
                 x = x + kept[layer]
         return x
 
-    def half(self, rgb: Tensor) -> Tensor:
+    def half_resolution(self, rgb: Tensor) -> Tensor:
         """The 112x112 map of which `forward` repeats each pixel 2x2: 1x1 and ReLU commute with nearest upsampling.
 
         Args:
@@ -83,4 +83,4 @@ def initialise(network: FastDepth, *, mean_depth_m: float = 2.7, seed: int = 0) 
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
     nn.init.normal_(network.head.weight, std=0.01, generator=generator)
-    nn.init.constant_(network.head.bias, mean_depth_m)
+    nn.init.constant_(network.head.get_parameter("bias"), mean_depth_m)

@@ -26,9 +26,7 @@ def separable(
     block = nn.Sequential()
     block.add_module(
         "dw",
-        conv_bn(
-            inputs, inputs, kernel, stride=stride, groups=inputs, batch_norm=batch_norm, activation=activation()
-        ),
+        conv_bn(inputs, inputs, kernel, stride=stride, groups=inputs, batch_norm=batch_norm, activation=activation()),
     )
     block.add_module("pw", conv_bn(inputs, outputs, 1, batch_norm=batch_norm, activation=activation()))
     return block

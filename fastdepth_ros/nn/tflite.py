@@ -25,12 +25,12 @@ from fastdepth_ros.nn.channels import ENCODER_STRIDES, SKIPS, Channels
 from fastdepth_ros.nn.checkpoints import CheckpointError, network_of
 from fastdepth_ros.nn.fastdepth import INPUT_SIZE, FastDepth
 
-LARGEST_FILE_BYTES = 64 * 2**20  # the unpruned network in float32 is a quarter of it
+LARGEST_FILE_BYTES = 32 * 2**20  # the unpruned network in float32 is half of it
 MALFORMED = (struct.error, IndexError, OverflowError, TypeError, ValueError)  # what the bindings raise on bad offsets
-DTYPES = {"FLOAT32": np.dtype("<f4"), "INT8": np.dtype("i1"), "INT32": np.dtype("<i4")}
+DTYPES: dict[str, np.dtype[Any]] = {"FLOAT32": np.dtype("<f4"), "INT8": np.dtype("i1"), "INT32": np.dtype("<i4")}
 
 
-class _Differs(Exception):
+class _DiffersError(Exception):
     """What the graph has instead of FastDepth."""
 
 
@@ -55,7 +55,7 @@ def import_tflite(path: Path) -> FastDepth:
         raise CheckpointError(f"{path} is not a TFLite file: bytes 4 to 8 are {content[4:8]!r}, not b'TFL3'")
     try:
         channels, tensors = _read(_Walk(tflite, content))
-    except _Differs as difference:
+    except _DiffersError as difference:
         raise CheckpointError(f"{path} is not the FastDepth network: {difference}") from difference
     except MALFORMED as error:
         raise CheckpointError(f"{path} is damaged, its tables point outside the file: {error}") from error
@@ -107,7 +107,7 @@ def _read(walk: _Walk) -> tuple[Channels, dict[str, Tensor]]:
     try:
         return Channels(tuple(encoder), tuple(decoder)), walk.tensors
     except ValueError as error:
-        raise _Differs(str(error)) from error
+        raise _DiffersError(str(error)) from error
 
 
 class _Walk:
@@ -123,20 +123,18 @@ class _Walk:
         self.tflite = tflite
         self.model = tflite.Model.GetRootAs(content, 0)
         if self.model.SubgraphsLength() != 1:
-            raise _Differs(f"it has {self.model.SubgraphsLength()} subgraphs, expected 1")
+            raise _DiffersError(f"it has {self.model.SubgraphsLength()} subgraphs, expected 1")
         self.graph = self.model.Subgraphs(0)
         self.operator_index = 0
         self.tensors: dict[str, Tensor] = {}
         self.elements_left = len(content)
         self.at, *others = _integers(self.graph.InputsAsNumpy(), "inputs of the graph", at_least=1)
         if others:
-            raise _Differs(f"it has {1 + len(others)} inputs, expected 1")
+            raise _DiffersError(f"it has {1 + len(others)} inputs, expected 1")
         self.channels, self.side_px = 3, INPUT_SIZE
         self._check_input()
 
-    def convolution(
-        self, name: str, kernel: int, activation: str, *, stride: int = 1, depthwise: bool = False
-    ) -> None:
+    def convolution(self, name: str, kernel: int, activation: str, *, stride: int = 1, depthwise: bool = False) -> None:
         """A convolution with its fused activation, and the PAD before it; its weight and bias go to `tensors`."""
         padded = kernel > 1 and self._kind() == "PAD"
         if padded:
@@ -186,21 +184,21 @@ class _Walk:
         """One channel, and nothing after it."""
         _expect("the head", "number of channels", self.channels, 1)
         if self.operator_index != self.graph.OperatorsLength():
-            raise _Differs(f"operator {self.operator_index} is {self._kind()}, expected none after the head")
+            raise _DiffersError(f"operator {self.operator_index} is {self._kind()}, expected none after the head")
         _expect("the graph", "output", _integers(self.graph.OutputsAsNumpy(), "outputs of the graph"), [self.at])
 
     def _check_input(self) -> None:
         tensor = self._tensor(self.at)
         shape = _integers(tensor.ShapeAsNumpy(), "dimensions of the input")
         _expect("the graph", "input shape", shape, [1, INPUT_SIZE, INPUT_SIZE, 3])
-        kind = self._dtype_name(tensor)
+        kind = _name(self.tflite.TensorType, tensor.Type())
         lowest = {"UINT8": 0, "INT8": -128}.get(kind)
         if lowest is None:
             return _expect("the graph", "input type", kind, "FLOAT32")  # its normalisation is nowhere stated
         scale, zero_point = self._quantisation("the input", tensor, 1, axis=None)
         black, white = ((value - zero_point.item()) * scale.item() for value in (lowest, lowest + 255))
         if abs(black) > 0.01 or abs(white - 1) > 0.01:
-            raise _Differs(f"its input's bytes mean {black:.3f} to {white:.3f}, expected 0 to 1 (RGB / 255)")
+            raise _DiffersError(f"its input's bytes mean {black:.3f} to {white:.3f}, expected 0 to 1 (RGB / 255)")
 
     def _pad(self, width_px: int) -> None:
         where = f"operator {self.operator_index} (PAD)"
@@ -209,19 +207,13 @@ class _Walk:
         _expect(where, "padding", found, [[0, 0], [width_px] * 2, [width_px] * 2, [0, 0]])
 
     def _check_padding(self, where: str, padding: int, kernel: int, stride: int, padded: bool) -> None:
-        same, valid = self.tflite.Padding.SAME, self.tflite.Padding.VALID
-        if padding not in (same, valid):
-            raise _Differs(f"{where} has padding {padding}, expected SAME or VALID")
-        if kernel == 1 or (padded and padding == valid):
-            return
-        if padding == same and not padded and stride == 1:
-            return  # an odd kernel at stride 1: as many pixels before as after
-        found = ("PAD and " if padded else "") + ("SAME" if padding == same else "VALID")
-        raise _Differs(f"{where} pads with {found} at stride {stride}, expected {kernel // 2} px on each side")
+        found = ("PAD and " if padded else "") + _name(self.tflite.Padding, padding)
+        # SAME is symmetric for an odd kernel at stride 1 only; a 1x1 kernel needs no padding under either
+        if kernel > 1 and found != "PAD and VALID" and (found != "SAME" or stride > 1):
+            raise _DiffersError(f"{where} pads with {found} at stride {stride}, expected {kernel // 2} px on each side")
 
     def _check_activation(self, where: str, options: Any, expected: str) -> None:
-        known = vars(self.tflite.ActivationFunctionType)
-        found = next((name for name, code in known.items() if code == options.FusedActivationFunction()), "unknown")
+        found = _name(self.tflite.ActivationFunctionType, options.FusedActivationFunction())
         _expect(where, "fused activation", found, expected)
 
     def _kind(self) -> str:
@@ -230,16 +222,15 @@ class _Walk:
             return "the end of the graph"
         index = self.graph.Operators(self.operator_index).OpcodeIndex()
         if index >= self.model.OperatorCodesLength():
-            raise _Differs(f"operator {self.operator_index} has code {index}, which is not in the file's table")
-        entry = self.model.OperatorCodes(index)
-        code = max(entry.BuiltinCode(), entry.DeprecatedBuiltinCode())  # old writers fill only the second
+            raise _DiffersError(f"operator {self.operator_index} has code {index}, which is not in the file's table")
+        code = self.model.OperatorCodes(index).BuiltinCode()
         return str(self.tflite.BUILTIN_OPCODE2NAME.get(code, f"operator code {code}"))
 
     def _step(self, kind: str, inputs: int, *, first: bool = True) -> tuple[Any, list[int]]:
         """Pass over the next operator: itself, and the tensors it reads."""
         where = f"operator {self.operator_index}"
         if self._kind() != kind:
-            raise _Differs(f"{where} is {self._kind()}, expected {kind}")
+            raise _DiffersError(f"{where} is {self._kind()}, expected {kind}")
         operator = self.graph.Operators(self.operator_index)
         read = _integers(operator.InputsAsNumpy(), f"inputs of {where}")
         written = _integers(operator.OutputsAsNumpy(), f"outputs of {where}", at_least=1)
@@ -253,34 +244,30 @@ class _Walk:
     def _options(self, operator: Any, name: str, where: str) -> Any:
         table = operator.BuiltinOptions()
         if table is None or operator.BuiltinOptionsType() != getattr(self.tflite.BuiltinOptions, name):
-            raise _Differs(f"{where} has no {name}")
+            raise _DiffersError(f"{where} has no {name}")
         options = getattr(self.tflite, name)()
         options.Init(table.Bytes, table.Pos)
         return options
 
     def _tensor(self, index: int) -> Any:
         if not 0 <= index < self.graph.TensorsLength():
-            raise _Differs(f"tensor {index} does not exist")
+            raise _DiffersError(f"tensor {index} does not exist")
         return self.graph.Tensors(index)
-
-    def _dtype_name(self, tensor: Any) -> str:
-        known = vars(self.tflite.TensorType)
-        return next((name for name, code in known.items() if code == tensor.Type()), f"type {tensor.Type()}")
 
     def _constant(self, where: str, index: int, allowed: Sequence[str]) -> NDArray[Any]:
         tensor = self._tensor(index)
-        name = self._dtype_name(tensor)
+        name = _name(self.tflite.TensorType, tensor.Type())
         if name not in allowed:
-            raise _Differs(f"{where} has a constant of {name}, expected {' or '.join(allowed)}")
+            raise _DiffersError(f"{where} has a constant of {name}, expected {' or '.join(allowed)}")
         shape = _integers(tensor.ShapeAsNumpy(), f"dimensions of tensor {index}")
         if not 0 <= tensor.Buffer() < self.model.BuffersLength():
-            raise _Differs(f"{where} reads buffer {tensor.Buffer()}, which does not exist")
+            raise _DiffersError(f"{where} reads buffer {tensor.Buffer()}, which does not exist")
         data = _vector(self.model.Buffers(tensor.Buffer()).DataAsNumpy())
         if min(shape, default=1) < 1 or data.size != math.prod(shape) * DTYPES[name].itemsize:
-            raise _Differs(f"{where} has a constant of shape {shape}, {name}, in {data.size} bytes")
+            raise _DiffersError(f"{where} has a constant of shape {shape}, {name}, in {data.size} bytes")
         self.elements_left -= math.prod(shape)
         if self.elements_left < 0:
-            raise _Differs(f"{where} has constants that overlap others: they hold more than the file")
+            raise _DiffersError(f"{where} has constants that overlap others: they hold more than the file")
         return data.view(DTYPES[name]).reshape(shape)
 
     def _weight(self, where: str, index: int, integer: str, *, axis: int) -> NDArray[np.float32]:
@@ -290,12 +277,13 @@ class _Walk:
             weight = stored.copy()
         else:
             if stored.ndim <= axis:
-                raise _Differs(f"{where} has a constant of {stored.ndim} dimensions, expected {axis + 1}")
+                raise _DiffersError(f"{where} has a constant of {stored.ndim} dimensions, expected {axis + 1}")
             scale, zero_point = self._quantisation(where, self._tensor(index), stored.shape[axis], axis=axis)
             along = [-1 if dimension == axis else 1 for dimension in range(stored.ndim)]
-            weight = ((stored - zero_point.reshape(along)) * scale.reshape(along)).astype(np.float32)
+            with np.errstate(over="ignore"):  # an infinity is refused below
+                weight = ((stored - zero_point.reshape(along)) * scale.reshape(along)).astype(np.float32)
         if not np.isfinite(weight).all():
-            raise _Differs(f"{where} has weights that are not finite")
+            raise _DiffersError(f"{where} has weights that are not finite")
         return weight
 
     def _quantisation(
@@ -304,15 +292,22 @@ class _Walk:
         """Scale and zero point: one each, or one per channel along `axis`."""
         parameters = tensor.Quantization()
         if parameters is None:
-            raise _Differs(f"{where} has integers without quantisation")
+            raise _DiffersError(f"{where} has integers without quantisation")
         scale, zero_point = _vector(parameters.ScaleAsNumpy()), _vector(parameters.ZeroPointAsNumpy())
         if scale.size not in (1, channels) or zero_point.size != scale.size:
-            raise _Differs(f"{where} has {scale.size} scales and {zero_point.size} zero points for {channels} channels")
+            raise _DiffersError(
+                f"{where} has {scale.size} scales and {zero_point.size} zero points for {channels} channels"
+            )
         if scale.size > 1:
             _expect(where, "quantised dimension", parameters.QuantizedDimension(), axis)
         if not (np.isfinite(scale).all() and (scale > 0).all()):
-            raise _Differs(f"{where} has scales that are not positive numbers")
+            raise _DiffersError(f"{where} has scales that are not positive numbers")
         return scale.astype(np.float64), zero_point.astype(np.int64)
+
+
+def _name(numbered: type, code: int) -> str:
+    """What the schema calls `code`."""
+    return next((name for name, number in vars(numbered).items() if number == code), f"code {code}")
 
 
 def _vector(values: Any) -> NDArray[Any]:
@@ -324,10 +319,10 @@ def _integers(values: Any, what: str, *, at_least: int = 0) -> list[int]:
     """A short vector as integers: no shape or list of tensors here has more than four."""
     found = _vector(values)
     if not at_least <= found.size <= 4:
-        raise _Differs(f"there are {found.size} {what}, expected {at_least} to 4")
+        raise _DiffersError(f"there are {found.size} {what}, expected {at_least} to 4")
     return [int(value) for value in found]
 
 
 def _expect(where: str, what: str, found: object, expected: object) -> None:
     if found != expected:
-        raise _Differs(f"{where} has {what} {found}, expected {expected}")
+        raise _DiffersError(f"{where} has {what} {found}, expected {expected}")

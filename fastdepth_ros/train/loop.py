@@ -17,7 +17,7 @@ from tqdm import tqdm
 from fastdepth_ros.data.augment import augment
 from fastdepth_ros.data.datasets import FolderDataset, Pair
 from fastdepth_ros.nn.channels import Channels
-from fastdepth_ros.nn.checkpoints import load_checkpoint, save_checkpoint
+from fastdepth_ros.nn.checkpoints import save_checkpoint
 from fastdepth_ros.nn.fastdepth import INPUT_SIZE, FastDepth, initialise
 from fastdepth_ros.train.losses import log_depth_loss
 
@@ -58,7 +58,7 @@ class Trainer:
         self._claim(channels)
         network = FastDepth(channels)
         initialise(network, seed=recipe.seed)
-        self.network = network.to(self.device, memory_format=torch.channels_last)
+        self.network = network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = torch.optim.AdamW(
             self.network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
         )
@@ -77,7 +77,9 @@ class Trainer:
         """
         while self.epoch < self.recipe.epochs:
             loss = self._train_epoch()
-            self.log.append({"epoch": self.epoch + 1, "loss": loss, "learning_rate": self.schedule.get_last_lr()[0]})
+            self.log.append(
+                {"epoch": self.epoch + 1, "loss": loss, "learning_rate": float(self.schedule.get_last_lr()[0])}
+            )
             self._save()
         return self.out / "last.safetensors"
 
@@ -86,7 +88,7 @@ class Trainer:
         losses = []
         batches = tqdm(self._batches(), total=self.steps, desc=f"epoch {self.epoch + 1}", unit="batch", leave=False)
         for rgb, target in batches:
-            loss = log_depth_loss(self.network.half(rgb), target)
+            loss = log_depth_loss(self.network.half_resolution(rgb), target)
             if not torch.isfinite(loss):
                 raise TrainingError(f"loss is {loss.item()} in epoch {self.epoch + 1}; lower the learning rate")
             self.optimizer.zero_grad(set_to_none=True)

@@ -1,0 +1,47 @@
+# `make demo` and `make test` do all the set-up on a fresh machine.
+# With a ROS 2 sourced, .venv sees its rclpy and OpenCV; without one, it gets the ROS 2 wheels.
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin
+HAS_ROS := $(shell $(PYTHON) -c 'import rclpy' 2>/dev/null && echo yes)
+export ROS_LOG_DIR ?= $(CURDIR)/$(VENV)/log
+
+ifeq ($(HAS_ROS),yes)
+VENV_FLAGS := --system-site-packages
+EXTRAS := view,test
+else
+EXTRAS := ros,opencv,view,test
+endif
+
+.PHONY: demo test test-slow lint clean
+
+demo: $(VENV)/robot
+	$(RUN)/fastdepth demo --out demo
+
+test: $(VENV)/full
+	$(RUN)/python -m pytest -m "not slow"
+
+test-slow: $(VENV)/full
+	$(RUN)/python -m pytest -m slow
+
+lint: $(VENV)/full
+	$(RUN)/ruff check .
+	$(RUN)/ruff format --check .
+	$(RUN)/mypy
+
+clean:
+	rm -rf $(VENV) build dist demo *.egg-info
+
+# What a robot needs: ONNX Runtime and no torch.
+$(VENV)/robot: setup.py pyproject.toml
+	$(PYTHON) -m venv $(VENV_FLAGS) $(VENV)
+	$(RUN)/python -m pip install --quiet --upgrade pip setuptools
+	$(RUN)/python -m pip install --quiet --editable '.[$(EXTRAS)]'
+	touch $@
+
+# Torch comes first and pinned: the newest one brings gigabytes of CUDA.
+$(VENV)/full: $(VENV)/robot
+	$(RUN)/python -m pip install --quiet $${FASTDEPTH_TORCH:-torch==2.13.0}
+	$(RUN)/python -m pip install --quiet --editable '.[torch,train]'
+	touch $@

@@ -1,0 +1,69 @@
+"""Messages of a bag to frames, and depth to messages of a bag."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fastdepth_ros.bags.recording import TYPES
+from fastdepth_ros.data.raycast import Camera
+from fastdepth_ros.depth.encodings import RawImage, decode_compressed, decode_raw
+from fastdepth_ros.depth.frame import Frame
+from fastdepth_ros.depth.geometry import camera_through
+
+_Time = TYPES.types["builtin_interfaces/msg/Time"]
+_Header = TYPES.types["std_msgs/msg/Header"]
+_Image = TYPES.types["sensor_msgs/msg/Image"]
+_CameraInfo = TYPES.types["sensor_msgs/msg/CameraInfo"]
+_Region = TYPES.types["sensor_msgs/msg/RegionOfInterest"]
+
+
+def frame_from_bag(message: Any) -> Frame:
+    """The frame of an Image or CompressedImage of either ROS.
+
+    Raises:
+        FrameError: as `decode_raw` and `decode_compressed` say.
+    """
+    if hasattr(message, "format"):
+        return decode_compressed(message.data, format_name=message.format)
+    return decode_raw(
+        RawImage(
+            message.encoding, message.height, message.width, message.step, bool(message.is_bigendian), message.data
+        )
+    )
+
+
+def image_message(stamp_ns: int, frame_id: str, pixels: np.ndarray, encoding: str) -> Any:
+    """sensor_msgs/msg/Image from HxW or HxWxC in little-endian order."""
+    pixels = np.ascontiguousarray(pixels)
+    height, width = pixels.shape[:2]
+    data = pixels.reshape(-1).view(np.uint8)
+    return _Image(_header(stamp_ns, frame_id), height, width, encoding, 0, pixels.nbytes // height, data)
+
+
+def camera_info_message(
+    stamp_ns: int, frame_id: str, source: Any, from_frame: np.ndarray, shape: tuple[int, int]
+) -> Any:
+    """sensor_msgs/msg/CameraInfo of a depth image, from the camera's own (of either ROS) and the map between them."""
+    names = "dkrp" if hasattr(source, "k") else "DKRP"  # ROS 1 writes them in capitals
+    d, k, r, p = (getattr(source, name) for name in names)
+    k, p = camera_through(from_frame, k, p)
+    return _CameraInfo(
+        _header(stamp_ns, frame_id), *shape, source.distortion_model,
+        np.asarray(d, float), k, np.asarray(r, float), p, 0, 0, _Region(0, 0, 0, 0, False),
+    )  # fmt: skip
+
+
+def camera_info_of(stamp_ns: int, frame_id: str, camera: Camera) -> Any:
+    """sensor_msgs/msg/CameraInfo of a pinhole camera without distortion."""
+    k = np.array([[camera.fx, 0, camera.cx], [0, camera.fy, camera.cy], [0, 0, 1]], float)
+    p = np.hstack([k, np.zeros((3, 1))])
+    return _CameraInfo(
+        _header(stamp_ns, frame_id), camera.height, camera.width, "plumb_bob",
+        np.zeros(5), k.ravel(), np.eye(3).ravel(), p.ravel(), 0, 0, _Region(0, 0, 0, 0, False),
+    )  # fmt: skip
+
+
+def _header(stamp_ns: int, frame_id: str) -> Any:
+    return _Header(_Time(*divmod(stamp_ns, 1_000_000_000)), frame_id)

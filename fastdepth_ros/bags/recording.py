@@ -1,0 +1,83 @@
+"""Bags by the `rosbags` library: rosbag2 (mcap, sqlite3) and ROS 1 to read, rosbag2 to write."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rosbags.highlevel import AnyReader, AnyReaderError
+from rosbags.interfaces import Connection
+from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.typesys import Stores, get_typestore
+
+IMAGE_TYPES = {"sensor_msgs/msg/Image": "raw", "sensor_msgs/msg/CompressedImage": "compressed"}
+CAMERA_INFO_TYPE = "sensor_msgs/msg/CameraInfo"
+TYPES = get_typestore(Stores.ROS2_HUMBLE)  # of what we write; its message definitions hold to this day
+
+
+class BagError(Exception):
+    """A bag that cannot be read or written; the message says why and what to do."""
+
+
+@contextmanager
+def open_bag(path: Path) -> Iterator[AnyReader]:
+    """Open a rosbag2 folder, a single .mcap or .db3 file in one, or a ROS 1 .bag.
+
+    Raises:
+        BagError: missing, cut short, or not a bag.
+    """
+    if not path.exists():
+        raise BagError(f"no bag at {path}")
+    folder = path.parent if path.suffix in (".mcap", ".db3") and (path.parent / "metadata.yaml").is_file() else path
+    try:
+        with AnyReader([folder], default_typestore=TYPES) as reader:
+            yield reader
+    except AnyReaderError as error:
+        raise BagError(f"{path} cannot be read as a bag (cut short or not one?): {error}") from error
+    except (AssertionError, EOFError, IndexError, KeyError, UnicodeDecodeError) as error:
+        # rosbags lets these through where a file ends in the middle of a record
+        raise BagError(f"{path} is damaged: {type(error).__name__} {error}") from error
+
+
+def image_connections(reader: AnyReader, topic: str) -> list[Connection]:
+    """Connections of one image topic.
+
+    Raises:
+        BagError: the bag has no such topic, or it holds no images; lists the image topics that it has.
+    """
+    chosen = [connection for connection in reader.connections if connection.topic == topic]
+    if chosen and all(connection.msgtype in IMAGE_TYPES for connection in chosen):
+        return chosen
+    images = sorted({c.topic for c in reader.connections if c.msgtype in IMAGE_TYPES})
+    listing = f"its image topics are {', '.join(images)}" if images else "it has no image topic"
+    if chosen:
+        raise BagError(f"{topic} is of type {chosen[0].msgtype}, not an image; {listing}")
+    raise BagError(f"the bag has no topic {topic}; {listing}")
+
+
+def stamp_ns(message: Any) -> int:
+    return message.header.stamp.sec * 1_000_000_000 + message.header.stamp.nanosec
+
+
+@contextmanager
+def new_bag(path: Path, *, sqlite3: bool = False) -> Iterator[Writer]:
+    """Write a rosbag2 folder, whole or not at all: it takes its name when the block ends without an error.
+
+    Raises:
+        BagError: the folder exists.
+    """
+    if path.exists():
+        raise BagError(f"{path} exists; choose another output or remove it")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    building = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    plugin = StoragePlugin.SQLITE3 if sqlite3 else StoragePlugin.MCAP
+    try:
+        with Writer(building / path.name, version=8, storage_plugin=plugin) as writer:
+            yield writer
+        (building / path.name).rename(path)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)

@@ -1,0 +1,31 @@
+"""`fastdepth demo`: the node on a real ROS graph, against a camera source, for everybody to see."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from fastdepth_ros.backends import BackendError, backend_names
+from fastdepth_ros.bags.recording import BagError
+from fastdepth_ros.depth.artifact import DEFAULT_BACKEND
+from fastdepth_ros.ros.demo import DemoError, bag_source, run_demo, synthetic_source
+
+ERRORS = (BackendError, BagError, DemoError)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--bag", type=Path, help="bag that plays the camera (default: a synthetic room, rendered once)")
+    parser.add_argument("--image-topic", default="", help="of the bag (default: its topic with the most images)")
+    parser.add_argument("--seconds", type=float, default=10.0, help="how long depth is listened to (default 10)")
+    parser.add_argument("--out", type=Path, default=Path("demo"), help="folder for demo.png and demo_bag")
+    parser.add_argument("--model", default="", help="artefact folder or bundled name")
+    parser.add_argument("--backend", default=DEFAULT_BACKEND, help=", ".join(backend_names()))
+
+
+def run(parsed: argparse.Namespace) -> None:
+    parsed.out.mkdir(parents=True, exist_ok=True)
+    source = bag_source(parsed.bag, parsed.image_topic) if parsed.bag else synthetic_source(parsed.out)
+    node_parameters = {"backend": parsed.backend}
+    if parsed.model:
+        node_parameters["model"] = parsed.model
+    run_demo(source, parsed.seconds, parsed.out, node_parameters)

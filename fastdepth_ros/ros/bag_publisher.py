@@ -1,0 +1,151 @@
+"""`bag_publisher`: plays a bag into a ROS graph without rosbag2, for the demo and launch/replay.launch.py."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import rclpy
+from rclpy.executors import ExternalShutdownException
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.time import Time
+from rclpy.utilities import remove_ros_args
+from rosbags.highlevel import AnyReader
+from rosgraph_msgs.msg import Clock
+
+from fastdepth_ros.bags.recording import IMAGE_TYPES, TYPES, BagError, open_bag, stamp_ns
+
+CLOCK_PERIOD_S = 0.01
+
+
+class BagPublisher(Node):
+    """Publishes each message of a bag at its time.
+
+    Args:
+        restamp: move header stamps to the time of playing, as if the camera were live.
+        with_clock: publish /clock, the bag's time, for nodes that run with use_sim_time.
+    """
+
+    def __init__(self, reader: AnyReader, *, rate: float, restamp: bool, with_clock: bool, best_effort: bool) -> None:
+        super().__init__("bag_publisher")
+        self._reader, self._rate, self._restamp = reader, rate, restamp
+        policy = ReliabilityPolicy.BEST_EFFORT if best_effort else ReliabilityPolicy.RELIABLE
+        qos = QoSProfile(depth=10, reliability=policy)
+        self._by_topic: dict[str, Any] = {}
+        for connection in reader.connections:
+            message_type = message_class(connection.msgtype)
+            if message_type is None:
+                self.get_logger().warn(f"{connection.topic}: {connection.msgtype} is not installed here; left out")
+            else:
+                self._by_topic[connection.topic] = self.create_publisher(message_type, connection.topic, qos)
+        self._image_topics = [c.topic for c in reader.connections if c.msgtype in IMAGE_TYPES]
+        self._clock_publisher = self.create_publisher(Clock, "/clock", 1) if with_clock else None
+
+    def wait_for_subscribers(self, timeout_s: float) -> bool:
+        """Wait until some image topic of the bag has a subscriber."""
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            if any(self._by_topic[topic].get_subscription_count() for topic in self._image_topics):
+                return True
+            rclpy.spin_once(self, timeout_sec=0.05)
+        return False
+
+    def play(self) -> int:
+        """Publish the bag once, from start to end.
+
+        Returns:
+            The number of messages published.
+        """
+        started, started_ns = time.monotonic(), self.get_clock().now().nanoseconds
+        first_ns, count = self._reader.start_time, 0
+        chosen = [c for c in self._reader.connections if c.topic in self._by_topic]
+        for connection, recorded_ns, raw in self._reader.messages(chosen):
+            self._sleep_until(started + (recorded_ns - first_ns) / 1e9 / self._rate, recorded_ns)
+            if self._restamp:
+                cdr = self._restamped(connection.msgtype, raw, first_ns, started_ns)
+            elif self._reader.is2:
+                cdr = bytes(raw)
+            else:
+                cdr = bytes(self._reader.typestore.ros1_to_cdr(raw, connection.msgtype))
+            self._by_topic[connection.topic].publish(cdr)
+            count += 1
+        return count
+
+    def _restamped(self, message_type: str, raw: bytes, first_ns: int, started_ns: int) -> bytes:
+        """Serialized, its header stamp moved as far as its time of publication: equal stamps stay equal."""
+        message: Any = self._reader.deserialize(raw, message_type)
+        if hasattr(message, "header"):
+            moved_ns = started_ns + int((stamp_ns(message) - first_ns) / self._rate)
+            message.header.stamp.sec, message.header.stamp.nanosec = divmod(moved_ns, 1_000_000_000)
+        return bytes(TYPES.serialize_cdr(message, message_type))
+
+    def _sleep_until(self, due: float, recorded_ns: int) -> None:
+        """Sleep, while /clock, where it is asked for, goes on."""
+        while True:
+            left_s = due - time.monotonic()
+            if self._clock_publisher is not None:
+                now_ns = recorded_ns - int(max(left_s, 0.0) * self._rate * 1e9)
+                self._clock_publisher.publish(Clock(clock=Time(nanoseconds=now_ns).to_msg()))
+            if left_s <= 0:
+                return
+            time.sleep(min(left_s, CLOCK_PERIOD_S))
+            if not self.context.ok():
+                raise ExternalShutdownException
+
+
+def message_class(type_name: str) -> type | None:
+    """The Python class of "package/msg/Name", if it is installed."""
+    package, _, name = type_name.partition("/msg/")
+    try:
+        return getattr(import_module(f"{package}.msg"), name, None)
+    except ModuleNotFoundError:
+        return None
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Entry point of the executable `bag_publisher`."""
+    arguments = sys.argv if arguments is None else ["bag_publisher", *arguments]
+    parsed = _parser().parse_args(remove_ros_args(arguments)[1:])
+    rclpy.init(args=arguments)
+    try:
+        with open_bag(parsed.bag) as reader:
+            node = BagPublisher(
+                reader, rate=parsed.rate, restamp=parsed.restamp, with_clock=parsed.clock,
+                best_effort=parsed.best_effort,
+            )  # fmt: skip
+            if parsed.wait and not node.wait_for_subscribers(parsed.wait):
+                node.get_logger().warn(f"nobody subscribed an image topic within {parsed.wait} s; playing all the same")
+            count = node.play()
+            while parsed.loop:
+                count += node.play()
+            node.get_logger().info(f"{count} messages published")
+            time.sleep(0.5)  # reliable messages are still on their way
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    except BagError as error:
+        print(f"bag_publisher: {error}", file=sys.stderr)
+        return 1
+    finally:
+        rclpy.try_shutdown()
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="bag_publisher", description="Play a bag into a ROS graph.")
+    parser.add_argument("bag", type=Path, help="rosbag2 folder or ROS 1 .bag")
+    parser.add_argument("--rate", type=float, default=1.0, help="speed, 2 is twice as fast")
+    parser.add_argument("--loop", action="store_true", help="start again at the end")
+    parser.add_argument("--clock", action="store_true", help="publish /clock, the bag's time")
+    parser.add_argument("--restamp", action="store_true", help="header stamps as if the camera were live")
+    parser.add_argument("--best-effort", action="store_true", help="publish best effort, as many cameras do")
+    parser.add_argument("--wait", type=float, default=0.0, help="seconds to wait for a subscriber before the start")
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

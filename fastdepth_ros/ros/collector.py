@@ -1,0 +1,97 @@
+"""The demo's listener: hears camera and node over DDS, keeps what the bag and the picture need."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from rclpy.serialization import deserialize_message
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from fastdepth_ros.bags.recording import stamp_ns
+
+KEPT_MESSAGES = 90
+SAMPLE_PERIOD_NS = 1_000_000_000
+RECORDED = {
+    "/depth/image": Image,
+    "/depth/camera_info": CameraInfo,
+    "/depth/image_color": Image,
+    "/diagnostics": DiagnosticArray,
+}
+
+
+@dataclass
+class Sample:
+    """One moment of the demo: depth as it came, the frame and the truth (an Image message) of the same stamp."""
+
+    stamp_ns: int
+    depth: np.ndarray
+    frame: Any = None
+    truth: Any = None
+
+
+class Collector(Node):
+    """Counts, samples once a second, and keeps every message of the node's own topics, serialized, in `recorded`."""
+
+    def __init__(self, image_topic: str, image_type: type, truth_topic: str) -> None:
+        super().__init__("fastdepth_demo")
+        self.frames = 0
+        self.depths = 0
+        self.samples: list[Sample] = []
+        self.recorded: list[tuple[str, int, bytes]] = []
+        self.values: dict[str, str] = {}
+        self.health = "no diagnostics yet"
+        self._frames: OrderedDict[int, Any] = OrderedDict()
+        self._truths: OrderedDict[int, Any] = OrderedDict()
+        qos = QoSProfile(depth=30)
+        self.create_subscription(image_type, image_topic, self._on_frame, qos)
+        if truth_topic:
+            self.create_subscription(Image, truth_topic, lambda message: _keep(self._truths, message), qos)
+        for topic, message_type in RECORDED.items():
+            self.create_subscription(
+                message_type, topic, lambda raw, topic=topic: self._on_output(topic, raw), qos, raw=True
+            )
+
+    def complete_samples(self) -> list[Sample]:
+        """The samples whose frame was heard too, with the truth where there is one."""
+        for sample in self.samples:
+            sample.frame = sample.frame or self._frames.get(sample.stamp_ns)
+            sample.truth = sample.truth or self._truths.get(sample.stamp_ns)
+        return [sample for sample in self.samples if sample.frame is not None]
+
+    def _on_frame(self, message: Image | CompressedImage) -> None:
+        self.frames += 1
+        _keep(self._frames, message)
+
+    def _on_output(self, topic: str, raw: bytes) -> None:
+        now_ns = self.get_clock().now().nanoseconds
+        self.recorded.append((topic, now_ns, raw))
+        if topic == "/diagnostics":
+            status = deserialize_message(raw, DiagnosticArray).status[0]
+            self.health = status.message
+            self.values = {entry.key: entry.value for entry in status.values}
+        elif topic == "/depth/image":
+            self.depths += 1
+            if not self.samples or now_ns - self.samples[-1].stamp_ns > SAMPLE_PERIOD_NS:
+                self.complete_samples()
+                message = deserialize_message(raw, Image)
+                self.samples.append(Sample(stamp_ns(message), metres_of(message)))
+
+
+def metres_of(message: Image) -> np.ndarray:
+    """float32 HxW metres of a 32FC1 or 16UC1 depth image; 0 and NaN are invalid."""
+    dtype = np.dtype((">" if message.is_bigendian else "<") + {"32FC1": "f4", "16UC1": "u2"}[message.encoding])
+    rows = np.frombuffer(message.data, np.uint8).reshape(message.height, message.step)
+    values = np.ascontiguousarray(rows[:, : message.width * dtype.itemsize]).view(dtype).astype(np.float32)
+    return values / 1000 if message.encoding == "16UC1" else values
+
+
+def _keep(messages: OrderedDict[int, Any], message: Any) -> None:
+    messages[stamp_ns(message)] = message
+    while len(messages) > KEPT_MESSAGES:
+        messages.popitem(last=False)

@@ -1,0 +1,214 @@
+"""The demo: camera source, node and listener as three processes on a ROS domain of their own."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import rclpy
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from sensor_msgs.msg import CompressedImage, Image
+
+from fastdepth_ros.bags.recording import IMAGE_TYPES, TYPES, image_connections, new_bag, open_bag
+from fastdepth_ros.bags.synthetic_bag import IMAGE_TOPIC, TRUTH_TOPIC, write_synthetic_bag
+from fastdepth_ros.depth.files import write_picture
+from fastdepth_ros.depth.geometry import trained_view
+from fastdepth_ros.depth.panel import PanelRow, panel
+from fastdepth_ros.metrics.depth import depth_errors, mean_errors
+from fastdepth_ros.ros.collector import RECORDED, Collector, Sample, metres_of
+from fastdepth_ros.ros.images import frame_from_message
+
+SYNTHETIC_FRAMES, SYNTHETIC_RATE_HZ = 45, 15.0
+START_TIMEOUT_S = 60.0
+PANEL_ROWS = 3
+
+
+class DemoError(Exception):
+    """Why the demo shows no depth."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """What plays the camera's part."""
+
+    bag: Path
+    image_topic: str
+    compressed: bool
+    truth_topic: str
+
+
+def run_demo(source: Source, seconds: float, out: Path, node_parameters: dict[str, str]) -> None:
+    """Play the source into the node for some seconds; write `out`/demo.png and `out`/demo_bag.
+
+    Raises:
+        DemoError: no depth came.
+    """
+    console = Console()
+    environment = isolated_environment(out / "log")
+    base, _, transport = source.image_topic.rpartition("/")
+    image = base if source.compressed and transport == "compressed" else source.image_topic
+    info = f"{image.rpartition('/')[0]}/camera_info"
+    parameters = {**node_parameters, "image_transport": "compressed" if source.compressed else "raw"}
+    node = ["fastdepth_ros.ros.node", "--ros-args", "-r", f"image:={image}", "-r", f"camera_info:={info}"]
+    for name, value in parameters.items():
+        node += ["-p", f"{name}:={value}"]
+    player = ["fastdepth_ros.ros.bag_publisher", str(source.bag), "--loop", "--restamp", "--wait", "30"]
+    with _process(node, environment, out / "node.log"), _process(player, environment, out / "camera.log"):
+        rclpy.init()
+        try:
+            collector = Collector(
+                source.image_topic, CompressedImage if source.compressed else Image, source.truth_topic
+            )
+            _listen(collector, seconds, console)
+        finally:
+            rclpy.try_shutdown()
+    if not collector.depths:
+        log = (out / "node.log").read_text().strip().splitlines()
+        raise DemoError(f"no depth came. The node says: {collector.health}. Its log ends:\n" + "\n".join(log[-8:]))
+    _write_bag(collector, out / "demo_bag")
+    samples = collector.complete_samples()
+    if not samples:
+        raise DemoError("depth came, but with the stamp of no frame that was heard")
+    write_picture(out / "demo.png", panel([_panel_row(sample) for sample in _spread(samples)]))
+    console.print(f"{collector.depths} depth images from {collector.frames} frames; {_accuracy(samples)}")
+    console.print(f"look at {out / 'demo.png'}; the node's messages are in {out / 'demo_bag'}")
+
+
+def synthetic_source(out: Path) -> Source:
+    """A room that the project renders, kept in `out` for the next demo."""
+    bag = out / "room_bag"
+    if not bag.exists():
+        write_synthetic_bag(bag, frames=SYNTHETIC_FRAMES, rate_hz=SYNTHETIC_RATE_HZ)
+    return Source(bag, IMAGE_TOPIC, False, TRUTH_TOPIC)
+
+
+def bag_source(bag: Path, image_topic: str) -> Source:
+    """A bag of the user's.
+
+    Args:
+        image_topic: "" takes the bag's topic with the most images that are not depth.
+
+    Raises:
+        BagError: unreadable, or no such topic.
+    """
+    with open_bag(bag) as reader:
+        if not image_topic:
+            images = [c for c in reader.connections if c.msgtype in IMAGE_TYPES and "depth" not in c.topic]
+            image_topic = max(images, key=lambda c: c.msgcount).topic if images else "(none named)"
+        compressed = image_connections(reader, image_topic)[0].msgtype == "sensor_msgs/msg/CompressedImage"
+    return Source(bag, image_topic, compressed, "")
+
+
+def isolated_environment(log_folder: Path) -> dict[str, str]:
+    """This process's environment, moved to a ROS domain of its own on this machine alone; children take a copy."""
+    log_folder.mkdir(parents=True, exist_ok=True)
+    os.environ.update(
+        ROS_DOMAIN_ID=str(random.randint(1, 100)),
+        ROS_AUTOMATIC_DISCOVERY_RANGE="LOCALHOST",
+        ROS_LOCALHOST_ONLY="1",  # what Humble calls it
+        ROS_LOG_DIR=str(log_folder.resolve()),
+    )
+    return dict(os.environ)
+
+
+@contextmanager
+def _process(module: list[str], environment: dict[str, str], log: Path) -> Iterator[None]:
+    """Run `python -m module...`; ended as Ctrl-C would, killed if it does not listen."""
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *module], env=environment, stdout=output, stderr=subprocess.STDOUT
+        )
+        try:
+            yield
+        finally:
+            process.send_signal(signal.SIGINT)
+            try:
+                process.wait(15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _listen(collector: Collector, seconds: float, console: Console) -> None:
+    started, deadline = None, time.monotonic() + START_TIMEOUT_S
+    with Live(console=console, refresh_per_second=4) as live:
+        while time.monotonic() < deadline:
+            rclpy.spin_once(collector, timeout_sec=0.1)
+            if started is None and collector.depths:
+                started, deadline = time.monotonic(), time.monotonic() + seconds
+            live.update(_table(collector, time.monotonic() - started if started else 0.0))
+
+
+def _table(collector: Collector, elapsed_s: float) -> Table:
+    values = collector.values
+    table = Table(title=f"fastdepth on {values.get('backend', '...')}: {collector.health}")
+    for heading in ("stage", "p50 [ms]", "p95 [ms]", "p99 [ms]"):
+        table.add_column(heading, justify="left" if heading == "stage" else "right")
+    for key in values:
+        stage, _, rest = key.partition(" p50")
+        if rest:
+            table.add_row(stage, *(values[f"{stage} p{percent} [ms]"] for percent in (50, 95, 99)))
+    counts = ", ".join(f"{name} {values[name]}" for name in ("received", "published", "replaced") if name in values)
+    table.caption = f"{elapsed_s:.0f} s; heard {collector.depths} depth images; node: {counts or 'starting'}"
+    return table
+
+
+def _write_bag(collector: Collector, path: Path) -> None:
+    if path.exists():
+        shutil.rmtree(path)  # of the last demo in this folder
+    with new_bag(path) as writer:
+        connections = {
+            topic: writer.add_connection(topic, f"{kind.__module__.split('.')[0]}/msg/{kind.__name__}", typestore=TYPES)
+            for topic, kind in RECORDED.items()
+        }
+        for topic, recorded_ns, raw in collector.recorded:
+            writer.write(connections[topic], recorded_ns, raw)
+
+
+def _spread(samples: list[Sample]) -> list[Sample]:
+    """A few samples, evenly over the demo, those with truth first."""
+    chosen = [sample for sample in samples if sample.truth is not None] or samples
+    return [chosen[index] for index in np.unique(np.linspace(0, len(chosen) - 1, PANEL_ROWS).round().astype(int))]
+
+
+def _panel_row(sample: Sample) -> PanelRow:
+    frame = frame_from_message(sample.frame)
+    crop = trained_view(*frame.pixels.shape[:2])
+    view = frame.pixels[crop.top : crop.top + crop.height, crop.left : crop.left + crop.width]
+    if frame.order == "rgb":
+        view = cv2.cvtColor(view, cv2.COLOR_RGB2BGR)
+    maps = {"depth": sample.depth}
+    if sample.truth is not None:
+        maps["truth"] = _truth(sample)
+    return PanelRow(view, maps)
+
+
+def _truth(sample: Sample) -> np.ndarray:
+    """The truth on the depth's grid, to the nearest pixel."""
+    metres = metres_of(sample.truth)
+    crop = trained_view(*metres.shape)
+    view = metres[crop.top : crop.top + crop.height, crop.left : crop.left + crop.width]
+    return cv2.resize(view, sample.depth.shape[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+
+
+def _accuracy(samples: list[Sample]) -> str:
+    errors = [
+        depth_errors(np.nan_to_num(sample.depth), _truth(sample)) for sample in samples if sample.truth is not None
+    ]
+    if not errors:
+        return "no truth to compare with"
+    figures = mean_errors(errors)
+    return f"RMSE {figures['rmse']:.2f} m, delta1 {figures['delta1']:.2f} against the truth of {len(errors)} frames"

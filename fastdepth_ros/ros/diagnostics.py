@@ -1,0 +1,49 @@
+"""/diagnostics: what the node says about itself once a second (REP 107)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.time import Time
+
+from fastdepth_ros.ros.statistics import PERCENTILES, Snapshot
+
+PERIOD_S = 1.0
+DROPS = ("unreadable", "failed")  # frames that gave no depth though no newer one came
+COUNTS = ("received", "published", "replaced", *DROPS, "camera_info_mismatch")
+
+
+def health(snapshot: Snapshot, topic: str, publishers: int) -> tuple[bytes, str]:
+    """Level and message of an active node."""
+    failures = {name: snapshot.news[name] for name in DROPS if snapshot.news.get(name)}
+    if failures:
+        told = ", ".join(f"{count} frames {name}" for name, count in failures.items())
+        return DiagnosticStatus.ERROR if "failed" in failures else DiagnosticStatus.WARN, (
+            f"{told} in the last second: {snapshot.last_error}"
+        )
+    if not snapshot.news.get("received"):
+        reason = f"its {publishers} publishers send nothing" if publishers else "it has no publisher"
+        return DiagnosticStatus.WARN, f"no frame on {topic} in the last second: {reason}"
+    if snapshot.news.get("camera_info_mismatch"):
+        return DiagnosticStatus.WARN, "camera_info is of another size than the frames; no depth/camera_info"
+    return DiagnosticStatus.OK, f"{snapshot.rate_in_hz:.1f} Hz in, {snapshot.rate_out_hz:.1f} Hz out"
+
+
+def diagnostic_array(
+    stamp: Time, node_name: str, level: bytes, message: str, facts: Mapping[str, str], snapshot: Snapshot | None
+) -> DiagnosticArray:
+    """The message; `facts` are state, backend, model and the like."""
+    values = dict(facts)
+    if snapshot is not None:
+        values["rate in [Hz]"] = f"{snapshot.rate_in_hz:.2f}"
+        values["rate out [Hz]"] = f"{snapshot.rate_out_hz:.2f}"
+        for stage, durations_ms in snapshot.durations_ms.items():
+            for percentile, duration_ms in zip(PERCENTILES, durations_ms):
+                values[f"{stage} p{percentile} [ms]"] = f"{duration_ms:.3f}"
+        values.update({name: str(snapshot.counts.get(name, 0)) for name in COUNTS})
+    status = DiagnosticStatus(level=level, name=f"{node_name}: depth", message=message, hardware_id="")
+    status.values = [KeyValue(key=key, value=value) for key, value in values.items()]
+    array = DiagnosticArray(status=[status])
+    array.header.stamp = stamp.to_msg()
+    return array

@@ -1,0 +1,146 @@
+"""The lifecycle node `fastdepth`: its states, its parameters and its diagnostics; the frame's way is the pipeline's."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from dataclasses import fields
+from typing import Any
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
+from rclpy.executors import ExternalShutdownException
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
+
+from fastdepth_ros.backends import BackendError
+from fastdepth_ros.depth.artifact import ArtifactError
+from fastdepth_ros.depth.golden import GoldenError
+from fastdepth_ros.ros import parameters
+from fastdepth_ros.ros.camera import Camera
+from fastdepth_ros.ros.diagnostics import PERIOD_S, diagnostic_array, health
+from fastdepth_ros.ros.pipeline import Pipeline
+
+
+class FastDepthNode(LifecycleNode):
+    """Subscribes `image` and `camera_info`; publishes `depth/image`, `depth/camera_info` and `depth/image_color`."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__("fastdepth", **options)
+        parameters.declare(self)
+        self.add_on_set_parameters_callback(self._on_parameters)
+        self._pipeline: Pipeline | None = None  # while configured
+        self._camera: Camera | None = None  # while active
+        self._trouble = ""  # why the last configuration failed
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 1)
+        self.create_timer(PERIOD_S, self._publish_diagnostics)
+
+    def autostart(self) -> None:
+        """Configure and activate, if the parameter says so."""
+        if self.get_parameter("autostart").value:
+            if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
+                self.trigger_activate()
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        try:
+            self._pipeline = Pipeline(self, parameters.read(self))
+        except (ArtifactError, BackendError, GoldenError, ValueError, OSError) as error:
+            self._trouble = str(error)
+            self.get_logger().error(f"cannot configure: {error}")
+            return TransitionCallbackReturn.FAILURE
+        self._trouble = ""
+        self.get_logger().info("configured: {model} on {backend}".format(**self._pipeline.facts))
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        assert self._pipeline is not None, "activated before it was configured"
+        super().on_activate(state)  # the publishers
+        self._pipeline.begin()
+        self._camera = Camera(self, self._pipeline)
+        depth_topic = self.resolve_topic_name("depth/image")
+        self.get_logger().info(f"active: {self._camera.subscription.topic} -> {depth_topic}")
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._close_camera()
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self.close()
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self.close()
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self.close()
+        return TransitionCallbackReturn.SUCCESS  # to unconfigured, from where it can be configured anew
+
+    def close(self) -> None:
+        """Stop the worker and free backend and publishers, whatever the state."""
+        self._close_camera()
+        if self._pipeline is not None:
+            self._pipeline.close()
+            self._pipeline = None
+
+    def _close_camera(self) -> None:
+        if self._camera is not None:
+            if not self._camera.close():
+                self.get_logger().error("the backend still computes after 10 s; its thread is left behind")
+            self._camera = None
+
+    def _on_parameters(self, changes: list[Parameter]) -> SetParametersResult:
+        ours = {field.name for field in fields(parameters.Settings)}
+        changed = [change for change in changes if change.name in ours]
+        reasons = [text for change in changed if (text := parameters.complaint(change.name, change.value))]
+        if changed and self._pipeline is not None:
+            names = ", ".join(change.name for change in changed)
+            reasons.append(f"{names}: read when the node is configured; deactivate it and clean it up first")
+        return SetParametersResult(successful=not reasons, reason="; ".join(reasons))
+
+    def _publish_diagnostics(self) -> None:
+        snapshot, facts = None, dict(self._pipeline.facts) if self._pipeline is not None else {}
+        if self._pipeline is not None and self._camera is not None:
+            subscription = self._camera.subscription
+            snapshot = self._pipeline.statistics.look()
+            level, text = health(snapshot, subscription.topic, subscription.publishers())
+            facts.update(state="active", topic=subscription.topic, reliability=subscription.reliability)
+        elif self._pipeline is not None:
+            level, text = DiagnosticStatus.WARN, "inactive: activate it to get depth"
+            facts["state"] = "inactive"
+        else:
+            level = DiagnosticStatus.ERROR if self._trouble else DiagnosticStatus.WARN
+            text = f"cannot configure: {self._trouble}" if self._trouble else "unconfigured: configure and activate it"
+            facts["state"] = "unconfigured"
+        self._diagnostics.publish(
+            diagnostic_array(self.get_clock().now(), self.get_name(), level, text, facts, snapshot)
+        )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Entry point of the executable `fastdepth_node`."""
+    rclpy.init(args=arguments)
+    node = None
+    try:
+        node = FastDepthNode()
+        node.autostart()
+        rclpy.spin(node)
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    except (InvalidParameterTypeException, InvalidParameterValueException) as error:
+        print(f"fastdepth_node: {error}", file=sys.stderr)
+        return 1
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # launch sends it more than once
+        if node is not None:
+            node.close()
+            node.destroy_node()
+        rclpy.try_shutdown()
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,114 @@
+"""The one table of the node's parameters: descriptors, defaults, config/fastdepth.yaml and the README come from it."""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import Field, dataclass, field, fields
+from typing import Any
+
+from fastdepth_ros.backends import backend_names
+from fastdepth_ros.depth.estimator import OUTPUTS
+from fastdepth_ros.depth.geometry import FIELDS_OF_VIEW
+
+TRANSPORTS = ("raw", "compressed")
+RELIABILITIES = ("auto", "reliable", "best_effort")
+
+
+def _parameter(default: Any, doc: str, *, choices: tuple[str, ...] = (), low: Any = None, high: Any = None) -> Any:
+    return field(default=default, metadata={"doc": doc, "choices": choices, "low": low, "high": high})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The parameters, read once when the node is configured."""
+
+    autostart: bool = _parameter(True, "configure and activate at start; false leaves that to a lifecycle manager")
+    backend: str = _parameter("onnxruntime", "engine that runs the network", choices=tuple(backend_names()))
+    model: str = _parameter("", "artefact folder, or the name of a bundled model; empty is the bundled default")
+    device: str = _parameter("cpu", "device of the backend: cpu, cuda, tensorrt (onnxruntime); cpu, cuda:0 (pytorch)")
+    threads: int = _parameter(0, "threads of the backend; 0 leaves the number to it", low=0, high=256)
+    image_transport: str = _parameter(
+        "raw", "raw subscribes image; compressed subscribes the remapped name of image + /compressed",
+        choices=TRANSPORTS,
+    )  # fmt: skip
+    reliability: str = _parameter(
+        "auto", "of the image subscription; auto is reliable where every publisher offers it, else best effort",
+        choices=RELIABILITIES,
+    )  # fmt: skip
+    field_of_view: str = _parameter(
+        "trained", "part of the frame that the network sees: the central crop of its training, or the full frame",
+        choices=FIELDS_OF_VIEW,
+    )  # fmt: skip
+    output_size: str = _parameter(
+        "network", "grid of depth/image: the network's 224x224 of the field of view, or the camera's", choices=OUTPUTS
+    )
+    color_near_m: float = _parameter(0.5, "metres at the warm end of depth/image_color", low=0.01, high=1000.0)
+    color_far_m: float = _parameter(10.0, "metres at the cold end of depth/image_color", low=0.01, high=1000.0)
+
+
+def complaint(name: str, value: Any) -> str:
+    """Why a value is not allowed, or "" if it is. Ranges are rclpy's to check; choices it does not know."""
+    choices = next((entry.metadata["choices"] for entry in fields(Settings) if entry.name == name), ())
+    if choices and value not in choices:
+        return f"{name} is {value!r}, it can be {', '.join(choices)}"
+    return ""
+
+
+def declare(node: Any) -> None:
+    """Declare every parameter on an rclpy node, with its descriptor."""
+    from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+
+    for entry in fields(Settings):
+        low, high = entry.metadata["low"], entry.metadata["high"]
+        descriptor = ParameterDescriptor(description=entry.metadata["doc"], additional_constraints=_constraint(entry))
+        if isinstance(low, float):
+            descriptor.floating_point_range = [FloatingPointRange(from_value=low, to_value=high)]
+        elif isinstance(low, int):
+            descriptor.integer_range = [IntegerRange(from_value=low, to_value=high)]
+        node.declare_parameter(entry.name, entry.default, descriptor)
+
+
+def read(node: Any) -> Settings:
+    """The node's parameters as they are now.
+
+    Raises:
+        ValueError: a choice that is not one, or colour ends that are not in order.
+    """
+    settings = Settings(**{entry.name: node.get_parameter(entry.name).value for entry in fields(Settings)})
+    complaints = [text for entry in fields(Settings) if (text := complaint(entry.name, getattr(settings, entry.name)))]
+    if settings.color_near_m >= settings.color_far_m:
+        complaints.append(f"color_near_m {settings.color_near_m} is not under color_far_m {settings.color_far_m}")
+    if complaints:
+        raise ValueError("; ".join(complaints))
+    return settings
+
+
+def as_yaml() -> str:
+    """config/fastdepth.yaml: every parameter with its default and its meaning."""
+    lines = ["# Parameters of the fastdepth node with their defaults.", "/**:", "  ros__parameters:"]
+    for entry in fields(Settings):
+        comment = "; ".join(filter(None, (entry.metadata["doc"], _constraint(entry))))
+        lines += textwrap.wrap(comment, 110, initial_indent="    # ", subsequent_indent="    # ")
+        lines.append(f"    {entry.name}: {_yaml(entry.default)}")
+    return "\n".join(lines) + "\n"
+
+
+def as_markdown() -> str:
+    """The table of parameters in the README."""
+    rows = ["| parameter | default | meaning |", "|---|---|---|"]
+    for entry in fields(Settings):
+        meaning = "; ".join(filter(None, (entry.metadata["doc"], _constraint(entry))))
+        rows.append(f"| `{entry.name}` | `{_yaml(entry.default)}` | {meaning} |")
+    return "\n".join(rows) + "\n"
+
+
+def _constraint(entry: Field[Any]) -> str:
+    if entry.metadata["choices"]:
+        return "one of " + ", ".join(entry.metadata["choices"])
+    if entry.metadata["low"] is not None:
+        return f"{entry.metadata['low']} to {entry.metadata['high']}"
+    return ""
+
+
+def _yaml(value: Any) -> str:
+    return {bool: str(value).lower(), str: f'"{value}"'}.get(type(value), str(value))

@@ -1,0 +1,74 @@
+"""What the node counts and times, and the figures that follow. Knows no ROS."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter, deque
+from dataclasses import dataclass
+
+import numpy as np
+
+WINDOW_FRAMES = 300
+PERCENTILES = (50, 95, 99)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One look at the statistics.
+
+    Args:
+        rate_in_hz, rate_out_hz: since the last look.
+        durations_ms: p50, p95 and p99 per stage over the last 300 frames.
+        counts: since the node was activated: received, published, replaced, and what went wrong.
+        news: what `counts` grew by since the last look.
+        last_error: text of the newest frame that gave no depth, "" if there was none since the last look.
+    """
+
+    rate_in_hz: float
+    rate_out_hz: float
+    durations_ms: dict[str, tuple[float, ...]]
+    counts: dict[str, int]
+    news: dict[str, int]
+    last_error: str
+
+
+class Statistics:
+    """Counters and stage times; written by the executor's thread and the worker's."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: Counter[str] = Counter()
+        self._seen: Counter[str] = Counter()
+        self._durations_ms: dict[str, deque[float]] = {}
+        self._last_error = ""
+        self._looked_at = time.monotonic()
+
+    def count(self, name: str) -> None:
+        with self._lock:
+            self._counts[name] += 1
+
+    def fail(self, name: str, text: str) -> None:
+        with self._lock:
+            self._counts[name] += 1
+            self._last_error = text
+
+    def time(self, durations_ms: dict[str, float]) -> None:
+        with self._lock:
+            for stage, duration_ms in durations_ms.items():
+                self._durations_ms.setdefault(stage, deque(maxlen=WINDOW_FRAMES)).append(duration_ms)
+
+    def look(self) -> Snapshot:
+        """The figures now; rates and news start anew."""
+        with self._lock:
+            now = time.monotonic()
+            elapsed_s = max(now - self._looked_at, 1e-3)
+            news = self._counts - self._seen
+            self._seen, self._looked_at = self._counts.copy(), now
+            last_error, self._last_error = self._last_error, ""
+            counts = dict(self._counts)
+            durations = {stage: np.array(window) for stage, window in self._durations_ms.items()}
+        percentiles = {stage: tuple(np.percentile(values, PERCENTILES)) for stage, values in durations.items()}
+        return Snapshot(
+            news["received"] / elapsed_s, news["published"] / elapsed_s, percentiles, counts, dict(news), last_error
+        )

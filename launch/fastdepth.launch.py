@@ -1,0 +1,75 @@
+"""The fastdepth node, and RViz if asked.
+
+ros2 launch fastdepth_ros fastdepth.launch.py image:=/camera/image_raw
+"""
+
+from pathlib import Path
+
+from ament_index_python.packages import get_package_share_directory
+from launch import LaunchContext, LaunchDescription
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+
+SHARE = Path(get_package_share_directory("fastdepth_ros"))
+
+ARGUMENTS = [
+    DeclareLaunchArgument("image", default_value="image", description="camera image topic"),
+    DeclareLaunchArgument(
+        "camera_info", default_value="", description="camera_info topic; empty is camera_info beside the image topic"
+    ),
+    DeclareLaunchArgument("namespace", default_value="", description="namespace of the node and of depth/image"),
+    DeclareLaunchArgument("backend", default_value="", description="engine; empty leaves it to params_file"),
+    DeclareLaunchArgument("model", default_value="", description="artefact; empty leaves it to params_file"),
+    DeclareLaunchArgument(
+        "image_transport", default_value="", description="raw or compressed; empty leaves it to params_file"
+    ),
+    DeclareLaunchArgument(
+        "params_file", default_value=str(SHARE / "config" / "fastdepth.yaml"), description="parameters, YAML"
+    ),
+    DeclareLaunchArgument("use_sim_time", default_value="false", description="take time from /clock"),
+    DeclareLaunchArgument("rviz", default_value="false", description="start RViz with our configuration"),
+    DeclareLaunchArgument(
+        "fixed_frame", default_value="camera_optical_frame", description="RViz's fixed frame: the camera's frame_id"
+    ),
+    DeclareLaunchArgument("log_level", default_value="info", description="debug, info, warn, error or fatal"),
+]
+
+
+def generate_launch_description() -> LaunchDescription:
+    return LaunchDescription([*ARGUMENTS, OpaqueFunction(function=_nodes)])
+
+
+def _nodes(context: LaunchContext) -> list[Node]:
+    """The nodes, once the arguments have values: an empty one must not override the parameter file."""
+    argument = {entry.name: LaunchConfiguration(entry.name).perform(context) for entry in ARGUMENTS}
+    image, namespace = argument["image"], argument["namespace"]
+    beside = image.rpartition("/")[0]
+    camera_info = argument["camera_info"] or (f"{beside}/camera_info" if beside else "camera_info")
+    overrides = {name: argument[name] for name in ("backend", "model", "image_transport") if argument[name]}
+    use_sim_time = {"use_sim_time": argument["use_sim_time"].lower() == "true"}
+    nodes = [
+        Node(
+            package="fastdepth_ros",
+            executable="fastdepth_node",
+            name="fastdepth",
+            namespace=namespace,
+            parameters=[argument["params_file"], overrides, use_sim_time],
+            remappings=[("image", image), ("camera_info", camera_info)],
+            arguments=["--ros-args", "--log-level", argument["log_level"]],
+            output="screen",
+        )
+    ]
+    if argument["rviz"].lower() == "true":
+        prefix = f"/{namespace.strip('/')}" if namespace else ""
+        topics = ("depth/image", "depth/camera_info", "depth/image_color")
+        nodes.append(
+            Node(
+                package="rviz2",
+                executable="rviz2",
+                arguments=["-d", str(SHARE / "rviz" / "fastdepth.rviz"), "-f", argument["fixed_frame"]],
+                parameters=[use_sim_time],
+                remappings=[("/camera/image_raw", image), *((f"/{topic}", f"{prefix}/{topic}") for topic in topics)],
+            )
+        )
+    return nodes

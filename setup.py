@@ -1,0 +1,58 @@
+"""ament_python package: `colcon build` and `pip install .` give the same executables and data files."""
+
+from glob import glob
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+NAME = "fastdepth_ros"
+SHARE = f"share/{NAME}"
+
+models = [(f"{SHARE}/{folder}", glob(f"{folder}/*")) for folder in sorted(glob("models/*"))]
+
+setup(
+    name=NAME,
+    version="0.1.0",
+    description="Metric depth from one camera, in milliseconds: FastDepth as a ROS 2 node",
+    long_description=Path("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    author="fastdepth_ros maintainers",
+    maintainer="fastdepth_ros maintainers",
+    maintainer_email="maintainers@fastdepth-ros.org",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    packages=find_packages(include=[NAME, f"{NAME}.*"]),
+    data_files=[
+        ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
+        (SHARE, ["package.xml"]),
+        (f"{SHARE}/launch", glob("launch/*.launch.py")),
+        (f"{SHARE}/config", glob("config/*.yaml")),
+        (f"{SHARE}/rviz", glob("rviz/*.rviz")),
+        (f"lib/{NAME}", ["scripts/fastdepth_node", "scripts/bag_publisher"]),
+        *models,
+    ],
+    zip_safe=True,
+    # A robot has numpy and OpenCV from its distribution: ask for no newer one, and for OpenCV only by extra.
+    install_requires=["numpy>=1.21", "onnxruntime>=1.12", "tqdm"],
+    extras_require={
+        "opencv": ["opencv-python-headless>=4.5"],
+        "torch": ["torch>=2.1", "onnx>=1.14", "safetensors>=0.4", "tflite>=2.10"],
+        "train": ["torch>=2.1", "safetensors>=0.4"],
+        "bags": ["rosbags>=0.10"],
+        "view": ["rosbags>=0.10", "rich>=12"],
+        "ros": [
+            "ros-rclpy[fastrtps]==9.1.2",
+            "ros-sensor-msgs==5.5.1",
+            "ros-diagnostic-msgs==5.5.1",
+            "ros-std-msgs==5.5.1",
+        ],
+        "test": ["pytest>=6.2", "pytest-timeout", "ruff", "mypy", "import-linter", "pyyaml"],
+    },
+    entry_points={
+        "console_scripts": [
+            "fastdepth = fastdepth_ros.cli:main",
+            "fastdepth_node = fastdepth_ros.ros.node:main",
+            "bag_publisher = fastdepth_ros.ros.bag_publisher:main",
+        ],
+    },
+)

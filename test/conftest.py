@@ -1,0 +1,85 @@
+"""What every test shares: the skips that are allowed, the data that may be absent, a small artefact."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = ROOT.parent / "shared"
+
+# Any other reason to skip fails the run: a test that silently does not run protects nobody.
+ALLOWED_SKIPS = (
+    "the shared data is absent",
+    "rclpy is not installed",
+    "launch is not installed",
+    "cv_bridge is not installed",
+    "torch is not installed",
+)
+_skipped: list[tuple[str, str]] = []
+_graph_tests: list[str] = []
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "graph: runs on a real ROS graph")
+    config.addinivalue_line("markers", "shared: needs ../shared")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("shared") and not SHARED.is_dir():
+        pytest.skip("the shared data is absent")
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.skipped and isinstance(report.longrepr, tuple):
+        _skipped.append((report.nodeid, report.longrepr[2].removeprefix("Skipped: ")))
+    if report.when == "call" and "graph" in report.keywords:
+        _graph_tests.append(f"{report.outcome}: {report.nodeid}")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if _refused() and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    terminalreporter.section("tests on a real ROS graph")
+    for line in _graph_tests or ["none ran"]:
+        terminalreporter.line(line)
+    for nodeid, reason in _refused():
+        terminalreporter.line(f"REFUSED SKIP {nodeid}: {reason!r} is not in ALLOWED_SKIPS", red=True)
+
+
+def _refused() -> list[tuple[str, str]]:
+    return [entry for entry in _skipped if entry[1] not in ALLOWED_SKIPS]
+
+
+@pytest.fixture
+def shared() -> Path:
+    """The folder of shared data; mark the test `shared`."""
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def artifact_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """An artefact of a tiny untrained network with running statistics that are not trivial."""
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    from fastdepth_ros.deploy.export import export_artifact
+    from fastdepth_ros.nn.channels import Channels
+    from fastdepth_ros.nn.fastdepth import FastDepth, initialise
+
+    network = FastDepth(Channels((4, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8), (8, 8, 8, 8, 4)))
+    initialise(network, seed=1)
+    with torch.no_grad():
+        generator = torch.Generator().manual_seed(2)
+        for name, tensor in network.named_buffers():
+            if name.endswith("running_mean"):
+                tensor.normal_(0, 0.1, generator=generator)
+            elif name.endswith("running_var"):
+                tensor.uniform_(0.5, 2, generator=generator)
+        network.head.weight.normal_(0, 0.5, generator=generator)
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    export_artifact(network.eval(), folder, {"training_data": "none: random weights for tests"})
+    yield folder
