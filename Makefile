@@ -4,14 +4,18 @@
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin
+FASTDEPTH_TORCH ?= torch==2.13.0
 HAS_ROS := $(shell $(PYTHON) -c 'import rclpy' 2>/dev/null && echo yes)
 export ROS_LOG_DIR ?= $(CURDIR)/$(VENV)/log
 
 ifeq ($(HAS_ROS),yes)
 VENV_FLAGS := --system-site-packages
 EXTRAS := view,test
+# Its OpenCV was built for this numpy: the venv must not bring the next one.
+NUMPY := numpy<$(shell $(PYTHON) -c 'import numpy; print(int(numpy.__version__.split(".")[0]) + 1)')
 else
 EXTRAS := ros,opencv,view,test
+NUMPY := numpy
 endif
 
 .PHONY: demo test test-slow lint clean
@@ -37,11 +41,11 @@ clean:
 $(VENV)/robot: setup.py pyproject.toml
 	$(PYTHON) -m venv $(VENV_FLAGS) $(VENV)
 	$(RUN)/python -m pip install --quiet --upgrade pip setuptools
-	$(RUN)/python -m pip install --quiet --editable '.[$(EXTRAS)]'
+	$(RUN)/python -m pip install --quiet --editable '.[$(EXTRAS)]' '$(NUMPY)'
 	touch $@
 
 # Torch comes first and pinned: the newest one brings gigabytes of CUDA.
 $(VENV)/full: $(VENV)/robot
-	$(RUN)/python -m pip install --quiet $${FASTDEPTH_TORCH:-torch==2.13.0}
-	$(RUN)/python -m pip install --quiet --editable '.[torch,train]'
+	$(RUN)/python -m pip install --quiet $(FASTDEPTH_TORCH) '$(NUMPY)'
+	$(RUN)/python -m pip install --quiet --editable '.[torch,train]' '$(NUMPY)'
 	touch $@

@@ -38,8 +38,8 @@ setup(
         "opencv": ["opencv-python-headless>=4.5"],
         "torch": ["torch>=2.1", "onnx>=1.14", "safetensors>=0.4", "tflite>=2.10"],
         "train": ["torch>=2.1", "safetensors>=0.4"],
-        "bags": ["rosbags>=0.10"],
-        "view": ["rosbags>=0.10", "rich>=12"],
+        "bags": ["rosbags>=0.11"],
+        "view": ["rosbags>=0.11", "rich>=12"],
         "ros": [
             "ros-rclpy[fastrtps]==9.1.2",
             "ros-sensor-msgs==5.5.1",

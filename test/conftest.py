@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -63,7 +62,7 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
-def artifact_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def artifact_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An artefact of a tiny untrained network with running statistics that are not trivial."""
     torch = pytest.importorskip("torch", reason="torch is not installed")
     from fastdepth_ros.deploy.export import export_artifact
@@ -82,4 +81,4 @@ def artifact_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         network.head.weight.normal_(0, 0.5, generator=generator)
     folder = tmp_path_factory.mktemp("models") / "tiny"
     export_artifact(network.eval(), folder, {"training_data": "none: random weights for tests"})
-    yield folder
+    return folder

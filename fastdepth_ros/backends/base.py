@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -55,10 +55,10 @@ class Backend(Protocol):
         engine: engine, version and device, for diagnostics: "onnxruntime 1.31.1 (cpu)".
     """
 
-    name: ClassVar[str]
-    model_format: ClassVar[str]
-    module: ClassVar[str]
-    install: ClassVar[str]
+    name: str
+    model_format: str
+    module: str
+    install: str
     engine: str
 
     def __init__(self, model: ModelFile, options: BackendOptions) -> None: ...

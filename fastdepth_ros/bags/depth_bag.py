@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,7 @@ class Summary:
     frames_in: int = 0
     frames_out: int = 0
     camera_infos_out: int = 0
-    dropped: Counter[str] = field(default_factory=Counter)
+    dropped: dict[str, int] = field(default_factory=dict)
 
 
 def write_depth_bag(
@@ -59,9 +58,8 @@ class _Cameras:
 
     def __init__(self, reader: AnyReader, topic: str) -> None:
         chosen = [c for c in reader.connections if c.topic == topic and c.msgtype == CAMERA_INFO_TYPE]
-        messages: list[Any] = (
-            [reader.deserialize(raw, c.msgtype) for c, _, raw in reader.messages(chosen)] if chosen else []
-        )
+        records = reader.messages(chosen) if chosen else ()
+        messages: list[Any] = [reader.deserialize(raw, connection.msgtype) for connection, _, raw in records]
         self._by_stamp = sorted(((stamp_ns(message), message) for message in messages), key=lambda entry: entry[0])
         self._stamps = [stamp for stamp, _ in self._by_stamp]
 
@@ -87,7 +85,7 @@ class _DepthWriter:
             frame = frame_from_bag(message)
             result = self._estimator(frame)
         except FrameError as error:
-            self.summary.dropped[str(error)] += 1
+            self.summary.dropped[str(error)] = self.summary.dropped.get(str(error), 0) + 1
             return
         stamp, frame_id = stamp_ns(message), message.header.frame_id
         camera = self._cameras.at(stamp, frame.pixels.shape[:2])

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import apsw
 from rosbags.highlevel import AnyReader, AnyReaderError
 from rosbags.interfaces import Connection
 from rosbags.rosbag2 import StoragePlugin, Writer
@@ -38,7 +39,7 @@ def open_bag(path: Path) -> Iterator[AnyReader]:
             yield reader
     except AnyReaderError as error:
         raise BagError(f"{path} cannot be read as a bag (cut short or not one?): {error}") from error
-    except (AssertionError, EOFError, IndexError, KeyError, UnicodeDecodeError) as error:
+    except (apsw.Error, AssertionError, EOFError, IndexError, KeyError, UnicodeDecodeError) as error:
         # rosbags lets these through where a file ends in the middle of a record
         raise BagError(f"{path} is damaged: {type(error).__name__} {error}") from error
 

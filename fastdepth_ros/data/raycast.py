@@ -120,12 +120,12 @@ class CameraPath:
     """A closed loop: an ellipse around a centre (half axes along its own x and y after the turn, and up), with a
     heading that sweeps to both sides and a pitch below the horizon."""
 
-    centre_m: Vector
-    reach_m: Vector
-    turn_rad: float
-    heading_rad: float
-    sweep_rad: float
-    pitch_rad: float
+    centre_m: Vector = (0.0, 0.0, 1.3)
+    reach_m: Vector = (0.3, 0.2, 0.0)
+    turn_rad: float = 0.0
+    heading_rad: float = 0.0
+    sweep_rad: float = 0.4
+    pitch_rad: float = 0.15
 
     def pose(self, phase_rad: float) -> np.ndarray:
         """float64 4x4 from the camera to the world; the loop closes after 2 pi."""
@@ -151,7 +151,7 @@ class Scene:
     solids: tuple[Solid, ...]
     lights: tuple[Light, ...]
     seed: int = 0
-    path: CameraPath | None = None
+    path: CameraPath = CameraPath()
 
 
 def crossing(shape: str, origin, direction) -> tuple[np.ndarray, np.ndarray]:
@@ -274,9 +274,9 @@ def surface(shape: str, face: int, u: np.ndarray, v: np.ndarray) -> tuple[np.nda
     """The inverse of `locate`: points (3, N) of one face, and the outward normals there in the unit shape's frame."""
     one = np.ones_like(u)
     if shape == "box":
-        sign = one * (2 * (face % 2) - 1)
-        q = np.stack([(sign, u, v), (u, sign, v), (u, v, sign)][face // 2])
-        return q, np.eye(3)[:, face // 2, None] * sign
+        side = one * (2 * (face % 2) - 1)
+        q = np.stack([(side, u, v), (u, side, v), (u, v, side)][face // 2])
+        return q, np.eye(3)[:, face // 2, None] * side
     if shape == "cylinder" and face:
         sign = 2 * face - 3
         return np.stack([u, v, sign * one]), np.stack([0 * u, 0 * u, sign * one])
@@ -365,14 +365,13 @@ class Renderer:
         s, t = s - np.floor(s), t - np.floor(t)
         level = np.clip(level, 0, LEVELS - 1.001)
         lower = np.floor(level)
-        mixed = None
+        mixed = np.zeros((*s.shape, 3), np.float32)
         for at, weight in ((lower, 1 - (level - lower)), (lower + 1, level - lower)):
             side = np.float32(TILE_PX) * np.exp2(-at)
             # half a texel: a texel's centre; one more: the seam that repeats
             x = self._level_left[at.astype(np.intp)] + s * side + np.float32(0.5)
             y = tile * (TILE_PX + 2) + t * side + np.float32(0.5)
-            part = cv2.remap(self._tiles, x, y, cv2.INTER_LINEAR) * (weight / 255)[..., None]
-            mixed = part if mixed is None else mixed + part
+            mixed += cv2.remap(self._tiles, x, y, cv2.INTER_LINEAR) * (weight / 255)[..., None]
         return mixed
 
 
@@ -432,8 +431,8 @@ def _light_map(scene: Scene, patches: dict[tuple[int, int], _Patch], shape: tupl
     for patch in patches.values():
         count = patch.rows * patch.columns
         grid = bright[start : start + count].reshape(patch.rows, patch.columns, 3) ** np.float32(1 / GAMMA)
-        grid = cv2.GaussianBlur(grid, (3, 3), 0.8, borderType=cv2.BORDER_REPLICATE)  # too few rays: grainy
-        atlas[patch.y : patch.y + patch.rows, patch.x : patch.x + patch.columns] = grid
+        smooth = cv2.GaussianBlur(grid, (3, 3), 0.8, borderType=cv2.BORDER_REPLICATE)  # too few rays: grainy
+        atlas[patch.y : patch.y + patch.rows, patch.x : patch.x + patch.columns] = smooth
         start += count
     return atlas
 

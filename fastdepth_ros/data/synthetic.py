@@ -6,7 +6,7 @@ solids around its own origin on the floor, with its back towards +y; `random_sce
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -230,10 +230,10 @@ class Maker:
     def material(self, name: str, colour: Vector, span_m=1.0, accent: Vector | None = None, glow=0.0) -> Material:
         """A material whose colour varies a little around the one given."""
         vary = self.rng.normal(1, 0.05) * self.rng.normal(1, 0.02, 3)
-        colour = tuple(float(c) for c in np.clip(np.array(colour) * vary, 0.02, 0.98))
-        accent = tuple(float(c) for c in self.rng.uniform(0.25, 0.9, 3)) if accent is None else accent
+        colour = as_vector(np.clip(np.array(colour) * vary, 0.02, 0.98))
+        other = as_vector(self.rng.uniform(0.25, 0.9, 3)) if accent is None else accent
         span_m = span_m if isinstance(span_m, tuple) else (span_m, span_m)
-        return Material(name, colour, accent, span_m, int(self.rng.integers(1 << 30)), glow)
+        return Material(name, colour, other, span_m, int(self.rng.integers(1 << 30)), glow)
 
     def fitted(self, name: str, colour: Vector, size_m: tuple[float, float], glow=0.0) -> Material:
         """A material that spans a face exactly once."""
@@ -530,7 +530,13 @@ def ball(m: Material, x, y, z, half_w, half_d, half_h, yaw=0.0, tilt=0.0) -> Sol
 
 
 def _solid(shape, m, x, y, z, half, yaw=0.0, tilt=0.0) -> Solid:
-    return Solid(shape, (float(x), float(y), float(z)), tuple(float(h) for h in half), (m,), float(yaw), float(tilt))
+    return Solid(shape, as_vector((x, y, z)), as_vector(half), (m,), float(yaw), float(tilt))
+
+
+def as_vector(values: Sequence[float] | np.ndarray) -> Vector:
+    """Three plain floats: numpy's would widen float32 arrays, and make dataclasses compare oddly."""
+    x, y, z = values
+    return float(x), float(y), float(z)
 
 
 def moved(parts: list[Solid], x: float, y: float, yaw: float = 0.0) -> list[Solid]:
@@ -638,7 +644,8 @@ def random_scene(seed: int) -> Scene:
     for name in [IN_THE_MIDDLE[theme], *rng.choice(["chair", "carton", "plant", "coffee_table"], 2)]:
         parts += layout.anywhere(getattr(maker, name)())
     if rng.random() < 0.5:
-        parts += moved(maker.rug(), *(rng.uniform(-0.15, 0.15) * size for size in (width, length)), rng.normal(0, 0.1))
+        x, y = rng.uniform(-0.15, 0.15, 2) * (width, length)
+        parts += moved(maker.rug(), x, y, rng.normal(0, 0.1))
     lamp = maker.ceiling_lamp(height)
     parts += [*lamp, *(part for window in windows for part in window)]
     lights = tuple(light for part in parts for light in _light_of(part))
@@ -680,15 +687,13 @@ def _light_of(part: Solid) -> list[Light]:
         return []
     half = part.half_m
     if part.materials[0].texture == "outdoors":
-        turn = part.rotation()
-        inward = -turn[:, 1]
-        centre = np.array(part.centre_m) + 0.12 * inward  # in front of the frame, which would shade it
+        along, out, up = part.rotation().T
+        centre = np.array(part.centre_m) - 0.12 * out  # in front of the frame, which would shade it
         power = 2.2 * 4 * half[0] * half[2] * np.array([0.92, 0.98, 1.05])
-        return [
-            Light(*(tuple(map(float, v)) for v in (centre, turn[:, 0] * half[0], turn[:, 2] * half[2], power, inward)))
-        ]
-    power = tuple(float(c) for c in np.array([1.0, 0.9, 0.75]) * (1.6 if part.centre_m[2] > 1.9 else 0.35))
-    return [Light(part.centre_m, (half[0], 0.0, 0.0), (0.0, half[1], 0.0), power)]
+        sides = as_vector(along * half[0]), as_vector(up * half[2])
+        return [Light(as_vector(centre), *sides, as_vector(power), as_vector(-out))]
+    power = np.array([1.0, 0.9, 0.75]) * (1.6 if part.centre_m[2] > 1.9 else 0.35)
+    return [Light(part.centre_m, (half[0], 0.0, 0.0), (0.0, half[1], 0.0), as_vector(power))]
 
 
 def room_sequence(frames: int, *, seed: int = 0, camera: Camera = KINECT) -> Iterator[SyntheticFrame]:

@@ -194,7 +194,8 @@ class _Walk:
         kind = _name(self.tflite.TensorType, tensor.Type())
         lowest = {"UINT8": 0, "INT8": -128}.get(kind)
         if lowest is None:
-            return _expect("the graph", "input type", kind, "FLOAT32")  # its normalisation is nowhere stated
+            _expect("the graph", "input type", kind, "FLOAT32")  # whose normalisation is nowhere stated
+            return
         scale, zero_point = self._quantisation("the input", tensor, 1, axis=None)
         black, white = ((value - zero_point.item()) * scale.item() for value in (lowest, lowest + 255))
         if abs(black) > 0.01 or abs(white - 1) > 0.01:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.serialization import deserialize_message
@@ -46,6 +46,7 @@ class Collector(Node):
         self.recorded: list[tuple[str, int, bytes]] = []
         self.values: dict[str, str] = {}
         self.health = "no diagnostics yet"
+        self.broken = False  # the node says that it cannot give depth
         self._frames: OrderedDict[int, Any] = OrderedDict()
         self._truths: OrderedDict[int, Any] = OrderedDict()
         qos = QoSProfile(depth=30)
@@ -74,6 +75,7 @@ class Collector(Node):
         if topic == "/diagnostics":
             status = deserialize_message(raw, DiagnosticArray).status[0]
             self.health = status.message
+            self.broken = status.level == DiagnosticStatus.ERROR
             self.values = {entry.key: entry.value for entry in status.values}
         elif topic == "/depth/image":
             self.depths += 1

@@ -66,13 +66,16 @@ def run_demo(source: Source, seconds: float, out: Path, node_parameters: dict[st
     for name, value in parameters.items():
         node += ["-p", f"{name}:={value}"]
     player = ["fastdepth_ros.ros.bag_publisher", str(source.bag), "--loop", "--restamp", "--wait", "30"]
-    with _process(node, environment, out / "node.log"), _process(player, environment, out / "camera.log"):
+    with (
+        _process(node, environment, out / "node.log") as running,
+        _process(player, environment, out / "camera.log"),
+    ):
         rclpy.init()
         try:
             collector = Collector(
                 source.image_topic, CompressedImage if source.compressed else Image, source.truth_topic
             )
-            _listen(collector, seconds, console)
+            _listen(collector, running, seconds, console)
         finally:
             rclpy.try_shutdown()
     if not collector.depths:
@@ -125,14 +128,14 @@ def isolated_environment(log_folder: Path) -> dict[str, str]:
 
 
 @contextmanager
-def _process(module: list[str], environment: dict[str, str], log: Path) -> Iterator[None]:
+def _process(module: list[str], environment: dict[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Run `python -m module...`; ended as Ctrl-C would, killed if it does not listen."""
     with log.open("w") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", *module], env=environment, stdout=output, stderr=subprocess.STDOUT
         )
         try:
-            yield
+            yield process
         finally:
             process.send_signal(signal.SIGINT)
             try:
@@ -142,10 +145,11 @@ def _process(module: list[str], environment: dict[str, str], log: Path) -> Itera
                 process.wait()
 
 
-def _listen(collector: Collector, seconds: float, console: Console) -> None:
+def _listen(collector: Collector, node: subprocess.Popen[bytes], seconds: float, console: Console) -> None:
+    """Listen for some seconds from the first depth on; give up when the node ends or says that it cannot start."""
     started, deadline = None, time.monotonic() + START_TIMEOUT_S
     with Live(console=console, refresh_per_second=4) as live:
-        while time.monotonic() < deadline:
+        while time.monotonic() < deadline and node.poll() is None and not collector.broken:
             rclpy.spin_once(collector, timeout_sec=0.1)
             if started is None and collector.depths:
                 started, deadline = time.monotonic(), time.monotonic() + seconds

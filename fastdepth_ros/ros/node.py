@@ -10,6 +10,7 @@ from typing import Any
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rcl_interfaces.msg import SetParametersResult
+from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
@@ -35,7 +36,8 @@ class FastDepthNode(LifecycleNode):
         self._camera: Camera | None = None  # while active
         self._trouble = ""  # why the last configuration failed
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 1)
-        self.create_timer(PERIOD_S, self._publish_diagnostics)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)  # told also while simulated time stands still
+        self.create_timer(PERIOD_S, self._publish_diagnostics, clock=steady)
 
     def autostart(self) -> None:
         """Configure and activate, if the parameter says so."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from dataclasses import Field, dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 from fastdepth_ros.backends import backend_names
@@ -112,3 +113,8 @@ def _constraint(entry: Field[Any]) -> str:
 
 def _yaml(value: Any) -> str:
     return {bool: str(value).lower(), str: f'"{value}"'}.get(type(value), str(value))
+
+
+if __name__ == "__main__":  # after a change of the table
+    Path("config/fastdepth.yaml").write_text(as_yaml())
+    print(as_markdown())

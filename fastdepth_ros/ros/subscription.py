@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 
@@ -33,7 +34,9 @@ class ImageSubscription:
         self._timer: Any = None
         if reliability == "auto":
             self._match()
-            self._timer = node.create_timer(DISCOVERY_PERIOD_S, self._match)
+            # steady: simulated time stands still until somebody plays, who may wait for us
+            steady = Clock(clock_type=ClockType.STEADY_TIME)
+            self._timer = node.create_timer(DISCOVERY_PERIOD_S, self._match, clock=steady)
         else:
             self._subscribe(POLICIES[reliability])
 

@@ -1,0 +1,41 @@
+"""One table of parameters: the file, the README and the code agree with it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields, replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from fastdepth_ros.ros.parameters import Settings, as_markdown, as_yaml, complaint
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_the_parameter_file_is_the_table():
+    text = (ROOT / "config" / "fastdepth.yaml").read_text()
+    assert text == as_yaml(), "write it anew: python -m fastdepth_ros.ros.parameters"
+    loaded = yaml.safe_load(text)["/**"]["ros__parameters"]
+    assert Settings(**loaded) == Settings()
+
+
+def test_the_readme_has_the_table():
+    assert as_markdown() in (ROOT / "README.md").read_text(), "paste it anew: python -m fastdepth_ros.ros.parameters"
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(Settings)])
+def test_every_parameter_is_read_by_the_node(name):
+    sources = "".join(path.read_text() for path in (ROOT / "fastdepth_ros" / "ros").glob("*.py"))
+    assert re.search(rf'settings\.{name}\b|get_parameter\("{name}"\)', sources)
+
+
+def test_every_parameter_says_what_it_means():
+    assert all(len(field.metadata["doc"]) > 10 for field in fields(Settings))
+
+
+def test_the_defaults_are_allowed_and_an_unknown_choice_lists_the_known():
+    defaults = replace(Settings())
+    assert not any(complaint(field.name, getattr(defaults, field.name)) for field in fields(Settings))
+    assert "auto, reliable, best_effort" in complaint("reliability", "sometimes")
