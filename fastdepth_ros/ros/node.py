@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Callable
 from dataclasses import fields
+from functools import wraps
 from typing import Any
 
 import rclpy
@@ -24,6 +26,23 @@ from fastdepth_ros.ros.camera import Camera
 from fastdepth_ros.ros.diagnostics import PERIOD_S, diagnostic_array, health
 from fastdepth_ros.ros.pipeline import Pipeline
 
+Transition = Callable[["FastDepthNode", LifecycleState], TransitionCallbackReturn]
+
+
+def told(transition: Transition) -> Transition:
+    """Decorator of a transition: rclpy turns an exception into ERROR and swallows its text; this says it."""
+
+    @wraps(transition)
+    def wrapped(node: FastDepthNode, state: LifecycleState) -> TransitionCallbackReturn:
+        try:
+            return transition(node, state)
+        except Exception as error:
+            node.trouble = f"{transition.__name__}: {type(error).__name__}: {error}"
+            node.get_logger().fatal(node.trouble)
+            return TransitionCallbackReturn.ERROR
+
+    return wrapped
+
 
 class FastDepthNode(LifecycleNode):
     """Subscribes `image` and `camera_info`; publishes `depth/image`, `depth/camera_info` and `depth/image_color`."""
@@ -34,7 +53,7 @@ class FastDepthNode(LifecycleNode):
         self.add_on_set_parameters_callback(self._on_parameters)
         self._pipeline: Pipeline | None = None  # while configured
         self._camera: Camera | None = None  # while active
-        self._trouble = ""  # why the last configuration failed
+        self.trouble = ""  # why the last transition failed
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 1)
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # told also while simulated time stands still
         self.create_timer(PERIOD_S, self._publish_diagnostics, clock=steady)
@@ -45,17 +64,19 @@ class FastDepthNode(LifecycleNode):
             if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
                 self.trigger_activate()
 
+    @told
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         try:
             self._pipeline = Pipeline(self, parameters.read(self))
         except (ArtifactError, BackendError, GoldenError, ValueError, OSError) as error:
-            self._trouble = str(error)
+            self.trouble = str(error)
             self.get_logger().error(f"cannot configure: {error}")
             return TransitionCallbackReturn.FAILURE
-        self._trouble = ""
+        self.trouble = ""
         self.get_logger().info("configured: {model} on {backend}".format(**self._pipeline.facts))
         return TransitionCallbackReturn.SUCCESS
 
+    @told
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         assert self._pipeline is not None, "activated before it was configured"
         super().on_activate(state)  # the publishers
@@ -65,14 +86,17 @@ class FastDepthNode(LifecycleNode):
         self.get_logger().info(f"active: {self._camera.subscription.topic} -> {depth_topic}")
         return TransitionCallbackReturn.SUCCESS
 
+    @told
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         self._close_camera()
         return super().on_deactivate(state)
 
+    @told
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         self.close()
         return TransitionCallbackReturn.SUCCESS
 
+    @told
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         self.close()
         return TransitionCallbackReturn.SUCCESS
@@ -114,8 +138,8 @@ class FastDepthNode(LifecycleNode):
             level, text = DiagnosticStatus.WARN, "inactive: activate it to get depth"
             facts["state"] = "inactive"
         else:
-            level = DiagnosticStatus.ERROR if self._trouble else DiagnosticStatus.WARN
-            text = f"cannot configure: {self._trouble}" if self._trouble else "unconfigured: configure and activate it"
+            level = DiagnosticStatus.ERROR if self.trouble else DiagnosticStatus.WARN
+            text = f"cannot run: {self.trouble}" if self.trouble else "unconfigured: configure and activate it"
             facts["state"] = "unconfigured"
         self._diagnostics.publish(
             diagnostic_array(self.get_clock().now(), self.get_name(), level, text, facts, snapshot)

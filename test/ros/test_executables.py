@@ -19,10 +19,10 @@ from fastdepth_ros.cli import main
 
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 
-from ros_graph import Graph, Listener, depth_of, wait_until  # noqa: E402
-from sensor_msgs.msg import CameraInfo, Image  # noqa: E402
+from ros_graph import Graph, Listener, depth_of, wait_until
+from sensor_msgs.msg import CameraInfo, Image
 
-from fastdepth_ros.bags.synthetic_bag import CAMERA_INFO_TOPIC, IMAGE_TOPIC, write_synthetic_bag  # noqa: E402
+from fastdepth_ros.bags.synthetic_bag import CAMERA_INFO_TOPIC, IMAGE_TOPIC, write_synthetic_bag
 
 REMAP = ["-r", f"image:={IMAGE_TOPIC}", "-r", f"camera_info:={CAMERA_INFO_TOPIC}"]
 

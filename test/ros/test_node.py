@@ -315,3 +315,16 @@ def test_the_node_goes_through_its_states_again_and_again(graph, artifact_folder
         time.sleep(0.1)
         node.trigger_cleanup()
     assert depths.stamps() == [0, 1, 2]
+
+
+def test_an_unforeseen_error_of_a_transition_is_told_and_the_node_can_be_configured_anew(graph, artifact_folder):
+    node = graph.fastdepth(model=artifact_folder, remap={"image": "/camera/image"})
+    diagnostics = Listener(graph, "/diagnostics", DiagnosticArray)
+    node.trigger_configure()
+    pipeline, node._pipeline = node._pipeline, None  # what no state should ever be
+    assert node.trigger_activate() == TransitionCallbackReturn.ERROR
+    pipeline.close()
+    wait_until(lambda: "AssertionError" in newest(diagnostics).message, "a diagnostic")
+    assert newest(diagnostics).level == DiagnosticStatus.ERROR
+    node.autostart()
+    wait_until(lambda: values(newest(diagnostics))["state"] == "active", "the node to be active")
