@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastdepth_ros.bags.recording import TYPES
-from fastdepth_ros.data.raycast import Camera
+from fastdepth_ros.data.synthetic.scene import Camera
 from fastdepth_ros.depth.encodings import RawImage, decode_compressed, decode_raw
 from fastdepth_ros.depth.frame import Frame
 from fastdepth_ros.depth.geometry import camera_through

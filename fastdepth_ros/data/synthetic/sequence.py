@@ -1,0 +1,72 @@
+"""What a camera sees that moves through a random room: colour with exact depth.
+
+`rooms` describes, `raycast` finds the depth, `render` draws; here the sensor's flaws are added.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from fastdepth_ros.data.synthetic.render import Renderer
+from fastdepth_ros.data.synthetic.rooms import random_scene
+from fastdepth_ros.data.synthetic.scene import Camera
+from fastdepth_ros.data.synthetic.textures import paint
+
+KINECT = Camera(518.858, 519.470, 324.58, 252.74, 640, 480)
+
+NOISE = 0.012  # of the sensor, in [0, 1]
+BLUR_PX = 0.6  # of the lens, and of the edges between solids
+VIGNETTE = 0.22  # light lost in the corners
+
+
+@dataclass(frozen=True)
+class SyntheticFrame:
+    """`rgb` uint8 HxWx3; `depth` float32 HxW metres along the optical axis (0: nothing hit), exact at pixel centres;
+    `pose` float64 4x4 from the camera (x right, y down, z forward) to the world (z up, floor at 0)."""
+
+    rgb: np.ndarray
+    depth: np.ndarray
+    pose: np.ndarray
+
+
+def room_sequence(frames: int, *, seed: int = 0, camera: Camera = KINECT) -> Iterator[SyntheticFrame]:
+    """One loop of a camera through a random room: frame `frames` would be the first again.
+
+    Args:
+        frames: how many, at least 1. The loop has the same length whatever their number.
+        seed: of the room and of the sensor's noise.
+        camera: what the picture is taken with.
+
+    Raises:
+        ValueError: fewer than one frame.
+    """
+    if frames < 1:
+        raise ValueError(f"a sequence of {frames} frames; ask for at least 1")
+    return _frames(frames, seed, camera)
+
+
+def _frames(frames: int, seed: int, camera: Camera) -> Iterator[SyntheticFrame]:
+    scene = random_scene(seed)
+    renderer = Renderer(scene, paint)
+    vignette = _vignette(camera)
+    for index in range(frames):
+        pose = scene.path.pose(2 * np.pi * index / frames)
+        colour, depth = renderer.render(camera, pose)
+        yield SyntheticFrame(sensed(colour, vignette, np.random.default_rng([seed, index])), depth, pose)
+
+
+def _vignette(camera: Camera) -> np.ndarray:
+    x, y = camera.rays()
+    squared = x**2 + y[:, None] ** 2
+    return (1 - VIGNETTE * squared / squared.max()).astype(np.float32)[..., None]
+
+
+def sensed(colour: np.ndarray, vignette: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """What a small camera makes of a picture: soft, darker in the corners, noisy. uint8 HxWx3."""
+    colour = cv2.GaussianBlur(colour * vignette, (0, 0), BLUR_PX)
+    colour += np.float32(NOISE) * rng.standard_normal(colour.shape, np.float32)
+    return np.clip(colour * 255 + 0.5, 0, 255).astype(np.uint8)
