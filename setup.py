@@ -28,7 +28,7 @@ setup(
         (f"{SHARE}/launch", glob("launch/*.launch.py")),
         (f"{SHARE}/config", glob("config/*.yaml")),
         (f"{SHARE}/rviz", glob("rviz/*.rviz")),
-        (f"lib/{NAME}", ["scripts/fastdepth_node", "scripts/bag_publisher"]),
+        (f"lib/{NAME}", glob("scripts/*")),
         *models,
     ],
     zip_safe=True,
