@@ -17,6 +17,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import rclpy
+from rclpy.executors import SingleThreadedExecutor
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -33,6 +34,7 @@ from fastdepth_ros.ros.images import frame_from_message
 
 SYNTHETIC_FRAMES, SYNTHETIC_RATE_HZ = 45, 15.0
 START_TIMEOUT_S = 60.0
+TABLE_PERIOD_S = 0.25
 PANEL_ROWS = 3
 
 
@@ -147,13 +149,17 @@ def _process(module: list[str], environment: dict[str, str], log: Path) -> Itera
 
 def _listen(collector: Collector, node: subprocess.Popen[bytes], seconds: float, console: Console) -> None:
     """Listen for some seconds from the first depth on; give up when the node ends or says that it cannot start."""
-    started, deadline = None, time.monotonic() + START_TIMEOUT_S
-    with Live(console=console, refresh_per_second=4) as live:
-        while time.monotonic() < deadline and node.poll() is None and not collector.broken:
-            rclpy.spin_once(collector, timeout_sec=0.1)
+    executor = SingleThreadedExecutor()
+    executor.add_node(collector)
+    started, drawn, deadline = None, 0.0, time.monotonic() + START_TIMEOUT_S
+    with Live(console=console, auto_refresh=False) as live:
+        while (now := time.monotonic()) < deadline and node.poll() is None and not collector.broken:
+            executor.spin_once(timeout_sec=TABLE_PERIOD_S)
             if started is None and collector.depths:
-                started, deadline = time.monotonic(), time.monotonic() + seconds
-            live.update(_table(collector, time.monotonic() - started if started else 0.0))
+                started, deadline = now, now + seconds
+            if now - drawn > TABLE_PERIOD_S:
+                live.update(_table(collector, now - started if started else 0.0), refresh=True)
+                drawn = now
 
 
 def _table(collector: Collector, elapsed_s: float) -> Table:
