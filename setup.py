@@ -31,13 +31,22 @@ setup(
         (f"lib/{NAME}", glob("scripts/*")),
         *models,
     ],
+    package_data={f"{NAME}.depth": ["catalogue.json"], f"{NAME}.train": ["recipes/*.yaml"]},
     zip_safe=True,
     # A robot has numpy and OpenCV from its distribution: ask for no newer one, and for OpenCV only by extra.
     install_requires=["numpy>=1.21", "onnxruntime>=1.12", "tqdm"],
     extras_require={
         "opencv": ["opencv-python-headless>=4.5"],
         "torch": ["torch>=2.1", "onnx>=1.14", "safetensors>=0.4", "tflite>=2.10"],
-        "train": ["torch>=2.1", "safetensors>=0.4"],
+        "train": [
+            "torch>=2.1",
+            "safetensors>=0.4",
+            "pyyaml",
+            "tensorboard>=2.10",
+            "matplotlib>=3.5",
+            "h5py>=3.6",
+            "scipy>=1.8",
+        ],
         "bags": ["rosbags>=0.11"],
         "view": ["rosbags>=0.11", "rich>=12"],
         "ros": [

@@ -63,22 +63,23 @@ def shared() -> Path:
 
 @pytest.fixture(scope="session")
 def artifact_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An artefact of a tiny untrained network with running statistics that are not trivial."""
+    """An artefact of a tiny random network whose depth varies by metres."""
     torch = pytest.importorskip("torch", reason="torch is not installed")
     from fastdepth_ros.deploy.export import export_artifact
     from fastdepth_ros.nn.channels import Channels
-    from fastdepth_ros.nn.fastdepth import FastDepth, initialise
+    from fastdepth_ros.nn.fastdepth import FastDepth
 
     network = FastDepth(Channels((4, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8), (8, 8, 8, 8, 4)))
-    initialise(network, seed=1)
+    generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
-        generator = torch.Generator().manual_seed(2)
-        for name, tensor in network.named_buffers():
-            if name.endswith("running_mean"):
-                tensor.normal_(0, 0.1, generator=generator)
-            elif name.endswith("running_var"):
-                tensor.uniform_(0.5, 2, generator=generator)
-        network.head.weight.normal_(0, 0.5, generator=generator)
+        for module in network.modules():
+            if isinstance(module, torch.nn.Conv2d):
+                module.weight.normal_(0, (2 / module.weight[0].numel()) ** 0.5, generator=generator)
+            elif isinstance(module, torch.nn.BatchNorm2d):
+                module.bias.normal_(0.3, 0.3, generator=generator)
+                module.running_mean.normal_(0, 0.2, generator=generator)
+                module.running_var.uniform_(0.7, 1.6, generator=generator)
+        network.head.bias.fill_(1.5)
     folder = tmp_path_factory.mktemp("models") / "tiny"
     export_artifact(network.eval(), folder, {"training_data": "none: random weights for tests"})
     return folder

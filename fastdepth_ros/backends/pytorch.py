@@ -24,15 +24,15 @@ class PyTorchBackend:
         import torch
 
         from fastdepth_ros.nn.checkpoints import CheckpointError, load_checkpoint
-        from fastdepth_ros.nn.deployed import Deployed
+        from fastdepth_ros.nn.deployed import deployed
 
-        if options.threads:
-            torch.set_num_threads(options.threads)
         try:
+            if options.threads:
+                torch.set_num_threads(options.threads)
             network, _ = load_checkpoint(model.path)
             self._device = torch.device(options.device)
-            self._network = Deployed(network).to(self._device)
-        except (CheckpointError, RuntimeError) as error:
+            self._network = deployed(network).to(self._device)
+        except (AssertionError, CheckpointError, RuntimeError) as error:  # a torch without CUDA asserts that it has it
             raise BackendError(f"pytorch cannot load {model.path} on {options.device!r}: {error}") from error
         self._torch = torch
         self.engine = f"pytorch {torch.__version__} ({self._device})"

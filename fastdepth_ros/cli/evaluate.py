@@ -3,45 +3,96 @@
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
+from fastdepth_ros.backends import Backend, BackendOptions
 from fastdepth_ros.cli.options import MODEL_ERRORS, add_model_options, load_model
-from fastdepth_ros.data.datasets import DATASETS, DatasetError, open_dataset
-from fastdepth_ros.depth.artifact import write_manifest
-from fastdepth_ros.metrics.depth import NAMES, mean_errors
-from fastdepth_ros.train.evaluation import PROTOCOLS, evaluate
+from fastdepth_ros.data.datasets import DATASETS, Dataset, DatasetError, open_dataset
+from fastdepth_ros.depth.artifact import Artifact, find_artifact, write_manifest
+from fastdepth_ros.depth.files import write_picture
+from fastdepth_ros.depth.panel import panel
+from fastdepth_ros.metrics.depth import NAMES, mean_errors, pooled_errors
+from fastdepth_ros.train.evaluation import PROTOCOLS, ImageErrors, comparison_row, evaluate
 
 ERRORS = (DatasetError, ValueError, *MODEL_ERRORS)
+PANEL_ROWS, WORST = 6, 10
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_options(parser)
-    parser.add_argument("--dataset", required=True, help=", ".join(DATASETS))
+    parser.add_argument("--dataset", required=True, help=", ".join(sorted(DATASETS)))
     parser.add_argument("--root", required=True, type=Path, help="folder of the data set")
-    parser.add_argument("--split", default="test", help="test (default) or train")
+    parser.add_argument("--split", default="test", help="test (default), train, ...: what the data set has")
     parser.add_argument(
         "--preprocess", choices=PROTOCOLS, default="authors",
         help="the authors' two nearest resizes (default), or the node's one bilinear",
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--record", action="store_true", help="write the figures into the artefact's manifest")
+    parser.add_argument("--per-image", type=Path, metavar="CSV", help="write the errors of each image")
+    parser.add_argument("--panel", type=Path, metavar="PNG", help="frames, truth, depth, error: the paper's Fig. 4")
+    parser.add_argument("--worst", type=Path, metavar="PNG", help=f"the same for the {WORST} images of largest RMSE")
+    parser.add_argument("--beside", nargs="+", default=[], metavar="MODEL", help="further models in the pictures")
 
 
 def run(parsed: argparse.Namespace) -> None:
     dataset = open_dataset(parsed.dataset, parsed.root, parsed.split)
     artifact, backend = load_model(parsed)
-    errors = evaluate(backend, dataset, PROTOCOLS[parsed.preprocess], artifact.input_size_px)
-    figures = mean_errors(tqdm(errors, total=len(dataset), unit="image"))
+    protocol = PROTOCOLS[parsed.preprocess]
+    rows = list(tqdm(evaluate(backend, dataset, protocol, artifact.input_size_px), total=len(dataset), unit="image"))
+    errors = [row.errors for row in rows]
+    figures = mean_errors(errors)
     if parsed.record:
-        key = f"{parsed.dataset}/{parsed.split}/{parsed.preprocess}"
-        rounded = {name: round(value, 4) for name, value in figures.items()}
-        accuracy = {**artifact.manifest.get("accuracy", {}), key: rounded}
-        write_manifest(artifact.folder, {**artifact.manifest, "accuracy": accuracy})
+        _record(artifact, f"{parsed.dataset}/{parsed.split}/{parsed.preprocess}", figures)
+    if parsed.per_image:
+        _write_table(parsed.per_image, rows)
+    if parsed.panel or parsed.worst:
+        _draw(parsed, dataset, rows, {**_others(parsed), artifact.name: backend}, artifact.input_size_px)
+    pooled = pooled_errors(errors, [row.pixels for row in rows])
     if parsed.json:
-        print(json.dumps(figures))
+        print(json.dumps({**figures, "pooled": pooled}))
         return
     print(f"{artifact.name} on {backend.engine}, {parsed.preprocess} preprocessing, {figures['images']} images:")
-    print("  ".join(f"{name} {figures[name]:.3f}" for name in NAMES))
+    for title, values in (("mean over images", figures), ("pooled over pixels", pooled)):
+        print(f"  {title:<19}" + "  ".join(f"{name} {values[name]:.3f}" for name in NAMES))
+
+
+def _record(artifact: Artifact, key: str, figures: dict[str, float]) -> None:
+    rounded = {name: round(value, 4) for name, value in figures.items()}
+    accuracy = {**artifact.manifest.get("accuracy", {}), key: rounded}
+    write_manifest(artifact.folder, {**artifact.manifest, "accuracy": accuracy})
+
+
+def _write_table(path: Path, rows: list[ImageErrors]) -> None:
+    with path.open("w", newline="") as lines:
+        table = csv.writer(lines)
+        table.writerow(["name", "pixels", *NAMES])
+        table.writerows([row.name, row.pixels, *(row.errors[name] for name in NAMES)] for row in rows)
+
+
+def _others(parsed: argparse.Namespace) -> dict[str, Backend]:
+    options = BackendOptions(parsed.threads, parsed.device)
+    artifacts = [find_artifact(model) for model in parsed.beside]
+    return {artifact.name: artifact.load(parsed.backend, options) for artifact in artifacts}
+
+
+def _draw(
+    parsed: argparse.Namespace, dataset: Dataset, rows: list[ImageErrors], models: dict[str, Backend], size_px: int
+) -> None:
+    spread = [rows[index] for index in np.unique(np.linspace(0, len(rows) - 1, PANEL_ROWS).astype(int))]
+    worst = sorted(rows, key=lambda row: row.errors["rmse"], reverse=True)[:WORST]
+    for path, chosen in ((parsed.panel, spread), (parsed.worst, worst)):
+        if path:
+            pictures = [
+                comparison_row(
+                    models, dataset[row.index], PROTOCOLS[parsed.preprocess], size_px,
+                    f"{row.name}: RMSE {row.errors['rmse']:.2f} m, delta1 {row.errors['delta1']:.2f}",
+                )
+                for row in chosen
+            ]  # fmt: skip
+            write_picture(path, panel(pictures))

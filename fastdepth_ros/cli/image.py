@@ -54,4 +54,6 @@ def _targets(out: Path, file: Path, count: int) -> list[Path]:
         if count > 1:
             raise ValueError(f"{count} images do not fit one file {out}; give a folder")
         return [out]
+    if out.suffix and not out.is_dir():
+        raise ValueError(f"{out}: depth is written as .npy or .png, or into a folder")
     return [out / f"{file.stem}.npy", out / f"{file.stem}.png"]

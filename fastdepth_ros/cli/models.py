@@ -1,44 +1,68 @@
-"""`fastdepth models`: list, show, verify and import artefacts."""
+"""`fastdepth models`: list, show, verify, import and fetch artefacts."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from fastdepth_ros.backends import BackendOptions, backend_names
 from fastdepth_ros.cli.options import MODEL_ERRORS
-from fastdepth_ros.depth.artifact import MANIFEST, find_artifact
+from fastdepth_ros.depth.artifact import MANIFEST, find_artifact, sha256_of
+from fastdepth_ros.depth.catalogue import CatalogueError, Entry, find_entry, read_catalogue
+from fastdepth_ros.depth.download import DownloadError, download
 from fastdepth_ros.share import share_folder
+
+if TYPE_CHECKING:  # a robot lists and verifies without torch
+    from fastdepth_ros.data.datasets import Dataset
+    from fastdepth_ros.nn.channels import Channels
+    from fastdepth_ros.nn.network import DepthNetwork
+
+DELTA1_BELOW = 0.02  # how far below the published delta1 a fetched model may be
 
 
 class ImportFileError(Exception):
     """A file that no importer takes."""
 
 
-ERRORS = (ImportFileError, *MODEL_ERRORS)
+ERRORS = (ImportFileError, CatalogueError, DownloadError, *MODEL_ERRORS)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(dest="action", required=True)
-    verbs.add_parser("list", help="bundled artefacts")
+    catalogue = argparse.ArgumentParser(add_help=False)
+    catalogue.add_argument("--catalogue", type=Path, help="JSON of published models (default: the package's)")
+    verbs.add_parser("list", help="bundled artefacts and published models", parents=[catalogue])
     for action, summary in (("show", "print the manifest"), ("verify", "check sha256 and golden frame per backend")):
         verb = verbs.add_parser(action, help=summary)
         verb.add_argument("model", nargs="?", default="", help="artefact folder or bundled name")
-    verb = verbs.add_parser("import", help="a foreign model to an artefact")
-    verb.add_argument("file", type=Path, help="FastDepth as .tflite")
-    verb.add_argument("--out", type=Path, required=True, help="folder of the artefact, must not exist")
+    out = argparse.ArgumentParser(add_help=False)
+    out.add_argument("--out", type=Path, required=True, help="folder of the artefact, must not exist")
+    verb = verbs.add_parser("import", help="a foreign model to an artefact", parents=[out])
+    verb.add_argument(
+        "file", type=Path,
+        help="FastDepth as .tflite, .safetensors of this package, or a file of torch.save (.pth, .pth.tar, .pt, .pkl)",
+    )  # fmt: skip
+    verb = verbs.add_parser("fetch", help="a published model to an artefact", parents=[out, catalogue])
+    verb.add_argument("name", help="as `models list` prints it; its file is kept beside the artefact")
+    verb.add_argument("--dataset", help="check its delta1 on this data set, as `fastdepth evaluate` names it")
+    verb.add_argument("--root", type=Path, help="folder of the data set")
 
 
 def run(parsed: argparse.Namespace) -> int:
-    actions = {"list": _list, "show": _show, "verify": _verify, "import": _import}
+    actions = {"list": _list, "show": _show, "verify": _verify, "import": _import, "fetch": _fetch}
     return actions[parsed.action](parsed)
 
 
-def _list(_: argparse.Namespace) -> int:
+def _list(parsed: argparse.Namespace) -> int:
     for manifest in sorted((share_folder() / "models").glob(f"*/{MANIFEST}")):
         artifact = find_artifact(manifest.parent.name)
         print(f"{artifact.name:<24}{artifact.manifest['weights']:>12,} weights{artifact.manifest['macs']:>14,} MACs")
+    print("to be had with `fastdepth models fetch NAME --out DIR`:")
+    for entry in read_catalogue(parsed.catalogue):
+        print(f"{entry.name:<36}delta1 {entry.accuracy['delta1']:.3f}  {entry.licence}")
     return 0
 
 
@@ -61,16 +85,92 @@ def _verify(parsed: argparse.Namespace) -> int:
 
 
 def _import(parsed: argparse.Namespace) -> int:
-    if parsed.file.suffix != ".tflite":
-        raise ImportFileError(f"{parsed.file}: unknown kind of model, .tflite is known")
-    from fastdepth_ros.deploy.export import ExportError, export_artifact
     from fastdepth_ros.nn.checkpoints import CheckpointError
-    from fastdepth_ros.nn.tflite import import_tflite
+    from fastdepth_ros.nn.foreign import import_network
 
     try:
-        facts = {"source": parsed.file.name, "licence": "that of the imported file"}
-        off_m = export_artifact(import_tflite(parsed.file), parsed.out, facts)
-    except (CheckpointError, ExportError) as error:
+        network = import_network(parsed.file)
+    except CheckpointError as error:
         raise ImportFileError(str(error)) from error
-    print(f"{parsed.out}: ONNX and PyTorch agree to {off_m:.1e} m")
+    facts = {"source": parsed.file.name, "licence": "that of the imported file"}
+    _export(network, parsed.out, {**facts, "source_sha256": sha256_of(parsed.file)})
     return 0
+
+
+def _fetch(parsed: argparse.Namespace) -> int:
+    entry = find_entry(parsed.name, read_catalogue(parsed.catalogue))
+    from fastdepth_ros.nn.checkpoints import CheckpointError
+    from fastdepth_ros.nn.foreign import LAYOUTS, import_network, known
+
+    if entry.variant not in LAYOUTS:
+        raise ImportFileError(f"{entry.name} is a {entry.variant}, which this package does not read, only {known()}")
+    if parsed.out.exists():
+        raise ImportFileError(f"{parsed.out} exists; choose another folder or remove it")
+    dataset = _dataset(parsed)
+    expected = _channels(entry)
+
+    def check(path: Path) -> DepthNetwork:
+        network = import_network(path)
+        if network.description() != {"channels": expected.as_mapping()}:
+            raise ImportFileError(f"{path} has {network.description()}, the catalogue says {expected} of {entry.name}")
+        return network
+
+    path = parsed.out.parent / entry.file_name
+    try:
+        network = download(entry.urls, path, check, sha256=entry.sha256)
+    except CheckpointError as error:
+        raise ImportFileError(str(error)) from error
+    facts = {"source": entry.urls[0], "source_sha256": sha256_of(path), "published_accuracy": dict(entry.accuracy)}
+    _export(network, parsed.out, {**facts, "training_data": entry.training_data, "licence": entry.licence})
+    if dataset is not None:
+        _check_delta1(parsed.out, dataset, entry, path)
+    return 0
+
+
+def _export(network: DepthNetwork, out: Path, facts: dict[str, Any]) -> None:
+    from fastdepth_ros.deploy.export import ExportError, export_artifact
+
+    try:
+        off_m = export_artifact(network, out, facts)
+    except ExportError as error:
+        raise ImportFileError(str(error)) from error
+    print(f"{out}: ONNX and PyTorch agree to {off_m:.1e} m")
+
+
+def _channels(entry: Entry) -> Channels:
+    from fastdepth_ros.nn.channels import NAMED, Channels
+
+    if not isinstance(entry.channels, str):
+        return Channels.from_mapping(entry.channels)
+    if entry.channels not in NAMED:
+        raise CatalogueError(f"{entry.name} has channels {entry.channels!r}, there is {', '.join(NAMED)}")
+    return NAMED[entry.channels]
+
+
+def _dataset(parsed: argparse.Namespace) -> Dataset | None:
+    if (parsed.dataset is None) != (parsed.root is None):
+        raise ImportFileError("--dataset and --root belong together")
+    if parsed.dataset is None:
+        return None
+    from fastdepth_ros.data.datasets import DatasetError, open_dataset
+
+    try:
+        return open_dataset(parsed.dataset, parsed.root, "test")
+    except DatasetError as error:
+        raise ImportFileError(str(error)) from error
+
+
+def _check_delta1(out: Path, dataset: Dataset, entry: Entry, path: Path) -> None:
+    """Neither the artefact nor the file stays where the model is worse than published."""
+    from fastdepth_ros.metrics.depth import mean_errors
+    from fastdepth_ros.train.evaluation import PROTOCOLS, evaluate
+
+    artifact = find_artifact(out)
+    images = evaluate(artifact.load(), dataset, PROTOCOLS["authors"], artifact.input_size_px)
+    errors = [image.errors for image in images]
+    found, published = mean_errors(errors)["delta1"], entry.accuracy["delta1"]
+    if found < published - DELTA1_BELOW:
+        shutil.rmtree(out)
+        path.unlink()
+        raise ImportFileError(f"{entry.name} has delta1 {found:.3f} here, {published:.3f} was published; removed it")
+    print(f"{entry.name}: delta1 {found:.3f}, {published:.3f} was published ({entry.accuracy['set']})")

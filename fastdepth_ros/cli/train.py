@@ -1,4 +1,4 @@
-"""`fastdepth train`: train a network from scratch, resuming where a killed run stopped."""
+"""`fastdepth train`: train a network; a killed run resumes, and `torchrun -m fastdepth_ros train` takes every GPU."""
 
 from __future__ import annotations
 
@@ -6,24 +6,60 @@ import argparse
 from pathlib import Path
 
 from fastdepth_ros.cli.complexity import channels_from
+from fastdepth_ros.data.check import check_dataset
 from fastdepth_ros.data.datasets import DATASETS, DatasetError, open_dataset
-from fastdepth_ros.train.loop import Recipe, Trainer, TrainingError
+from fastdepth_ros.nn.checkpoints import CheckpointError, load_checkpoint
+from fastdepth_ros.nn.fastdepth import FastDepth, initialise
+from fastdepth_ros.nn.foreign import load_imagenet_encoder
+from fastdepth_ros.nn.network import DepthNetwork, parts
+from fastdepth_ros.train.recipe import load_recipe, recipe_names
+from fastdepth_ros.train.run_folder import RunError
+from fastdepth_ros.train.trainer import Trainer
 
-ERRORS = (DatasetError, TrainingError, ValueError)
+ERRORS = (CheckpointError, DatasetError, RunError, ValueError)
+OVERRIDES = {"epochs": int, "batch": int, "learning_rate": float, "holdout": float, "seed": int}
+
+PAPER_PARTS = {"encoder": "mobilenet", "decoder": "nnconv5", "kernel": "depthwise", "skip": "add"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--dataset", required=True, help=", ".join(DATASETS))
+    parser.add_argument("--dataset", required=True, help=", ".join(sorted(DATASETS)))
     parser.add_argument("--root", required=True, type=Path, help="folder of the data set")
     parser.add_argument("--out", required=True, type=Path, help="folder of the run; an unfinished one is resumed")
-    parser.add_argument("--channels", default="pruned", help="named channel list or JSON file (default pruned)")
-    parser.add_argument("--epochs", type=int, default=Recipe.epochs, help=f"default {Recipe.epochs}")
-    parser.add_argument("--batch", type=int, default=Recipe.batch, help=f"default {Recipe.batch}")
-    parser.add_argument("--learning-rate", type=float, default=Recipe.learning_rate, help="peak of the one-cycle rate")
-    parser.add_argument("--seed", type=int, default=Recipe.seed, help="of weights, order and augmentation")
+    parser.add_argument("--recipe", default="strong", help=f"{', '.join(recipe_names())}, or a YAML file")
+    for name, kind in OVERRIDES.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", type=kind, help=f"in place of the recipe's {name}")
+    network = parser.add_argument_group("network", "FastDepth of a channel list, or a variant of the paper's tables")
+    network.add_argument("--channels", default="pruned", help="unpruned, pruned (default), or a JSON file")
+    for part, names in parts().items():
+        network.add_argument(f"--{part}", choices=names, help="makes a variant")
+    network.add_argument("--start", type=Path, metavar="CKPT", help="begin with these weights of ours")
+    network.add_argument("--pretrained", type=Path, metavar="FILE", help="ImageNet MobileNet in the authors' layout")
+    parser.add_argument("--workers", type=int, default=0, help="processes that read and augment")
+    parser.add_argument("--no-cache", action="store_true", help="read from disk in each epoch, keep nothing in memory")
+    parser.add_argument("--no-check", action="store_true", help="do not look for corrupt files first")
+    parser.add_argument("--amp", action="store_true", help="bfloat16 where it is safe")
 
 
 def run(parsed: argparse.Namespace) -> None:
-    recipe = Recipe(epochs=parsed.epochs, batch=parsed.batch, learning_rate=parsed.learning_rate, seed=parsed.seed)
+    overrides = {name: value for name in OVERRIDES if (value := getattr(parsed, name)) is not None}
+    recipe = load_recipe(parsed.recipe, overrides)
     dataset = open_dataset(parsed.dataset, parsed.root, "train")
-    print(Trainer(channels_from(parsed.channels), recipe, dataset, parsed.out).run())
+    if not parsed.no_check:
+        check_dataset(dataset).require_no_fault()
+    trainer = Trainer(
+        _network(parsed, recipe.seed), recipe, dataset, parsed.out,
+        workers=parsed.workers, cache=not parsed.no_cache, amp=parsed.amp,
+    )  # fmt: skip
+    print(trainer.run())
+
+
+def _network(parsed: argparse.Namespace, seed: int) -> DepthNetwork:
+    if parsed.start:
+        return load_checkpoint(parsed.start)[0]
+    chosen = {kind: getattr(parsed, kind) for kind in parts() if getattr(parsed, kind)}
+    network = DepthNetwork.of(**PAPER_PARTS | chosen) if chosen else FastDepth(channels_from(parsed.channels))
+    initialise(network, seed=seed)
+    if parsed.pretrained:
+        load_imagenet_encoder(network, parsed.pretrained)
+    return network

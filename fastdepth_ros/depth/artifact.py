@@ -98,7 +98,7 @@ def find_artifact(model: str | Path = "") -> Artifact:
 def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
     """Write the manifest, whole or not at all."""
     partial = folder / f".{MANIFEST}.partial"
-    text = re.sub(r"\[[^\[\]{}]*\]", lambda numbers: " ".join(numbers[0].split()), json.dumps(manifest, indent=2))
+    text = re.sub(r"\[\n[^\[\]{}]*\]", lambda numbers: " ".join(numbers[0].split()), json.dumps(manifest, indent=2))
     partial.write_text(text + "\n")  # one line per list of numbers
     os.replace(partial, folder / MANIFEST)
 
@@ -112,13 +112,23 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         manifest = json.loads(path.read_text())
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ArtifactError(f"{path} is not JSON: {error}") from error
-    missing = {"version", "name", "input", "output", "files"} - set(manifest if isinstance(manifest, dict) else ())
-    if missing:
-        raise ArtifactError(f"{path} lacks {', '.join(sorted(missing))}")
+    _require_keys(path, "it", manifest, ("version", "name", "input", "output", "files"))
     if manifest["version"] != VERSION:
         raise ArtifactError(f"{path} is of version {manifest['version']}, this package reads {VERSION}")
     for key, wanted in INTERFACE.items():
+        _require_keys(path, key, manifest[key], ())
         differing = {name: manifest[key].get(name) for name in wanted if manifest[key].get(name) != wanted[name]}
         if differing:
             raise ArtifactError(f"{path}: {key} is {differing}, this package runs {wanted}")
+    _require_keys(path, "files", manifest["files"], ())
+    for model_format, entry in manifest["files"].items():
+        _require_keys(path, f"files.{model_format}", entry, ("file", "sha256"))
     return manifest
+
+
+def _require_keys(path: Path, what: str, found: Any, keys: tuple[str, ...]) -> None:
+    if not isinstance(found, dict):
+        raise ArtifactError(f"{path}: {what} is {found!r}, it should be an object")
+    missing = [key for key in keys if key not in found]
+    if missing:
+        raise ArtifactError(f"{path}: {what} lacks {', '.join(missing)}")

@@ -65,8 +65,11 @@ def decode_raw(image: RawImage) -> Frame:
     return decode(image)
 
 
-def decode_compressed(data: Any, *, format_name: str = "") -> Frame:
-    """A frame from a JPEG or PNG (sensor_msgs/CompressedImage), in the orientation of the sensor.
+def decode_compressed(data: Any, *, format_name: str = "", upright: bool = False) -> Frame:
+    """A frame from a JPEG or PNG (sensor_msgs/CompressedImage).
+
+    Args:
+        upright: turn it as its EXIF says, as for a photograph; a camera's matrix holds in the sensor's orientation.
 
     Raises:
         FrameError: corrupt, cut short, or a depth image.
@@ -77,10 +80,10 @@ def decode_compressed(data: Any, *, format_name: str = "") -> Frame:
     if encoded.size == 0:
         raise FrameError("compressed image is empty")
     is_jpeg = encoded[:2].tobytes() == b"\xff\xd8"
-    if is_jpeg and b"\xff\xd9" not in encoded[-1024:].tobytes():  # else OpenCV paints the missing part grey
+    if is_jpeg and b"\xff\xd9" not in encoded.tobytes().rstrip(b"\0")[-1024:]:  # else OpenCV paints the rest grey
         raise FrameError(f"JPEG of {encoded.size} bytes is cut short: it has no end marker")
     try:
-        bgr = cv2.imdecode(encoded, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+        bgr = cv2.imdecode(encoded, cv2.IMREAD_COLOR | (0 if upright else cv2.IMREAD_IGNORE_ORIENTATION))
     except cv2.error as error:  # dimensions over OpenCV's limit
         raise FrameError(f"compressed image cannot be decoded: {error}") from error
     if bgr is None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from fastdepth_ros.backends import Backend
 from fastdepth_ros.depth.frame import Frame
-from fastdepth_ros.depth.geometry import Crop, field_of_view
+from fastdepth_ros.depth.geometry import FIELDS_OF_VIEW, Crop, field_of_view
 from fastdepth_ros.depth.preprocess import network_input
 
 OUTPUTS = ("network", "camera")
@@ -44,6 +44,8 @@ class DepthEstimator:
     def __init__(self, backend: Backend, size_px: int, *, field: str = "trained", output: str = "network") -> None:
         if output not in OUTPUTS:
             raise ValueError(f"unknown output grid {output!r}, there is {', '.join(OUTPUTS)}")
+        if field not in FIELDS_OF_VIEW:
+            raise ValueError(f"unknown field of view {field!r}, there is {', '.join(FIELDS_OF_VIEW)}")
         self.backend = backend
         self._size_px, self._field, self._output = size_px, field, output
 

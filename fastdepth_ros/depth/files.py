@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from fastdepth_ros.depth.colour import colour_depth
+from fastdepth_ros.depth.encodings import decode_compressed
 from fastdepth_ros.depth.frame import Frame, FrameError
 
 NEAR_M, FAR_M = 0.5, 10.0
@@ -24,10 +25,10 @@ def read_frame(path: Path) -> Frame:
         raise FrameError(f"no file {path}")
     if path.suffix == ".npy":
         return Frame(_read_array(path))
-    bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if bgr is None:
-        raise FrameError(f"{path} is not an image that OpenCV can read")
-    return Frame(bgr, "bgr")
+    try:
+        return decode_compressed(path.read_bytes(), upright=True)
+    except FrameError as error:
+        raise FrameError(f"{path}: {error}") from error
 
 
 def write_depth(path: Path, depth: np.ndarray) -> None:
@@ -56,7 +57,8 @@ def write_picture(path: Path, bgr: np.ndarray) -> None:
 
 def _read_array(path: Path) -> np.ndarray:
     try:
-        array = np.load(path, allow_pickle=False)
+        with path.open("rb") as file:
+            array = np.lib.format.read_array(file, allow_pickle=False)
     except (ValueError, EOFError) as error:
         raise FrameError(f"{path} is not a .npy array: {error}") from error
     if array.ndim != 3 or array.shape[-1] != 3:

@@ -50,13 +50,19 @@ def check_golden(backend: Backend, record: Mapping[str, Any], size_px: int) -> f
         The largest difference, metres.
 
     Raises:
-        GoldenError: it is over the record's tolerance; says by how much.
+        GoldenError: the record is malformed, or it is over the record's tolerance; says by how much.
     """
     depth = _sample(backend.infer(golden_frame(size_px)))
-    off_m = float(np.abs(depth - np.asarray(record["depth_m"], np.float32)).max())
-    if not off_m <= record["tolerance_m"]:  # NaN fails too
+    try:
+        expected, tolerance_m = np.asarray(record["depth_m"], np.float32), float(record["tolerance_m"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise GoldenError(f"the manifest's golden record is malformed: {type(error).__name__} {error}") from error
+    if expected.shape != depth.shape:
+        raise GoldenError(f"the manifest's golden depth has shape {expected.shape}, it needs {depth.shape}")
+    off_m = float(np.abs(depth - expected).max())
+    if not off_m <= tolerance_m:  # NaN fails too
         raise GoldenError(
-            f"{backend.engine} is off by {off_m:.4f} m on the golden frame, {record['tolerance_m']} m is allowed: "
+            f"{backend.engine} is off by {off_m:.4f} m on the golden frame, {tolerance_m} m is allowed: "
             "this engine does not compute this network"
         )
     return off_m

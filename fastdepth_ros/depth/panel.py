@@ -2,46 +2,68 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
 
 from fastdepth_ros.depth.colour import colour_depth
 
-SIDE_PX = 280
+TILE_PX = (373, 280)
 HEAD_PX = 28
 LEGEND_PX = 44
 NEAR_M, FAR_M = 0.5, 10.0
+FULL_ERROR_M = 2.0
 
 
 @dataclass(frozen=True)
 class PanelRow:
-    """`bgr` uint8 and the maps, float metres (NaN or 0 invalid), all of the same view; maps by the title above them."""
+    """One moment: everything of the same view, what is not the frame by the title above it.
+
+    Args:
+        bgr: uint8 HxWx3.
+        maps: depth, float HxW metres, NaN or 0 invalid.
+        errors: difference to the truth, float HxW metres, NaN where unknown.
+        caption: written onto the frame.
+    """
 
     bgr: np.ndarray
     maps: dict[str, np.ndarray]
+    errors: dict[str, np.ndarray] = field(default_factory=dict)
+    caption: str = ""
 
 
 def panel(rows: list[PanelRow]) -> np.ndarray:
     """uint8 HxWx3 BGR; every row needs the maps of the first."""
-    titles = ["frame", *rows[0].maps]
+    titles = ["frame", *rows[0].maps, *rows[0].errors]
     body = np.vstack([_row(row) for row in rows])
     return np.vstack([_head(titles), body, _legend(body.shape[1])])
 
 
 def _row(row: PanelRow) -> np.ndarray:
-    tiles = [cv2.resize(row.bgr, (SIDE_PX * 4 // 3, SIDE_PX), interpolation=cv2.INTER_AREA)]
-    for depth in row.maps.values():
-        picture = colour_depth(depth, NEAR_M, FAR_M)
-        tiles.append(cv2.resize(picture, (SIDE_PX * 4 // 3, SIDE_PX), interpolation=cv2.INTER_NEAREST))
-    return np.hstack(tiles)
+    frame = cv2.resize(row.bgr, TILE_PX, interpolation=cv2.INTER_AREA)
+    if row.caption:
+        cv2.rectangle(frame, (0, TILE_PX[1] - 24), (TILE_PX[0], TILE_PX[1]), (255, 255, 255), cv2.FILLED)
+        _write(frame, row.caption, 6, TILE_PX[1] - 7)
+    pictures = [colour_depth(depth, NEAR_M, FAR_M) for depth in row.maps.values()]
+    pictures += [_colour_error(error) for error in row.errors.values()]
+    return np.hstack([frame, *(cv2.resize(p, TILE_PX, interpolation=cv2.INTER_NEAREST) for p in pictures)])
+
+
+def _colour_error(error: np.ndarray) -> np.ndarray:
+    """White is right, red is off by `FULL_ERROR_M` or more, grey is unknown."""
+    share = np.clip(np.nan_to_num(np.abs(error)) / FULL_ERROR_M, 0, 1)
+    picture = np.empty((*error.shape, 3), np.uint8)
+    picture[..., :2] = ((1 - share) * 255)[..., None]
+    picture[..., 2] = 255 - share * 75
+    picture[np.isnan(error)] = 128
+    return picture
 
 
 def _head(titles: list[str]) -> np.ndarray:
-    head = np.full((HEAD_PX, len(titles) * (SIDE_PX * 4 // 3), 3), 255, np.uint8)
+    head = np.full((HEAD_PX, len(titles) * TILE_PX[0], 3), 255, np.uint8)
     for column, title in enumerate(titles):
-        _write(head, title, column * (SIDE_PX * 4 // 3) + 8, 20)
+        _write(head, title, column * TILE_PX[0] + 8, 20)
     return head
 
 

@@ -1,12 +1,14 @@
-"""Errors of a depth map against the truth, per image, and their mean over images as the FastDepth authors report it."""
+"""Errors of a depth map against the truth: per image, their mean over images as the FastDepth authors report it, and
+pooled over all pixels."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-NAMES = ("rmse", "mae", "rel", "log10", "delta1", "delta2", "delta3")
+NAMES = ("rmse", "mae", "rel", "log10", "irmse", "imae", "delta1", "delta2", "delta3")
+_ROOTS = ("rmse", "irmse")
 _SMALLEST_M = 1e-3  # stands for a prediction of zero or less, whose logarithm and ratio do not exist
 
 
@@ -17,8 +19,8 @@ def depth_errors(depth: np.ndarray, truth: np.ndarray) -> dict[str, float]:
         depth, truth: float metres of the same shape; a NaN prediction where truth is known is an error of the caller.
 
     Returns:
-        rmse, mae [m]; rel (mean absolute relative error); log10; delta1-3 (share of pixels whose ratio to the truth is
-        under 1.25, 1.25^2, 1.25^3).
+        rmse, mae [m]; rel (mean absolute relative error); log10; irmse, imae [1/m]; delta1-3 (share of pixels
+        whose ratio to the truth is under 1.25, 1.25^2, 1.25^3).
 
     Raises:
         ValueError: shapes differ, no pixel has a truth, or a prediction is not finite.
@@ -34,11 +36,14 @@ def depth_errors(depth: np.ndarray, truth: np.ndarray) -> dict[str, float]:
     difference = np.abs(predicted - actual)
     positive = np.maximum(predicted, _SMALLEST_M)
     ratio = np.maximum(positive / actual, actual / positive)
+    inverse = np.abs(1 / positive - 1 / actual)
     return {
         "rmse": float(np.sqrt(np.mean(difference**2))),
         "mae": float(np.mean(difference)),
         "rel": float(np.mean(difference / actual)),
         "log10": float(np.mean(np.abs(np.log10(positive) - np.log10(actual)))),
+        "irmse": float(np.sqrt(np.mean(inverse**2))),
+        "imae": float(np.mean(inverse)),
         **{f"delta{power}": float(np.mean(ratio < 1.25**power)) for power in (1, 2, 3)},
     }
 
@@ -53,3 +58,21 @@ def mean_errors(errors: Iterable[dict[str, float]]) -> dict[str, float]:
     if not rows:
         raise ValueError("no image to average over")
     return {**{name: float(np.mean([row[name] for row in rows])) for name in NAMES}, "images": len(rows)}
+
+
+def pooled_errors(errors: Sequence[dict[str, float]], pixels: Sequence[int]) -> dict[str, float]:
+    """Mean over all pixels of all images, from each image's errors and its number of pixels with a truth.
+
+    Raises:
+        ValueError: no image.
+    """
+    if not errors:
+        raise ValueError("no image to pool")
+    pooled = {}
+    for name in NAMES:
+        values = np.array([row[name] for row in errors])
+        if name in _ROOTS:
+            pooled[name] = float(np.sqrt(np.average(values**2, weights=pixels)))
+        else:
+            pooled[name] = float(np.average(values, weights=pixels))
+    return pooled

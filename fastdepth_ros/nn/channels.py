@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass
 ENCODER_STRIDES = (2, 1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1)
 SKIPS = {5: 2, 3: 3, 1: 4}  # encoder layer -> decoder layer, added after the decoder layer's 2x upsample
 
+PARTS = ("encoder", "decoder")
+
 
 @dataclass(frozen=True)
 class Channels:
@@ -45,9 +47,8 @@ class Channels:
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Sequence[int]]) -> Channels:
         """Channels from ``{"encoder": [...], "decoder": [...]}``, as JSON holds them."""
-        missing = {"encoder", "decoder"} - set(mapping)
-        if missing:
-            raise ValueError(f"channel list lacks {sorted(missing)}")
+        if not isinstance(mapping, Mapping) or not all(isinstance(mapping.get(p), Sequence) for p in PARTS):
+            raise ValueError(f"a channel list is an object with the lists {' and '.join(PARTS)}, not {mapping!r}")
         return cls(tuple(mapping["encoder"]), tuple(mapping["decoder"]))
 
     def as_mapping(self) -> dict[str, list[int]]:

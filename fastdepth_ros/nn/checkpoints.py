@@ -1,4 +1,4 @@
-"""Checkpoints: safetensors whose metadata hold the channel list."""
+"""Checkpoints: safetensors whose metadata name the network: a channel list, or the parts of a variant."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -15,30 +16,34 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from fastdepth_ros.nn.channels import Channels
 from fastdepth_ros.nn.fastdepth import FastDepth
+from fastdepth_ros.nn.network import DepthNetwork
+
+AnyNetwork = TypeVar("AnyNetwork", bound=DepthNetwork)
 
 
 class CheckpointError(Exception):
     """A file that is no checkpoint of ours, or one that does not fit."""
 
 
-def save_checkpoint(network: FastDepth, path: Path, notes: Mapping[str, str] | None = None) -> None:
+def save_checkpoint(network: DepthNetwork, path: Path, notes: Mapping[str, str] | None = None) -> None:
     """Write a network, whole or not at all.
 
     Args:
         notes: further metadata, text by name.
     """
-    metadata = {**(notes or {}), "channels": json.dumps(network.channels.as_mapping())}
+    description = {key: json.dumps(value) for key, value in network.description().items()}
+    metadata = {**(notes or {}), **description}
     partial = path.with_name(f".{path.name}.partial")
     save_file({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, partial, metadata)
     partial.chmod(0o644)  # safetensors writes it for its owner alone
     os.replace(partial, path)
 
 
-def load_checkpoint(path: Path) -> tuple[FastDepth, dict[str, str]]:
+def load_checkpoint(path: Path) -> tuple[DepthNetwork, dict[str, str]]:
     """Read a network, in eval mode on the CPU, folded or with batch norm as it was saved, and its metadata.
 
     Raises:
-        CheckpointError: not a safetensors file, no channel list inside, or tensors that do not fit it.
+        CheckpointError: not a safetensors file, no network named inside, or tensors that do not fit it.
     """
     if not path.is_file():
         raise CheckpointError(f"no checkpoint at {path}")
@@ -48,22 +53,29 @@ def load_checkpoint(path: Path) -> tuple[FastDepth, dict[str, str]]:
             tensors = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118 (no mapping)
     except SafetensorError as error:
         raise CheckpointError(f"{path} is not a safetensors file: {error}") from error
-    if "channels" not in metadata:
-        raise CheckpointError(f"{path} has no channel list in its metadata; was it written by this package?")
-    return network_of(Channels.from_mapping(json.loads(metadata["channels"])), tensors), metadata
+    try:
+        if "channels" in metadata:
+            return network_of(Channels.from_mapping(json.loads(metadata["channels"])), tensors), metadata
+        if "variant" in metadata:
+            return _filled(DepthNetwork.of(**json.loads(metadata["variant"])), tensors), metadata
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"{path} names no network that there is: {error}") from error
+    raise CheckpointError(f"{path} has no channel list in its metadata; was it written by this package?")
 
 
 def network_of(channels: Channels, tensors: Mapping[str, Tensor]) -> FastDepth:
-    """The network that a state dict belongs to, in eval mode.
+    """The FastDepth that a state dict belongs to, folded or with batch norm, in eval mode.
 
     Raises:
         CheckpointError: tensors missing, unknown or of another shape.
     """
-    network = FastDepth(channels, batch_norm=any(".bn." in name for name in tensors))
+    return _filled(FastDepth(channels, batch_norm=any(".bn." in name for name in tensors)), tensors)
+
+
+def _filled(network: AnyNetwork, tensors: Mapping[str, Tensor]) -> AnyNetwork:
+    floats = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
     try:
-        network.load_state_dict(
-            {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
-        )
+        network.load_state_dict(floats)
     except RuntimeError as error:
         raise CheckpointError(str(error)) from error
     return network.eval()

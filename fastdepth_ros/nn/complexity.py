@@ -1,4 +1,4 @@
-"""Weights and multiply-accumulates, counted as the paper does: convolution kernels only, no bias, no batch norm."""
+"""Weights and multiply-accumulates, counted as the paper does: kernels only, no bias, no batch norm."""
 
 from __future__ import annotations
 
@@ -10,33 +10,39 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from fastdepth_ros.nn.fastdepth import INPUT_SIZE
 
+COUNTED = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
+
 
 @dataclass(frozen=True)
 class Complexity:
-    """Of one image: `weights` in convolution kernels, `macs` multiply-accumulates."""
+    """Of one image: `weights` in kernels, `macs` multiply-accumulates."""
 
     weights: int
     macs: int
 
 
-def complexity(network: nn.Module, size_px: int = INPUT_SIZE) -> dict[str, Complexity]:
-    """Count a network and each of its direct children (encoder, decoder, head).
+def complexity(network: nn.Module, size_px: int | tuple[int, int] = INPUT_SIZE) -> dict[str, Complexity]:
+    """Count the convolutions and fully connected layers of a network and of each of its direct children.
+
+    A transposed convolution is counted at its input: each pixel meets each weight once.
 
     Args:
-        network: takes (1, 3, size_px, size_px). It moves to the meta device and loses its values.
+        network: takes (1, 3, height, width). It moves to the meta device and loses its values.
+        size_px: height and width; one number for both.
 
     Returns:
-        Complexity by child; the whole network under "total".
+        Complexity by child (encoder, decoder, head); the whole network under "total".
     """
+    height_px, width_px = (size_px, size_px) if isinstance(size_px, int) else size_px
     network = network.to("meta").eval()
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        network(torch.empty(1, 3, size_px, size_px, device="meta"))
+        network(torch.empty(1, 3, height_px, width_px, device="meta"))
     flops = counter.get_flop_counts()
     root = type(network).__name__
     weights: dict[str, int] = {}
     macs: dict[str, int] = {}
     for path, module in network.named_modules():
-        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
+        if isinstance(module, COUNTED):
             for part in ("total", path.partition(".")[0]):
                 weights[part] = weights.get(part, 0) + module.weight.numel()
                 macs[part] = macs.get(part, 0) + sum(flops[f"{root}.{path}"].values()) // 2

@@ -6,7 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from fastdepth_ros.nn.checkpoints import folded
-from fastdepth_ros.nn.fastdepth import FastDepth, upsample
+from fastdepth_ros.nn.fastdepth import FastDepth
+from fastdepth_ros.nn.layers import upsample
+from fastdepth_ros.nn.network import DepthNetwork
 
 
 class Deployed(nn.Module):
@@ -25,3 +27,20 @@ class Deployed(nn.Module):
     def forward(self, rgb: Tensor) -> Tensor:
         """uint8 (N, 224, 224, 3) to float32 metres (N, 1, 224, 224)."""
         return upsample(self.network.half_resolution(rgb.permute(0, 3, 1, 2).float()))
+
+
+class DeployedVariant(nn.Module):
+    """Any other variant as it is, from the same input."""
+
+    def __init__(self, network: DepthNetwork) -> None:
+        super().__init__()
+        self.network = network.eval()
+
+    def forward(self, rgb: Tensor) -> Tensor:
+        """uint8 (N, 224, 224, 3) to float32 metres (N, 1, 224, 224)."""
+        return self.network(rgb.permute(0, 3, 1, 2).float() / 255)
+
+
+def deployed(network: DepthNetwork) -> nn.Module:
+    """What a backend runs of a network."""
+    return Deployed(network) if isinstance(network, FastDepth) else DeployedVariant(network)

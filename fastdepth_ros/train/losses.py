@@ -42,3 +42,12 @@ def _gradients(difference: Tensor, valid: Tensor) -> Tensor:
             both = v.narrow(axis, 1, v.shape[axis] - 1) & v.narrow(axis, 0, v.shape[axis] - 1)
             total = total + (steps * both).sum() / both.sum().clamp_min(1)
     return total / 4
+
+
+def metric_loss(depth: Tensor, target: Tensor) -> Tensor:
+    """Mean absolute error in metres (the paper's)."""
+    valid = target > 0
+    return (torch.where(valid, depth - target, torch.zeros_like(depth)).abs().sum()) / valid.sum().clamp_min(1)
+
+
+LOSSES = {"l1": metric_loss, "log-depth": log_depth_loss}

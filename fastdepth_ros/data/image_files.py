@@ -1,0 +1,78 @@
+"""Image files, whole or refused: OpenCV fills what a truncated file lacks with grey or black and says nothing."""
+
+from __future__ import annotations
+
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from fastdepth_ros.data.pairs import DatasetError
+
+_PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8"
+_SCAN, _END = b"\xff\xda", b"\xff\xd9"
+
+
+def read_image(path: Path, flags: int) -> np.ndarray:
+    """Decode an image.
+
+    A PNG's checksums find any fault. A JPEG has none: a missing end is found, a changed byte is not.
+
+    Args:
+        flags: cv2.IMREAD_COLOR (BGR) or cv2.IMREAD_UNCHANGED.
+
+    Raises:
+        DatasetError: missing, truncated, damaged, or not an image.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise DatasetError(f"{path} is missing") from None
+    except OSError as error:
+        raise DatasetError(f"{path} cannot be read: {error}") from error
+    if data.startswith(_PNG) and not _png_is_whole(data):
+        raise DatasetError(f"{path} is a truncated or damaged PNG")
+    if data.startswith(_JPEG) and not _jpeg_is_whole(data):
+        raise DatasetError(f"{path} is a truncated or damaged JPEG")
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
+    if image is None:
+        raise DatasetError(f"{path} is not an image")
+    return image
+
+
+def read_images(*files: tuple[Path, int]) -> list[np.ndarray]:
+    """`read_image` of each, and one DatasetError that names all that cannot be read."""
+    images, faults = [], []
+    for path, flags in files:
+        try:
+            images.append(read_image(path, flags))
+        except DatasetError as error:
+            faults.append(str(error))
+    if faults:
+        raise DatasetError("; ".join(faults))
+    return images
+
+
+def _png_is_whole(data: bytes) -> bool:
+    """Each chunk is its length, its type and content, and their CRC-32; the last is IEND."""
+    start = len(_PNG)
+    while start + 12 <= len(data):
+        stop = start + 8 + int.from_bytes(data[start : start + 4], "big")
+        if zlib.crc32(memoryview(data)[start + 4 : stop]) != int.from_bytes(data[stop : stop + 4], "big"):
+            return False
+        if data[start + 4 : start + 8] == b"IEND":
+            return True
+        start = stop + 4
+    return False
+
+
+def _jpeg_is_whole(data: bytes) -> bool:
+    """The end marker follows the first scan. One before it belongs to a thumbnail, inside a segment of its own."""
+    start = len(_JPEG)
+    while start + 4 <= len(data) and data[start] == 0xFF:
+        if data[start : start + 2] == _SCAN:
+            return data.find(_END, start) >= 0
+        is_fill = data[start + 1] == 0xFF
+        start += 1 if is_fill else 2 + int.from_bytes(data[start + 2 : start + 4], "big")
+    return False

@@ -1,0 +1,67 @@
+"""What a data set is, and the registry of those there are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import numpy as np
+
+
+class DatasetError(Exception):
+    """A data set that is not where it should be, or not what it should be."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One image: `rgb` uint8 HxWx3, `depth` float32 HxW metres with 0 where unknown."""
+
+    name: str
+    rgb: np.ndarray
+    depth: np.ndarray
+
+
+class Dataset(Protocol):
+    """Pairs by number, read when they are asked for. Any number of threads or processes may ask."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Pair:
+        """Raises DatasetError for a pair that cannot be read, naming its files, IndexError past the end."""
+
+
+@dataclass(frozen=True)
+class Subset:
+    """Some pairs of a data set, in the order of `indices`."""
+
+    dataset: Dataset
+    indices: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: int) -> Pair:
+        return self.dataset[self.indices[index]]
+
+
+Opener = Callable[[Path, str], Dataset]
+AnyOpener = TypeVar("AnyOpener", bound=Opener)
+DATASETS: dict[str, Opener] = {}
+
+
+def register_dataset(name: str) -> Callable[[AnyOpener], AnyOpener]:
+    """Decorator of a function (root, split) -> Dataset: makes it available under `name`."""
+
+    def register(opener: AnyOpener) -> AnyOpener:
+        DATASETS[name] = opener
+        return opener
+
+    return register
+
+
+def require_split(split: str, known: Sequence[str], where: Path) -> None:
+    """Raises DatasetError, with the known ones, for a split that is not there."""
+    if split not in known:
+        raise DatasetError(f"no split {split!r} in {where}, it has {', '.join(known)}")

@@ -1,0 +1,169 @@
+"""Encoders: RGB to the maps at 1/2, 1/4 and 1/8 of its size, which skips start from, and the last one at 1/32.
+
+The last map of each has 1024 channels, so that any decoder fits; where a classifier's layers end otherwise, a 1x1
+convolution is appended, as in the paper.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from fastdepth_ros.nn.channels import ENCODER_STRIDES, SKIPS, UNPRUNED
+from fastdepth_ros.nn.layers import conv_bn, separable
+from fastdepth_ros.nn.registry import Registry
+from fastdepth_ros.nn.resnet import BasicBlock, Bottleneck, ResNet
+
+ENCODERS = Registry("encoder")
+OUTPUTS = 1024
+
+# Of MobileNetV2's inverted residual layers: expansion of the channels, channels, stride.
+V2_LAYERS = (
+    (1, 16, 1),
+    (6, 24, 2), (6, 24, 1),
+    (6, 32, 2), (6, 32, 1), (6, 32, 1),
+    (6, 64, 2), (6, 64, 1), (6, 64, 1), (6, 64, 1),
+    (6, 96, 1), (6, 96, 1), (6, 96, 1),
+)  # fmt: skip
+V2_SKIPS = (1, 3, 6)  # the last layer at 1/2, 1/4 and 1/8
+
+
+class Encoder(Protocol):
+    """What a `DepthNetwork` asks of its encoder.
+
+    Attributes:
+        widths: channels of the four maps.
+    """
+
+    widths: tuple[int, int, int, int]
+
+    def __call__(self, rgb: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """(N, 3, H, W) in [0, 1] to the maps at 1/2, 1/4, 1/8 and 1/32 of its height and width."""
+
+
+@ENCODERS.register("mobilenet")
+class MobileNet(nn.ModuleList):
+    """A 3x3 convolution and thirteen separable layers (Howard et al. 2017).
+
+    Args:
+        channels: output channels of the fourteen layers.
+        batch_norm: False builds the folded form.
+    """
+
+    def __init__(self, channels: Sequence[int] = UNPRUNED.encoder, *, batch_norm: bool = True) -> None:
+        super().__init__()
+        inputs = 3
+        for layer, (outputs, stride) in enumerate(zip(channels, ENCODER_STRIDES)):
+            convolution = conv_bn if layer == 0 else separable
+            self.append(convolution(inputs, outputs, 3, stride=stride, batch_norm=batch_norm, activation=nn.ReLU6))
+            inputs = outputs
+        half, quarter, eighth = (channels[layer] for layer in sorted(SKIPS))
+        self.widths = (half, quarter, eighth, inputs)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        maps = []
+        for layer, block in enumerate(self):
+            x = block(x)  # 112, 112, 56, 56, 28, 28, 14, 14, 14, 14, 14, 14, 7, 7
+            if layer in SKIPS:
+                maps.append(x)
+        return (*maps, x)
+
+
+@ENCODERS.register("mobilenet_v2")
+class MobileNetV2(nn.Module):
+    """The first fourteen layers of MobileNetV2 (Sandler et al. 2018), under torchvision's parameter names.
+
+    They end with 96 channels at 1/16 of the image: a 2x2 average and the appended 1x1 bring that to the 1/32 and the
+    1024 channels that the decoder takes.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        stem = nn.Sequential(nn.Conv2d(3, 32, 3, 2, 1, bias=False), nn.BatchNorm2d(32), nn.ReLU6())
+        self.features = nn.Sequential(stem)
+        inputs, widths = 32, [32]
+        for expansion, outputs, stride in V2_LAYERS:
+            self.features.append(InvertedResidual(inputs, outputs, expansion, stride))
+            inputs = outputs
+            widths.append(outputs)
+        self.project = nn.Conv2d(inputs, OUTPUTS, 1)
+        half, quarter, eighth = (widths[layer] for layer in V2_SKIPS)
+        self.widths = (half, quarter, eighth, OUTPUTS)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        maps = []
+        for layer, block in enumerate(self.features):
+            x = block(x)  # 112, 112, 56, 56, 28, 28, 28, 14, 14, 14, 14, 14, 14, 14
+            if layer in V2_SKIPS:
+                maps.append(x)
+        return (*maps, self.project(functional.avg_pool2d(x, 2)))  # (N, 1024, 7, 7)
+
+
+class InvertedResidual(nn.Module):
+    """1x1 to `expansion` times the channels, 3x3 per channel, 1x1 to the outputs; a shortcut where shapes allow."""
+
+    def __init__(self, inputs: int, outputs: int, expansion: int, stride: int) -> None:
+        super().__init__()
+        hidden = inputs * expansion
+        convolutions = [nn.Conv2d(hidden, hidden, 3, stride, 1, groups=hidden, bias=False)]
+        if expansion > 1:
+            convolutions.insert(0, nn.Conv2d(inputs, hidden, 1, bias=False))
+        self.conv = nn.Sequential()
+        for convolution in convolutions:
+            self.conv.append(nn.Sequential(convolution, nn.BatchNorm2d(hidden), nn.ReLU6()))
+        self.conv.extend((nn.Conv2d(hidden, outputs, 1, bias=False), nn.BatchNorm2d(outputs)))
+        self.shortcut = stride == 1 and inputs == outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.conv(x)
+        return x + y if self.shortcut else y
+
+
+class ResNetEncoder(ResNet):
+    """A ResNet and the appended 1x1."""
+
+    def __init__(self, block: type[BasicBlock] | type[Bottleneck], counts: tuple[int, int, int, int]) -> None:
+        super().__init__(block, counts)
+        half, quarter, eighth, _, last = self.outputs
+        self.project = nn.Conv2d(last, OUTPUTS, 1)
+        self.widths = (half, quarter, eighth, OUTPUTS)
+
+    def forward(self, rgb: Tensor) -> tuple[Tensor, ...]:
+        half, quarter, eighth, _, last = super().forward(rgb)
+        return half, quarter, eighth, self.project(last)  # (N, 1024, 7, 7)
+
+
+@ENCODERS.register("resnet18")
+class ResNet18(ResNetEncoder):
+    def __init__(self) -> None:
+        super().__init__(BasicBlock, (2, 2, 2, 2))
+
+
+@ENCODERS.register("resnet50")
+class ResNet50(ResNetEncoder):
+    def __init__(self) -> None:
+        super().__init__(Bottleneck, (3, 4, 6, 3))
+
+
+def load_classifier(encoder: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Take over a classifier's weights, torchvision's for ImageNet say, but for the layers that the encoder lacks.
+
+    The appended 1x1 keeps the weights it has.
+
+    Args:
+        encoder: ResNet18, ResNet50 or MobileNetV2.
+        tensors: state dict of the classifier of the same name.
+
+    Raises:
+        ValueError: tensors missing or of another shape; names the first three.
+    """
+    expected = encoder.state_dict()
+    taken = [name for name in expected if not name.startswith("project.") and not name.endswith("num_batches_tracked")]
+    wrong = [name for name in taken if name not in tensors or tensors[name].shape != expected[name].shape]
+    if wrong:
+        names = ", ".join(wrong[:3]) + (", ..." if len(wrong) > 3 else "")
+        raise ValueError(f"these are no weights of {type(encoder).__name__}: missing or of another shape: {names}")
+    encoder.load_state_dict({name: tensors[name] for name in taken}, strict=False)

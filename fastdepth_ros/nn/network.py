@@ -1,0 +1,127 @@
+"""An encoder, five decoder layers, three skips and a head: every variant of the paper's tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from fastdepth_ros.nn.decoders import DECODERS
+from fastdepth_ros.nn.encoders import ENCODERS, Encoder
+from fastdepth_ros.nn.layers import KERNELS
+from fastdepth_ros.nn.registry import Registry
+
+DECODER_WIDTHS = (512, 256, 128, 64, 32)
+JOINS = Registry("skip")
+
+
+def parts() -> dict[str, list[str]]:
+    """The names of which a variant is composed, by what they name."""
+    return {registry.kind: registry.names() for registry in (ENCODERS, DECODERS, KERNELS, JOINS)}
+
+
+@JOINS.register("none")
+class NoSkip(nn.Module):
+    """The decoder's own map."""
+
+    def __init__(self, width: int, kept: int) -> None:
+        super().__init__()
+        self.outputs = width
+
+    def forward(self, x: Tensor, kept: Tensor) -> Tensor:
+        return x
+
+
+@JOINS.register("add")
+class AddSkip(nn.Module):
+    """The sum. Where the encoder's map has other channels, as those of ResNet do, a 1x1 convolution makes them equal.
+
+    Args:
+        width, kept: channels of the decoder's and of the encoder's map.
+    """
+
+    def __init__(self, width: int, kept: int) -> None:
+        super().__init__()
+        self.outputs = width
+        self.project = nn.Identity() if kept == width else nn.Conv2d(kept, width, 1)
+
+    def forward(self, x: Tensor, kept: Tensor) -> Tensor:
+        return x + self.project(kept)
+
+
+@JOINS.register("concat")
+class ConcatSkip(nn.Module):
+    """Both maps, the decoder's first."""
+
+    def __init__(self, width: int, kept: int) -> None:
+        super().__init__()
+        self.outputs = width + kept
+
+    def forward(self, x: Tensor, kept: Tensor) -> Tensor:
+        return torch.cat((x, kept), 1)
+
+
+class DepthNetwork(nn.Module):
+    """RGB in [0, 1] to metres.
+
+    Args:
+        encoder: its maps at 1/8, 1/4 and 1/2 join what the decoder's layers 2, 3 and 4 return.
+        decoder, kernel, skip: names that `parts` lists.
+        widths: output channels of the decoder's five layers.
+        batch_norm: False builds the decoder's folded form, whose convolutions have biases instead.
+
+    Raises:
+        ValueError: an unknown name.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        decoder: str = "nnconv5",
+        *,
+        kernel: str = "depthwise",
+        skip: str = "add",
+        widths: Sequence[int] = DECODER_WIDTHS,
+        batch_norm: bool = True,
+    ) -> None:
+        super().__init__()
+        layer, join = DECODERS[decoder], JOINS[skip]
+        half, quarter, eighth, inputs = encoder.widths
+        kept = {2: eighth, 3: quarter, 4: half}
+        self.encoder = encoder
+        self.decoder, self.joins = nn.ModuleList(), nn.ModuleList()
+        for number, width in enumerate(widths, start=1):
+            self.decoder.append(layer(inputs, width, kernel=kernel, batch_norm=batch_norm))
+            inputs = width
+            if number in kept:
+                joined = join(width, kept[number])
+                self.joins.append(joined)
+                inputs = joined.outputs
+        self.head = nn.Conv2d(inputs, 1, 1)
+        self.variant: dict[str, str] = {}  # the names of its parts, where it was built by names
+
+    @classmethod
+    def of(cls, encoder: str, decoder: str, *, kernel: str, skip: str) -> DepthNetwork:
+        """A variant by the names of its parts."""
+        network = DepthNetwork(ENCODERS[encoder](), decoder, kernel=kernel, skip=skip)
+        network.variant = {"encoder": encoder, "decoder": decoder, "kernel": kernel, "skip": skip}
+        return network
+
+    def description(self) -> dict[str, Any]:
+        """What it takes to build it again, as JSON holds it."""
+        return {"variant": self.variant}
+
+    def before_last(self, rgb: Tensor) -> Tensor:
+        """What the last decoder layer reads: (N, 3, 224, 224) to (N, C, 112, 112)."""
+        half, quarter, eighth, x = self.encoder(rgb)
+        first, *layers, _ = self.decoder
+        x = first(x)  # (N, 512, 14, 14)
+        for layer, join, kept in zip(layers, self.joins, (eighth, quarter, half)):
+            x = join(layer(x), kept)  # 28, 56, 112
+        return x
+
+    def forward(self, rgb: Tensor) -> Tensor:
+        """As the paper draws it: (N, 3, 224, 224) in [0, 1] to (N, 1, 224, 224) metres."""
+        return torch.relu(self.head(self.decoder[-1](self.before_last(rgb))))

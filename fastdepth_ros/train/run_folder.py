@@ -1,0 +1,64 @@
+"""The folder of a training run: what was asked, where it stands, and what it has shown so far."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+STATE = "state.pt"
+
+
+class RunError(Exception):
+    """A run that cannot start or go on in this folder."""
+
+
+class RunFolder:
+    """`run.json` (recipe, network, data), `state.pt` (to resume from), checkpoints, `log.csv` and pictures.
+
+    Args:
+        claim: what defines the run; a folder that holds another run's claim is refused.
+
+    Raises:
+        RunError: the folder holds another run.
+    """
+
+    def __init__(self, path: Path, claim: Mapping[str, Any]) -> None:
+        self.path = path
+        asked = json.loads(json.dumps(claim))
+        file = path / "run.json"
+        if file.exists() and json.loads(file.read_text()) != asked:
+            raise RunError(f"{path} holds another run ({file.name} differs); choose another folder")
+        path.mkdir(parents=True, exist_ok=True)
+        _write(file, json.dumps(asked, indent=2) + "\n")
+
+    def save_state(self, state: Mapping[str, Any]) -> None:
+        """Write the state, whole or not at all."""
+        partial = self.path / f".{STATE}.partial"
+        torch.save(dict(state), partial)
+        os.replace(partial, self.path / STATE)
+
+    def load_state(self, device: torch.device) -> dict[str, Any] | None:
+        """The state of the last save, None for a run that has not begun."""
+        file = self.path / STATE
+        return torch.load(file, map_location=device, weights_only=True) if file.exists() else None
+
+    def write_log(self, rows: Sequence[Mapping[str, float]]) -> None:
+        """log.csv, one row an epoch, and learning_curve.png."""
+        partial = self.path / ".log.csv.partial"
+        with partial.open("w", newline="") as lines:
+            table = csv.DictWriter(lines, list(rows[0]))
+            table.writeheader()
+            table.writerows(rows)
+        os.replace(partial, self.path / "log.csv")
+
+
+def _write(path: Path, text: str) -> None:
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text)
+    os.replace(partial, path)

@@ -1,0 +1,154 @@
+"""The registry of backends, and what each engine promises."""
+
+from __future__ import annotations
+
+import re
+import runpy
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import setuptools
+
+from fastdepth_ros.backends import BackendError, BackendOptions, ModelFile, backend_class, backend_names, base
+from fastdepth_ros.depth.golden import golden_frame
+
+ROOT = Path(__file__).resolve().parents[2]
+SIZE_PX, OPSET = 224, 17
+FILES = {"onnxruntime": "model.onnx", "pytorch": "model.safetensors"}
+NOISE = np.random.default_rng(0).integers(0, 256, (SIZE_PX, SIZE_PX, 3), dtype=np.uint8)
+
+
+def load(folder: Path, backend: str, options: BackendOptions | None = None):
+    model = ModelFile(folder / FILES[backend], SIZE_PX, OPSET if backend == "onnxruntime" else None)
+    return backend_class(backend)(model, options or BackendOptions(threads=1))
+
+
+def test_onnxruntime_and_pytorch_are_there():
+    assert set(FILES) <= set(backend_names())
+    assert backend_names() == sorted(backend_names())
+    for name in FILES:
+        assert backend_class(name).name == name
+
+
+@pytest.mark.parametrize("name", ["tensorflow", "", "ONNXRuntime"])
+def test_an_unknown_backend_lists_what_there_is(name):
+    with pytest.raises(BackendError) as refusal:
+        backend_class(name)
+    assert repr(name) in str(refusal.value)
+    for known in backend_names():
+        assert known in str(refusal.value)
+
+
+def test_a_backend_that_is_not_installed_names_the_extra_that_installs_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)  # Python's own way to say that an import is not there
+    with pytest.raises(BackendError) as refusal:
+        backend_class("pytorch")
+    assert "'pytorch' is not installed" in str(refusal.value)
+    assert "pip install 'fastdepth_ros[torch]'" in str(refusal.value)
+    assert "onnxruntime" in str(refusal.value)
+    with pytest.raises(BackendError, match=r"pytorch \(not installed: pip install 'fastdepth_ros\[torch\]'\)"):
+        backend_class("tensorflow")
+    assert backend_class("onnxruntime").name == "onnxruntime"
+
+
+def test_the_extras_that_backends_name_exist(monkeypatch):
+    found = {}
+    monkeypatch.setattr(setuptools, "setup", found.update)
+    monkeypatch.chdir(ROOT)
+    runpy.run_path("setup.py")
+    for name in backend_names():
+        for extra in re.findall(r"\[(\w+)\]", backend_class(name).install):
+            assert extra in found["extras_require"]
+
+
+def test_a_backend_registers_with_one_decorator(monkeypatch):
+    monkeypatch.setattr(base, "_REGISTRY", dict(base._REGISTRY))
+
+    @base.register_backend
+    class Paper:
+        name, model_format, module, install = "paper", "txt", "no_such_engine", "buy a pencil"
+
+    assert "paper" in backend_names()
+    with pytest.raises(BackendError, match="not installed: buy a pencil"):
+        backend_class("paper")
+
+
+@pytest.mark.parametrize("backend", FILES)
+def test_depth_is_float32_metres_on_the_input_grid(artifact_folder, backend):
+    depth = load(artifact_folder, backend).infer(NOISE)
+    assert depth.shape == (SIZE_PX, SIZE_PX)
+    assert depth.dtype == np.float32
+    assert np.isfinite(depth).all()
+    assert (depth >= 0).all()
+
+
+@pytest.mark.parametrize("backend", FILES)
+def test_depth_belongs_to_the_caller(artifact_folder, backend):
+    engine = load(artifact_folder, backend)
+    first = engine.infer(NOISE)
+    kept = first.copy()
+    second = engine.infer(golden_frame(SIZE_PX))
+    assert (second != kept).any()
+    np.testing.assert_array_equal(first, kept)
+    first[:] = 0
+    np.testing.assert_array_equal(engine.infer(NOISE), kept)
+
+
+def test_the_two_engines_agree(artifact_folder):
+    engines = [load(artifact_folder, backend) for backend in FILES]
+    for rgb in (NOISE, golden_frame(SIZE_PX), np.zeros_like(NOISE), np.full_like(NOISE, 255)):
+        one, other = (engine.infer(rgb) for engine in engines)
+        np.testing.assert_allclose(one, other, atol=1e-4)
+
+
+@pytest.mark.parametrize("backend", FILES)
+def test_the_number_of_threads_does_not_change_the_depth(artifact_folder, backend):
+    depths = [load(artifact_folder, backend, BackendOptions(threads=threads)).infer(NOISE) for threads in (1, 2)]
+    np.testing.assert_allclose(*depths, atol=1e-5)
+
+
+@pytest.mark.parametrize("backend", FILES)
+def test_the_engine_says_its_version_and_device(artifact_folder, backend):
+    engine = load(artifact_folder, backend).engine
+    assert re.fullmatch(rf"{backend} \d+\.\d+\S* \(cpu\)", engine)
+
+
+def test_onnxruntime_lists_its_devices_when_it_lacks_one(artifact_folder):
+    with pytest.raises(BackendError, match=r"'abacus'.*cpu"):
+        load(artifact_folder, "onnxruntime", BackendOptions(device="abacus"))
+
+
+@pytest.mark.parametrize("device", ["abacus", "cuda:99", "mps:7"])
+def test_pytorch_refuses_a_device_that_is_not_there(artifact_folder, device):
+    with pytest.raises(BackendError, match=device):
+        load(artifact_folder, "pytorch", BackendOptions(device=device))
+
+
+@pytest.mark.parametrize("backend", FILES)
+@pytest.mark.parametrize("content", [b"", b"not a model"])
+def test_a_file_that_is_no_model_is_named(tmp_path, backend, content):
+    (tmp_path / FILES[backend]).write_bytes(content)
+    with pytest.raises(BackendError, match=re.escape(FILES[backend])):
+        load(tmp_path, backend)
+
+
+def test_onnxruntime_refuses_a_model_whose_input_is_not_the_one_that_it_was_told(artifact_folder):
+    with pytest.raises(BackendError, match=r"224.*160"):
+        backend_class("onnxruntime")(ModelFile(artifact_folder / "model.onnx", 160, OPSET), BackendOptions())
+
+
+def test_onnxruntime_refuses_float_input(artifact_folder, tmp_path):
+    model = onnx.load(artifact_folder / "model.onnx")
+    model.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.FLOAT
+    onnx.save(model, tmp_path / "model.onnx")
+    with pytest.raises(BackendError, match="float"):
+        load(tmp_path, "onnxruntime")
+
+
+@pytest.mark.parametrize("opset", [16, None])
+def test_onnxruntime_refuses_another_opset_than_the_manifests(artifact_folder, opset):
+    with pytest.raises(BackendError, match=rf"opset 17.*{opset}"):
+        backend_class("onnxruntime")(ModelFile(artifact_folder / "model.onnx", SIZE_PX, opset), BackendOptions())

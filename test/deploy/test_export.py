@@ -1,0 +1,171 @@
+"""Export: two files that compute the same network, a manifest that says what they are, and nothing half written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import stat
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from torch import nn
+
+from fastdepth_ros.backends import BackendOptions
+from fastdepth_ros.deploy.export import ExportError, export_artifact
+from fastdepth_ros.depth.artifact import find_artifact
+from fastdepth_ros.nn.channels import Channels
+from fastdepth_ros.nn.complexity import complexity
+from fastdepth_ros.nn.fastdepth import FastDepth
+
+SMALL = Channels((4, 6, 5, 7, 5, 8, 6, 5, 4, 5, 6, 7, 8, 9), (7, 8, 7, 6, 4))
+FACTS = {"training_data": "noise", "licence": "Apache-2.0", "accuracy": {"noise": {"rmse": 1.5}}}
+
+
+def lively() -> FastDepth:
+    """A network whose depth varies by metres, in eval mode."""
+    network = FastDepth(SMALL)
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for module in network.modules():
+            if isinstance(module, nn.Conv2d):
+                module.weight.normal_(0, (2 / module.weight[0].numel()) ** 0.5, generator=generator)
+            elif isinstance(module, nn.BatchNorm2d):
+                module.bias.normal_(0.3, 0.3, generator=generator)
+                module.running_mean.normal_(0, 0.2, generator=generator)
+                module.running_var.uniform_(0.7, 1.6, generator=generator)
+        network.head.bias.fill_(1.5)
+    return network.eval()
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory) -> tuple[FastDepth, Path, float]:
+    """A network, its artefact, and the difference that export found."""
+    network, out = lively(), tmp_path_factory.mktemp("out") / "sub" / "artefact"
+    return network, out, export_artifact(network, out, FACTS)
+
+
+def images() -> list[np.ndarray]:
+    rng = np.random.default_rng(7)
+    blocks = rng.integers(0, 256, (7, 7, 3), dtype=np.uint8).repeat(32, axis=0).repeat(32, axis=1)
+    return [blocks, rng.integers(0, 256, (224, 224, 3), dtype=np.uint8), np.zeros((224, 224, 3), np.uint8)]
+
+
+def test_onnx_computes_what_the_plain_network_computes(exported):
+    network, out, off_m = exported
+    session = onnxruntime.InferenceSession(str(out / "model.onnx"), providers=["CPUExecutionProvider"])
+    for rgb in images():
+        with torch.inference_mode():
+            expected = network(torch.from_numpy(rgb).permute(2, 0, 1)[None].float() / 255).numpy()
+        (depth,) = session.run(None, {session.get_inputs()[0].name: rgb[None]})
+        assert depth.shape == (1, 1, 224, 224)
+        np.testing.assert_allclose(depth, expected, atol=1e-4)
+    assert expected.std() > 0.01  # a flat network would agree with anything
+    assert 0 <= off_m <= 1e-4
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "pytorch"])
+def test_both_backends_load_it_and_agree_with_the_network(exported, backend):
+    network, out, _ = exported
+    engine = find_artifact(out).load(backend, BackendOptions(threads=1))
+    rgb = images()[0]
+    with torch.inference_mode():
+        expected = network(torch.from_numpy(rgb).permute(2, 0, 1)[None].float() / 255)[0, 0].numpy()
+    np.testing.assert_allclose(engine.infer(rgb), expected, atol=1e-4)
+
+
+def test_the_graph_takes_bytes_and_gives_float_metres_at_the_opset_of_the_manifest(exported):
+    _, out, _ = exported
+    model = onnx.load(out / "model.onnx")
+    onnx.checker.check_model(model)
+    manifest = json.loads((out / "manifest.json").read_text())
+    (taken,), (given,) = model.graph.input, model.graph.output
+
+    def shape(value) -> list[int]:
+        return [dim.dim_value for dim in value.type.tensor_type.shape.dim]
+
+    assert taken.type.tensor_type.elem_type == onnx.TensorProto.UINT8
+    assert shape(taken) == manifest["input"]["shape"] == [1, 224, 224, 3]
+    assert given.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
+    assert shape(given) == manifest["output"]["shape"] == [1, 1, 224, 224]
+    (main,) = (entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
+    assert main == manifest["files"]["onnx"]["opset"]
+    assert "BatchNormalization" not in {node.op_type for node in model.graph.node}
+
+
+def test_the_head_runs_before_the_last_upsample(exported):
+    _, out, _ = exported
+    kinds = [node.op_type for node in onnx.load(out / "model.onnx").graph.node if node.op_type != "Constant"]
+    assert kinds[-3:] == ["Conv", "Relu", "Resize"]
+
+
+def test_the_manifest_names_each_file_with_its_sha256_and_says_what_the_network_is(exported):
+    network, out, _ = exported
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert {entry["file"] for entry in manifest["files"].values()} == {"model.onnx", "model.safetensors"}
+    for entry in manifest["files"].values():
+        assert entry["sha256"] == hashlib.sha256((out / entry["file"]).read_bytes()).hexdigest()
+    count = complexity(FastDepth(SMALL))["total"]
+    assert (manifest["weights"], manifest["macs"]) == (count.weights, count.macs)
+    assert manifest["name"] == "artefact"
+    assert manifest["channels"] == SMALL.as_mapping()
+    assert manifest["input"]["layout"] == "NHWC"
+    assert manifest["input"]["channels"] == "RGB"
+    assert manifest["output"]["unit"] == "metre"
+    assert manifest["preprocessing"]["field_of_view"] == "trained"
+    assert manifest["made_with"]["torch"] == torch.__version__
+    assert np.shape(manifest["golden"]["depth_m"]) == (14, 14)
+    assert {key: manifest[key] for key in FACTS} == FACTS
+
+
+def test_others_can_read_the_artefact(exported):
+    _, out, _ = exported
+    assert stat.S_IMODE(out.stat().st_mode) == 0o755
+    assert {stat.S_IMODE(path.stat().st_mode) & 0o444 for path in out.iterdir()} == {0o444}
+
+
+def test_only_the_artefact_is_left(exported):
+    _, out, _ = exported
+    assert [path.name for path in out.parent.iterdir()] == ["artefact"]
+    assert sorted(path.name for path in out.iterdir()) == ["manifest.json", "model.onnx", "model.safetensors"]
+
+
+@pytest.mark.parametrize("kind", ["folder", "file"])
+def test_an_output_that_exists_is_refused_and_left_alone(tmp_path, kind):
+    out = tmp_path / "out"
+    if kind == "folder":
+        out.mkdir()
+        (out / "precious").write_text("mine")
+    else:
+        out.write_text("mine")
+    with pytest.raises(ExportError, match="out exists"):
+        export_artifact(lively(), out, {})
+    assert ((out / "precious") if kind == "folder" else out).read_text() == "mine"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_network_that_answers_nan_is_refused_and_leaves_nothing(tmp_path):
+    network = lively()
+    with torch.no_grad():
+        network.head.get_parameter("bias").fill_(float("nan"))
+    with pytest.raises(ExportError, match="nan"):
+        export_artifact(network, tmp_path / "out", {})
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_export_that_fails_half_way_leaves_nothing(tmp_path):
+    with pytest.raises(TypeError):
+        export_artifact(lively(), tmp_path / "out", {"licence": object()})
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_network_is_left_as_it_was(tmp_path):
+    network = lively()
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    export_artifact(network, tmp_path / "out", {})
+    after = network.state_dict()
+    assert list(after) == list(before)
+    assert all(torch.equal(after[name], before[name]) and after[name].device.type == "cpu" for name in before)

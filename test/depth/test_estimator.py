@@ -1,0 +1,178 @@
+"""The hot path end to end, on ONNX Runtime with a network whose answer is known: depth = max(0, (red - 10) / 20)."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from fastdepth_ros.backends import Backend, BackendOptions, ModelFile, backend_class
+from fastdepth_ros.depth.artifact import find_artifact
+from fastdepth_ros.depth.estimator import DepthEstimator
+from fastdepth_ros.depth.frame import Frame, FrameError
+from fastdepth_ros.depth.geometry import Crop, trained_view
+
+SIZE_PX = 224
+OPSET = 17
+HEIGHT, WIDTH = 60, 80
+
+
+def red_to_depth(rgb: np.ndarray) -> np.ndarray:
+    return np.maximum(0, (rgb[..., 0].astype(np.float32) - 10) / 20)
+
+
+@pytest.fixture(scope="module")
+def backend(tmp_path_factory) -> Backend:
+    """ONNX Runtime running `red_to_depth`."""
+    size = SIZE_PX
+    nodes = [
+        helper.make_node("Cast", ["rgb"], ["float"], to=TensorProto.FLOAT),
+        helper.make_node("Transpose", ["float"], ["planes"], perm=[0, 3, 1, 2]),
+        helper.make_node("Conv", ["planes", "kernel", "bias"], ["affine"]),
+        helper.make_node("Relu", ["affine"], ["depth"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "red_to_depth",
+        [helper.make_tensor_value_info("rgb", TensorProto.UINT8, [1, size, size, 3])],
+        [helper.make_tensor_value_info("depth", TensorProto.FLOAT, [1, 1, size, size])],
+        [
+            helper.make_tensor("kernel", TensorProto.FLOAT, [1, 3, 1, 1], [1 / 20, 0, 0]),
+            helper.make_tensor("bias", TensorProto.FLOAT, [1], [-0.5]),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8)
+    helper.set_model_props(model, {"opset": str(OPSET)})
+    path = tmp_path_factory.mktemp("red") / "model.onnx"
+    onnx.save(model, path)
+    return backend_class("onnxruntime")(ModelFile(path, size, OPSET), BackendOptions(threads=1))
+
+
+def ramp(axis: int, height: int = HEIGHT, width: int = WIDTH) -> Frame:
+    """Red is three times the pixel's row or column, plus 12: its depth tells where it lies."""
+    red = 3 * np.indices((height, width))[axis] + 12
+    return Frame(np.repeat(red[..., None], 3, axis=-1).astype(np.uint8))
+
+
+def position_px(depth: np.ndarray) -> np.ndarray:
+    """The row or column of `ramp` that has a depth; OpenCV rounds red by up to 0.75, which is 0.25 pixels."""
+    return (depth.astype(np.float64) * 20 + 10 - 12) / 3
+
+
+@pytest.mark.parametrize("field", ["trained", "full"])
+def test_the_network_grid_lies_where_from_frame_says(backend, field):
+    for axis in (0, 1):
+        result = DepthEstimator(backend, SIZE_PX, field=field)(ramp(axis))
+        assert result.depth.shape == (SIZE_PX, SIZE_PX)
+        assert result.depth.dtype == np.float32
+        rows, columns = np.indices(result.depth.shape)
+        pixels = np.stack([columns.ravel(), rows.ravel(), np.ones(rows.size)])
+        frame_pixels = (np.linalg.inv(result.from_frame) @ pixels)[1 - axis].reshape(rows.shape)
+        off_px = (position_px(result.depth) - frame_pixels)[4:-4, 4:-4]  # the border is repeated outside the view
+        assert np.abs(off_px).max() < 0.3
+        assert abs(off_px.mean()) < 0.06
+
+
+@pytest.mark.parametrize("shape", [(60, 80), (80, 60), (40, 80), (80, 40), (32, 32)])
+def test_the_camera_grid_has_each_depth_on_its_pixel_and_nan_outside_the_view(backend, shape):
+    crop = trained_view(*shape)
+    for axis in (0, 1):
+        result = DepthEstimator(backend, SIZE_PX, output="camera")(ramp(axis, *shape))
+        assert result.depth.shape == shape
+        assert result.depth.dtype == np.float32
+        np.testing.assert_array_equal(result.from_frame, np.eye(3))
+        inside = np.zeros(shape, bool)
+        inside[crop.top : crop.top + crop.height, crop.left : crop.left + crop.width] = True
+        np.testing.assert_array_equal(np.isfinite(result.depth), inside)
+        assert np.isnan(result.depth[~inside]).all()
+        view = position_px(result.depth)[crop.top : crop.top + crop.height, crop.left : crop.left + crop.width]
+        expected = np.indices(shape)[axis][crop.top : crop.top + crop.height, crop.left : crop.left + crop.width]
+        off_px = (view - expected)[2:-2, 2:-2]
+        assert np.abs(off_px).max() < 0.3
+        assert abs(off_px.mean()) < 0.06
+
+
+def test_the_full_field_fills_the_camera_grid(backend):
+    result = DepthEstimator(backend, SIZE_PX, field="full", output="camera")(ramp(0))
+    assert np.isfinite(result.depth).all()
+
+
+@pytest.mark.parametrize("output", ["network", "camera"])
+def test_a_depth_of_zero_becomes_nan(backend, output):
+    pixels = np.full((HEIGHT, WIDTH, 3), 210, np.uint8)
+    pixels[:, : WIDTH // 2] = 5
+    depth = DepthEstimator(backend, SIZE_PX, field="full", output=output)(Frame(pixels)).depth
+    middle = depth.shape[1] // 2
+    assert np.isnan(depth[:, : middle - 5]).all()
+    np.testing.assert_allclose(depth[:, middle + 5 :], 10)
+    assert not (depth == 0).any()
+    assert (np.isnan(depth) | (depth > 0)).all()
+
+
+@pytest.mark.parametrize("output", ["network", "camera"])
+def test_every_stage_is_timed(backend, output):
+    estimator, frame = DepthEstimator(backend, SIZE_PX, output=output), ramp(0)
+    started = time.perf_counter()
+    stages_ms = estimator(frame).stages_ms
+    wall_ms = (time.perf_counter() - started) * 1e3
+    assert set(stages_ms) == {"preprocess", "infer", "postprocess"}
+    assert all(duration > 0 for duration in stages_ms.values())
+    assert sum(stages_ms.values()) <= wall_ms
+
+
+def test_every_channel_order_gives_the_same_depth(backend):
+    estimator = DepthEstimator(backend, SIZE_PX)
+    rgb = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
+    alpha = np.zeros((HEIGHT, WIDTH, 1), np.uint8)
+    expected = estimator(Frame(rgb)).depth
+    np.testing.assert_array_equal(estimator(Frame(rgb[..., ::-1], "bgr")).depth, expected)
+    np.testing.assert_array_equal(estimator(Frame(np.concatenate([rgb, alpha], -1), "rgba")).depth, expected)
+    np.testing.assert_array_equal(estimator(Frame(np.concatenate([rgb[..., ::-1], alpha], -1), "bgra")).depth, expected)
+    grey = estimator(Frame(rgb[..., 0].copy(), "mono")).depth
+    np.testing.assert_array_equal(grey, expected)
+
+
+@pytest.mark.parametrize("output", ["network", "camera"])
+def test_a_result_is_not_overwritten_by_the_next_frame(backend, output):
+    estimator = DepthEstimator(backend, SIZE_PX, output=output)
+    first = estimator(ramp(0)).depth
+    kept = first.copy()
+    estimator(ramp(1))
+    np.testing.assert_array_equal(first, kept)
+
+
+def test_the_frame_size_may_change_from_one_frame_to_the_next(backend):
+    estimator = DepthEstimator(backend, SIZE_PX, output="camera")
+    for shape in [(60, 80), (50, 40), (60, 80)]:
+        assert estimator(ramp(1, *shape)).depth.shape == shape
+
+
+def test_from_frame_is_the_trained_views_map(backend):
+    result = DepthEstimator(backend, SIZE_PX)(Frame(np.full((480, 640, 3), 99, np.uint8)))
+    np.testing.assert_allclose(result.from_frame, Crop(21, 28, 438, 584).onto_grid(SIZE_PX, SIZE_PX))
+
+
+def test_a_frame_that_is_too_small_is_refused(backend):
+    with pytest.raises(FrameError, match="20x40"):
+        DepthEstimator(backend, SIZE_PX)(Frame(np.zeros((40, 20, 3), np.uint8)))
+
+
+def test_unknown_settings_list_the_known_ones(backend):
+    with pytest.raises(ValueError, match=r"'grid'.*network, camera"):
+        DepthEstimator(backend, SIZE_PX, output="grid")
+    with pytest.raises(ValueError, match=r"'wide'.*trained, full"):
+        DepthEstimator(backend, SIZE_PX, field="wide")(ramp(0))
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", "pytorch"])
+def test_an_artefact_gives_the_depth_that_its_backend_infers_from_the_network_input(artifact_folder, name):
+    artifact = find_artifact(artifact_folder)
+    backend = artifact.load(name, BackendOptions(threads=1))
+    pixels = np.random.default_rng(3).integers(0, 256, (SIZE_PX, SIZE_PX, 3), dtype=np.uint8)
+    result = DepthEstimator(backend, artifact.input_size_px, field="full")(Frame(pixels))
+    inferred = backend.infer(pixels)
+    np.testing.assert_array_equal(result.depth, np.where(inferred > 0, inferred, np.nan))
+    np.testing.assert_allclose(result.from_frame, np.eye(3), atol=1e-12)

@@ -1,0 +1,84 @@
+"""The rooms of the house: who imports whom, on paper and in a running process."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+HEAVY = ("torch", "rclpy", "onnx", "safetensors", "rosbags", "matplotlib")
+
+FRAME_TO_DEPTH = """
+import sys
+import numpy as np
+from fastdepth_ros.backends import backend_names
+from fastdepth_ros.depth.artifact import find_artifact
+from fastdepth_ros.depth.encodings import RawImage, decode_raw
+from fastdepth_ros.depth.estimator import DepthEstimator
+artifact = find_artifact(sys.argv[1])
+estimator = DepthEstimator(artifact.load("onnxruntime"), artifact.input_size_px, output="camera")
+frame = decode_raw(RawImage("bgr8", 120, 160, 480, False, bytes(120 * 480)))
+assert estimator(frame).depth.shape == (120, 160)
+assert "pytorch" in backend_names()
+"""
+EVALUATION = "import sys, fastdepth_ros.train.evaluation, fastdepth_ros.metrics.depth, fastdepth_ros.backends"
+VERB = """
+import sys
+from fastdepth_ros.cli import main
+assert main(["image", sys.argv[2], "--model", sys.argv[1], "--out", sys.argv[3]]) == 0
+"""
+
+
+def loaded_by(script: str, *arguments: object) -> set[str]:
+    """Top-level modules that are loaded after a script, in a process of its own."""
+    ending = "\nprint('loaded', *sorted({name.partition('.')[0] for name in sys.modules}))"
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    done = subprocess.run(
+        [sys.executable, "-c", script + ending, *map(str, arguments)],
+        capture_output=True, text=True, timeout=60, check=False, env={**os.environ, "PYTHONPATH": path},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.splitlines()[-1].split()[1:])
+
+
+def test_every_import_contract_is_kept():
+    program = Path(sys.executable).with_name("lint-imports")
+    done = subprocess.run([program, "--no-cache"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "0 broken" in done.stdout
+
+
+def test_a_frame_becomes_depth_without_torch_or_ros(artifact_folder):
+    loaded = loaded_by(FRAME_TO_DEPTH, artifact_folder)
+    assert "onnxruntime" in loaded
+    assert not loaded & set(HEAVY)
+
+
+def test_a_verb_that_runs_onnx_loads_neither_torch_nor_ros(artifact_folder, tmp_path):
+    import numpy as np
+
+    np.save(tmp_path / "rgb.npy", np.zeros((64, 64, 3), np.uint8))
+    loaded = loaded_by(VERB, artifact_folder, tmp_path / "rgb.npy", tmp_path / "depth.npy")
+    assert "onnxruntime" in loaded
+    assert not loaded & set(HEAVY)
+
+
+def test_evaluation_needs_no_torch():
+    assert not loaded_by(EVALUATION) & set(HEAVY)
+
+
+def test_importing_the_hot_path_loads_no_engine_at_all():
+    loaded = loaded_by("import sys, fastdepth_ros.depth.estimator, fastdepth_ros.depth.artifact")
+    assert not loaded & {*HEAVY, "onnxruntime"}
+
+
+def test_the_pytorch_backend_is_what_loads_torch(artifact_folder):
+    """Else the tests above would prove nothing."""
+    pytest.importorskip("torch", reason="torch is not installed")
+    loaded = loaded_by(FRAME_TO_DEPTH.replace('"onnxruntime"', '"pytorch"'), artifact_folder)
+    assert "torch" in loaded
+    assert "rclpy" not in loaded

@@ -1,0 +1,218 @@
+"""The training loop: it runs, resumes to the same bits, and refuses what is not its run."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from fastdepth_ros.data.datasets import FolderDataset, open_dataset
+from fastdepth_ros.nn.channels import Channels
+from fastdepth_ros.nn.checkpoints import load_checkpoint
+from fastdepth_ros.nn.fastdepth import FastDepth, initialise
+from fastdepth_ros.train import trainer as trainer_module
+from fastdepth_ros.train.recipe import Recipe, load_recipe
+from fastdepth_ros.train.run_folder import RunError
+from fastdepth_ros.train.trainer import Trainer
+
+TINY = Channels((4, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8), (8, 8, 8, 8, 4))
+RECIPE = load_recipe("strong", {"epochs": 2, "batch": 4, "seed": 3, "holdout": 0.0})
+PAIRS = 32
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """So small a network is no faster on two, and much slower where something else runs beside it."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory) -> FolderDataset:
+    """32 small pairs on disk: brightness tells the distance."""
+    root = tmp_path_factory.mktemp("pairs")
+    (root / "rgb").mkdir()
+    (root / "depth").mkdir()
+    rng = np.random.default_rng(0)
+    for index in range(1, PAIRS + 1):
+        far = cv2.resize(rng.integers(10, 200, (4, 5), dtype=np.uint8), (80, 60), interpolation=cv2.INTER_LINEAR)
+        cv2.imwrite(str(root / "depth" / f"{index:04d}.png"), far)
+        cv2.imwrite(str(root / "rgb" / f"{index:04d}.jpg"), cv2.merge([far, 255 - far, far // 2]))
+    (root / "split.csv").write_text("index,split\n" + "".join(f"{i},train\n" for i in range(1, PAIRS + 1)))
+    return open_dataset("nyu-labeled", root, "train")
+
+
+@pytest.fixture(scope="module")
+def few(dataset) -> FolderDataset:
+    return replace(dataset, names=dataset.names[:8])
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(dataset, tmp_path_factory) -> Path:
+    """The folder of a run of two epochs."""
+    out = tmp_path_factory.mktemp("runs") / "whole"
+    assert trainer(RECIPE, dataset, out).run() == out / "last.safetensors"
+    return out
+
+
+def trainer(recipe: Recipe, dataset, out: Path, channels: Channels = TINY, **options) -> Trainer:
+    """A trainer with the first weights that the recipe's seed gives."""
+    network = FastDepth(channels)
+    initialise(network, seed=recipe.seed)
+    return Trainer(network, recipe, dataset, out, **options)
+
+
+def break_off(monkeypatch: pytest.MonkeyPatch, after: int) -> None:
+    """Make the sample after `after` others end the run, as a Ctrl-C would."""
+    plain, made = trainer_module.augment, []
+
+    def augment(*arguments):
+        made.append(None)
+        if len(made) > after:
+            raise KeyboardInterrupt
+        return plain(*arguments)
+
+    monkeypatch.setitem(trainer_module.AUGMENTATIONS, "warp", augment)
+
+
+def weights(out: Path) -> dict[str, torch.Tensor]:
+    return load_checkpoint(out / "last.safetensors")[0].state_dict()
+
+
+def assert_same_weights(one: Path, other: Path) -> None:
+    left, right = weights(one), weights(other)
+    assert list(left) == list(right)
+    for name in left:
+        assert torch.equal(left[name], right[name]), name
+
+
+def test_two_epochs_run_and_leave_a_checkpoint_and_a_log(uninterrupted):
+    network, notes = load_checkpoint(uninterrupted / "last.safetensors")
+    assert network.channels == TINY
+    assert notes["epoch"] == "2"
+    with (uninterrupted / "log.csv").open(newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    assert all(0 < float(row["loss"]) < 10 for row in rows)
+    assert json.loads((uninterrupted / "run.json").read_text())["network"] == {"channels": TINY.as_mapping()}
+    assert not [path for path in uninterrupted.iterdir() if "partial" in path.name]
+
+
+def test_training_moves_the_weights_and_the_statistics(uninterrupted, dataset, tmp_path):
+    fresh = trainer(RECIPE, dataset, tmp_path / "fresh").network.state_dict()
+    trained = weights(uninterrupted)
+    for name in fresh:
+        if name.endswith(("weight", "running_mean", "running_var")):
+            assert not torch.equal(fresh[name].cpu(), trained[name]), name
+
+
+def test_a_few_epochs_learn_that_everything_is_far(few, tmp_path):
+    far = replace(few, metres=lambda stored: np.full(stored.shape, 8, np.float32))
+    running = trainer(replace(RECIPE, epochs=10, learning_rate=5e-2), far, tmp_path / "run")
+    running.run()
+    losses = [entry["loss"] for entry in running.log]
+    assert losses[-1] < 0.7 * losses[0]
+
+
+def test_each_epoch_takes_every_pair_once_in_an_order_and_an_augmentation_of_its_own(few, tmp_path, monkeypatch):
+    plain, taken, made = trainer_module.augment, [], []
+
+    def augment(rgb, *others):
+        taken.append(float(rgb.mean()))
+        made.append(plain(rgb, *others))
+        return made[-1]
+
+    monkeypatch.setitem(trainer_module.AUGMENTATIONS, "warp", augment)
+    trainer(RECIPE, few, tmp_path / "run").run()
+    first, second = taken[:8], taken[8:]
+    assert sorted(first) == sorted(second) == sorted(float(pair.rgb.mean()) for pair in few)
+    assert first != second
+    same_pair = made[8 + second.index(first[0])]
+    assert (made[0][0] != same_pair[0]).any()
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_does_not(few, tmp_path):
+    short = replace(RECIPE, epochs=1)
+    for name, seed in (("one", 4), ("same", 4), ("other", 5)):
+        trainer(replace(short, seed=seed), few, tmp_path / name).run()
+    assert_same_weights(tmp_path / "one", tmp_path / "same")
+    assert not torch.equal(weights(tmp_path / "one")["head.weight"], weights(tmp_path / "other")["head.weight"])
+
+
+@pytest.mark.parametrize("after", [PAIRS + 14, PAIRS // 2], ids=["in epoch 2", "in epoch 1"])
+def test_a_run_that_was_killed_resumes_to_the_bits_of_an_uninterrupted_one(
+    uninterrupted, dataset, tmp_path, monkeypatch, after
+):
+    out = tmp_path / "killed"
+    with monkeypatch.context() as patch:
+        break_off(patch, after)
+        with pytest.raises(KeyboardInterrupt):
+            trainer(RECIPE, dataset, out).run()
+    resumed = trainer(RECIPE, dataset, out)
+    assert len(resumed.log) == after // PAIRS
+    resumed.run()
+    assert_same_weights(out, uninterrupted)
+    assert (out / "log.csv").read_text() == (uninterrupted / "log.csv").read_text()
+
+
+def test_a_finished_run_is_left_as_it_is(few, tmp_path, monkeypatch):
+    out = tmp_path / "run"
+    short = replace(RECIPE, epochs=1)
+    trainer(short, few, out).run()
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    break_off(monkeypatch, 0)
+    assert trainer(short, few, out).run() == out / "last.safetensors"
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+
+def test_a_run_that_was_killed_before_its_last_checkpoint_was_written_still_ends_with_it(few, tmp_path):
+    """The state is written first: a kill between the two files leaves the checkpoint an epoch behind, or none."""
+    out = tmp_path / "run"
+    short = replace(RECIPE, epochs=1)
+    checkpoint = trainer(short, few, out).run()
+    expected = weights(out)
+    checkpoint.unlink()
+    assert trainer(short, few, out).run().is_file()
+    assert all(torch.equal(tensor, weights(out)[name]) for name, tensor in expected.items())
+
+
+@pytest.mark.parametrize(
+    "change", [{"epochs": 3}, {"batch": 8}, {"seed": 4}, {"learning_rate": 1e-3}, {"weight_decay": 0.0}], ids=str
+)
+def test_another_recipe_in_the_same_folder_is_refused(uninterrupted, dataset, change):
+    kept = (uninterrupted / "run.json").read_text()
+    with pytest.raises(RunError, match=r"another run.*run\.json"):
+        trainer(replace(RECIPE, **change), dataset, uninterrupted)
+    assert (uninterrupted / "run.json").read_text() == kept
+
+
+def test_other_channels_in_the_same_folder_are_refused(uninterrupted, dataset):
+    wider = replace(TINY, decoder=(9, *TINY.decoder[1:]))
+    with pytest.raises(RunError, match="another"):
+        trainer(RECIPE, dataset, uninterrupted, wider)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_before_it_is_saved(dataset, tmp_path):
+    endless = replace(dataset, metres=lambda stored: np.full(stored.shape, np.inf, np.float32))
+    with pytest.raises(RunError, match=r"loss is (inf|nan) in epoch 1"):
+        trainer(RECIPE, endless, tmp_path / "run").run()
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["bad_batch.safetensors", "run.json"]
+
+
+def test_fewer_pairs_than_a_batch_are_refused_with_both_numbers(dataset, tmp_path):
+    with pytest.raises(RunError, match=r"3 pairs.*batch of 4"):
+        trainer(RECIPE, replace(dataset, names=dataset.names[:3]), tmp_path / "run")
+
+
+def test_an_epoch_without_a_last_full_batch_still_runs(dataset, tmp_path):
+    running = trainer(replace(RECIPE, epochs=1), replace(dataset, names=dataset.names[:7]), tmp_path / "run")
+    running.run()
+    assert len(running.loader) == 1
