@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.utils.tensorboard import SummaryWriter
 
 STATE = "state.pt"
 
@@ -19,7 +20,7 @@ class RunError(Exception):
 
 
 class RunFolder:
-    """`run.json` (recipe, network, data), `state.pt` (to resume from), checkpoints, `log.csv` and pictures.
+    """`run.json` (recipe, network, data), `state.pt` (to resume from), checkpoints, logs and pictures.
 
     Args:
         claim: what defines the run; a folder that holds another run's claim is refused.
@@ -49,13 +50,16 @@ class RunFolder:
         return torch.load(file, map_location=device, weights_only=True) if file.exists() else None
 
     def write_log(self, rows: Sequence[Mapping[str, float]]) -> None:
-        """log.csv, one row an epoch, and learning_curve.png."""
+        """`log.csv`, one row an epoch, and the newest row for TensorBoard."""
         partial = self.path / ".log.csv.partial"
         with partial.open("w", newline="") as lines:
             table = csv.DictWriter(lines, list(rows[0]))
             table.writeheader()
             table.writerows(rows)
         os.replace(partial, self.path / "log.csv")
+        with SummaryWriter(str(self.path / "tensorboard")) as board:
+            for name, value in rows[-1].items():
+                board.add_scalar(name, value, int(rows[-1]["epoch"]))
 
 
 def _write(path: Path, text: str) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +19,7 @@ from fastdepth_ros.data.datasets import FolderDataset, open_dataset
 from fastdepth_ros.nn.channels import Channels
 from fastdepth_ros.nn.checkpoints import load_checkpoint
 from fastdepth_ros.nn.fastdepth import FastDepth, initialise
+from fastdepth_ros.nn.network import DepthNetwork
 from fastdepth_ros.train import trainer as trainer_module
 from fastdepth_ros.train.recipe import Recipe, load_recipe
 from fastdepth_ros.train.run_folder import RunError
@@ -167,10 +171,10 @@ def test_a_finished_run_is_left_as_it_is(few, tmp_path, monkeypatch):
     out = tmp_path / "run"
     short = replace(RECIPE, epochs=1)
     trainer(short, few, out).run()
-    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    before = {path.name: path.read_bytes() for path in out.rglob("*") if path.is_file()}
     break_off(monkeypatch, 0)
     assert trainer(short, few, out).run() == out / "last.safetensors"
-    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    assert {path.name: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
 
 
 def test_a_run_that_was_killed_before_its_last_checkpoint_was_written_still_ends_with_it(few, tmp_path):
@@ -216,3 +220,97 @@ def test_an_epoch_without_a_last_full_batch_still_runs(dataset, tmp_path):
     running = trainer(replace(RECIPE, epochs=1), replace(dataset, names=dataset.names[:7]), tmp_path / "run")
     running.run()
     assert len(running.loader) == 1
+
+
+PAPER = load_recipe("paper", {"epochs": 1, "batch": 4, "holdout": 0.25})
+STRONG = load_recipe("strong", {"epochs": 1, "batch": 4, "holdout": 0.25})
+
+
+@pytest.mark.parametrize("recipe", [PAPER, STRONG], ids=["paper", "strong"])
+def test_one_epoch_that_is_killed_in_the_middle_ends_in_the_same_bits(dataset, tmp_path, monkeypatch, recipe):
+    trainer(recipe, dataset, tmp_path / "whole").run()
+    with monkeypatch.context() as patch:
+        plain, made = trainer_module.AUGMENTATIONS[recipe.augmentation], []
+
+        def stop(*arguments):
+            made.append(None)
+            if len(made) > 10:
+                raise KeyboardInterrupt
+            return plain(*arguments)
+
+        patch.setitem(trainer_module.AUGMENTATIONS, recipe.augmentation, stop)
+        with pytest.raises(KeyboardInterrupt):
+            trainer(recipe, dataset, tmp_path / "killed", checkpoint_s=0).run()
+    resumed = trainer(recipe, dataset, tmp_path / "killed")
+    assert resumed.step == 2  # whole batches of four before the eleventh sample
+    resumed.run()
+    assert_same_weights(tmp_path / "killed", tmp_path / "whole")
+    assert (tmp_path / "killed" / "log.csv").read_text() == (tmp_path / "whole" / "log.csv").read_text()
+
+
+def test_held_out_pairs_choose_the_best_checkpoint_and_are_drawn(dataset, tmp_path):
+    out = tmp_path / "run"
+    running = trainer(replace(STRONG, epochs=3), dataset, out)
+    assert running.run() == out / "best.safetensors"
+    assert len(running.held_out) == 8
+    best = max(running.log, key=lambda row: row["delta1"])
+    assert load_checkpoint(out / "best.safetensors")[1]["delta1"] == str(best["delta1"])
+    for picture in ("samples.png", "learning_curve.png"):
+        assert cv2.imread(str(out / picture)).std() > 0
+    assert any((out / "tensorboard").iterdir())
+
+
+def test_the_average_is_saved_and_not_the_newest_weights(dataset, tmp_path):
+    running = trainer(STRONG, dataset, tmp_path / "run")
+    running.run()
+    saved = weights(tmp_path / "run")["head.weight"]
+    assert torch.equal(saved, running.average.module.head.weight)
+    assert not torch.equal(saved, running.network.head.weight)
+
+
+def test_a_variant_of_the_paper_trains_and_its_checkpoint_names_it(dataset, tmp_path):
+    network = DepthNetwork.of("mobilenet_v2", "deconv5", kernel="depthwise", skip="none")
+    initialise(network)
+    Trainer(network, replace(STRONG, batch=8), dataset, tmp_path / "run").run()
+    loaded, _ = load_checkpoint(tmp_path / "run" / "last.safetensors")
+    assert loaded.description() == network.description()
+
+
+def test_two_processes_train_as_one(dataset, tmp_path):
+    """By torchrun with gloo: the same recipe, each process half of every batch."""
+    root = dataset.root
+    (tmp_path / "tiny.json").write_text(json.dumps(TINY.as_mapping()))
+    command = [
+        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "fastdepth_ros",
+        "train", "--dataset", "nyu-labeled", "--root", str(root), "--out", str(tmp_path / "run"), "--recipe", "paper",
+        "--channels", str(tmp_path / "tiny.json"), "--epochs", "1", "--batch", "8", "--holdout", "0",
+    ]  # fmt: skip
+    finished = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    assert finished.returncode == 0, finished.stderr[-2000:]
+    assert load_checkpoint(tmp_path / "run" / "last.safetensors")[1]["epoch"] == "1"
+
+
+@pytest.mark.shared
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("recipe", ["paper", "strong"])
+def test_an_epoch_on_nyu_that_is_killed_by_the_system_resumes_to_the_same_weights(shared, tmp_path, recipe):
+    (tmp_path / "tiny.json").write_text(json.dumps(TINY.as_mapping()))
+
+    def command(out: Path) -> list[str]:
+        return [
+            sys.executable, "-m", "fastdepth_ros", "train", "--dataset", "nyu-labeled", "--no-check",
+            "--root", str(shared / "data" / "nyu_labeled"), "--recipe", recipe, "--epochs", "1",
+            "--channels", str(tmp_path / "tiny.json"), "--checkpoint-s", "1", "--out", str(out),
+        ]  # fmt: skip
+
+    subprocess.run(command(tmp_path / "whole"), check=True, capture_output=True)
+    killed = subprocess.Popen(command(tmp_path / "killed"), stderr=subprocess.DEVNULL)
+    while not (tmp_path / "killed" / "state.pt").exists():
+        assert killed.poll() is None
+        time.sleep(0.1)
+    killed.kill()
+    killed.wait()
+    assert not (tmp_path / "killed" / "log.csv").exists()
+    subprocess.run(command(tmp_path / "killed"), check=True, capture_output=True)
+    assert_same_weights(tmp_path / "killed", tmp_path / "whole")
