@@ -8,12 +8,12 @@ from importlib import import_module
 
 VERBS = {
     "bag": "depth for every frame of a recorded bag",
-    "complexity": "weights and multiply-accumulates of a network",
+    "complexity": "weights and multiply-accumulates, beside the paper's tables",
     "demo": "run the node on a real ROS graph and show what it does",
     "evaluate": "accuracy on a data set",
     "export": "checkpoint to artefact: ONNX, safetensors, manifest",
     "image": "depth for image files",
-    "models": "list, show, verify and import artefacts",
+    "models": "list, show, verify, import and fetch artefacts",
     "train": "train a network",
 }
 
