@@ -66,7 +66,7 @@ class Trainer:
 
     def __init__(
         self, network: DepthNetwork, recipe: Recipe, dataset: Dataset, out: Path, *,
-        workers: int = 0, cache: bool = True, amp: bool = False, checkpoint_s: float = 300.0,
+        workers: int = 0, cache: bool = False, amp: bool = False, checkpoint_s: float = 300.0,
     ) -> None:  # fmt: skip
         self.recipe, self.amp, self.checkpoint_s = recipe, amp, checkpoint_s
         self.rank, self.world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))

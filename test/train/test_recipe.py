@@ -13,7 +13,7 @@ def test_the_papers_recipe_says_what_the_paper_says():
     assert (paper.learning_rate, paper.batch, paper.loss, paper.augmentation) == (0.01, 8, "l1", "authors")
 
 
-@pytest.mark.parametrize("name", ["paper", "strong"])
+@pytest.mark.parametrize("name", ["paper", "plain", "strong"])
 def test_a_recipe_of_the_package_loads_by_name(name):
     assert name in recipe_names()
     assert load_recipe(name).name == name
@@ -54,5 +54,5 @@ def test_what_is_wrong_with_a_recipe_is_named(tmp_path, text, told):
 
 
 def test_an_unknown_recipe_lists_the_known():
-    with pytest.raises(RecipeError, match="paper, strong"):
+    with pytest.raises(RecipeError, match="paper, plain, strong"):
         load_recipe("secret")
