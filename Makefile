@@ -1,22 +1,23 @@
 # `make demo` and `make test` do all the set-up on a fresh machine.
-# With a ROS 2 sourced, .venv sees its rclpy and OpenCV; without one, it gets the ROS 2 wheels.
+# With a ROS 2 sourced, .venv-DISTRO sees its rclpy and OpenCV; without one, .venv gets the ROS 2 wheels.
 
 PYTHON ?= python3
-VENV := .venv
-RUN := $(VENV)/bin
 FASTDEPTH_TORCH ?= torch==2.13.0
 HAS_ROS := $(shell $(PYTHON) -c 'import rclpy' 2>/dev/null && echo yes)
-export ROS_LOG_DIR ?= $(CURDIR)/$(VENV)/log
 
 ifeq ($(HAS_ROS),yes)
+VENV := .venv-$(or $(ROS_DISTRO),ros)
 VENV_FLAGS := --system-site-packages
 EXTRAS := view,test
 # Its OpenCV was built for this numpy: the venv must not bring the next one.
 NUMPY := numpy<$(shell $(PYTHON) -c 'import numpy; print(int(numpy.__version__.split(".")[0]) + 1)')
 else
+VENV := .venv
 EXTRAS := ros,opencv,view,test
 NUMPY := numpy
 endif
+RUN := $(VENV)/bin
+export ROS_LOG_DIR ?= $(CURDIR)/$(VENV)/log
 
 .PHONY: demo test test-slow lint clean
 
@@ -35,7 +36,7 @@ lint: $(VENV)/full
 	$(RUN)/mypy
 
 clean:
-	rm -rf $(VENV) build dist demo *.egg-info
+	rm -rf .venv .venv-* build dist demo *.egg-info
 
 # What a robot needs: ONNX Runtime and no torch.
 $(VENV)/robot: setup.py pyproject.toml
@@ -44,7 +45,7 @@ $(VENV)/robot: setup.py pyproject.toml
 	$(RUN)/python -m pip install --quiet --editable '.[$(EXTRAS)]' '$(NUMPY)'
 	touch $@
 
-# Torch comes first and pinned: the newest one brings gigabytes of CUDA.
+# Torch comes first and pinned, so that a CPU build of it can be laid ready; the default build brings CUDA along.
 $(VENV)/full: $(VENV)/robot
 	$(RUN)/python -m pip install --quiet $(FASTDEPTH_TORCH) '$(NUMPY)'
 	$(RUN)/python -m pip install --quiet --editable '.[torch,train]' '$(NUMPY)'

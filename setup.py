@@ -14,7 +14,7 @@ setup(
     name=NAME,
     version="0.1.0",
     description="Metric depth from one camera, in milliseconds: FastDepth as a ROS 2 node",
-    long_description=Path("README.md").read_text(encoding="utf-8"),
+    long_description=(Path(__file__).resolve().parent / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     author="fastdepth_ros maintainers",
     maintainer="fastdepth_ros maintainers",
@@ -47,15 +47,15 @@ setup(
             "h5py>=3.6",
             "scipy>=1.8",
         ],
-        "bags": ["rosbags>=0.11"],
-        "view": ["rosbags>=0.11", "rich>=12"],
+        "bags": ["rosbags>=0.11", "apsw"],
+        "view": ["rosbags>=0.11", "apsw", "rich>=12"],
         "ros": [
             "ros-rclpy[fastrtps]==9.1.2",
             "ros-sensor-msgs==5.5.1",
             "ros-diagnostic-msgs==5.5.1",
             "ros-std-msgs==5.5.1",
         ],
-        "test": ["pytest>=6.2", "pytest-timeout", "ruff", "mypy", "import-linter", "pyyaml"],
+        "test": ["pytest>=7,<9", "pytest-timeout", "ruff", "mypy", "import-linter", "pyyaml"],
     },
     entry_points={
         "console_scripts": [

@@ -44,8 +44,8 @@ def _nodes(context: LaunchContext) -> list[Node]:
     """The nodes, once the arguments have values: an empty one must not override the parameter file."""
     argument = {entry.name: LaunchConfiguration(entry.name).perform(context) for entry in ARGUMENTS}
     image, namespace = argument["image"], argument["namespace"]
-    beside = image.rpartition("/")[0]
-    camera_info = argument["camera_info"] or (f"{beside}/camera_info" if beside else "camera_info")
+    beside, slash, _ = image.rpartition("/")
+    camera_info = argument["camera_info"] or f"{beside}{slash}camera_info"
     overrides = {name: argument[name] for name in ("backend", "model", "image_transport") if argument[name]}
     use_sim_time = {"use_sim_time": argument["use_sim_time"].lower() == "true"}
     nodes = [

@@ -38,6 +38,11 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
         _graph_tests.append(f"{report.outcome}: {report.nodeid}")
 
 
+def pytest_collectreport(report: pytest.CollectReport) -> None:
+    if report.skipped and isinstance(report.longrepr, tuple):  # a whole module, by importorskip
+        _skipped.append((report.nodeid, report.longrepr[2].removeprefix("Skipped: ")))
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     if _refused() and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,19 @@ from rosbags.rosbag2 import Writer
 from tqdm import tqdm
 
 from fastdepth_ros.bags.messages import camera_info_message, frame_from_bag, image_message
-from fastdepth_ros.bags.recording import CAMERA_INFO_TYPE, TYPES, image_connections, new_bag, open_bag, stamp_ns
+from fastdepth_ros.bags.recording import (
+    CAMERA_INFO_TYPE,
+    TYPES,
+    camera_info_beside,
+    image_connections,
+    messages,
+    new_bag,
+    open_bag,
+    stamp_ns,
+)
 from fastdepth_ros.depth.estimator import DepthEstimator
 from fastdepth_ros.depth.frame import FrameError
+from fastdepth_ros.depth.pairing import ByStamp
 
 DEPTH_TOPIC = "/depth/image"
 CAMERA_INFO_TOPIC = "/depth/camera_info"
@@ -43,31 +52,28 @@ def write_depth_bag(
     """
     with open_bag(source) as reader:
         connections = image_connections(reader, image_topic)
-        cameras = _Cameras(reader, camera_info_topic or f"{image_topic.rpartition('/')[0]}/camera_info")
+        cameras = _Cameras(reader, camera_info_topic or camera_info_beside(image_topic, connections))
         sqlite3 = any(path.suffix == ".db3" for path in (source, *source.glob("*.db3")))
         with new_bag(out, sqlite3=sqlite3) as writer:
             copier = _DepthWriter(writer, estimator, cameras)
             total = sum(connection.msgcount for connection in connections)
-            for connection, recorded_ns, raw in tqdm(reader.messages(connections), total=total, unit="frame"):
-                copier.write(reader.deserialize(raw, connection.msgtype), recorded_ns)
+            for message, recorded_ns in tqdm(messages(reader, connections), total=total, unit="frame"):
+                copier.write(message, recorded_ns)
     return copier.summary
 
 
 class _Cameras:
-    """The camera_info of a bag, by stamp: that of the frame's own stamp, else the newest before it, else the first."""
+    """The camera_info of a bag."""
 
     def __init__(self, reader: AnyReader, topic: str) -> None:
+        self._infos: ByStamp[Any] = ByStamp()
         chosen = [c for c in reader.connections if c.topic == topic and c.msgtype == CAMERA_INFO_TYPE]
-        records = reader.messages(chosen) if chosen else ()
-        messages: list[Any] = [reader.deserialize(raw, connection.msgtype) for connection, _, raw in records]
-        self._by_stamp = sorted(((stamp_ns(message), message) for message in messages), key=lambda entry: entry[0])
-        self._stamps = [stamp for stamp, _ in self._by_stamp]
+        for message, _ in messages(reader, chosen):
+            self._infos.add(stamp_ns(message), message)
 
     def at(self, stamp: int, shape: tuple[int, int]) -> Any | None:
-        if not self._by_stamp:
-            return None
-        message = self._by_stamp[max(bisect_right(self._stamps, stamp) - 1, 0)][1]
-        return message if (message.height, message.width) == shape else None
+        message = self._infos.at(stamp)
+        return message if message is not None and (message.height, message.width) == shape else None
 
 
 class _DepthWriter:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -34,14 +34,61 @@ def open_bag(path: Path) -> Iterator[AnyReader]:
     if not path.exists():
         raise BagError(f"no bag at {path}")
     folder = path.parent if path.suffix in (".mcap", ".db3") and (path.parent / "metadata.yaml").is_file() else path
+    with _told(path):
+        reader = AnyReader([folder], default_typestore=TYPES)
+        reader.open()
     try:
-        with AnyReader([folder], default_typestore=TYPES) as reader:
-            yield reader
+        yield reader
+    finally:
+        reader.close()
+
+
+def raw_messages(reader: AnyReader, connections: Sequence[Connection]) -> Iterator[tuple[Connection, int, bytes]]:
+    """Connection, time of recording and bytes, in the order of recording; none for no connection.
+
+    Raises:
+        BagError: the bag is damaged.
+    """
+    if not connections:
+        return
+    records = reader.messages(connections)
+    while True:
+        with _told(reader.paths[0]):
+            record = next(records, None)
+        if record is None:
+            return
+        yield record
+
+
+def messages(reader: AnyReader, connections: Sequence[Connection]) -> Iterator[tuple[Any, int]]:
+    """Message and time of recording, as `raw_messages`."""
+    for connection, recorded_ns, raw in raw_messages(reader, connections):
+        with _told(reader.paths[0]):
+            message = reader.deserialize(raw, connection.msgtype)
+        yield message, recorded_ns
+
+
+@contextmanager
+def _told(path: Any) -> Iterator[None]:
+    """Turn what rosbags raises over a bad file into a BagError."""
+    try:
+        yield
     except AnyReaderError as error:
         raise BagError(f"{path} cannot be read as a bag (cut short or not one?): {error}") from error
     except (apsw.Error, AssertionError, EOFError, IndexError, KeyError, UnicodeDecodeError) as error:
         # rosbags lets these through where a file ends in the middle of a record
         raise BagError(f"{path} is damaged: {type(error).__name__} {error}") from error
+
+
+def camera_info_beside(image_topic: str, connections: Sequence[Connection]) -> str:
+    """camera_info in the namespace of the image; of a compressed image, in that of its raw sibling."""
+    compressed = all(IMAGE_TYPES[connection.msgtype] == "compressed" for connection in connections)
+    return f"{without_transport(image_topic, compressed).rpartition('/')[0]}/camera_info"
+
+
+def without_transport(image_topic: str, compressed: bool) -> str:
+    """The base name of an image topic: image_transport appends /compressed to it."""
+    return image_topic.removesuffix("/compressed") if compressed else image_topic
 
 
 def image_connections(reader: AnyReader, topic: str) -> list[Connection]:

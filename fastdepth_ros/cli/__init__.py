@@ -16,6 +16,11 @@ VERBS = {
     "models": "list, show, verify, import and fetch artefacts",
     "train": "train a network",
 }
+EXTRAS = {  # module that a verb may lack -> extra that brings it
+    "cv2": "opencv", "torch": "torch", "onnx": "torch", "safetensors": "torch", "rosbags": "bags", "apsw": "bags",
+    "rclpy": "ros", "rich": "view", "yaml": "train", "h5py": "train", "scipy": "train", "matplotlib": "train",
+    "tensorboard": "train",
+}  # fmt: skip
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -30,15 +35,26 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("verb", choices=VERBS, metavar="VERB", help="what to do")
     verb = parser.parse_args(arguments[:1]).verb
+    try:
+        return _run(verb, arguments[1:])
+    except ModuleNotFoundError as error:
+        extra = EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        print(f"fastdepth {verb}: needs {error.name}: pip install 'fastdepth_ros[{extra}]'", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"fastdepth {verb}: interrupted", file=sys.stderr)
+        return 130
+
+
+def _run(verb: str, arguments: list[str]) -> int:
     module = import_module(f"fastdepth_ros.cli.{verb}")  # late: one verb must not load the engines of another
     parser = argparse.ArgumentParser(prog=f"fastdepth {verb}", description=VERBS[verb])
     module.add_arguments(parser)
-    parsed = parser.parse_args(arguments[1:])
+    parsed = parser.parse_args(arguments)
     try:
         return module.run(parsed) or 0
     except (*module.ERRORS, OSError) as error:
         print(f"fastdepth {verb}: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print(f"fastdepth {verb}: interrupted", file=sys.stderr)
-        return 130

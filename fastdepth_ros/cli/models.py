@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     verb = verbs.add_parser("import", help="a foreign model to an artefact", parents=[out])
     verb.add_argument(
         "file", type=Path,
-        help="FastDepth as .tflite, .safetensors of this package, or a file of torch.save (.pth, .pth.tar, .pt, .pkl)",
+        help="a network as .tflite, .safetensors of this package, or a file of torch.save (.pth, .pth.tar, .pt, .pkl)",
     )  # fmt: skip
     verb = verbs.add_parser("fetch", help="a published model to an artefact", parents=[out, catalogue])
     verb.add_argument("name", help="as `models list` prints it; its file is kept beside the artefact")
@@ -99,20 +99,22 @@ def _import(parsed: argparse.Namespace) -> int:
 
 def _fetch(parsed: argparse.Namespace) -> int:
     entry = find_entry(parsed.name, read_catalogue(parsed.catalogue))
+    from fastdepth_ros.nn.authors import VARIANTS, why_unread
     from fastdepth_ros.nn.checkpoints import CheckpointError
-    from fastdepth_ros.nn.foreign import LAYOUTS, import_network, known
+    from fastdepth_ros.nn.foreign import import_network
 
-    if entry.variant not in LAYOUTS:
-        raise ImportFileError(f"{entry.name} is a {entry.variant}, which this package does not read, only {known()}")
+    if entry.variant not in VARIANTS:
+        why = why_unread(entry.variant)
+        raise ImportFileError(f"{entry.name} is a {entry.variant}, which this package does not read: {why}")
     if parsed.out.exists():
         raise ImportFileError(f"{parsed.out} exists; choose another folder or remove it")
     dataset = _dataset(parsed)
-    expected = _channels(entry)
+    expected, words = _expected(entry)
 
     def check(path: Path) -> DepthNetwork:
         network = import_network(path)
-        if network.description() != {"channels": expected.as_mapping()}:
-            raise ImportFileError(f"{path} has {network.description()}, the catalogue says {expected} of {entry.name}")
+        if network.description() != expected:
+            raise ImportFileError(f"{path} has {network.description()}, the catalogue says {words} of {entry.name}")
         return network
 
     path = parsed.out.parent / entry.file_name
@@ -135,6 +137,19 @@ def _export(network: DepthNetwork, out: Path, facts: dict[str, Any]) -> None:
     except ExportError as error:
         raise ImportFileError(str(error)) from error
     print(f"{out}: ONNX and PyTorch agree to {off_m:.1e} m")
+
+
+def _expected(entry: Entry) -> tuple[dict[str, Any], str]:
+    """The description of the network that a file must hold, and the same in words."""
+    from fastdepth_ros.nn.authors import SKIP_ADD, VARIANTS
+    from fastdepth_ros.nn.channels import UNPRUNED
+
+    channels = _channels(entry)
+    if entry.variant == SKIP_ADD:
+        return {"channels": channels.as_mapping()}, str(channels)
+    if channels != UNPRUNED:
+        raise CatalogueError(f"{entry.name} is a {entry.variant}, which is read unpruned only; it has {channels}")
+    return {"variant": VARIANTS[entry.variant]}, entry.variant
 
 
 def _channels(entry: Entry) -> Channels:

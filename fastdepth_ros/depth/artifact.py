@@ -80,18 +80,18 @@ class Artifact:
 
 
 def find_artifact(model: str | Path = "") -> Artifact:
-    """An artefact by folder, or one of the bundled ones by name; the default one for "".
+    """One of the bundled artefacts by its bare name, the default one for "", or any by its folder (`./name`).
 
     Raises:
         ArtifactError: neither a folder with a manifest nor a bundled name; lists those.
     """
-    folder = Path(model).expanduser() if str(model) else Path(DEFAULT_MODEL)
+    text = str(model) or DEFAULT_MODEL
+    bundled = share_folder() / "models"
+    is_name = "/" not in text and text not in (".", "..")
+    folder = bundled / text if is_name and (bundled / text / MANIFEST).is_file() else Path(text).expanduser()
     if not (folder / MANIFEST).is_file():
-        bundled = share_folder() / "models"
-        if folder.name != str(folder) or not (bundled / folder.name / MANIFEST).is_file():
-            names = sorted(path.parent.name for path in bundled.glob(f"*/{MANIFEST}"))
-            raise ArtifactError(f"no artefact at {folder} (no {MANIFEST} there); bundled are {', '.join(names)}")
-        folder = bundled / folder.name
+        names = sorted(path.parent.name for path in bundled.glob(f"*/{MANIFEST}"))
+        raise ArtifactError(f"no artefact at {folder} (no {MANIFEST} there); bundled are {', '.join(names)}")
     return Artifact(folder, _read_manifest(folder / MANIFEST))
 
 

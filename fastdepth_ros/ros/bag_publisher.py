@@ -12,13 +12,13 @@ from typing import Any
 import rclpy
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
-from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.time import Time
 from rclpy.utilities import remove_ros_args
 from rosbags.highlevel import AnyReader
 from rosgraph_msgs.msg import Clock
 
-from fastdepth_ros.bags.recording import IMAGE_TYPES, TYPES, BagError, open_bag, stamp_ns
+from fastdepth_ros.bags.recording import IMAGE_TYPES, TYPES, BagError, open_bag, raw_messages, stamp_ns
 
 CLOCK_PERIOD_S = 0.01
 
@@ -34,15 +34,17 @@ class BagPublisher(Node):
     def __init__(self, reader: AnyReader, *, rate: float, restamp: bool, with_clock: bool, best_effort: bool) -> None:
         super().__init__("bag_publisher")
         self._reader, self._rate, self._restamp = reader, rate, restamp
-        policy = ReliabilityPolicy.BEST_EFFORT if best_effort else ReliabilityPolicy.RELIABLE
-        qos = QoSProfile(depth=10, reliability=policy)
+        self._types = _types_of(reader)
         self._by_topic: dict[str, Any] = {}
         for connection in reader.connections:
+            topic = connection.topic
+            if topic in self._by_topic or (with_clock and topic == "/clock"):
+                continue
             message_type = message_class(connection.msgtype)
             if message_type is None:
-                self.get_logger().warn(f"{connection.topic}: {connection.msgtype} is not installed here; left out")
+                self.get_logger().warn(f"{topic}: {connection.msgtype} is not installed here; left out")
             else:
-                self._by_topic[connection.topic] = self.create_publisher(message_type, connection.topic, qos)
+                self._by_topic[topic] = self.create_publisher(message_type, topic, _qos(topic, best_effort))
         self._image_topics = [c.topic for c in reader.connections if c.msgtype in IMAGE_TYPES]
         self._clock_publisher = self.create_publisher(Clock, "/clock", 1) if with_clock else None
 
@@ -64,29 +66,28 @@ class BagPublisher(Node):
         started, started_ns = time.monotonic(), self.get_clock().now().nanoseconds
         first_ns, count = self._reader.start_time, 0
         chosen = [c for c in self._reader.connections if c.topic in self._by_topic]
-        for connection, recorded_ns, raw in self._reader.messages(chosen):
+        for connection, recorded_ns, raw in raw_messages(self._reader, chosen):
             self._sleep_until(started + (recorded_ns - first_ns) / 1e9 / self._rate, recorded_ns)
+            cdr = raw if self._reader.is2 else self._types.ros1_to_cdr(raw, connection.msgtype)
             if self._restamp:
-                cdr = self._restamped(connection.msgtype, raw, first_ns, started_ns)
-            elif self._reader.is2:
-                cdr = bytes(raw)
-            else:
-                cdr = bytes(self._reader.typestore.ros1_to_cdr(raw, connection.msgtype))
-            self._by_topic[connection.topic].publish(cdr)
+                cdr = self._restamped(connection.msgtype, cdr, first_ns, started_ns)
+            self._by_topic[connection.topic].publish(bytes(cdr))
             count += 1
         return count
 
-    def _restamped(self, message_type: str, raw: bytes, first_ns: int, started_ns: int) -> bytes:
+    def _restamped(self, message_type: str, cdr: bytes, first_ns: int, started_ns: int) -> bytes:
         """Serialized, its header stamp moved as far as its time of publication: equal stamps stay equal."""
-        message: Any = self._reader.deserialize(raw, message_type)
+        message: Any = self._types.deserialize_cdr(cdr, message_type)
         if hasattr(message, "header"):
             moved_ns = started_ns + int((stamp_ns(message) - first_ns) / self._rate)
             message.header.stamp.sec, message.header.stamp.nanosec = divmod(moved_ns, 1_000_000_000)
-        return bytes(TYPES.serialize_cdr(message, message_type))
+        return bytes(self._types.serialize_cdr(message, message_type))
 
     def _sleep_until(self, due: float, recorded_ns: int) -> None:
         """Sleep, while /clock, where it is asked for, goes on."""
         while True:
+            if not self.context.ok():
+                raise ExternalShutdownException
             left_s = due - time.monotonic()
             if self._clock_publisher is not None:
                 now_ns = recorded_ns - int(max(left_s, 0.0) * self._rate * 1e9)
@@ -94,8 +95,19 @@ class BagPublisher(Node):
             if left_s <= 0:
                 return
             time.sleep(min(left_s, CLOCK_PERIOD_S))
-            if not self.context.ok():
-                raise ExternalShutdownException
+
+
+def _qos(topic: str, best_effort: bool) -> QoSProfile:
+    """What a listener of that topic asks for: tf2 asks for static transforms of those who spoke before it came."""
+    if topic.endswith("/tf_static"):
+        return QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    policy = ReliabilityPolicy.BEST_EFFORT if best_effort else ReliabilityPolicy.RELIABLE
+    return QoSProfile(depth=10, reliability=policy)
+
+
+def _types_of(reader: AnyReader) -> Any:
+    """The ROS 2 form of the bag's types: a rosbag2's own, for a ROS 1 bag those that both have."""
+    return reader.typestore if reader.is2 else TYPES
 
 
 def message_class(type_name: str) -> type | None:
@@ -127,6 +139,9 @@ def main(arguments: list[str] | None = None) -> int:
             time.sleep(0.5)  # reliable messages are still on their way
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
+    except RuntimeError:
+        if rclpy.ok():  # else a signal ended the context between two calls
+            raise
     except BagError as error:
         print(f"bag_publisher: {error}", file=sys.stderr)
         return 1
@@ -135,10 +150,17 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
+def _positive(text: str) -> float:
+    value = float(text)
+    if not value > 0:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return value
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="bag_publisher", description="Play a bag into a ROS graph.")
     parser.add_argument("bag", type=Path, help="rosbag2 folder or ROS 1 .bag")
-    parser.add_argument("--rate", type=float, default=1.0, help="speed, 2 is twice as fast")
+    parser.add_argument("--rate", type=_positive, default=1.0, help="speed, 2 is twice as fast")
     parser.add_argument("--loop", action="store_true", help="start again at the end")
     parser.add_argument("--clock", action="store_true", help="publish /clock, the bag's time")
     parser.add_argument("--restamp", action="store_true", help="header stamps as if the camera were live")

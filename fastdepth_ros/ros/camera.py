@@ -22,6 +22,7 @@ class Camera:
         compressed = pipeline.settings.image_transport == "compressed"
         # As image_transport does: the name is remapped first, then gets the transport's suffix.
         topic = node.resolve_topic_name("image") + ("/compressed" if compressed else "")
+        self.info_topic = node.resolve_topic_name("camera_info")
         self._info = node.create_subscription(CameraInfo, "camera_info", self._on_camera_info, qos_profile_sensor_data)
         self.subscription = ImageSubscription(
             node, topic, CompressedImage if compressed else Image, pipeline.settings.reliability, self._on_image
@@ -38,7 +39,7 @@ class Camera:
         return self._worker.stop()
 
     def _on_camera_info(self, message: CameraInfo) -> None:
-        self._pipeline.camera_info = message
+        self._pipeline.add_camera_info(message)
 
     def _on_image(self, message: Image | CompressedImage) -> None:
         self._pipeline.statistics.count("received")

@@ -11,9 +11,10 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.serialization import deserialize_message
+from rosbags.rosbag2 import Writer
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from fastdepth_ros.bags.recording import stamp_ns
+from fastdepth_ros.bags.recording import TYPES, stamp_ns
 
 KEPT_MESSAGES = 90
 SAMPLE_PERIOD_NS = 1_000_000_000
@@ -36,14 +37,13 @@ class Sample:
 
 
 class Collector(Node):
-    """Counts, samples once a second, and keeps every message of the node's own topics, serialized, in `recorded`."""
+    """Counts, samples once a second, and records every message of the node's own topics."""
 
-    def __init__(self, image_topic: str, image_type: type, truth_topic: str) -> None:
+    def __init__(self, image_topic: str, image_type: type, truth_topic: str, writer: Writer) -> None:
         super().__init__("fastdepth_demo")
         self.frames = 0
         self.depths = 0
         self.samples: list[Sample] = []
-        self.recorded: list[tuple[str, int, bytes]] = []
         self.values: dict[str, str] = {}
         self.health = "no diagnostics yet"
         self.broken = False  # the node says that it cannot give depth
@@ -53,7 +53,10 @@ class Collector(Node):
         self.create_subscription(image_type, image_topic, self._on_frame, qos)
         if truth_topic:
             self.create_subscription(Image, truth_topic, lambda message: _keep(self._truths, message), qos)
+        self._writer, self._connections = writer, {}
         for topic, message_type in RECORDED.items():
+            ros_name = f"{message_type.__module__.split('.')[0]}/msg/{message_type.__name__}"
+            self._connections[topic] = writer.add_connection(topic, ros_name, typestore=TYPES)
             self.create_subscription(
                 message_type, topic, lambda raw, topic=topic: self._on_output(topic, raw), qos, raw=True
             )
@@ -71,7 +74,7 @@ class Collector(Node):
 
     def _on_output(self, topic: str, raw: bytes) -> None:
         now_ns = self.get_clock().now().nanoseconds
-        self.recorded.append((topic, now_ns, raw))
+        self._writer.write(self._connections[topic], now_ns, raw)
         if topic == "/diagnostics":
             status = deserialize_message(raw, DiagnosticArray).status[0]
             self.health = status.message

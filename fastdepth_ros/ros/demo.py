@@ -23,13 +23,20 @@ from rich.live import Live
 from rich.table import Table
 from sensor_msgs.msg import CompressedImage, Image
 
-from fastdepth_ros.bags.recording import IMAGE_TYPES, TYPES, image_connections, new_bag, open_bag
+from fastdepth_ros.bags.recording import (
+    IMAGE_TYPES,
+    BagError,
+    image_connections,
+    new_bag,
+    open_bag,
+    without_transport,
+)
 from fastdepth_ros.bags.synthetic_bag import IMAGE_TOPIC, TRUTH_TOPIC, write_synthetic_bag
 from fastdepth_ros.depth.files import write_picture
 from fastdepth_ros.depth.geometry import trained_view
 from fastdepth_ros.depth.panel import PanelRow, panel
 from fastdepth_ros.metrics.depth import depth_errors, mean_errors
-from fastdepth_ros.ros.collector import RECORDED, Collector, Sample, metres_of
+from fastdepth_ros.ros.collector import Collector, Sample, metres_of
 from fastdepth_ros.ros.images import frame_from_message
 
 SYNTHETIC_FRAMES, SYNTHETIC_RATE_HZ = 45, 15.0
@@ -60,30 +67,31 @@ def run_demo(source: Source, seconds: float, out: Path, node_parameters: dict[st
     """
     console = Console()
     environment = isolated_environment(out / "log")
-    base, _, transport = source.image_topic.rpartition("/")
-    image = base if source.compressed and transport == "compressed" else source.image_topic
+    image = without_transport(source.image_topic, source.compressed)
     info = f"{image.rpartition('/')[0]}/camera_info"
     parameters = {**node_parameters, "image_transport": "compressed" if source.compressed else "raw"}
     node = ["fastdepth_ros.ros.node", "--ros-args", "-r", f"image:={image}", "-r", f"camera_info:={info}"]
     for name, value in parameters.items():
         node += ["-p", f"{name}:={value}"]
     player = ["fastdepth_ros.ros.bag_publisher", str(source.bag), "--loop", "--restamp", "--wait", "30"]
+    shutil.rmtree(out / "demo_bag", ignore_errors=True)  # of the last demo in this folder
     with (
+        new_bag(out / "demo_bag") as writer,
         _process(node, environment, out / "node.log") as running,
         _process(player, environment, out / "camera.log"),
     ):
         rclpy.init()
         try:
             collector = Collector(
-                source.image_topic, CompressedImage if source.compressed else Image, source.truth_topic
+                source.image_topic, CompressedImage if source.compressed else Image, source.truth_topic, writer
             )
             _listen(collector, running, seconds, console)
+            if not collector.depths or running.poll() is not None:
+                what = "the node ended" if collector.depths else "no depth came"
+                log = (out / "node.log").read_text().strip().splitlines()[-8:]
+                raise DemoError(f"{what}. The node says: {collector.health}. Its log ends:\n" + "\n".join(log))
         finally:
             rclpy.try_shutdown()
-    if not collector.depths:
-        log = (out / "node.log").read_text().strip().splitlines()
-        raise DemoError(f"no depth came. The node says: {collector.health}. Its log ends:\n" + "\n".join(log[-8:]))
-    _write_bag(collector, out / "demo_bag")
     samples = collector.complete_samples()
     if not samples:
         raise DemoError("depth came, but with the stamp of no frame that was heard")
@@ -112,7 +120,9 @@ def bag_source(bag: Path, image_topic: str) -> Source:
     with open_bag(bag) as reader:
         if not image_topic:
             images = [c for c in reader.connections if c.msgtype in IMAGE_TYPES and "depth" not in c.topic]
-            image_topic = max(images, key=lambda c: c.msgcount).topic if images else "(none named)"
+            if not images:
+                raise BagError(f"{bag} has no image topic")
+            image_topic = max(images, key=lambda c: c.msgcount).topic
         compressed = image_connections(reader, image_topic)[0].msgtype == "sensor_msgs/msg/CompressedImage"
     return Source(bag, image_topic, compressed, "")
 
@@ -174,18 +184,6 @@ def _table(collector: Collector, elapsed_s: float) -> Table:
     counts = ", ".join(f"{name} {values[name]}" for name in ("received", "published", "replaced") if name in values)
     table.caption = f"{elapsed_s:.0f} s; heard {collector.depths} depth images; node: {counts or 'starting'}"
     return table
-
-
-def _write_bag(collector: Collector, path: Path) -> None:
-    if path.exists():
-        shutil.rmtree(path)  # of the last demo in this folder
-    with new_bag(path) as writer:
-        connections = {
-            topic: writer.add_connection(topic, f"{kind.__module__.split('.')[0]}/msg/{kind.__name__}", typestore=TYPES)
-            for topic, kind in RECORDED.items()
-        }
-        for topic, recorded_ns, raw in collector.recorded:
-            writer.write(connections[topic], recorded_ns, raw)
 
 
 def _spread(samples: list[Sample]) -> list[Sample]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.time import Time
@@ -10,23 +11,41 @@ from rclpy.time import Time
 from fastdepth_ros.ros.statistics import PERCENTILES, Snapshot
 
 PERIOD_S = 1.0
+STALLED_LOOKS = 3  # a slow engine may take over a second for its first frame
 DROPS = ("unreadable", "failed")  # frames that gave no depth though no newer one came
-COUNTS = ("received", "published", "replaced", *DROPS, "camera_info_mismatch")
+COUNTS = ("received", "published", "replaced", *DROPS, "camera_info_missing", "camera_info_mismatch")
 
 
-def health(snapshot: Snapshot, topic: str, publishers: int) -> tuple[bytes, str]:
+@dataclass(frozen=True)
+class Inputs:
+    """What an active node listens to, and how many publish it."""
+
+    image_topic: str
+    image_publishers: int
+    info_topic: str
+    info_publishers: int
+
+
+def health(snapshot: Snapshot, inputs: Inputs) -> tuple[bytes, str]:
     """Level and message of an active node."""
-    failures = {name: snapshot.news[name] for name in DROPS if snapshot.news.get(name)}
+    news = snapshot.news
+    failures = {name: news[name] for name in DROPS if news.get(name)}
     if failures:
         told = ", ".join(f"{count} frames {name}" for name, count in failures.items())
-        return DiagnosticStatus.ERROR if "failed" in failures else DiagnosticStatus.WARN, (
-            f"{told} in the last second: {snapshot.last_error}"
-        )
-    if not snapshot.news.get("received"):
+        level = DiagnosticStatus.ERROR if "failed" in failures else DiagnosticStatus.WARN
+        return level, f"{told} in the last second: {snapshot.last_error}"
+    if not news.get("received"):
+        publishers = inputs.image_publishers
         reason = f"its {publishers} publishers send nothing" if publishers else "it has no publisher"
-        return DiagnosticStatus.WARN, f"no frame on {topic} in the last second: {reason}"
-    if snapshot.news.get("camera_info_mismatch"):
-        return DiagnosticStatus.WARN, "camera_info is of another size than the frames; no depth/camera_info"
+        return DiagnosticStatus.WARN, f"no frame on {inputs.image_topic} in the last second: {reason}"
+    if snapshot.stalled_looks >= STALLED_LOOKS:
+        return DiagnosticStatus.ERROR, f"frames come in, but no depth came out for {snapshot.stalled_looks} s"
+    if news.get("camera_info_mismatch"):
+        return DiagnosticStatus.WARN, "camera_info is of another size than the frames: no depth/camera_info"
+    if news.get("camera_info_missing"):
+        return DiagnosticStatus.WARN, (
+            f"no camera_info on {inputs.info_topic} ({inputs.info_publishers} publishers): no depth/camera_info"
+        )
     return DiagnosticStatus.OK, f"{snapshot.rate_in_hz:.1f} Hz in, {snapshot.rate_out_hz:.1f} Hz out"
 
 

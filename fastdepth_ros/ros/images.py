@@ -43,6 +43,11 @@ def frame_from_message(message: Image | CompressedImage) -> Frame:
         raise UnknownEncodingError(f"cv_bridge cannot read encoding {message.encoding!r}: {error}") from error
 
 
+def stamp_ns(header: Header) -> int:
+    """A stamp as a whole number; rclpy's Time refuses negative ones, which a broken driver can send."""
+    return header.stamp.sec * 1_000_000_000 + header.stamp.nanosec
+
+
 def fill_image(message: Image, header: Header, pixels: np.ndarray, encoding: str) -> None:
     """Put an array into a message, reusing the message's memory where the size is the same.
 

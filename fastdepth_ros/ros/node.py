@@ -23,7 +23,7 @@ from fastdepth_ros.depth.artifact import ArtifactError
 from fastdepth_ros.depth.golden import GoldenError
 from fastdepth_ros.ros import parameters
 from fastdepth_ros.ros.camera import Camera
-from fastdepth_ros.ros.diagnostics import PERIOD_S, diagnostic_array, health
+from fastdepth_ros.ros.diagnostics import PERIOD_S, Inputs, diagnostic_array, health
 from fastdepth_ros.ros.pipeline import Pipeline
 
 Transition = Callable[["FastDepthNode", LifecycleState], TransitionCallbackReturn]
@@ -132,7 +132,11 @@ class FastDepthNode(LifecycleNode):
         if self._pipeline is not None and self._camera is not None:
             subscription = self._camera.subscription
             snapshot = self._pipeline.statistics.look()
-            level, text = health(snapshot, subscription.topic, subscription.publishers())
+            info_topic = self._camera.info_topic
+            inputs = Inputs(
+                subscription.topic, subscription.publishers(), info_topic, self.count_publishers(info_topic)
+            )
+            level, text = health(snapshot, inputs)
             facts.update(state="active", topic=subscription.topic, reliability=subscription.reliability)
         elif self._pipeline is not None:
             level, text = DiagnosticStatus.WARN, "inactive: activate it to get depth"
@@ -148,7 +152,11 @@ class FastDepthNode(LifecycleNode):
 
 def main(arguments: list[str] | None = None) -> int:
     """Entry point of the executable `fastdepth_node`."""
-    rclpy.init(args=arguments)
+    try:
+        rclpy.init(args=arguments)
+    except RuntimeError as error:  # a parameter file that is missing or malformed
+        print(f"fastdepth_node: {error}", file=sys.stderr)
+        return 1
     node = None
     try:
         node = FastDepthNode()
@@ -159,6 +167,9 @@ def main(arguments: list[str] | None = None) -> int:
     except (InvalidParameterTypeException, InvalidParameterValueException) as error:
         print(f"fastdepth_node: {error}", file=sys.stderr)
         return 1
+    except RuntimeError:
+        if rclpy.ok():  # else a signal ended the context while the node was being made
+            raise
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # launch sends it more than once
         if node is not None:

@@ -22,6 +22,7 @@ class Snapshot:
         durations_ms: p50, p95 and p99 per stage over the last 300 frames.
         counts: since the node was activated: received, published, replaced, and what went wrong.
         news: what `counts` grew by since the last look.
+        stalled_looks: how many looks in a row saw frames come in and none go out.
         last_error: text of the newest frame that gave no depth, "" if there was none since the last look.
     """
 
@@ -31,6 +32,7 @@ class Snapshot:
     counts: dict[str, int]
     news: dict[str, int]
     last_error: str
+    stalled_looks: int
 
 
 class Statistics:
@@ -42,6 +44,7 @@ class Statistics:
         self._seen: Counter[str] = Counter()
         self._durations_ms: dict[str, deque[float]] = {}
         self._last_error = ""
+        self._stalled_looks = 0
         self._looked_at = time.monotonic()
 
     def count(self, name: str) -> None:
@@ -66,9 +69,18 @@ class Statistics:
             news = self._counts - self._seen
             self._seen, self._looked_at = self._counts.copy(), now
             last_error, self._last_error = self._last_error, ""
+            stalled = news["received"] > 0 and news["published"] == 0
+            self._stalled_looks = self._stalled_looks + 1 if stalled else 0
+            stalled_looks = self._stalled_looks
             counts = dict(self._counts)
             durations = {stage: np.array(window) for stage, window in self._durations_ms.items()}
         percentiles = {stage: tuple(np.percentile(values, PERCENTILES)) for stage, values in durations.items()}
         return Snapshot(
-            news["received"] / elapsed_s, news["published"] / elapsed_s, percentiles, counts, dict(news), last_error
+            news["received"] / elapsed_s,
+            news["published"] / elapsed_s,
+            percentiles,
+            counts,
+            dict(news),
+            last_error,
+            stalled_looks,
         )

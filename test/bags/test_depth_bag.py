@@ -6,20 +6,20 @@ import json
 import shutil
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+from recorded import IMAGE_TOPIC, STAMPS_NS, frames, messages
 from rosbags.highlevel import AnyReader
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
+from fastdepth_ros.bags.depth_bag import write_depth_bag
 from fastdepth_ros.bags.recording import stamp_ns
 from fastdepth_ros.cli import main
 from fastdepth_ros.depth.artifact import find_artifact
 from fastdepth_ros.depth.estimator import DepthEstimator
 from fastdepth_ros.depth.frame import Frame
-
-IMAGE_TOPIC = "/camera/image_raw"
-STAMPS_NS = [1_700_000_000_000_000_007 + index * 100_000_000 for index in range(4)]
 
 
 def run_bag(bag: Path, out: Path, model: Path, *more: str, topic: str = IMAGE_TOPIC) -> int:
@@ -46,7 +46,7 @@ def test_every_frame_comes_out_once_with_its_stamp_and_the_depth_of_the_hot_path
     assert [recorded_ns for recorded_ns, _ in found["/depth/image"]] == STAMPS_NS
     artifact = find_artifact(artifact_folder)
     estimator = DepthEstimator(artifact.load(), artifact.input_size_px)
-    for (_, message), bgr in zip(found["/depth/image"], _frames()):
+    for (_, message), bgr in zip(found["/depth/image"], frames()):
         assert (message.encoding, message.header.frame_id, message.step) == ("32FC1", "eye", 896)
         depth = message.data.view(np.float32).reshape(224, 224)
         np.testing.assert_array_equal(depth, estimator(Frame(bgr, "bgr")).depth)
@@ -141,8 +141,29 @@ def test_the_seven_scenes_bag_gives_depth_from_its_compressed_images(shared, tmp
     assert (summary["frames_in"], summary["frames_out"]) == (30, 30)
 
 
-def _frames() -> list[np.ndarray]:
-    import cv2
+def test_a_compressed_topic_finds_the_camera_info_of_its_raw_sibling(tmp_path, artifact_folder):
+    types = get_typestore(Stores.ROS2_HUMBLE)
+    kind = "sensor_msgs/msg/CompressedImage"
+    with Writer(tmp_path / "in", version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        image = writer.add_connection(f"{IMAGE_TOPIC}/compressed", kind, typestore=types)
+        info = writer.add_connection("/camera/camera_info", "sensor_msgs/msg/CameraInfo", typestore=types)
+        for topic, message_type, stamp, message in messages(types):
+            if topic == IMAGE_TOPIC:
+                png = cv2.imencode(".png", message.data.reshape(120, 160, 3))[1].reshape(-1)
+                compressed = types.types[kind](message.header, "png", png)
+                writer.write(image, stamp, types.serialize_cdr(compressed, kind))
+            else:
+                writer.write(info, stamp, types.serialize_cdr(message, message_type))
+    assert run_bag(tmp_path / "in", tmp_path / "out", artifact_folder, topic=f"{IMAGE_TOPIC}/compressed") == 0
+    found = read_bag(tmp_path / "out")
+    assert [stamp_ns(message) for _, message in found["/depth/camera_info"]] == STAMPS_NS
+    assert len(found["/depth/image"]) == 4
 
-    small = np.random.default_rng(0).integers(0, 256, (4, 6, 8, 3), dtype=np.uint8)
-    return [cv2.resize(image, (160, 120), interpolation=cv2.INTER_CUBIC) for image in small]
+
+def test_an_error_of_the_estimator_is_not_taken_for_a_damaged_bag(mcap_bag, tmp_path):
+    def broken(frame):
+        raise KeyError("a bug of ours")
+
+    with pytest.raises(KeyError, match="a bug of ours"):
+        write_depth_bag(mcap_bag, IMAGE_TOPIC, tmp_path / "out", broken)
+    assert not (tmp_path / "out").exists()

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -467,3 +470,18 @@ def test_the_bundled_model_reaches_what_its_manifest_says(capsys, shared, prepro
     assert figures == pytest.approx(claimed, abs=1e-3)
     assert figures["images"] == 654
     assert figures["delta1"] >= 0.52
+
+
+def test_a_verb_whose_extra_is_not_installed_names_it(tmp_path):
+    """In a process where rosbags cannot be imported."""
+    code = (
+        "import sys; sys.modules['rosbags'] = None\n"
+        "from fastdepth_ros.cli import main; raise SystemExit(main(['bag', 'x', '--image-topic', 't', '--out', 'o']))"
+    )
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env=_here())
+    assert finished.returncode == 1
+    assert "fastdepth_ros[bags]" in finished.stderr and "Traceback" not in finished.stderr
+
+
+def _here() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}

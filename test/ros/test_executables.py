@@ -19,6 +19,7 @@ from fastdepth_ros.cli import main
 
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 
+from recorded import BAGS, STAMPS_NS, frames
 from ros_graph import Graph, Listener, depth_of, wait_until
 from sensor_msgs.msg import CameraInfo, Image
 
@@ -110,6 +111,34 @@ def test_a_replayed_bag_brings_its_own_time(graph: Graph, artifact_folder, room_
     ]
     assert depths.heard
     assert all(-50 < age < 2000 for age in ages), "age against the wall clock would be years"
+
+
+@pytest.mark.parametrize("restamp", [False, True], ids=["as recorded", "restamped"])
+@pytest.mark.parametrize("kind", BAGS)
+def test_a_bag_of_every_format_is_played(graph: Graph, tmp_path, kind, restamp):
+    images, infos = Listener(graph, "/camera/image_raw", Image), Listener(graph, "/camera/camera_info", CameraInfo)
+    more = ["--restamp"] if restamp else []
+    with process("bag_publisher", str(BAGS[kind](tmp_path)), "--wait", "20", "--rate", "2", *more) as player:
+        assert player.wait(timeout=60) == 0
+    wait_until(lambda: len(images.heard) == 4 and len(infos.heard) == 4, "four frames")
+    assert [stamp_ns(message) for message in images.heard] == [stamp_ns(message) for message in infos.heard]
+    for message, bgr in zip(images.heard, frames()):
+        np.testing.assert_array_equal(np.frombuffer(message.data, np.uint8), bgr.reshape(-1))
+    recorded = stamp_ns(images.heard[0]) == STAMPS_NS[0]
+    assert recorded is not restamp
+
+
+@pytest.mark.parametrize("rate", ["0", "-1", "fast"])
+def test_a_rate_that_is_no_speed_is_refused(domain, tmp_path, rate):
+    with process("bag_publisher", str(tmp_path), "--rate", rate) as running:
+        _, errors = running.communicate(timeout=20)
+        assert running.returncode == 2 and "--rate" in errors and "Traceback" not in errors
+
+
+def test_a_parameter_file_that_is_not_there_is_named(domain):
+    with process("node", "--ros-args", "--params-file", "nofile.yaml") as running:
+        _, errors = running.communicate(timeout=20)
+        assert running.returncode == 1 and "nofile.yaml" in errors and "Traceback" not in errors
 
 
 def test_the_bag_publisher_names_a_bag_that_is_not_there(domain, tmp_path):

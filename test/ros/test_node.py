@@ -131,9 +131,10 @@ class SlowBackend(OnnxRuntimeBackend):
     """ONNX Runtime as a small computer runs it."""
 
     name = "slow"
+    delay_s = 0.15
 
     def infer(self, rgb: np.ndarray) -> np.ndarray:
-        time.sleep(0.15)
+        time.sleep(self.delay_s)
         return super().infer(rgb)
 
 
@@ -167,6 +168,7 @@ def test_diagnostics_give_rates_stage_times_backend_and_model(graph, artifact_fo
     def healthy():
         nonlocal number
         number += 1
+        camera.send_info(number, 240, 320)
         camera.send(number, picture())
         time.sleep(0.03)
         return diagnostics.heard and newest(diagnostics).level == DiagnosticStatus.OK
@@ -235,6 +237,54 @@ def test_a_bad_frame_is_counted_and_told_and_the_next_good_one_gives_depth(graph
     assert values(status)["unreadable"] == "1"
     camera.send(2, picture())
     wait_until(lambda: depths.stamps() == [2], "depth of the good frame")
+
+
+@pytest.mark.parametrize("second", [-1, 0, 2**31 - 1])
+def test_a_stamp_that_is_nonsense_does_not_end_the_work(graph, artifact_folder, second):
+    activated(graph, artifact_folder)
+    camera, depths = CameraDriver(graph), Listener(graph, "/depth/image", Image)
+    camera.wait()
+    for number in (second, 5):
+        camera.send(number, picture())
+        wait_until(lambda number=number: depths.stamps()[-1:] == [number], "depth")
+
+
+def test_a_camera_info_that_never_comes_is_told(graph, artifact_folder):
+    activated(graph, artifact_folder)
+    camera, diagnostics = CameraDriver(graph), Listener(graph, "/diagnostics", DiagnosticArray)
+    camera.wait()
+    camera.send(1, picture())
+    wait_until(lambda: "no camera_info on /camera_info" in newest(diagnostics).message, "a diagnostic")
+    assert newest(diagnostics).level == DiagnosticStatus.WARN
+
+
+def test_a_frame_gets_the_camera_info_of_its_own_stamp(graph, artifact_folder):
+    activated(graph, artifact_folder)
+    camera, infos = CameraDriver(graph), Listener(graph, "/depth/camera_info", CameraInfo)
+    camera.wait()
+    camera.send_info(1)
+    camera.send_info(2, 48, 64)  # newer, of a size that the frame does not have
+    time.sleep(0.3)
+    camera.send(1, picture(480, 640))
+    wait_until(lambda: infos.stamps() == [1], "camera_info")
+
+
+def test_a_backend_that_hangs_is_told(graph, artifact_folder, monkeypatch):
+    monkeypatch.setattr("fastdepth_ros.ros.parameters.complaint", lambda name, value: "")
+    monkeypatch.setattr(SlowBackend, "delay_s", 4.5)
+    node = graph.fastdepth(model=artifact_folder, backend="slow")
+    monkeypatch.setattr("fastdepth_ros.depth.artifact.check_golden", lambda *_: 0.0)  # it would take the delay too
+    node.autostart()
+    camera, diagnostics = CameraDriver(graph), Listener(graph, "/diagnostics", DiagnosticArray)
+    camera.wait()
+
+    def told():
+        camera.send(1, picture())
+        time.sleep(0.2)
+        return "no depth came out" in newest(diagnostics).message
+
+    wait_until(told, "a diagnostic")
+    assert newest(diagnostics).level == DiagnosticStatus.ERROR
 
 
 def test_a_corrupt_jpeg_is_counted_and_the_next_good_one_gives_depth(graph, artifact_folder):

@@ -1,0 +1,34 @@
+"""Which camera_info belongs to a frame: the rule that the node and the bags share."""
+
+from __future__ import annotations
+
+from bisect import bisect_right, insort
+from typing import Generic, TypeVar
+
+Message = TypeVar("Message")
+
+
+class ByStamp(Generic[Message]):
+    """Messages by their stamp.
+
+    Args:
+        keep: how many of the newest are kept; 0 keeps all.
+    """
+
+    def __init__(self, keep: int = 0) -> None:
+        self._keep = keep
+        self._stamps_ns: list[int] = []
+        self._messages: dict[int, Message] = {}
+
+    def add(self, stamp_ns: int, message: Message) -> None:
+        if stamp_ns not in self._messages:
+            insort(self._stamps_ns, stamp_ns)
+        self._messages[stamp_ns] = message
+        if self._keep and len(self._stamps_ns) > self._keep:
+            del self._messages[self._stamps_ns.pop(0)]
+
+    def at(self, stamp_ns: int) -> Message | None:
+        """The message of this very stamp, else the newest before it, else the first; None if there is none."""
+        if not self._stamps_ns:
+            return None
+        return self._messages[self._stamps_ns[max(bisect_right(self._stamps_ns, stamp_ns) - 1, 0)]]

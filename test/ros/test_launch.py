@@ -1,0 +1,59 @@
+"""The launch files, where launch is installed: they come up, the node gets active, Ctrl-C ends them cleanly."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("launch_ros", reason="launch is not installed")
+pytest.importorskip("rclpy", reason="rclpy is not installed")
+
+from diagnostic_msgs.msg import DiagnosticArray
+from recorded import BAGS
+from ros_graph import Graph, Listener, wait_until
+from sensor_msgs.msg import Image
+
+LAUNCH = Path(__file__).resolve().parents[2] / "launch"
+RUN = """
+import sys
+from launch import LaunchDescription, LaunchService
+from launch.actions import IncludeLaunchDescription
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+arguments = [tuple(argument.split(":=", 1)) for argument in sys.argv[2:]]
+included = IncludeLaunchDescription(PythonLaunchDescriptionSource(sys.argv[1]), launch_arguments=arguments)
+service = LaunchService()
+service.include_launch_description(LaunchDescription([included]))
+raise SystemExit(service.run())
+"""
+
+
+def launched(file: str, *arguments: str) -> subprocess.Popen:
+    command = [sys.executable, "-c", RUN, str(LAUNCH / file), *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def test_the_node_comes_up_active_and_ctrl_c_ends_it_cleanly(graph: Graph, artifact_folder):
+    diagnostics = Listener(graph, "/diagnostics", DiagnosticArray)
+    running = launched("fastdepth.launch.py", "image:=/camera/image_raw", f"model:={artifact_folder}", "namespace:=one")
+    try:
+        wait_until(
+            lambda: any(v.value == "active" for a in diagnostics.heard for v in a.status[0].values), "an active node"
+        )
+        assert graph.peer.count_publishers("/one/depth/image") == 1
+    finally:
+        running.send_signal(signal.SIGINT)
+        output, _ = running.communicate(timeout=30)
+    assert running.returncode == 0
+    assert "process has finished cleanly" in output
+
+
+def test_a_bag_is_replayed_and_the_launch_ends_with_it(graph: Graph, artifact_folder, tmp_path):
+    depths = Listener(graph, "/depth/image", Image)
+    running = launched("replay.launch.py", f"bag:={BAGS['mcap'](tmp_path)}", f"model:={artifact_folder}")
+    output, _ = running.communicate(timeout=60)
+    assert running.returncode == 0, output
+    assert depths.heard
