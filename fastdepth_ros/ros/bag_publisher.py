@@ -21,6 +21,7 @@ from rosgraph_msgs.msg import Clock
 from fastdepth_ros.bags.recording import IMAGE_TYPES, TYPES, BagError, open_bag, raw_messages, stamp_ns
 
 CLOCK_PERIOD_S = 0.01
+SETTLE_S = 0.5  # discovery is two-sided: a subscriber that we see may not see us yet
 
 
 class BagPublisher(Node):
@@ -53,6 +54,7 @@ class BagPublisher(Node):
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             if any(self._by_topic[topic].get_subscription_count() for topic in self._image_topics):
+                time.sleep(SETTLE_S)
                 return True
             rclpy.spin_once(self, timeout_sec=0.05)
         return False
