@@ -2,22 +2,25 @@
 
 The authors pickle whole modules, alone or as ``{"epoch", "best_result", "model"}``. Shapes, strides, padding and
 activations of every layer are compared with ours: weights that fit a network which computes something else would be
-worse than none. What no file can say is the authors' `forward`; the name of the class stands for that.
+worse than none. What no file can say is the authors' `forward`; the name of the class stands for that. A state dict
+names no class: one of their NNConv decoder is taken for that, though BLConv, of which no weights are published, has
+the same tensors.
 
-To read a further variant, add to `LAYOUTS`.
+To read a further variant, add to `authors.VARIANTS`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from fastdepth_ros.nn.authors import SKIP_ADD, decoder_names, encoder_names, variant_name
+from fastdepth_ros.nn.authors import SKIP_ADD, VARIANTS, encoder_names, layer_names, variant_name, why_unread
 from fastdepth_ros.nn.channels import Channels
 from fastdepth_ros.nn.checkpoints import CheckpointError, load_checkpoint, network_of
 from fastdepth_ros.nn.fastdepth import FastDepth
@@ -29,7 +32,11 @@ from fastdepth_ros.nn.unpickle import Saved, read_saved
 HOLDERS = ("model", "state_dict", "model_state_dict")  # keys under which a checkpoint keeps its network
 PARALLEL = ("DataParallel", "DistributedDataParallel")
 DEEPEST, MOST_LAYERS = 16, 5000  # a hostile module may contain itself
-LAYER_OPTIONS = ("stride", "padding", "dilation", "groups", "eps")
+LAYER_OPTIONS = (
+    "kernel_size", "stride", "padding", "padding_mode", "output_padding", "dilation", "groups", "eps", "ceil_mode",
+)  # fmt: skip
+UNPOOL_KERNEL = [[[[1.0, 0.0], [0.0, 0.0]]]]
+WITHOUT_COUNTERPART = ("Dropout", "Dropout2d", "Identity", "ReLU", "Sequential", "Unpool")  # `forward` has them here
 EPS = 1e-5  # of every batch norm, the authors' and ours
 
 
@@ -56,11 +63,12 @@ def import_network(path: Path) -> DepthNetwork:
     return import_foreign(path)
 
 
-def import_foreign(path: Path) -> FastDepth:
+def import_foreign(path: Path) -> DepthNetwork:
     """Read a network from a file of `torch.save`: the authors' module or its state dict, or a state dict of ours.
 
     Args:
-        path: zip or legacy format; weights may have been on a GPU and in DataParallel, channels may be pruned.
+        path: zip or legacy format; weights may have been on a GPU and in DataParallel. The channels of FastDepth may
+            be pruned, those of the other variants may not.
 
     Returns:
         The network with its batch norms, but for the one that the authors have after the head, which is folded
@@ -77,7 +85,9 @@ def import_foreign(path: Path) -> FastDepth:
         first = ", ".join(list(foreign.tensors)[:3]) or "no tensor"
         raise CheckpointError(f"{path} is neither a network of the FastDepth authors nor ours, it has {first}")
     if variant not in LAYOUTS:
-        raise CheckpointError(f"{path} is the authors' {variant}, which this package does not read, only {known()}")
+        raise CheckpointError(
+            f"{path} is the authors' {variant}, which this package does not read: {why_unread(variant)}"
+        )
     return LAYOUTS[variant](foreign)
 
 
@@ -102,11 +112,6 @@ def load_imagenet_encoder(network: nn.Module, path: Path) -> None:
     network.load_state_dict(tensors, strict=False)
 
 
-def known() -> str:
-    """The authors' names of the networks that can be read."""
-    return ", ".join(sorted(LAYOUTS))
-
-
 @dataclass(frozen=True)
 class _Foreign:
     """A foreign network: its tensors and layers, by the names they have there.
@@ -122,9 +127,12 @@ class _Foreign:
     def kinds(self) -> dict[str, str]:
         return {name: _class_name(shell) for name, shell in self.layers.items()}
 
+    def shape(self, name: str) -> tuple[int, ...]:
+        return self._stored(name).size
+
     def outputs(self, convolution: str) -> int:
-        """How many channels a convolution writes."""
-        return self._stored(f"{convolution}.weight").size[0]
+        """How many channels a convolution writes, 0 where it is none."""
+        return (*self.shape(f"{convolution}.weight"), 0)[0]
 
     def tensor(self, name: str) -> Tensor:
         tensor = self.saved.tensor(self._stored(name))
@@ -148,7 +156,7 @@ class _Foreign:
             if leaf == "num_batches_tracked" and theirs not in self.tensors:  # torch before 0.4.1 did not count
                 tensors[name] = torch.zeros((), dtype=torch.long)
                 continue
-            found, wanted = self._stored(theirs).size, tuple(like.shape)
+            found, wanted = self.shape(theirs), tuple(like.shape)
             if found != wanted:
                 raise CheckpointError(f"{self.saved.path}: {theirs} has shape {found}, this network's {name} {wanted}")
             tensors[name] = self.tensor(theirs)
@@ -156,6 +164,26 @@ class _Foreign:
             if theirs in self.layers:
                 self._check_layer(theirs, ours, network.get_submodule(ours))
         return tensors
+
+    def check_rest(self, matched: Container[str]) -> None:
+        """Refuse a layer that runs there and has no counterpart here, by its place: in a row, or as an activation."""
+        for name, shell in self.layers.items():
+            parent, _, leaf = name.rpartition(".")
+            runs = leaf == "relu" or (bool(name) and _class_name(self.layers[parent]) == "Sequential")
+            if runs and name not in matched and _class_name(shell) not in WITHOUT_COUNTERPART:
+                raise CheckpointError(f"{self.saved.path}: {name} is a {_class_name(shell)}, FastDepth has none there")
+            if _class_name(shell) == "Unpool":
+                self._check_unpool(name, shell)
+
+    def _check_unpool(self, name: str, shell: Shell) -> None:
+        """Their unpooling keeps its kernel apart from the weights."""
+        stride, mask = shell.state.get("stride"), shell.state.get("mask")
+        kernel = self.saved.tensor(mask).tolist() if isinstance(mask, StoredTensor) else None
+        if stride != 2 or kernel != UNPOOL_KERNEL:
+            raise CheckpointError(
+                f"{self.saved.path}: {name} unpools with stride {stride} and kernel {kernel}, FastDepth with 2 and "
+                f"{UNPOOL_KERNEL}"
+            )
 
     def _check_layer(self, theirs: str, ours: str, layer: nn.Module) -> None:
         shell = self.layers[theirs]
@@ -225,23 +253,38 @@ def _own(foreign: _Foreign) -> FastDepth:
 
 
 def _skip_add(foreign: _Foreign) -> FastDepth:
-    """The authors' MobileNetSkipAdd."""
-    layers = {**encoder_names("conv{}"), **decoder_names("decode_conv{}")}
-    return network_of(*_matched(foreign, layers, after_head="decode_conv6.1"))
+    """The authors' MobileNetSkipAdd, of any channel list."""
+    return network_of(*_matched(foreign, *layer_names(SKIP_ADD, ())))
 
 
-LAYOUTS: dict[str, Callable[[_Foreign], FastDepth]] = {SKIP_ADD: _skip_add}
+def _variant(foreign: _Foreign, *, name: str) -> DepthNetwork:
+    """Another network of the authors, with the channels that they gave it."""
+    with torch.device("meta"):
+        network = DepthNetwork.of(**VARIANTS[name])
+    layers, after_head = layer_names(name, [ours for ours, _ in network.named_modules()])
+    for ours, like in network.named_parameters():
+        theirs, wanted = _named(layers, ours), tuple(like.shape)
+        found = foreign.shape(theirs) if len(wanted) == 4 else ()
+        if found[2:] == wanted[2:] and any(one < other for one, other in zip(found, wanted)):
+            raise CheckpointError(
+                f"{foreign.saved.path} is a pruned {name}: {theirs} has shape {found}, unpruned {wanted}; "
+                f"{SKIP_ADD} is the only network that is read with other channels"
+            )
+    tensors = _tensors_of(foreign, network, layers, after_head)
+    network.to_empty(device="cpu").load_state_dict(tensors)
+    return network.eval()
+
+
+LAYOUTS: dict[str, Callable[[_Foreign], DepthNetwork]] = {
+    **{name: partial(_variant, name=name) for name in VARIANTS},
+    SKIP_ADD: _skip_add,
+}
 
 
 def _matched(
-    foreign: _Foreign, layers: Mapping[str, str], *, batch_norm: bool = True, after_head: str = ""
+    foreign: _Foreign, layers: Mapping[str, str], after_head: str = "", *, batch_norm: bool = True
 ) -> tuple[Channels, dict[str, Tensor]]:
-    """Channels, and the state dict of the FastDepth that has them.
-
-    Args:
-        layers: the foreign name of each layer by ours.
-        after_head: name of a batch norm to fold into the head.
-    """
+    """Channels, and the state dict of the FastDepth that has them; arguments as those of `_tensors_of`."""
     blocks = ["encoder.0.conv", *(f"encoder.{layer}.pw.conv" for layer in range(1, 14))]
     encoder = tuple(foreign.outputs(layers[name]) for name in blocks)
     decoder = tuple(foreign.outputs(layers[f"decoder.{layer}.pw.conv"]) for layer in range(5))
@@ -249,18 +292,35 @@ def _matched(
         channels = Channels(encoder, decoder)
     except ValueError as error:
         raise CheckpointError(f"{foreign.saved.path}: {error}") from error
-    plan = _skeleton(channels, batch_norm=batch_norm)
+    return channels, _tensors_of(foreign, _skeleton(channels, batch_norm=batch_norm), layers, after_head)
+
+
+def _tensors_of(foreign: _Foreign, plan: DepthNetwork, layers: Mapping[str, str], after_head: str) -> dict[str, Tensor]:
+    """The state dict of a network of ours, once the file is found to hold that network and nothing else.
+
+    Args:
+        plan: the network without numbers.
+        layers: the foreign name of each layer by ours.
+        after_head: name of a batch norm to fold into the head, "" where there is none.
+    """
     expected = plan.state_dict()
     if after_head:
         expected.pop("head.bias")
     tensors = foreign.matching(plan, expected, layers)
-    used = {f"{layers[name.rpartition('.')[0]]}.{name.rpartition('.')[2]}" for name in expected}
+    used = {_named(layers, name) for name in expected}
     unused = [name for name in foreign.tensors if name not in used and name.rpartition(".")[0] != after_head]
     if unused:
         raise CheckpointError(f"{foreign.saved.path} has {', '.join(unused[:3])}, FastDepth has no such tensor")
     if after_head:
         tensors["head.weight"], tensors["head.bias"] = _folded_head(foreign, tensors["head.weight"], after_head)
-    return channels, tensors
+    foreign.check_rest({*layers.values(), after_head})
+    return tensors
+
+
+def _named(layers: Mapping[str, str], tensor: str) -> str:
+    """The foreign name of a tensor of ours."""
+    layer, _, leaf = tensor.rpartition(".")
+    return f"{layers[layer]}.{leaf}"
 
 
 def _skeleton(channels: Channels, *, batch_norm: bool) -> FastDepth:

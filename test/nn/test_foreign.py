@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import importlib
 import io
+import json
 import os
 import pickle
 import random
+import re
+import shutil
 import subprocess
 import sys
 import types
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +25,13 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
+from fastdepth_ros.cli import main  # noqa: E402
+from fastdepth_ros.nn.authors import SKIP_ADD, VARIANTS, variant_name  # noqa: E402
 from fastdepth_ros.nn.channels import PRUNED, UNPRUNED, Channels  # noqa: E402
 from fastdepth_ros.nn.checkpoints import CheckpointError, folded, save_checkpoint  # noqa: E402
 from fastdepth_ros.nn.fastdepth import FastDepth, initialise  # noqa: E402
 from fastdepth_ros.nn.foreign import import_foreign, import_network, load_imagenet_encoder  # noqa: E402
+from fastdepth_ros.nn.network import DepthNetwork  # noqa: E402
 
 SMALL = Channels(encoder=(2, 3, 4, 5, 4, 6, 5, 4, 3, 2, 3, 4, 5, 6), decoder=(4, 6, 5, 3, 2))
 FORMATS = pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])
@@ -55,19 +62,63 @@ def mobilenet(encoder, first_stride=2, act=nn.ReLU6):
         yield nn.Sequential(*dw(inputs, 3, stride, act(inplace=True)), *pw(inputs, outputs, act(inplace=True)))
 
 
-def nnconv(inputs, outputs):
+def nnconv(inputs, outputs, kernel=5, dw_=True):
     relu = nn.ReLU(inplace=True)
-    return nn.Sequential(nn.Sequential(*dw(inputs, 5, 1, relu)), nn.Sequential(*pw(inputs, outputs, relu)))
+    if not dw_:
+        return nn.Sequential(*norm(nn.Conv2d(inputs, outputs, kernel, 1, kernel // 2, bias=False), relu))
+    return nn.Sequential(nn.Sequential(*dw(inputs, kernel, 1, relu)), nn.Sequential(*pw(inputs, outputs, relu)))
+
+
+def deconv(inputs, outputs, kernel=5, dw_=True):
+    def transposed(channels, groups=1):
+        options = {"stride": 2, "padding": kernel // 2, "output_padding": 1, "groups": groups, "bias": False}
+        return norm(nn.ConvTranspose2d(inputs, channels, kernel, **options), nn.ReLU(inplace=True))
+
+    if not dw_:
+        return nn.Sequential(*transposed(outputs))
+    return nn.Sequential(
+        nn.Sequential(*transposed(inputs, inputs)), nn.Sequential(*pw(inputs, outputs, nn.ReLU(inplace=True)))
+    )
+
+
+class Unpool(nn.Module):
+    def __init__(self, stride=2):
+        super().__init__()
+        self.stride = stride
+        self.mask = torch.zeros(1, 1, stride, stride)
+        self.mask[:, :, 0, 0] = 1
+
+    def forward(self, x):
+        kernel = self.mask.expand(x.shape[1], 1, -1, -1)
+        return nn.functional.conv_transpose2d(x, kernel, stride=self.stride, groups=x.shape[1])
+
+
+def upconv(inputs, outputs):
+    return nn.Sequential(Unpool(), *norm(nn.Conv2d(inputs, outputs, 5, 1, 2, bias=False), nn.ReLU()))
+
+
+class upproj(nn.Module):
+    def __init__(self, inputs, outputs):
+        super().__init__()
+        self.unpool = Unpool()
+        first = norm(nn.Conv2d(inputs, outputs, 5, 1, 2, bias=False), nn.ReLU(inplace=True))
+        second = norm(nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False), None)[:2]
+        self.branch1 = nn.Sequential(*first, *second)
+        self.branch2 = nn.Sequential(*norm(nn.Conv2d(inputs, outputs, 5, 1, 2, bias=False), None)[:2])
+
+    def forward(self, x):
+        x = self.unpool(x)
+        return torch.relu(self.branch1(x) + self.branch2(x))
 
 
 class MobileNetSkipAdd(nn.Module):
-    def __init__(self, encoder, decoder, extra=(0, 0, 0, 0, 0), **options):
+    def __init__(self, encoder, decoder, extra=(0, 0, 0, 0, 0), dw_=True, **options):
         super().__init__()
         self.output_size = (224, 224)
         for i, layer in enumerate(mobilenet(encoder, **options)):
             setattr(self, f"conv{i}", layer)
         for i, (inputs, outputs) in enumerate(zip((encoder[-1], *decoder), decoder), start=1):
-            setattr(self, f"decode_conv{i}", nnconv(inputs + extra[i - 1], outputs))
+            setattr(self, f"decode_conv{i}", nnconv(inputs + extra[i - 1], outputs, dw_=dw_))
         self.decode_conv6 = nn.Sequential(*pw(decoder[-1], 1, nn.ReLU(inplace=True)))
 
     def join(self, x, skip):
@@ -91,16 +142,53 @@ class MobileNetSkipConcat(MobileNetSkipAdd):
         return torch.cat((x, skip), 1)
 
 
-class NNConv(nn.Module):
-    def __init__(self, inputs, decoder):
+class Decoder(nn.Module):
+    name, last, build = "", "convf", None
+
+    def __init__(self, inputs, decoder, **options):
         super().__init__()
         for i, (wide, narrow) in enumerate(zip((inputs, *decoder), decoder), start=1):
-            setattr(self, f"conv{i}", nnconv(wide, narrow))
-        self.conv6 = nn.Sequential(*pw(decoder[-1], 1, nn.ReLU(inplace=True)))
+            setattr(self, f"{self.name}{i}", type(self).build(wide, narrow, **options))
+        setattr(self, self.last, nn.Sequential(*pw(decoder[-1], 1, nn.ReLU(inplace=True))))
+
+    def forward(self, x):
+        for i in range(1, 6):
+            x = self.between(getattr(self, f"{self.name}{i}")(x))
+        return getattr(self, self.last)(x)
+
+    def between(self, x):
+        return x
+
+
+class NNConv(Decoder):
+    name, last, build = "conv", "conv6", nnconv
+
+    def between(self, x):
+        return interpolate(x, scale_factor=2, mode="nearest")
 
 
 class BLConv(NNConv):
-    pass
+    def between(self, x):
+        return interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+
+
+class ShuffleConv(nn.Module):
+    def __init__(self):
+        super().__init__()
+        for i, channels in enumerate((256, 64, 16, 4), start=1):
+            setattr(self, f"conv{i}", nnconv(channels, channels))
+
+
+class DeConv(Decoder):
+    name, build = "convt", deconv
+
+
+class UpConv(Decoder):
+    name, build = "upconv", upconv
+
+
+class UpProj(Decoder):
+    name, build = "upproj", upproj
 
 
 class MobileNet(nn.Module):
@@ -108,6 +196,46 @@ class MobileNet(nn.Module):
         super().__init__()
         self.mobilenet = nn.Sequential(*mobilenet(encoder))
         self.decoder = decoder
+
+    def forward(self, x):
+        return self.decoder(self.mobilenet(x))
+
+
+class ResNet(nn.Module):
+    def __init__(self, block, counts, decoder=None):
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False)
+        self.bn1 = nn.BatchNorm2d(64)
+        self.relu = nn.ReLU(inplace=True)
+        self.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
+        inputs = 64
+        for i, count in enumerate(counts, start=1):
+            blocks = []
+            for j in range(count):
+                blocks.append(block(inputs, 32 * 2**i, 2 if i > 1 and j == 0 else 1))
+                inputs = 32 * 2**i * block.expansion
+            setattr(self, f"layer{i}", nn.Sequential(*blocks))
+        self.conv2 = nn.Conv2d(inputs, 1024, 1)
+        if decoder is not None:
+            self.decoder = decoder
+
+    def forward(self, x):
+        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        return self.decoder(self.conv2(self.layer4(self.layer3(self.layer2(self.layer1(x))))))
+
+
+class ResNetSkipAdd(ResNet):
+    widths = (1024, 512, 256, 128, 64)
+
+    def __init__(self, block, counts):
+        super().__init__(block, counts)
+        for i, (inputs, outputs) in enumerate(zip(self.widths, (512, 256, 128, 64, 32)), start=1):
+            setattr(self, f"decode_conv{i}", nnconv(inputs, outputs, dw_=False))
+        self.decode_conv6 = nn.Sequential(*pw(32, 1, nn.ReLU(inplace=True)))
+
+
+class ResNetSkipConcat(ResNetSkipAdd):
+    widths = (1024, 768, 384, 192, 128)
 
 
 class Classifier(nn.Module):
@@ -118,19 +246,79 @@ class Classifier(nn.Module):
 """
 
 
+# The blocks of torchvision's ResNets, under the names that their pickles have.
+RESNET = """
+from torch import nn
+
+
+def conv_norm(inputs, outputs, kernel, stride=1):
+    return nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(outputs)
+
+
+class BasicBlock(nn.Module):
+    expansion = 1
+
+    def __init__(self, inputs, width, stride):
+        super().__init__()
+        outputs = width * self.expansion
+        self.conv1, self.bn1 = conv_norm(inputs, width, 3, stride)
+        self.relu = nn.ReLU(inplace=True)
+        self.conv2, self.bn2 = conv_norm(width, width, 3)
+        self.add_rest(inputs, outputs, stride)
+
+    def add_rest(self, inputs, outputs, stride):
+        self.downsample, self.stride = None, stride
+        if stride > 1 or inputs != outputs:
+            self.downsample = nn.Sequential(*conv_norm(inputs, outputs, 1, stride))
+
+    def body(self, x):
+        return self.bn2(self.conv2(self.relu(self.bn1(self.conv1(x)))))
+
+    def forward(self, x):
+        return self.relu(self.body(x) + (x if self.downsample is None else self.downsample(x)))
+
+
+class Bottleneck(BasicBlock):
+    expansion = 4
+
+    def __init__(self, inputs, width, stride):
+        nn.Module.__init__(self)
+        outputs = width * self.expansion
+        self.conv1, self.bn1 = conv_norm(inputs, width, 1)
+        self.conv2, self.bn2 = conv_norm(width, width, 3, stride)
+        self.conv3, self.bn3 = conv_norm(width, outputs, 1)
+        self.relu = nn.ReLU(inplace=True)
+        self.add_rest(inputs, outputs, stride)
+
+    def body(self, x):
+        return self.bn3(self.conv3(self.relu(super().body(x))))
+"""
+
+
 @contextmanager
 def authors_code(folder: Path) -> Iterator[Any]:
-    """The module `models`, importable inside the block only."""
-    source = folder / "models.py"
-    source.write_text(MODELS)
+    """The module `models`, with `blocks`, those of torchvision.models.resnet; importable inside the block only."""
+    inner = folder / "torchvision" / "models"
+    inner.mkdir(parents=True)
+    for package in (inner.parent, inner):
+        (package / "__init__.py").touch()
+    sources = {folder / "models.py": MODELS, inner / "resnet.py": RESNET}
+    for path, source in sources.items():
+        path.write_text(source)
+    hidden = {name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] == "torchvision"}
     sys.path.insert(0, str(folder))
     importlib.invalidate_caches()
     try:
-        yield importlib.import_module("models")
+        models = importlib.import_module("models")
+        models.blocks = importlib.import_module("torchvision.models.resnet")
+        yield models
     finally:
         sys.path.remove(str(folder))
-        sys.modules.pop("models", None)
-        source.unlink()
+        for name in ("models", "torchvision", "torchvision.models", "torchvision.models.resnet"):
+            sys.modules.pop(name, None)
+        sys.modules.update(hidden)
+        (folder / "models.py").unlink()
+        shutil.rmtree(inner.parent)
 
 
 def shake(network: Any, seed: int = 0) -> Any:
@@ -262,6 +450,143 @@ def test_what_a_file_holds_decides_and_not_its_suffix(tmp_path, saved):
     save_checkpoint(network, safetensors)
     assert import_network(safetensors.rename(tmp_path / "ours.pth")).channels == SMALL
     assert import_network(saved.rename(tmp_path / "theirs.pkl")).channels == SMALL
+
+
+# --- the other variants -----------------------------------------------------------------------------------------------
+
+STAGES = {"resnet18": ("BasicBlock", (2, 2, 2, 2)), "resnet50": ("Bottleneck", (3, 4, 6, 3))}
+BUILDERS = {"nnconv5": "NNConv", "deconv5": "DeConv", "upconv": "UpConv", "upproj": "UpProj"}
+
+
+def theirs(models: Any, name: str, channels: Channels = UNPRUNED) -> Any:
+    """The authors' network of that name, with random weights and batch norms."""
+    encoder, decoder, *skip = name.split("-")
+    depthwise, decoder = decoder.endswith("dw"), decoder.removesuffix("dw")
+    torch.manual_seed(2)
+    if skip:
+        cls = {"skipadd": models.MobileNetSkipAdd, "skipconcat": models.MobileNetSkipConcat}[skip[0]]
+        extra = (0, 0, *(channels.encoder[layer] for layer in (5, 3, 1))) if "concat" in skip[0] else (0,) * 5
+        return shake(cls(channels.encoder, channels.decoder, extra=extra, dw_=depthwise))
+    options = {} if decoder.startswith("up") else {"dw_": depthwise}
+    inputs = channels.encoder[-1] if encoder == "mobilenet" else 1024
+    layers = getattr(models, BUILDERS[decoder])(inputs, channels.decoder, **options)
+    if encoder == "mobilenet":
+        return shake(models.MobileNet(channels.encoder, layers))
+    block, counts = STAGES[encoder]
+    return shake(models.ResNet(getattr(models.blocks, block), counts, layers))
+
+
+def lively(network: Any, rgb: Any) -> Any:
+    """Running statistics of this very input: what a layer computes then still shows in the depth."""
+    with torch.no_grad():
+        for module in network.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.momentum = 1.0
+        network.train()(rgb)
+        expected = network.eval()(rgb)
+    assert expected.std() > 0.1 and (expected > 0).float().mean() > 0.3
+    return expected
+
+
+WAYS = {
+    "mobilenet-nnconv5": [("bare module", False), ("in DataParallel", True), ("state dict", False)],
+    "mobilenet-nnconv5dw": [
+        ("in DataParallel", False),
+        ("in DataParallel", True),
+        ("state dict", False),
+        ("half precision", True),
+    ],
+    "mobilenet-nnconv5-skipadd": [("checkpoint", True)],
+    "mobilenet-nnconv5-skipconcat": [("in DataParallel", False)],
+    "mobilenet-nnconv5dw-skipconcat": [("in DataParallel", True), ("state dict of DataParallel", False)],
+    "mobilenet-deconv5": [("in DataParallel", True)],
+    "mobilenet-deconv5dw": [("checkpoint", False), ("state dict", True)],
+    "mobilenet-upconv": [("in DataParallel", True)],
+    "mobilenet-upproj": [("checkpoint", False)],
+    "resnet18-nnconv5": [("in DataParallel", True)],
+    "resnet18-nnconv5dw": [("in DataParallel", False), ("state dict in a checkpoint", True)],
+    "resnet18-deconv5dw": [("checkpoint", False)],
+    "resnet50-nnconv5dw": [("in DataParallel", True), ("state dict", False)],
+    "resnet18-upconv": [("bare module", False)],
+}
+CASES = [(name, *way) for name, ways in WAYS.items() for way in ways]
+
+
+@pytest.mark.parametrize(
+    ("name", "hold", "legacy"), CASES, ids=[f"{n}, {h}, {'legacy' if old else 'zip'}" for n, h, old in CASES]
+)
+def test_a_variant_of_the_authors_computes_the_same_once_imported(tmp_path, name, hold, legacy):
+    rgb = torch.rand(1, 3, 128, 160, generator=torch.Generator().manual_seed(4))
+    with authors_code(tmp_path) as models:
+        network = theirs(models, name)
+        expected = lively(network, rgb)
+        path = save(HOLD[hold](network), tmp_path / "theirs.pth.tar", legacy=legacy)
+        if hold == "half precision":
+            with torch.no_grad():
+                expected = network.half().float()(rgb)
+    imported = import_network(path)
+    assert imported.description() == {"variant": VARIANTS[name]}
+    assert not imported.training
+    like = DepthNetwork.of(**VARIANTS[name]).state_dict()
+    assert {key: tensor.dtype for key, tensor in imported.state_dict().items()} == {
+        key: tensor.dtype for key, tensor in like.items()
+    }
+    with torch.no_grad():
+        torch.testing.assert_close(imported(rgb), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_every_variant_has_the_layers_that_the_authors_give_it(tmp_path):
+    """By shapes alone, for those whose weights are too many to save in a test."""
+    from fastdepth_ros.nn.authors import layer_names
+
+    with authors_code(tmp_path) as models, torch.device("meta"):
+        for name, parts in VARIANTS.items():
+            ours = DepthNetwork.of(**parts)
+            layers, norm = layer_names(name, [layer for layer, _ in ours.named_modules()])
+            found = {key: tuple(tensor.shape) for key, tensor in theirs(models, name).state_dict().items()}
+            pairs = [(key, "{}.{}".format(layers[key.rpartition(".")[0]], key.rpartition(".")[2]))
+                     for key in ours.state_dict() if key != "head.bias"]  # fmt: skip
+            expected = {other: tuple(ours.state_dict()[key].shape) for key, other in pairs}
+            assert expected == {key: shape for key, shape in found.items() if key.rpartition(".")[0] != norm}, name
+            assert variant_name(found, {}) == name
+
+
+def test_an_imported_variant_becomes_an_artefact_that_every_backend_computes(tmp_path, capsys):
+    with authors_code(tmp_path) as models:
+        network = theirs(models, "mobilenet-nnconv5dw-skipconcat")
+        path = save({"epoch": 1, "model": torch.nn.DataParallel(network)}, tmp_path / "theirs.pth.tar", legacy=True)
+    assert main(["models", "import", str(path), "--out", str(tmp_path / "artefact")]) == 0
+    manifest = json.loads((tmp_path / "artefact" / "manifest.json").read_text())
+    assert manifest["variant"] == VARIANTS["mobilenet-nnconv5dw-skipconcat"]
+    assert main(["models", "verify", str(tmp_path / "artefact")]) in (0, 1)  # 1 where an engine is not installed
+    said = capsys.readouterr().out
+    for backend in ("pytorch", "onnxruntime"):
+        assert re.search(rf"^{backend}: .* computes artefact$", said, re.MULTILINE)
+
+
+@pytest.mark.parametrize("entry", ["mobilenet-nnconv5", "mobilenet-nnconv5dw"])
+def test_a_published_variant_is_fetched_and_another_one_under_its_name_refused(tmp_path, entry, capsys):
+    """The files lie where `fetch` keeps them, so that it asks no server."""
+    other = "mobilenet-nnconv5dw" if entry == "mobilenet-nnconv5" else "mobilenet-deconv5dw"
+    kept, out = tmp_path / f"{entry}.pth.tar", tmp_path / "artefact"
+    with authors_code(tmp_path) as models:
+        save({"model": theirs(models, other)}, kept)
+        assert main(["models", "fetch", entry, "--out", str(out)]) == 1
+        error = capsys.readouterr().err
+        assert f"the catalogue says {entry} of {entry}" in error and error.count("\n") == 1
+        assert not out.exists()
+        save({"model": theirs(models, entry)}, kept, legacy=True)
+    assert main(["models", "fetch", entry, "--out", str(out)]) == 0
+    assert json.loads((out / "manifest.json").read_text())["variant"] == VARIANTS[entry]
+
+
+def test_a_catalogue_cannot_ask_for_a_pruned_variant(tmp_path, capsys):
+    content = json.loads(files("fastdepth_ros.depth").joinpath("catalogue.json").read_text())
+    content["models"][0]["channels"] = "pruned"
+    (tmp_path / "catalogue.json").write_text(json.dumps(content))
+    where = ["--catalogue", str(tmp_path / "catalogue.json"), "--out", str(tmp_path / "artefact")]
+    assert main(["models", "fetch", "mobilenet-nnconv5", *where]) == 1
+    assert "is a mobilenet-nnconv5, which is read unpruned only" in capsys.readouterr().err
 
 
 # --- what is refused --------------------------------------------------------------------------------------------------
@@ -416,20 +741,105 @@ def test_a_truncated_or_corrupted_file_is_a_checkpoint_error_and_nothing_else(tm
 # --- networks that compute something else -----------------------------------------------------------------------------
 
 
-def test_variants_that_are_not_read_are_called_what_the_authors_call_them(tmp_path):
+def test_networks_that_are_not_read_are_called_what_the_authors_call_them_and_why(tmp_path):
     encoder, decoder = SMALL.encoder, SMALL.decoder
+    wide = UNPRUNED.decoder
     with authors_code(tmp_path) as models:
-        concat = models.MobileNetSkipConcat(encoder, decoder, extra=(0, 0, encoder[5], encoder[3], encoder[1]))
-        variants = {
-            "mobilenet-nnconv5dw-skipconcat": concat,
-            "mobilenet-nnconv5dw": models.MobileNet(encoder, models.NNConv(encoder[-1], decoder)),
-            "mobilenet-blconv5dw": models.MobileNet(encoder, models.BLConv(encoder[-1], decoder)),
+        basic = models.blocks.BasicBlock
+        concat, shuffle = models.ResNetSkipConcat(basic, (2, 2, 2, 2)), models.ShuffleConv()
+        cases = {
+            "mobilenet-blconv5dw": (models.MobileNet(encoder, models.BLConv(encoder[-1], decoder)), "bilinearly"),
+            "mobilenet-blconv3": (
+                models.MobileNet(encoder, models.BLConv(encoder[-1], decoder, kernel=3, dw_=False)), "bilinearly",
+            ),
+            "mobilenet-shuffle5dw": (models.MobileNet(encoder, shuffle), "shuffling pixels"),
+            "mobilenet-nnconv7": (
+                models.MobileNet(encoder, models.NNConv(encoder[-1], decoder, kernel=7, dw_=False)), "not 5x5",
+            ),
+            "mobilenet-deconv3dw": (
+                models.MobileNet(encoder, models.DeConv(encoder[-1], decoder, kernel=3)), "not 5x5",
+            ),
+            "resnet34-nnconv5dw": (models.ResNet(basic, (3, 4, 6, 3), models.NNConv(1024, wide)), "are 18 and 50"),
+            "resnet18-nnconv5-skipadd": (models.ResNetSkipAdd(basic, (2, 2, 2, 2)), "five skips are added before"),
+            "resnet18-nnconv5-skipconcat": (concat, "map at 1/16 too"),
+        }  # fmt: skip
+        paths = {name: save(network, tmp_path / f"{name}.pth.tar") for name, (network, _) in cases.items()}
+        plain = {
+            "resnet18-nnconv5-skipconcat": save(concat.state_dict(), tmp_path / "concat.pth"),
+            "mobilenet-shuffle5dw": save(cases["mobilenet-shuffle5dw"][0].state_dict(), tmp_path / "shuffle.pth"),
         }
-        paths = {name: save(network, tmp_path / f"{name}.pth.tar") for name, network in variants.items()}
-        plain = save(concat.state_dict(), tmp_path / "state-dict.pth")
-    for name, path in [*paths.items(), ("mobilenet-nnconv5dw-skipconcat", plain)]:
-        with pytest.raises(CheckpointError, match=f"is the authors' {name}, which this package does not read"):
+    for name, path in [*paths.items(), *plain.items()]:
+        why = cases[name][1]
+        with pytest.raises(CheckpointError, match=f"is the authors' {name}, which this package does not read: .*{why}"):
             import_foreign(path)
+
+
+@pytest.mark.parametrize("name", ["mobilenet-nnconv5dw", "mobilenet-nnconv5-skipadd", "mobilenet-deconv5"])
+def test_a_pruned_variant_is_refused_with_a_sentence(tmp_path, name):
+    with authors_code(tmp_path) as models:
+        path = save(theirs(models, name, SMALL), tmp_path / "theirs.pth")
+    with pytest.raises(CheckpointError, match=rf"is a pruned {name}: .* {SKIP_ADD} is the only network that is read"):
+        import_foreign(path)
+
+
+VARIANT_SPOIL: dict[str, tuple[str, Callable[[Any], Any], str]] = {
+    "stride of the unpooling": (
+        "mobilenet-upconv",
+        lambda net: setattr(net.decoder.upconv1[0], "stride", 3),
+        r"decoder.upconv1.0 unpools with stride 3",
+    ),
+    "kernel of the unpooling": (
+        "mobilenet-upconv",
+        lambda net: net.decoder.upconv3[0].mask.fill_(1.0),
+        r"decoder.upconv3.0 unpools with stride 2 and kernel \[\[\[\[1.0, 1.0\], \[1.0, 1.0\]",
+    ),
+    "pooling": (
+        "resnet18-nnconv5dw",
+        lambda net: setattr(net.maxpool, "ceil_mode", True),
+        "maxpool has ceil_mode True, .* ceil_mode False",
+    ),
+    "activation of a block": (
+        "resnet18-nnconv5dw",
+        lambda net: setattr(net.layer2[1], "relu", torch.nn.ReLU6()),
+        "layer2.1.relu is a ReLU6, FastDepth has none there",
+    ),
+    "activation of the head": (
+        "mobilenet-nnconv5dw",
+        lambda net: net.decoder.conv6.__setitem__(2, torch.nn.ReLU6()),
+        "decoder.conv6.2 is a ReLU6",
+    ),
+    "a layer more": (
+        "mobilenet-nnconv5dw",
+        lambda net: net.decoder.conv2.append(torch.nn.Upsample(scale_factor=2)),
+        "decoder.conv2.2 is a Upsample",
+    ),
+    "output padding": (
+        "mobilenet-deconv5dw",
+        lambda net: setattr(net.decoder.convt2[0][0], "output_padding", (0, 0)),
+        r"decoder.convt2.0.0 has output_padding \(0, 0\)",
+    ),
+    "circular padding": (
+        "mobilenet-nnconv5dw",
+        lambda net: setattr(net.decoder.conv2[0][0], "padding_mode", "circular"),
+        "decoder.conv2.0.0 has padding_mode circular, .* zeros",
+    ),
+    "more channels": (
+        "mobilenet-nnconv5dw",
+        lambda net: net.mobilenet[0].__setitem__(0, torch.nn.Conv2d(4, 32, 3, 2, 1, bias=False)),
+        r"mobilenet.0.0.weight has shape \(32, 4, 3, 3\)",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", VARIANT_SPOIL)
+def test_a_variant_that_differs_is_refused_and_the_difference_named(tmp_path, case):
+    name, spoil, message = VARIANT_SPOIL[case]
+    with authors_code(tmp_path) as models:
+        network = theirs(models, name)
+        spoil(network)
+        path = save(network, tmp_path / "theirs.pth")
+    with pytest.raises(CheckpointError, match=message):
+        import_foreign(path)
 
 
 SPOIL: dict[str, tuple[Callable[[Any], Any], str]] = {
