@@ -268,6 +268,14 @@ def test_the_average_is_saved_and_not_the_newest_weights(dataset, tmp_path):
     assert not torch.equal(saved, running.network.head.weight)
 
 
+def test_mixed_precision_takes_another_way_to_nearly_the_same_loss(dataset, tmp_path):
+    plain, mixed = trainer(STRONG, dataset, tmp_path / "plain"), trainer(STRONG, dataset, tmp_path / "mixed", amp=True)
+    plain.run()
+    mixed.run()
+    assert mixed.log[0]["loss"] != plain.log[0]["loss"]
+    assert mixed.log[0]["loss"] == pytest.approx(plain.log[0]["loss"], rel=0.05)
+
+
 def test_a_variant_of_the_paper_trains_and_its_checkpoint_names_it(dataset, tmp_path):
     network = DepthNetwork.of("mobilenet_v2", "deconv5", kernel="depthwise", skip="none")
     initialise(network)
