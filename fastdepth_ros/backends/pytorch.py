@@ -24,14 +24,17 @@ class PyTorchBackend:
         import torch
 
         from fastdepth_ros.nn.checkpoints import CheckpointError, load_checkpoint
-        from fastdepth_ros.nn.deployed import deployed
+        from fastdepth_ros.nn.deployed import Deployed, deployed, sharpen
 
         try:
             if options.threads:
                 torch.set_num_threads(options.threads)
             network, _ = load_checkpoint(model.path)
             self._device = torch.device(options.device)
-            self._network = deployed(network).to(self._device)
+            runnable = deployed(network)
+            if isinstance(runnable, Deployed) and self._device.type == "cpu":
+                sharpen(runnable.network)  # what others are compared with should be right to the last digits
+            self._network = runnable.to(self._device)
         except (AssertionError, CheckpointError, RuntimeError) as error:  # a torch without CUDA asserts that it has it
             raise BackendError(f"pytorch cannot load {model.path} on {options.device!r}: {error}") from error
         self._torch = torch

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
@@ -44,3 +46,28 @@ class DeployedVariant(nn.Module):
 def deployed(network: DepthNetwork) -> nn.Module:
     """What a backend runs of a network."""
     return Deployed(network) if isinstance(network, FastDepth) else DeployedVariant(network)
+
+
+class DoublePointwise(nn.Module):
+    """A 1x1 convolution of one image whose sums are kept in float64.
+
+    The float32 sums of oneDNN over hundreds of channels put the depth off by some 4e-6 of itself, 0.1 mm at 30 m; on
+    the CPU these cost about a quarter of the network's time more.
+    """
+
+    def __init__(self, convolution: nn.Conv2d) -> None:
+        super().__init__()
+        self.register_buffer("weight", convolution.weight.detach()[:, :, 0, 0].double())
+        self.register_buffer("bias", convolution.get_parameter("bias").detach().double()[:, None])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """float32 (1, inputs, H, W) to float32 (1, outputs, H, W)."""
+        sums = torch.addmm(self.get_buffer("bias"), self.get_buffer("weight"), x.flatten(2)[0].double())
+        return sums.float().unflatten(1, x.shape[2:])[None]
+
+
+def sharpen(network: FastDepth) -> None:
+    """Let the encoder of a folded network sum in float64, in place."""
+    for number in range(1, len(network.channels.encoder)):
+        pointwise = network.get_submodule(f"encoder.{number}.pw")
+        pointwise.conv = DoublePointwise(cast(nn.Conv2d, pointwise.conv))

@@ -24,17 +24,20 @@ class RunFolder:
 
     Args:
         claim: what defines the run; a folder that holds another run's claim is refused.
+        writes: whether this is the process that writes; of several, one is.
 
     Raises:
         RunError: the folder holds another run.
     """
 
-    def __init__(self, path: Path, claim: Mapping[str, Any]) -> None:
+    def __init__(self, path: Path, claim: Mapping[str, Any], *, writes: bool = True) -> None:
         self.path = path
         asked = json.loads(json.dumps(claim))
         file = path / "run.json"
         if file.exists() and json.loads(file.read_text()) != asked:
             raise RunError(f"{path} holds another run ({file.name} differs); choose another folder")
+        if not writes:
+            return
         path.mkdir(parents=True, exist_ok=True)
         _write(file, json.dumps(asked, indent=2) + "\n")
 

@@ -72,7 +72,7 @@ class Trainer:
         self.rank, self.world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
         self.device = _device()
         claim = {"recipe": asdict(recipe), "network": network.description(), "pairs": len(dataset), "amp": amp}
-        self.folder = RunFolder(out, claim)
+        self.folder = RunFolder(out, claim, writes=self.rank == 0)
         training, self.held_out = _hold_out(dataset, recipe)
         if len(training) < recipe.batch:
             raise RunError(f"{len(training)} pairs do not fill one batch of {recipe.batch}")
