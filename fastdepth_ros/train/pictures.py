@@ -8,7 +8,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from fastdepth_ros.data.datasets import Pair
 from fastdepth_ros.depth.files import write_picture
 from fastdepth_ros.depth.panel import PanelRow, panel
 
@@ -35,11 +34,11 @@ def write_learning_curve(path: Path, rows: Sequence[Mapping[str, float]]) -> Non
 
 
 def write_samples(
-    path: Path, pairs: Sequence[Pair], depths: Sequence[np.ndarray], truths: Sequence[np.ndarray]
+    path: Path, views: Sequence[np.ndarray], depths: Sequence[np.ndarray], truths: Sequence[np.ndarray]
 ) -> None:
-    """A panel of images with predicted and true depth, as PNG."""
+    """A panel of network inputs (uint8 RGB) with predicted and true depth of the same view, as PNG."""
     rows = [
-        PanelRow(cv2.cvtColor(pair.rgb, cv2.COLOR_RGB2BGR), {"depth": depth, "truth": truth})
-        for pair, depth, truth in zip(pairs, depths, truths)
+        PanelRow(cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), {"depth": depth, "truth": truth})
+        for rgb, depth, truth in zip(views, depths, truths)
     ]
     write_picture(path, panel(rows))

@@ -182,14 +182,15 @@ class Trainer:
         """Mean errors over the held-out pairs, authors' protocol; the first few as samples.png."""
         network = self.result.eval()
         pairs = [self.held_out[index] for index in range(len(self.held_out))]
+        views = [authors_view(pair.rgb, INPUT_SIZE) for pair in pairs]
         truths = [authors_view(pair.depth, INPUT_SIZE) for pair in pairs]
         depths = []
         with torch.no_grad():
-            for pair in pairs:
-                rgb = torch.from_numpy(authors_view(pair.rgb, INPUT_SIZE)).to(self.device)
+            for view in views:
+                rgb = torch.from_numpy(view).to(self.device)
                 depths.append(network(rgb.permute(2, 0, 1)[None].float() / 255)[0, 0].cpu().numpy())
         if not self.rank:
-            write_samples(self.folder.path / "samples.png", pairs[:SAMPLES], depths[:SAMPLES], truths[:SAMPLES])
+            write_samples(self.folder.path / "samples.png", views[:SAMPLES], depths[:SAMPLES], truths[:SAMPLES])
         return mean_errors([depth_errors(depth, truth) for depth, truth in zip(depths, truths)])
 
     def _save_state(self) -> None:
