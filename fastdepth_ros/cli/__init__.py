@@ -13,6 +13,7 @@ VERBS = {
     "evaluate": "accuracy on a data set",
     "export": "checkpoint to artefact: ONNX, safetensors, manifest",
     "image": "depth for image files",
+    "label": "depth for photographs, as a data set to train on",
     "models": "list, show, verify, import and fetch artefacts",
     "train": "train a network",
 }

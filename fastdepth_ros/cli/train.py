@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import ctypes
 from pathlib import Path
 
 from fastdepth_ros.cli.complexity import channels_from
 from fastdepth_ros.data.check import check_dataset
 from fastdepth_ros.data.datasets import DATASETS, DatasetError, open_dataset
+from fastdepth_ros.nn.channels import Channels
 from fastdepth_ros.nn.checkpoints import CheckpointError, load_checkpoint
 from fastdepth_ros.nn.fastdepth import FastDepth, initialise
 from fastdepth_ros.nn.foreign import load_imagenet_encoder
 from fastdepth_ros.nn.network import DepthNetwork, parts
+from fastdepth_ros.prune.surgery import slimmed
 from fastdepth_ros.train.recipe import load_recipe, recipe_names
 from fastdepth_ros.train.run_folder import RunError
 from fastdepth_ros.train.trainer import Trainer
@@ -19,22 +22,31 @@ from fastdepth_ros.train.trainer import Trainer
 ERRORS = (CheckpointError, DatasetError, RunError, ValueError)
 OVERRIDES = {"epochs": int, "batch": int, "learning_rate": float, "holdout": float, "seed": int}
 
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of malloc.h
 PAPER_PARTS = {"encoder": "mobilenet", "decoder": "nnconv5", "kernel": "depthwise", "skip": "add"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dataset", required=True, help=", ".join(sorted(DATASETS)))
     parser.add_argument("--root", required=True, type=Path, help="folder of the data set")
+    parser.add_argument(
+        "--also", action="append", default=[], metavar="DATASET=FOLDER", help="train on this one too; may be repeated"
+    )
     parser.add_argument("--out", required=True, type=Path, help="folder of the run; an unfinished one is resumed")
     parser.add_argument("--recipe", default="strong", help=f"{', '.join(recipe_names())}, or a YAML file")
     for name, kind in OVERRIDES.items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind, help=f"in place of the recipe's {name}")
     network = parser.add_argument_group("network", "FastDepth of a channel list, or a variant of the paper's tables")
-    network.add_argument("--channels", default="pruned", help="unpruned, pruned (default), or a JSON file")
+    network.add_argument("--channels", help="unpruned, pruned, or a JSON file; without it pruned, or those of --start")
     for part, names in parts().items():
         network.add_argument(f"--{part}", choices=names, help="makes a variant")
-    network.add_argument("--start", type=Path, metavar="CKPT", help="begin with these weights of ours")
-    network.add_argument("--pretrained", type=Path, metavar="FILE", help="ImageNet MobileNet in the authors' layout")
+    network.add_argument(
+        "--start",
+        type=Path,
+        metavar="CKPT",
+        help="begin with these weights of ours; of more --channels, the largest filters",
+    )
+    network.add_argument("--pretrained", type=Path, metavar="FILE", help="encoder trained on ImageNet")
     parser.add_argument("--workers", type=int, default=0, help="processes that read and augment")
     parser.add_argument("--cache", action="store_true", help="keep the pairs decoded in memory, 2 MB each at 640x480")
     parser.add_argument("--no-check", action="store_true", help="do not look for corrupt files first")
@@ -47,22 +59,51 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(parsed: argparse.Namespace) -> None:
     overrides = {name: value for name in OVERRIDES if (value := getattr(parsed, name)) is not None}
     recipe = load_recipe(parsed.recipe, overrides)
+    keep_freed_memory()
     dataset = open_dataset(parsed.dataset, parsed.root, "train")
+    others = [open_dataset(*_named(each), "train") for each in parsed.also]
     if not parsed.no_check:
-        check_dataset(dataset).require_no_fault()
+        for each in (dataset, *others):
+            check_dataset(each).require_no_fault()
     trainer = Trainer(
-        _network(parsed, recipe.seed), recipe, dataset, parsed.out,
+        _network(parsed, recipe.seed), recipe, dataset, parsed.out, others=others,
         workers=parsed.workers, cache=parsed.cache, amp=parsed.amp, checkpoint_s=parsed.checkpoint_s,
     )  # fmt: skip
     print(trainer.run())
 
 
+def keep_freed_memory() -> None:
+    """Let glibc reuse the memory of large tensors: to give it back and fetch it each step halves the speed on a CPU."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(M_MMAP_MAX, 0)
+        mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def _named(also: str) -> tuple[str, Path]:
+    name, equals, root = also.partition("=")
+    if not equals:
+        raise ValueError(f"--also takes DATASET=FOLDER, not {also!r}")
+    return name, Path(root)
+
+
 def _network(parsed: argparse.Namespace, seed: int) -> DepthNetwork:
     if parsed.start:
-        return load_checkpoint(parsed.start)[0]
+        return _started(parsed.start, channels_from(parsed.channels) if parsed.channels else None)
     chosen = {kind: getattr(parsed, kind) for kind in parts() if getattr(parsed, kind)}
-    network = DepthNetwork.of(**PAPER_PARTS | chosen) if chosen else FastDepth(channels_from(parsed.channels))
+    network = (
+        DepthNetwork.of(**PAPER_PARTS | chosen) if chosen else FastDepth(channels_from(parsed.channels or "pruned"))
+    )
     initialise(network, seed=seed)
     if parsed.pretrained:
         load_imagenet_encoder(network, parsed.pretrained)
     return network
+
+
+def _started(checkpoint: Path, channels: Channels | None) -> DepthNetwork:
+    network, _ = load_checkpoint(checkpoint)
+    if channels is None:
+        return network
+    if not isinstance(network, FastDepth):
+        raise CheckpointError(f"{checkpoint} is another variant than FastDepth, it has no list of --channels")
+    return slimmed(network, channels)

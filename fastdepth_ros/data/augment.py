@@ -1,24 +1,50 @@
-"""Training augmentation of the FastDepth authors, as one warp.
+"""Training augmentation of the FastDepth authors, as one warp, and a wider one.
 
 Scale by s in [1, 1.5] with the depth divided by s, rotation of +-5 degrees, horizontal flip, and colour jitter of 0.4
 in brightness, contrast and saturation. The authors resize, rotate, crop and resize again, each to the nearest pixel;
 one affine warp from the camera's frame to the network's grid does the same without three roundings.
+
+The wider one also takes the enlarged view from anywhere in the frame, turns further, and changes gamma and the light's
+colour.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 from fastdepth_ros.depth.geometry import trained_view
 
-MAX_SCALE = 1.5
-MAX_ANGLE_DEG = 5.0
-JITTER = 0.4
+
+@dataclass(frozen=True)
+class Range:
+    """How far a random sample may be from the pair it is made of.
+
+    Args:
+        scale: enlargement, at most; the depth is divided by it.
+        angle_deg: rotation about the axis of view, either way.
+        shift: of the view's centre, as a share of what the enlargement leaves outside the view; 0 stays in the middle.
+        jitter: of brightness, contrast and saturation, as a share.
+        tint: of the colour channels' gains, as a share.
+        gamma: exponent of the brightness, at most, or 1 divided by it.
+    """
+
+    scale: float = 1.5
+    angle_deg: float = 5.0
+    shift: float = 0.0
+    jitter: float = 0.4
+    tint: float = 0.0
+    gamma: float = 1.0
+
+
+AUTHORS = Range()
+WIDE = Range(scale=1.7, angle_deg=7.0, shift=1.0, jitter=0.4, tint=0.1, gamma=1.3)
 
 
 def augment(
-    rgb: np.ndarray, depth: np.ndarray, size_px: int, rng: np.random.Generator
+    rgb: np.ndarray, depth: np.ndarray, size_px: int, rng: np.random.Generator, reach: Range = AUTHORS
 ) -> tuple[np.ndarray, np.ndarray]:
     """A random training sample from one pair.
 
@@ -31,16 +57,27 @@ def augment(
         uint8 size x size x 3, and float32 metres of size/2 x size/2 (the grid that leaves the network), 0 outside the
         frame.
     """
-    scale = rng.uniform(1.0, MAX_SCALE)
+    scale = rng.uniform(1.0, reach.scale)
     height, width = depth.shape
-    to_frame = _warp(height, width, size_px, scale, rng.uniform(-MAX_ANGLE_DEG, MAX_ANGLE_DEG), rng.random() < 0.5)
+    to_frame = _warp(height, width, size_px, scale, rng.uniform(-reach.angle_deg, reach.angle_deg), rng.random() < 0.5)
+    if reach.shift:
+        view = trained_view(height, width)
+        room = np.array([width - view.width / scale, height - view.height / scale]) / 2
+        to_frame[:2, 2] += rng.uniform(-reach.shift, reach.shift, 2) * room
     half = np.array([[2.0, 0.0, 0.5], [0.0, 2.0, 0.5], [0.0, 0.0, 1.0]])  # centre of each 2x2 block
     colour_filter = cv2.INTER_NEAREST if rng.random() < 0.5 else cv2.INTER_LINEAR  # the authors', and the node's
     rgb = cv2.warpAffine(rgb, to_frame[:2], (size_px, size_px), flags=colour_filter | cv2.WARP_INVERSE_MAP)
     depth = cv2.warpAffine(
         depth, (to_frame @ half)[:2], (size_px // 2, size_px // 2), flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
     )
-    return _jitter(rgb, rng), depth / np.float32(scale)
+    return _jitter(rgb, rng, reach), depth / np.float32(scale)
+
+
+def augment_wide(
+    rgb: np.ndarray, depth: np.ndarray, size_px: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """`augment` with the wider range."""
+    return augment(rgb, depth, size_px, rng, WIDE)
 
 
 def _warp(height: int, width: int, size_px: int, scale: float, angle_deg: float, flip: bool) -> np.ndarray:
@@ -54,13 +91,19 @@ def _warp(height: int, width: int, size_px: int, scale: float, angle_deg: float,
     return centre_in @ turn @ zoom @ centre_out
 
 
-def _jitter(rgb: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Brightness, contrast and saturation by a factor in [0.6, 1.4] each, as one 3x4 colour matrix."""
-    brightness, contrast, saturation = rng.uniform(1 - JITTER, 1 + JITTER, 3)
+def _jitter(rgb: np.ndarray, rng: np.random.Generator, reach: Range) -> np.ndarray:
+    """Brightness, contrast, saturation and tint, each by a random factor, as one 3x4 colour matrix; then gamma."""
+    brightness, contrast, saturation = rng.uniform(1 - reach.jitter, 1 + reach.jitter, 3)
     luma = np.array([0.299, 0.587, 0.114])
     mean_luma = float(rgb.reshape(-1, 3).mean(axis=0) @ luma) * brightness
     mix = saturation * np.eye(3) + (1 - saturation) * np.tile(luma, (3, 1))
     matrix = np.empty((3, 4))
     matrix[:, :3] = brightness * contrast * mix
     matrix[:, 3] = (1 - contrast) * mean_luma
-    return cv2.transform(rgb, matrix)  # saturates to uint8
+    if reach.tint:
+        matrix *= rng.uniform(1 - reach.tint, 1 + reach.tint, (3, 1))
+    rgb = cv2.transform(rgb, matrix)  # saturates to uint8
+    if reach.gamma == 1.0:
+        return rgb
+    exponent = reach.gamma ** rng.uniform(-1, 1)
+    return cv2.LUT(rgb, (255 * (np.arange(256) / 255) ** exponent).round().astype(np.uint8))

@@ -8,11 +8,11 @@ from fastdepth_ros.data import folder, nyu_hdf5, nyu_labeled, nyu_mat  # noqa: F
 from fastdepth_ros.data.folder import FolderDataset
 from fastdepth_ros.data.image_files import read_image
 from fastdepth_ros.data.nyu_labeled import nyu_labeled_metres, open_nyu_labeled
-from fastdepth_ros.data.pairs import DATASETS, Dataset, DatasetError, Pair, Subset
+from fastdepth_ros.data.pairs import DATASETS, Dataset, DatasetError, Joined, Pair, Subset
 
 __all__ = [
-    "DATASETS", "Dataset", "DatasetError", "FolderDataset", "Pair", "Subset", "nyu_labeled_metres", "open_dataset",
-    "open_nyu_labeled", "read_image",
+    "DATASETS", "Dataset", "DatasetError", "FolderDataset", "Joined", "Pair", "Subset", "nyu_labeled_metres",
+    "open_dataset", "open_nyu_labeled", "read_image",
 ]  # fmt: skip
 
 

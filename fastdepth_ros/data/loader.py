@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 from tqdm import tqdm
 
-from fastdepth_ros.data.pairs import Dataset, Pair
+from fastdepth_ros.data.pairs import Dataset, Joined, Pair
 
 Transform = Callable[[np.ndarray, np.ndarray, int, np.random.Generator], tuple[np.ndarray, np.ndarray]]
 _READING_THREADS = 4
@@ -108,6 +108,9 @@ class _Samples(TorchDataset[tuple[np.ndarray, np.ndarray]]):
 
 
 def _read(dataset: Dataset) -> list[Pair]:
+    if isinstance(dataset, Joined):
+        parts = {id(part): _read(part) for part in {id(part): part for part in dataset.parts}.values()}
+        return [pair for part in dataset.parts for pair in parts[id(part)]]
     with ThreadPoolExecutor(_READING_THREADS) as threads:
         pairs = threads.map(dataset.__getitem__, range(len(dataset)))
         return list(tqdm(pairs, total=len(dataset), desc="reading", unit="pair"))

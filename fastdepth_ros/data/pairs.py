@@ -46,6 +46,23 @@ class Subset:
         return self.dataset[self.indices[index]]
 
 
+@dataclass(frozen=True)
+class Joined:
+    """Several data sets one after the other; the same one may be in it several times."""
+
+    parts: tuple[Dataset, ...]
+
+    def __len__(self) -> int:
+        return sum(map(len, self.parts))
+
+    def __getitem__(self, index: int) -> Pair:
+        for part in self.parts:
+            if index < len(part):
+                return part[index]
+            index -= len(part)
+        raise IndexError(index)
+
+
 Opener = Callable[[Path, str], Dataset]
 AnyOpener = TypeVar("AnyOpener", bound=Opener)
 DATASETS: dict[str, Opener] = {}

@@ -1,6 +1,6 @@
 """Encoders: RGB to the maps at 1/2, 1/4 and 1/8 of its size, which skips start from, and the last one at 1/32.
 
-The last map of each has 1024 channels, so that any decoder fits; where a classifier's layers end otherwise, a 1x1
+The last map of those that the paper compares has 1024 channels; where a classifier's layers end otherwise, a 1x1
 convolution is appended, as in the paper.
 """
 
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fastdepth_ros.nn.channels import ENCODER_STRIDES, SKIPS, UNPRUNED
+from fastdepth_ros.nn.efficientnet import EfficientNetLite0
 from fastdepth_ros.nn.layers import conv_bn, separable
 from fastdepth_ros.nn.registry import Registry
 from fastdepth_ros.nn.resnet import BasicBlock, Bottleneck, ResNet
@@ -148,13 +149,16 @@ class ResNet50(ResNetEncoder):
         super().__init__(Bottleneck, (3, 4, 6, 3))
 
 
+ENCODERS.register("efficientnet_lite0")(EfficientNetLite0)
+
+
 def load_classifier(encoder: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     """Take over a classifier's weights, torchvision's for ImageNet say, but for the layers that the encoder lacks.
 
     The appended 1x1 keeps the weights it has.
 
     Args:
-        encoder: ResNet18, ResNet50 or MobileNetV2.
+        encoder: ResNet18, ResNet50, MobileNetV2 or EfficientNetLite0.
         tensors: state dict of the classifier of the same name.
 
     Raises:

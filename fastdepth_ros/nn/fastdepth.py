@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from fastdepth_ros.nn.channels import Channels
-from fastdepth_ros.nn.decoders import NNConv5
 from fastdepth_ros.nn.encoders import MobileNet
 from fastdepth_ros.nn.network import DepthNetwork
 
@@ -32,21 +31,6 @@ class FastDepth(DepthNetwork):
 
     def description(self) -> dict[str, Any]:
         return {"channels": self.channels.as_mapping()}
-
-    def features(self, rgb: Tensor) -> Tensor:
-        """Everything before the last upsample: (N, 3, 224, 224) to (N, C, 112, 112)."""
-        return cast(NNConv5, self.decoder[-1]).convolve(self.before_last(rgb))
-
-    def half_resolution(self, rgb: Tensor) -> Tensor:
-        """The 112x112 map of which `forward` repeats each pixel 2x2: 1x1 and ReLU commute with nearest upsampling.
-
-        Args:
-            rgb: (N, 3, 224, 224) float, [0, 1].
-
-        Returns:
-            (N, 1, 112, 112) metres.
-        """
-        return torch.relu(self.head(self.features(rgb)))
 
 
 def initialise(network: DepthNetwork, *, mean_depth_m: float = 2.7, seed: int = 0) -> None:

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from fastdepth_ros.nn.authors import SKIP_ADD, VARIANTS, encoder_names, layer_names, variant_name, why_unread
 from fastdepth_ros.nn.channels import Channels
 from fastdepth_ros.nn.checkpoints import CheckpointError, load_checkpoint, network_of
+from fastdepth_ros.nn.encoders import MobileNet, load_classifier
 from fastdepth_ros.nn.fastdepth import FastDepth
 from fastdepth_ros.nn.inert import Shell, StoredTensor
 from fastdepth_ros.nn.network import DepthNetwork
@@ -91,18 +92,25 @@ def import_foreign(path: Path) -> DepthNetwork:
     return LAYOUTS[variant](foreign)
 
 
-def load_imagenet_encoder(network: nn.Module, path: Path) -> None:
-    """Start an encoder from the MobileNet that the authors trained to classify ImageNet.
+def load_imagenet_encoder(network: DepthNetwork, path: Path) -> None:
+    """Start an encoder from a network that was trained to classify ImageNet.
 
     Args:
-        network: one with MobileNet as `encoder`, whose weights and batch norms are replaced; unpruned, as the
-            classifier is.
-        path: ``{"state_dict": {"module.model.0.0.weight": ...}}``, also without `module.` or as a whole module.
+        network: its encoder's weights and batch norms are replaced. MobileNet is unpruned, as the classifier is.
+        path: for MobileNet the authors' file, ``{"state_dict": {"module.model.0.0.weight": ...}}``, also without
+            `module.` or as a whole module; for another encoder the state dict of the classifier it was cut from.
 
     Raises:
         CheckpointError: not such a file, or an encoder with other channels or without batch norm.
     """
     foreign = _read_foreign(path)
+    encoder = network.get_submodule("encoder")
+    if not isinstance(encoder, MobileNet):
+        try:
+            load_classifier(encoder, {name: foreign.tensor(name) for name in foreign.tensors})
+        except ValueError as error:
+            raise CheckpointError(f"{path}: {error}") from error
+        return
     if "model.0.0.weight" not in foreign.tensors:
         raise CheckpointError(f"{path} is no MobileNet classifier of the FastDepth authors: it lacks model.0.0.weight")
     expected = {name: tensor for name, tensor in network.state_dict().items() if name.startswith("encoder.")}

@@ -7,8 +7,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
-from fastdepth_ros.nn.decoders import DECODERS
+from fastdepth_ros.nn.decoders import DECODERS, NNConv5
 from fastdepth_ros.nn.encoders import ENCODERS, Encoder
 from fastdepth_ros.nn.layers import KERNELS
 from fastdepth_ros.nn.registry import Registry
@@ -121,6 +122,17 @@ class DepthNetwork(nn.Module):
         for layer, join, kept in zip(layers, self.joins, (eighth, quarter, half)):
             x = join(layer(x), kept)  # 28, 56, 112
         return x
+
+    def half_resolution(self, rgb: Tensor) -> Tensor:
+        """The depth at half the size: (N, 3, 224, 224) to (N, 1, 112, 112) metres.
+
+        Where the last decoder layer ends with nearest upsampling, the head runs before it, which is a quarter of the
+        work: `forward` repeats each pixel 2x2, exactly. Else the mean over 2x2 pixels.
+        """
+        last = self.decoder[-1]
+        if not isinstance(last, NNConv5):
+            return functional.avg_pool2d(self(rgb), 2)
+        return torch.relu(self.head(last.convolve(self.before_last(rgb))))
 
     def forward(self, rgb: Tensor) -> Tensor:
         """As the paper draws it: (N, 3, 224, 224) in [0, 1] to (N, 1, 224, 224) metres."""

@@ -14,7 +14,7 @@ CHOICES = {
     "optimizer": ("sgd", "adamw"),
     "schedule": ("step", "one-cycle"),
     "loss": ("l1", "log-depth"),
-    "augmentation": ("authors", "warp"),
+    "augmentation": ("authors", "warp", "wide"),
 }
 
 
@@ -33,9 +33,12 @@ class Recipe:
         learning_rate: the first of "step", the peak of "one-cycle".
         schedule: "step" multiplies the rate by `step_factor` every `step_epochs`; "one-cycle" is Smith's.
         loss: "l1" on metric depth, or "log-depth" (`losses.log_depth_loss`).
-        augmentation: "authors" (their transforms, loss at 224x224), or "warp" (`data.augment`, loss at 112x112).
+        augmentation: "authors" (their transforms), or "warp" and "wide" (`data.augment`, loss on half the grid).
         clip_norm: of the gradient; 0 leaves it as it is.
         ema_decay: of the averaged weights that are evaluated and saved; 0 takes the weights themselves.
+        input_px: side of the network input that it is trained and evaluated at, a multiple of 32.
+        encoder_rate: learning rate of the encoder as a share of the others', for one that starts from trained weights.
+        repeat: passes of an epoch over the data set, where others join it.
         holdout: share of the training split that only chooses the best checkpoint.
         seed: of weights, order and augmentation.
     """
@@ -54,6 +57,9 @@ class Recipe:
     step_factor: float = 0.2
     clip_norm: float = 0.0
     ema_decay: float = 0.0
+    input_px: int = 224
+    encoder_rate: float = 1.0
+    repeat: int = 1
     holdout: float = 0.05
     seed: int = 0
 
@@ -61,11 +67,15 @@ class Recipe:
         for name, allowed in CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise RecipeError(f"{name} is {getattr(self, name)!r}, it can be {', '.join(allowed)}")
-        for name in ("epochs", "batch", "step_epochs"):
+        for name in ("epochs", "batch", "step_epochs", "repeat"):
             if getattr(self, name) < 1:
                 raise RecipeError(f"{name} is {getattr(self, name)}, needs at least 1")
         if self.learning_rate <= 0:
             raise RecipeError(f"learning_rate is {self.learning_rate}, needs more than 0")
+        if self.input_px < 32 or self.input_px % 32:
+            raise RecipeError(f"input_px is {self.input_px}, needs a multiple of 32")
+        if self.encoder_rate <= 0:
+            raise RecipeError(f"encoder_rate is {self.encoder_rate}, needs more than 0")
         if not 0 <= self.holdout < 1:
             raise RecipeError(f"holdout is {self.holdout}, it is a share in [0, 1)")
 

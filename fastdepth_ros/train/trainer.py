@@ -17,20 +17,19 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
-from fastdepth_ros.data.augment import augment
+from fastdepth_ros.data.augment import augment, augment_wide
 from fastdepth_ros.data.authors import authors_train, authors_view
-from fastdepth_ros.data.datasets import Dataset, Subset
+from fastdepth_ros.data.datasets import Dataset, Joined, Subset
 from fastdepth_ros.data.loader import PairLoader
 from fastdepth_ros.metrics.depth import depth_errors, mean_errors
 from fastdepth_ros.nn.checkpoints import save_checkpoint
-from fastdepth_ros.nn.fastdepth import INPUT_SIZE, FastDepth
 from fastdepth_ros.nn.network import DepthNetwork
 from fastdepth_ros.train.losses import LOSSES
 from fastdepth_ros.train.pictures import write_learning_curve, write_samples
 from fastdepth_ros.train.recipe import Recipe
 from fastdepth_ros.train.run_folder import RunError, RunFolder
 
-AUGMENTATIONS = {"authors": authors_train, "warp": augment}
+AUGMENTATIONS = {"authors": authors_train, "warp": augment, "wide": augment_wide}
 SAMPLES = 4
 
 
@@ -42,11 +41,7 @@ class Predictor(nn.Module):
         self.network, self.half_grid = network, half
 
     def forward(self, rgb: Tensor) -> Tensor:
-        if not self.half_grid:
-            return self.network(rgb)
-        if isinstance(self.network, FastDepth):
-            return self.network.half_resolution(rgb)  # a quarter of the last layer's work, the same values
-        return nn.functional.avg_pool2d(self.network(rgb), 2)
+        return self.network.half_resolution(rgb) if self.half_grid else self.network(rgb)
 
 
 class Trainer:
@@ -55,6 +50,7 @@ class Trainer:
     Args:
         network: with its first weights; trained in place.
         dataset: the training split.
+        others: data sets that are trained on beside it; none of their pairs is held out.
         out: the run's folder; an unfinished run of the same recipe, network and data goes on.
         workers, cache: of the loader.
         amp: bfloat16 where it is safe.
@@ -66,22 +62,25 @@ class Trainer:
 
     def __init__(
         self, network: DepthNetwork, recipe: Recipe, dataset: Dataset, out: Path, *,
-        workers: int = 0, cache: bool = False, amp: bool = False, checkpoint_s: float = 300.0,
+        others: Sequence[Dataset] = (), workers: int = 0, cache: bool = False, amp: bool = False,
+        checkpoint_s: float = 300.0,
     ) -> None:  # fmt: skip
         self.recipe, self.amp, self.checkpoint_s = recipe, amp, checkpoint_s
         self.rank, self.world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
         self.device = _device()
-        claim = {"recipe": asdict(recipe), "network": network.description(), "pairs": len(dataset), "amp": amp}
+        pairs = [len(each) for each in (dataset, *others)]
+        claim = {"recipe": asdict(recipe), "network": network.description(), "pairs": pairs, "amp": amp}
         self.folder = RunFolder(out, claim, writes=self.rank == 0)
-        training, self.held_out = _hold_out(dataset, recipe)
+        own, self.held_out = _hold_out(dataset, recipe)
+        training = Joined((*[own] * recipe.repeat, *others))
         if len(training) < recipe.batch:
             raise RunError(f"{len(training)} pairs do not fill one batch of {recipe.batch}")
         self.loader = PairLoader(
             training, AUGMENTATIONS[recipe.augmentation], recipe.batch, recipe.seed,
-            workers=workers, cache=cache, device=self.device, shard=(self.rank, self.world),
+            workers=workers, cache=cache, device=self.device, size_px=recipe.input_px, shard=(self.rank, self.world),
         )  # fmt: skip
         self.network = network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.predictor: nn.Module = Predictor(self.network, half=recipe.augmentation == "warp")
+        self.predictor: nn.Module = Predictor(self.network, half=recipe.augmentation != "authors")
         if self.world > 1:
             self.predictor = DistributedDataParallel(self.predictor)
         self.average = (
@@ -182,8 +181,8 @@ class Trainer:
         """Mean errors over the held-out pairs, authors' protocol; the first few as samples.png."""
         network = self.result.eval()
         pairs = [self.held_out[index] for index in range(len(self.held_out))]
-        views = [authors_view(pair.rgb, INPUT_SIZE) for pair in pairs]
-        truths = [authors_view(pair.depth, INPUT_SIZE) for pair in pairs]
+        views = [authors_view(pair.rgb, self.recipe.input_px) for pair in pairs]
+        truths = [authors_view(pair.depth, self.recipe.input_px) for pair in pairs]
         depths = []
         with torch.no_grad():
             for view in views:
@@ -242,11 +241,15 @@ def _optimizer(
     network: nn.Module, recipe: Recipe, steps: int
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
     rate, decay = recipe.learning_rate, recipe.weight_decay
+    rates = [rate, rate * recipe.encoder_rate]
+    encoder = [weight for name, weight in network.named_parameters() if name.startswith("encoder.")]
+    others = [weight for name, weight in network.named_parameters() if not name.startswith("encoder.")]
+    groups = [{"params": others, "lr": rates[0]}, {"params": encoder, "lr": rates[1]}]
     optimizer: torch.optim.Optimizer
     if recipe.optimizer == "sgd":
-        optimizer = torch.optim.SGD(network.parameters(), rate, momentum=recipe.momentum, weight_decay=decay)
+        optimizer = torch.optim.SGD(groups, rate, momentum=recipe.momentum, weight_decay=decay)
     else:
-        optimizer = torch.optim.AdamW(network.parameters(), rate, weight_decay=decay)
+        optimizer = torch.optim.AdamW(groups, rate, weight_decay=decay)
     if recipe.schedule == "step":
         return optimizer, torch.optim.lr_scheduler.StepLR(optimizer, recipe.step_epochs * steps, recipe.step_factor)
-    return optimizer, torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=recipe.epochs * steps)
+    return optimizer, torch.optim.lr_scheduler.OneCycleLR(optimizer, rates, total_steps=recipe.epochs * steps)

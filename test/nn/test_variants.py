@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from fastdepth_ros.nn.channels import UNPRUNED
 from fastdepth_ros.nn.decoders import DECODERS, DeConv5, NNConv5, UpConv, UpProj
+from fastdepth_ros.nn.efficientnet import SamePad
 from fastdepth_ros.nn.encoders import ENCODERS, load_classifier
 from fastdepth_ros.nn.fastdepth import FastDepth
 from fastdepth_ros.nn.layers import KERNELS, insert_zeros
@@ -53,9 +54,9 @@ def answers(encoders) -> dict[str, Answers]:
         return {name: Answers(*encoder(RGB)) for name, encoder in encoders.items()}
 
 
-def test_the_parts_are_those_of_the_paper():
+def test_the_parts_are_those_of_the_paper_and_our_teachers_encoder():
     assert NAMES == {
-        "encoder": ["mobilenet", "mobilenet_v2", "resnet18", "resnet50"],
+        "encoder": ["mobilenet", "mobilenet_v2", "resnet18", "resnet50", "efficientnet_lite0"],
         "decoder": ["nnconv5", "deconv5", "upconv", "upproj"],
         "kernel": ["standard", "depthwise"],
         "skip": ["none", "add", "concat"],
@@ -69,11 +70,11 @@ def test_an_unknown_name_lists_the_known_ones(registry):
 
 
 @pytest.mark.parametrize("name", NAMES["encoder"])
-def test_each_encoder_returns_maps_at_a_half_a_quarter_an_eighth_and_the_last_of_7x7x1024(encoders, answers, name):
+def test_each_encoder_returns_maps_at_a_half_a_quarter_an_eighth_and_the_last_of_7x7(encoders, answers, name):
     maps = answers[name].maps
     assert [tuple(x.shape[2:]) for x in maps] == [(112, 112), (56, 56), (28, 28), (7, 7)]
     assert answers[name].widths == encoders[name].widths
-    assert encoders[name].widths[-1] == 1024
+    assert encoders[name].widths[-1] == (320 if name == "efficientnet_lite0" else 1024)
 
 
 @torch.inference_mode()
@@ -224,6 +225,27 @@ def test_only_the_first_block_of_a_stage_has_a_downsample_and_the_first_stage_of
 
 def test_mobilenet_v2_has_fourteen_layers(encoders):
     assert len(encoders["mobilenet_v2"].features) == 14
+
+
+@torch.inference_mode()
+def test_efficientnet_lite0_has_its_published_size_and_maps():
+    """4.65 M weights with the last 1x1 (320 to 1280, batch norm) and the classifier, as Tan & Le's repository says."""
+    encoder = ENCODERS["efficientnet_lite0"]().eval()
+    weights = sum(parameter.numel() for parameter in encoder.parameters())
+    assert weights + 320 * 1280 + 2 * 1280 + 1280 * 1000 + 1000 == 4_652_008
+    maps = encoder(torch.rand(1, 3, 96, 64))
+    assert [tuple(each.shape[1:]) for each in maps] == [(16, 48, 32), (24, 24, 16), (40, 12, 8), (320, 3, 2)]
+
+
+def test_its_convolutions_pad_as_tensorflow_does():
+    """At stride 2 over an even side, the pixel too few is added on the right and below."""
+    convolution = SamePad(1, 1, 3, 2, bias=False)
+    torch.nn.init.ones_(convolution.weight)
+    corner = torch.zeros(1, 1, 4, 4)
+    corner[..., 0, 0] = 1
+    assert convolution(corner).tolist() == [[[[1, 0], [0, 0]]]]
+    assert convolution(corner.flip(2, 3)).tolist() == [[[[0, 0], [0, 1]]]]
+    assert convolution(torch.ones(1, 1, 4, 4)).tolist() == [[[[9, 6], [6, 4]]]]
 
 
 @torch.inference_mode()

@@ -284,6 +284,28 @@ def test_a_variant_of_the_paper_trains_and_its_checkpoint_names_it(dataset, tmp_
     assert loaded.description() == network.description()
 
 
+def test_an_epoch_passes_over_the_other_data_sets_too_and_repeats_its_own(few, tmp_path, monkeypatch):
+    other = replace(few, names=few.names[:4])
+    recipe = replace(RECIPE, epochs=1, repeat=3, holdout=0.25)
+    joined = trainer(recipe, few, tmp_path / "run", others=[other])
+    assert len(joined.loader) == (3 * 6 + 4) // 4
+    joined.run()
+    with pytest.raises(RunError):  # other data are another run
+        trainer(recipe, few, tmp_path / "run")
+
+
+def test_the_input_can_be_smaller_and_the_encoder_slower(few, tmp_path):
+    recipe = replace(RECIPE, epochs=1, input_px=96, encoder_rate=0.1, holdout=0.25)
+    run = trainer(recipe, few, tmp_path / "run")
+    rgb, depth = next(iter(run.loader.epoch(0)))
+    assert rgb.shape[2:] == (96, 96)
+    assert depth.shape[2:] == (48, 48)
+    first = {name: weight.clone() for name, weight in run.network.state_dict().items()}
+    run.run()
+    moved = {name: float((weight - first[name]).abs().max()) for name, weight in run.network.state_dict().items()}
+    assert 0 < moved["encoder.5.pw.conv.weight"] < 0.3 * moved["decoder.1.pw.conv.weight"]
+
+
 def test_two_processes_train_as_one(dataset, tmp_path):
     """By torchrun with gloo: the same recipe, each process half of every batch."""
     root = dataset.root

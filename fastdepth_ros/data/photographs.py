@@ -1,0 +1,39 @@
+"""Photographs without depth: encoded images one after the other in a NumPy archive."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from fastdepth_ros.data.pairs import DatasetError
+
+
+class Photographs:
+    """``data`` (uint8, the files' bytes) and ``off`` (where each begins, and the end) of an ``.npz``.
+
+    Raises:
+        DatasetError: no such file, or other arrays in it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            with np.load(path) as archive:
+                self._data, self._starts = archive["data"], archive["off"]
+        except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
+            raise DatasetError(f"{path} is no archive of photographs with the arrays data and off: {error}") from error
+        if self._data.dtype != np.uint8 or not (np.diff(self._starts) > 0).all() or self._starts[-1] > len(self._data):
+            raise DatasetError(f"{path} is damaged: its offsets do not fit its data")
+
+    def __len__(self) -> int:
+        return len(self._starts) - 1
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        """uint8 HxWx3 RGB. Raises DatasetError for one that is damaged."""
+        bgr = cv2.imdecode(self._data[self._starts[index] : self._starts[index + 1]], cv2.IMREAD_COLOR)
+        if bgr is None:
+            raise DatasetError(f"photograph {index} of {self.path} is damaged")
+        return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)

@@ -1,0 +1,77 @@
+"""Take filters out of a trained network: those of the smallest L2 norm, skip by skip the same ones on both sides."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from fastdepth_ros.nn.channels import PARTS, SKIPS, Channels
+from fastdepth_ros.nn.fastdepth import FastDepth
+
+Layer = tuple[str, int]  # part and number: ("encoder", 5), ("decoder", 1); the decoder's numbers start at 0 here
+
+
+def slimmed(network: FastDepth, channels: Channels) -> FastDepth:
+    """The network with fewer filters, those of the largest norm, in their old order.
+
+    Args:
+        network: with batch norm, which scales a filter and so its norm.
+        channels: none above the network's own.
+
+    Raises:
+        ValueError: a layer would have to grow, or the network's batch norm is folded.
+    """
+    if not any(isinstance(module, nn.BatchNorm2d) for module in network.modules()):
+        raise ValueError("filters are ranked with their batch norm, this network's is folded into them")
+    kept = {layer: _largest(norms, _count(channels, layer)) for layer, norms in filter_norms(network).items()}
+    tensors = {}
+    inputs = torch.arange(3)
+    for layer in kept:
+        part, number = layer
+        prefix = f"{part}.{number}."
+        for name, tensor in network.state_dict().items():
+            if name.startswith(prefix):
+                tensors[name] = _taken(name, tensor, inputs, kept[layer])
+        inputs = kept[layer]
+    head = network.head.state_dict()
+    tensors |= {"head.weight": head["weight"][:, inputs], "head.bias": head["bias"]}
+    slim = FastDepth(channels)
+    slim.load_state_dict(tensors)
+    return slim.train(network.training)
+
+
+def filter_norms(network: FastDepth) -> dict[Layer, Tensor]:
+    """L2 norm of each filter as it is deployed, scaled by its batch norm; that of two tied filters is their joint one.
+
+    Returns:
+        (channels,) of each layer, in the order in which they run.
+    """
+    squares: dict[Layer, Tensor] = {}
+    for part in PARTS:
+        for number, block in enumerate(getattr(network, part)):
+            last = block.pw if hasattr(block, "pw") else block
+            scale = last.bn.weight / (last.bn.running_var + last.bn.eps).sqrt()
+            squares[part, number] = (last.conv.weight.flatten(1).square().sum(1) * scale.square()).detach()
+    for encoder, decoder in SKIPS.items():
+        tied = squares["encoder", encoder] + squares["decoder", decoder - 1]
+        squares["encoder", encoder] = squares["decoder", decoder - 1] = tied
+    return {layer: square.sqrt() for layer, square in squares.items()}
+
+
+def _count(channels: Channels, layer: Layer) -> int:
+    return channels.as_mapping()[layer[0]][layer[1]]
+
+
+def _largest(norms: Tensor, count: int) -> Tensor:
+    if count > len(norms):
+        raise ValueError(f"{len(norms)} filters cannot become {count}")
+    return norms.topk(count).indices.sort().values
+
+
+def _taken(name: str, tensor: Tensor, inputs: Tensor, outputs: Tensor) -> Tensor:
+    """The part of a layer's tensor that stays; a depthwise convolution has its inputs' filters."""
+    if not tensor.ndim:
+        return tensor  # the count of batches
+    if ".dw." in name:
+        return tensor[inputs]
+    return tensor[outputs][:, inputs] if tensor.ndim == 4 else tensor[outputs]

@@ -1,0 +1,110 @@
+"""Photographs become a data set: one view each, the network's depth, resumed where a killed run stopped."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from fastdepth_ros.cli import main
+from fastdepth_ros.data.datasets import DatasetError, open_dataset
+from fastdepth_ros.data.photographs import Photographs
+from fastdepth_ros.nn.channels import Channels
+from fastdepth_ros.nn.checkpoints import save_checkpoint
+from fastdepth_ros.nn.fastdepth import FastDepth, initialise
+from fastdepth_ros.train.labels import label_photographs
+
+TINY = Channels((4, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8), (8, 8, 8, 8, 4))
+
+
+@pytest.fixture
+def network() -> FastDepth:
+    network = FastDepth(TINY)
+    initialise(network)
+    torch.nn.init.normal_(network.head.weight, std=0.5, generator=torch.Generator().manual_seed(0))
+    return network.eval()
+
+
+@pytest.fixture
+def archive(tmp_path):
+    """Three squares whose top is red and whose bottom is blue, and a wide one whose middle is green."""
+    square = np.zeros((64, 64, 3), np.uint8)
+    square[:16], square[48:] = (0, 0, 255), (255, 0, 0)
+    wide = np.zeros((48, 128, 3), np.uint8)
+    wide[:, 32:96] = (0, 255, 0)
+    files = [cv2.imencode(".png", image)[1] for image in (square, square, square, wide)]
+    path = tmp_path / "photos.npz"
+    np.savez(path, data=np.concatenate(files), off=np.cumsum([0, *map(len, files)]))
+    return path
+
+
+def test_photographs_come_out_of_the_archive_in_rgb(archive):
+    photographs = Photographs(archive)
+    assert len(photographs) == 4
+    assert photographs[0][0, 0].tolist() == [255, 0, 0]
+    assert photographs[3].shape == (48, 128, 3)
+
+
+def test_every_photograph_becomes_a_pair_of_one_view(archive, network, tmp_path):
+    out = tmp_path / "labelled"
+    assert label_photographs(Photographs(archive), network, out, side_px=64) == 4
+    pairs = open_dataset("folder", out, "train")
+    assert len(pairs) == 4
+    assert [pair.rgb.shape for pair in pairs] == [(48, 64, 3)] * 4
+    top, bottom, wide = pairs[0].rgb, pairs[1].rgb, pairs[3].rgb
+    assert top[4, 32, 0] > 200 and top[44, 32, 2] < 60  # red above, and the blue is cut off
+    assert bottom[44, 32, 2] > 200 and bottom[4, 32, 0] < 60
+    assert wide[..., 1].min() > 200
+
+
+def test_the_depth_is_the_networks(archive, network, tmp_path):
+    label_photographs(Photographs(archive), network, tmp_path / "labelled", side_px=64)
+    square = Photographs(archive)[0][:48]
+    rgb = torch.from_numpy(cv2.resize(square, (64, 64))).permute(2, 0, 1)[None].float() / 255
+    with torch.no_grad():
+        expected = cv2.resize(network.half_resolution(rgb)[0, 0].numpy(), (64, 48))
+    found = open_dataset("folder", tmp_path / "labelled", "train")[0].depth
+    np.testing.assert_allclose(found, expected.clip(0.001), atol=6e-4)  # millimetres
+    assert np.ptp(found) > 0.01
+
+
+def test_a_killed_run_goes_on_and_writes_nothing_twice(archive, network, tmp_path):
+    out = tmp_path / "labelled"
+    label_photographs(Photographs(archive), network, out, side_px=64)
+    (out / "depth" / "000002.png").unlink()
+    (out / "split.csv").unlink()
+    before = (out / "depth" / "000001.png").stat().st_mtime_ns
+    assert label_photographs(Photographs(archive), network, out, side_px=64) == 1
+    assert (out / "depth" / "000001.png").stat().st_mtime_ns == before
+    assert len(open_dataset("folder", out, "train")) == 4
+    assert not list(out.rglob("*.partial"))
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"no archive", {"data": np.zeros(4, np.uint8)}, {"data": np.zeros(4, np.uint8), "off": [0, 9]}]
+)
+def test_another_file_is_refused_by_name(tmp_path, content):
+    path = tmp_path / "photos.npz"
+    if isinstance(content, dict):
+        np.savez(path, **content)
+    else:
+        path.write_bytes(content)
+    with pytest.raises(DatasetError, match=r"photos\.npz is"):
+        Photographs(path)
+
+
+def test_a_damaged_photograph_is_named(tmp_path):
+    path = tmp_path / "photos.npz"
+    np.savez(path, data=np.zeros(100, np.uint8), off=[0, 100])
+    with pytest.raises(DatasetError, match="photograph 0 of"):
+        Photographs(path)[0]
+
+
+def test_the_verb_labels_and_says_how_many(archive, network, tmp_path, capsys):
+    save_checkpoint(network, tmp_path / "teacher.safetensors")
+    common = ["label", "--photos", str(archive), "--teacher", str(tmp_path / "teacher.safetensors")]
+    assert main([*common, "--side", "64", "--out", str(tmp_path / "out")]) == 0
+    assert "4 photographs, 4 of them labelled now" in capsys.readouterr().out
+    assert main([*common, "--side", "50", "--out", str(tmp_path / "out")]) == 1
+    assert "multiple of 32" in capsys.readouterr().err
