@@ -15,6 +15,7 @@ VERBS = {
     "image": "depth for image files",
     "label": "depth for photographs, as a data set to train on",
     "models": "list, show, verify, import and fetch artefacts",
+    "prune": "NetAdapt: a trained network to a budget",
     "train": "train a network",
 }
 EXTRAS = {  # module that a verb may lack -> extra that brings it

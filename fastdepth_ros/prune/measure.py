@@ -1,0 +1,147 @@
+"""Measure a lookup table: every kind of layer of a network, at several numbers of channels, on one engine.
+
+A layer alone costs more than within a network, by what the engine takes for one call and for the layout of its input.
+So a layer that keeps the size of its map is timed in chains of two lengths, and the difference counts: a 1x1
+convolution together with its mirror, half each. From the others the time of a graph that does nothing is subtracted.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from statistics import median
+
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from fastdepth_ros.nn.channels import Channels
+from fastdepth_ros.nn.checkpoints import folded
+from fastdepth_ros.nn.fastdepth import FastDepth, initialise
+from fastdepth_ros.nn.layers import upsample
+from fastdepth_ros.nn.shapes import INPUT_PX, LayerShape, layer_shapes
+from fastdepth_ros.prune.engines import ENGINES, Run, device_name, engine_version
+from fastdepth_ros.prune.table import LatencyTable
+
+HEAD_PX = 112  # deployed, the last convolution runs before the last upsampling
+SHARES = (0.125, 0.25, 0.5, 0.75, 1.0)
+SHORT, LONG = 1, 3  # links of the two chains
+ROUNDS, WARM_UP = 15, 3
+
+
+def measure(
+    channels: Channels, engine: str, threads: int, *, multiple: int = 8, shares: Iterable[float] = SHARES
+) -> LatencyTable:
+    """A table for a network and all that can be pruned from it, and the whole network's time from the same run.
+
+    Args:
+        channels: the largest that will be asked for.
+        engine: a name of `ENGINES`.
+        threads: of the engine; 0 leaves the number to it.
+        multiple: of the channel counts.
+        shares: of each layer's channels that are measured.
+
+    Raises:
+        ValueError: unknown engine.
+    """
+    name = engine_version(engine)
+
+    def load(module: nn.Module, in_channels: int, height: int, width: int) -> Run:
+        return ENGINES[engine](module, torch.rand(1, in_channels, height, width), threads)
+
+    rows: dict[LayerShape, float] = {}
+    shapes = grid(channels, multiple, shares)
+    nothing = _median_ms([load(nn.ReLU(), 8, 8, 8)])[0]
+    for shape in tqdm(shapes, desc=f"measuring {engine}", unit="layer"):
+        size = (shape.in_channels, shape.in_h, shape.in_w)
+        if _chains(shape):
+            short, long = _median_ms([load(_chain(shape, links), *size) for links in (SHORT, LONG)])
+            rows[shape] = max(0.0, (long - short) / (LONG - SHORT) / (2 if shape.kind == "conv" else 1))
+        else:
+            rows[shape] = max(0.0, _median_ms([load(_layer(shape), *size)])[0] - nothing)
+    table = LatencyTable(rows, device_name(), name, threads, HEAD_PX)
+    table.network_ms["measured"] = network_ms(channels, engine, threads)
+    return table
+
+
+def network_ms(channels: Channels, engine: str, threads: int) -> float:
+    """Median milliseconds of a whole network of these channels with random weights, as it is deployed."""
+    network = FastDepth(channels)
+    initialise(network)
+    module = _HalfResolution(folded(network.eval()))
+    return _median_ms([ENGINES[engine](module, torch.rand(1, 3, INPUT_PX, INPUT_PX), threads)])[0]
+
+
+def grid(channels: Channels, multiple: int, shares: Iterable[float] = SHARES) -> list[LayerShape]:
+    """What to measure: at each place of the network every pair of input and output counts."""
+    widest: dict[LayerShape, LayerShape] = {}
+    for shape in layer_shapes(channels, head_px=HEAD_PX):
+        place = shape._replace(in_channels=0, out_channels=min(shape.out_channels, 2))  # the head has one output
+        other = widest.get(place, shape)
+        widest[place] = shape._replace(
+            in_channels=max(shape.in_channels, other.in_channels),
+            out_channels=max(shape.out_channels, other.out_channels),
+        )
+    found = []
+    for shape in widest.values():
+        inputs = [3] if shape.in_channels == 3 else _counts(shape.in_channels, multiple, shares)
+        if shape.kind != "conv":
+            found += [shape._replace(in_channels=count, out_channels=count) for count in inputs]
+            continue
+        outputs = [1] if shape.out_channels == 1 else _counts(shape.out_channels, multiple, shares)
+        found += [shape._replace(in_channels=i, out_channels=o) for i in inputs for o in outputs]
+    return found
+
+
+def _counts(most: int, multiple: int, shares: Iterable[float]) -> list[int]:
+    return sorted({max(multiple, round(most * share / multiple) * multiple) for share in shares})
+
+
+def _chains(shape: LayerShape) -> bool:
+    if shape.kind == "conv":
+        return shape.kernel == 1 and shape.out_channels > 1
+    return shape.kind == "depthwise" and shape.stride == 1
+
+
+def _chain(shape: LayerShape, links: int) -> nn.Sequential:
+    link = [shape]
+    if shape.kind == "conv":
+        link.append(shape._replace(in_channels=shape.out_channels, out_channels=shape.in_channels))
+    return nn.Sequential(*(_layer(each) for _ in range(links) for each in link))
+
+
+def _layer(shape: LayerShape) -> nn.Module:
+    if shape.kind == "upsample":
+        return _Upsample()
+    groups = shape.in_channels if shape.kind == "depthwise" else 1
+    convolution = nn.Conv2d(
+        shape.in_channels, shape.out_channels, shape.kernel, shape.stride, shape.kernel // 2, groups=groups
+    )
+    return nn.Sequential(convolution, nn.ReLU())
+
+
+class _Upsample(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return upsample(x)
+
+
+class _HalfResolution(nn.Module):
+    def __init__(self, network: FastDepth) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, rgb: torch.Tensor) -> torch.Tensor:
+        return self.network.half_resolution(rgb)
+
+
+def _median_ms(runs: list[Callable[[], object]]) -> list[float]:
+    """Of each, its rounds interleaved with the others'."""
+    for run in runs * WARM_UP:
+        run()
+    times: list[list[float]] = [[] for _ in runs]
+    for _ in range(ROUNDS):
+        for run, taken in zip(runs, times):
+            start = time.perf_counter()
+            run()
+            taken.append(1000 * (time.perf_counter() - start))
+    return [median(taken) for taken in times]

@@ -1,0 +1,202 @@
+"""NetAdapt (Yang et al., ECCV 2018): give up the resource step by step, each time where accuracy suffers least."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, as_completed
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from fastdepth_ros.nn.channels import Channels
+from fastdepth_ros.nn.checkpoints import load_checkpoint
+from fastdepth_ros.nn.fastdepth import FastDepth
+from fastdepth_ros.prune.proposals import MULTIPLE, proposals
+from fastdepth_ros.prune.resources import Resource
+from fastdepth_ros.prune.trial import Training, Trial, run_trial
+
+Submit = Callable[[Callable[[Trial], dict[str, float]], Trial], "Future[dict[str, float]]"]
+
+
+class PruneError(Exception):
+    """A budget out of reach, or a folder that holds another search."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """What is asked of NetAdapt.
+
+    Args:
+        resource: its name.
+        budget: in the resource's unit.
+        reduction: what the first iteration takes away, as a share of the start's cost.
+        decay: of that from one iteration to the next.
+        multiple: of the channel counts.
+    """
+
+    resource: str
+    budget: float
+    reduction: float = 0.05
+    decay: float = 0.97
+    multiple: int = MULTIPLE
+
+    def __post_init__(self) -> None:
+        if not 0 < self.reduction < 1:
+            raise ValueError(f"reduction is {self.reduction}, it is a share in (0, 1)")
+        if not 0 < self.decay <= 1:
+            raise ValueError(f"decay is {self.decay}, it is in (0, 1]")
+        if self.multiple < 1:
+            raise ValueError(f"multiple is {self.multiple}, needs at least 1")
+
+
+@dataclass(frozen=True)
+class Step:
+    """An iteration that is done: what it pruned, and what that left."""
+
+    iteration: int
+    group: str
+    cost: float
+    delta1: float
+    rmse: float
+    channels: Channels
+
+    def as_row(self) -> dict[str, str | int | float]:
+        return {**asdict(self), "channels": json.dumps(self.channels.as_mapping())}
+
+
+class NetAdapt:
+    """One search in one folder: ``iteration-000.safetensors`` is the start, each iteration's winner follows.
+
+    Args:
+        start: checkpoint of the trained network, with batch norm.
+        submit: runs a function on a trial somewhere and returns its future.
+
+    Raises:
+        PruneError: the folder holds another search.
+        CheckpointError: the start is no FastDepth.
+    """
+
+    def __init__(
+        self, start: Path, search: Search, training: Training, resource: Resource, out: Path, submit: Submit
+    ) -> None:
+        self.search, self.training, self.resource, self.out, self.submit = search, training, resource, out, submit
+        out.mkdir(parents=True, exist_ok=True)
+        self._claim(start)
+        if not self._winner(0).exists():
+            _copy(start, self._winner(0))
+        self.start_cost = resource.cost(self.channels(0))
+        self.steps = self._read_history()
+
+    def run(self) -> Path:
+        """Prune to the budget.
+
+        Returns:
+            The last iteration's checkpoint, tuned for a few steps only.
+
+        Raises:
+            PruneError: no group can give up what is asked.
+        """
+        with tqdm(
+            total=round(self.start_cost - self.search.budget, 6), unit=self.resource.unit, unit_scale=True
+        ) as bar:
+            while (cost := self.cost) > self.search.budget:
+                bar.n = self.start_cost - cost
+                bar.set_description(f"iteration {len(self.steps) + 1}, {cost:.4g} of {self.search.budget:.4g}")
+                self._iterate(cost)
+            bar.n = bar.total
+            bar.refresh()
+        return self._winner(len(self.steps))
+
+    @property
+    def cost(self) -> float:
+        return self.steps[-1].cost if self.steps else self.start_cost
+
+    def channels(self, iteration: int) -> Channels:
+        network, _ = load_checkpoint(self._winner(iteration))
+        if not isinstance(network, FastDepth):
+            raise PruneError(f"{self._winner(iteration)} is no FastDepth of a channel list")
+        return network.channels
+
+    def _iterate(self, cost: float) -> None:
+        iteration = len(self.steps) + 1
+        asked = self.search.reduction * self.start_cost * self.search.decay ** (iteration - 1)
+        target = max(cost - asked, self.search.budget)
+        found = proposals(self.channels(iteration - 1), self.resource, target, self.search.multiple)
+        if not found:
+            raise PruneError(
+                f"no layer can bring {cost:.4g} {self.resource.unit} down to {target:.4g}: the budget of "
+                f"{self.search.budget:.4g} is out of reach, or the reduction of {self.search.reduction} too large"
+            )
+        best = max(self._tried(iteration, found), key=lambda step: (step.delta1, -step.cost, step.group))
+        os.replace(self._trial(iteration, best.group), self._winner(iteration))
+        self.steps.append(best)
+        self._write_history()
+        shutil.rmtree(self._trial(iteration, best.group).parent)
+
+    def _tried(self, iteration: int, found: dict[str, Channels]) -> Iterator[Step]:
+        futures = {}
+        for group, channels in found.items():
+            trial = Trial(
+                self.training, self._winner(iteration - 1), channels, self._trial(iteration, group), iteration
+            )
+            futures[self.submit(run_trial, trial)] = group
+        for future in tqdm(as_completed(futures), total=len(futures), desc="proposals", leave=False):
+            errors, group = future.result(), futures[future]
+            cost = self.resource.cost(found[group])
+            yield Step(iteration, group, cost, errors["delta1"], errors["rmse"], found[group])
+
+    def _claim(self, start: Path) -> None:
+        claim = json.dumps(
+            {"search": asdict(self.search), "training": {**asdict(self.training), "root": self.training.dataset},
+             "start_sha256": hashlib.sha256(start.read_bytes()).hexdigest()}, indent=1
+        )  # fmt: skip
+        file = self.out / "search.json"
+        if file.exists() and file.read_text() != claim:
+            raise PruneError(f"{self.out} holds another search; give another folder, or delete it")
+        _write(file, claim)
+
+    def _winner(self, iteration: int) -> Path:
+        return self.out / f"iteration-{iteration:03d}.safetensors"
+
+    def _trial(self, iteration: int, group: str) -> Path:
+        return self.out / f"proposals-{iteration:03d}" / f"{group}.safetensors"
+
+    def _read_history(self) -> list[Step]:
+        file = self.out / "history.csv"
+        if not file.exists():
+            return []
+        with file.open(newline="") as lines:
+            return [
+                Step(
+                    int(row["iteration"]), row["group"], float(row["cost"]), float(row["delta1"]), float(row["rmse"]),
+                    Channels.from_mapping(json.loads(row["channels"])),
+                )
+                for row in csv.DictReader(lines)
+            ]  # fmt: skip
+
+    def _write_history(self) -> None:
+        rows = [step.as_row() for step in self.steps]
+        partial = self.out / ".history.csv.partial"
+        with partial.open("w", newline="") as lines:
+            writer = csv.DictWriter(lines, rows[0], lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+        os.replace(partial, self.out / "history.csv")
+
+
+def _copy(source: Path, target: Path) -> None:
+    partial = target.with_name(f".{target.name}.partial")
+    shutil.copyfile(source, partial)
+    os.replace(partial, target)
+
+
+def _write(path: Path, text: str) -> None:
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text)
+    os.replace(partial, path)

@@ -1,0 +1,54 @@
+"""What NetAdapt may do next: for each group of tied layers, the network with just enough of its filters gone."""
+
+from __future__ import annotations
+
+from fastdepth_ros.nn.channels import PARTS, Channels
+from fastdepth_ros.nn.shapes import tied
+from fastdepth_ros.prune.resources import Resource
+
+MULTIPLE = 8  # of the channel counts: what vector units take at once
+
+
+def group_names() -> list[str]:
+    """One name a group, that of its first layer: the skips tie three pairs of the nineteen layers."""
+    names = (f"{part}.{number}" for part, count in zip(PARTS, (14, 5)) for number in range(count))
+    return [name for name in names if name == _name(tied(*_layer(name))[0])]
+
+
+def with_count(channels: Channels, group: str, count: int) -> Channels:
+    """The channels with another count in all layers of a group."""
+    counts = channels.as_mapping()
+    for part, number in tied(*_layer(group)):
+        counts[part][number] = count
+    return Channels.from_mapping(counts)
+
+
+def count_of(channels: Channels, group: str) -> int:
+    part, number = _layer(group)
+    return channels.as_mapping()[part][number]
+
+
+def proposals(channels: Channels, resource: Resource, target: float, multiple: int = MULTIPLE) -> dict[str, Channels]:
+    """By group, the channels that meet the target by that group alone, with the most filters that do.
+
+    A group that cannot meet it is left out.
+    """
+    found = {}
+    for group in group_names():
+        count = (count_of(channels, group) - 1) // multiple * multiple
+        while count >= multiple:
+            proposal = with_count(channels, group, count)
+            if resource.cost(proposal) <= target:
+                found[group] = proposal
+                break
+            count -= multiple
+    return found
+
+
+def _layer(group: str) -> tuple[str, int]:
+    part, _, number = group.partition(".")
+    return part, int(number)
+
+
+def _name(layer: tuple[str, int]) -> str:
+    return f"{layer[0]}.{layer[1]}"

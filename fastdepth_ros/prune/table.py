@@ -1,0 +1,154 @@
+"""Lookup tables: how long one layer of some shape takes on one device with one engine."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from statistics import fmean
+from typing import NamedTuple
+
+import numpy as np
+from scipy.optimize import nnls
+
+from fastdepth_ros.nn.shapes import INPUT_PX, LayerShape
+
+VERSION = 1
+COLUMNS = (*LayerShape._fields, "ms")
+
+
+class TableError(ValueError):
+    """A file that is no table, or one that lacks what it is asked for."""
+
+
+class Place(NamedTuple):
+    """Where a layer stands: all of its shape but the channels."""
+
+    kind: str
+    in_h: int
+    in_w: int
+    kernel: int
+    stride: int
+    one_output: bool
+
+
+@dataclass(frozen=True)
+class LatencyTable:
+    """Milliseconds of layer shapes, interpolated over channels.
+
+    A shape that was measured costs what was measured. Another at the same place costs what a least-squares fit of
+    a + b inputs + c outputs + d inputs x outputs with no negative term says.
+
+    Args:
+        rows: what was measured.
+        device, engine: where and with what, for people; `threads` 0 where it is not known.
+        head_px: the side at which the network's last convolution runs there.
+        network_ms: whole networks that were measured in the same run, by name.
+    """
+
+    rows: dict[LayerShape, float]
+    device: str
+    engine: str
+    threads: int = 0
+    head_px: int = INPUT_PX
+    network_ms: dict[str, float] = field(default_factory=dict)
+
+    def ms(self, shape: LayerShape) -> float:
+        """Raises TableError where nothing at the shape's place was measured."""
+        measured = self.rows.get(shape)
+        if measured is not None:
+            return measured
+        if shape.kind == "upsample" and not any(row.kind == "upsample" for row in self.rows):
+            return 0.0  # a table of convolutions alone
+        place = _place(shape)
+        if place not in self._fits:
+            raise TableError(
+                f"the table of {self.engine} on {self.device} has no {shape.kind} {shape.kernel}x{shape.kernel} of "
+                f"stride {shape.stride} at {shape.in_h}x{shape.in_w}"
+            )
+        return float(_terms(shape) @ self._fits[place])
+
+    def sum_ms(self, shapes: Iterable[LayerShape]) -> float:
+        return math.fsum(map(self.ms, shapes))
+
+    @cached_property
+    def _fits(self) -> dict[Place, np.ndarray]:
+        places: dict[Place, list[LayerShape]] = {}
+        for shape in self.rows:
+            places.setdefault(_place(shape), []).append(shape)
+        return {place: self._fit(shapes) for place, shapes in places.items()}
+
+    def _fit(self, shapes: Sequence[LayerShape]) -> np.ndarray:
+        measured = np.array([self.rows[shape] for shape in shapes])
+        weights = 1 / np.maximum(measured, 1e-6)  # relative errors count, not those of the largest layers
+        return nnls(np.array([_terms(shape) for shape in shapes]) * weights[:, None], measured * weights)[0]
+
+    def save(self, path: Path) -> None:
+        """Write JSON, whole or not at all."""
+        content = {
+            "version": VERSION, "device": self.device, "engine": self.engine, "threads": self.threads,
+            "head_px": self.head_px, "network_ms": self.network_ms, "columns": COLUMNS,
+            "rows": [[*shape, round(ms, 6)] for shape, ms in self.rows.items()],
+        }  # fmt: skip
+        partial = path.with_name(f".{path.name}.partial")
+        partial.write_text(json.dumps(content, indent=1))
+        os.replace(partial, path)
+
+
+def load_table(path: Path, network: str | None = None) -> LatencyTable:
+    """A table of ours (JSON), or one of the columns ``network,kind,in_channels,...,ms`` (CSV).
+
+    Args:
+        network: whose time to take in a CSV that has a shape more than once; without it, the mean.
+
+    Raises:
+        TableError: missing, neither of the two, or with times that are no positive numbers.
+    """
+    try:
+        table = _read_csv(path, network) if path.suffix == ".csv" else _read_json(path)
+    except OSError as error:
+        raise TableError(f"{path} cannot be read: {error}") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise TableError(f"{path} is no table of layer times: {error!r}") from error
+    if not table.rows:
+        raise TableError(f"{path} holds no row")
+    wrong = [shape for shape, ms in table.rows.items() if not 0 <= ms < math.inf]
+    if wrong:
+        raise TableError(f"{path}: {table.rows[wrong[0]]} ms of {wrong[0]} is no time")
+    return table
+
+
+def _read_json(path: Path) -> LatencyTable:
+    content = json.loads(path.read_text())
+    if content["version"] != VERSION or tuple(content["columns"]) != COLUMNS:
+        raise ValueError(f"version {content['version']} with the columns {content['columns']}")
+    rows = {LayerShape(str(kind), *map(int, sizes)): float(ms) for kind, *sizes, ms in content["rows"]}
+    known = ("device", "engine", "threads", "head_px", "network_ms")
+    return LatencyTable(rows, **{name: content[name] for name in known})
+
+
+def _read_csv(path: Path, network: str | None) -> LatencyTable:
+    times: dict[LayerShape, dict[str, float]] = {}
+    with path.open(newline="") as lines:
+        for row in csv.DictReader(lines):
+            times.setdefault(_shape(row), {})[row["network"]] = float(row["ms"])
+    rows = {shape: by_network.get(network or "", fmean(by_network.values())) for shape, by_network in times.items()}
+    return LatencyTable(rows, device=path.stem, engine="the engine of that file")
+
+
+def _shape(row: dict[str, str]) -> LayerShape:
+    return LayerShape(row["kind"], *(int(row[name]) for name in LayerShape._fields[1:]))
+
+
+def _place(shape: LayerShape) -> Place:
+    return Place(shape.kind, shape.in_h, shape.in_w, shape.kernel, shape.stride, shape.out_channels == 1)
+
+
+def _terms(shape: LayerShape) -> np.ndarray:
+    inputs, outputs = shape.in_channels, shape.out_channels
+    return np.array([1.0, inputs, outputs, inputs * outputs if shape.kind == "conv" else 0.0])

@@ -1,0 +1,123 @@
+"""One proposal of NetAdapt: take the filters out, train a little, look how good it is. Runs in any process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import count, islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from fastdepth_ros.data.augment import augment
+from fastdepth_ros.data.authors import authors_view
+from fastdepth_ros.data.datasets import Dataset, Subset, open_dataset
+from fastdepth_ros.data.loader import PairLoader
+from fastdepth_ros.metrics.depth import depth_errors, mean_errors
+from fastdepth_ros.nn.channels import Channels
+from fastdepth_ros.nn.checkpoints import CheckpointError, load_checkpoint, save_checkpoint
+from fastdepth_ros.nn.fastdepth import INPUT_SIZE, FastDepth
+from fastdepth_ros.prune.surgery import slimmed
+from fastdepth_ros.train.losses import log_depth_loss
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a proposal is tuned and judged.
+
+    Args:
+        dataset, root: the training split of a data set.
+        holdout: share of it that judges and never trains, the same in every proposal.
+        steps, batch, learning_rate: of the short tuning.
+        seed: of the split.
+    """
+
+    dataset: str
+    root: Path
+    holdout: float = 0.1
+    steps: int = 40
+    batch: int = 16
+    learning_rate: float = 5e-4
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.holdout < 1:
+            raise ValueError(f"holdout is {self.holdout}, it is a share in (0, 1)")
+        for name in ("steps", "batch"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}, needs at least 1")
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A proposal to try: `parent` with `channels`, written to `out`; `seed` is that of order and augmentation."""
+
+    training: Training
+    parent: Path
+    channels: Channels
+    out: Path
+    seed: int
+
+
+def run_trial(trial: Trial) -> dict[str, float]:
+    """The errors over the held-out pairs after the short tuning; the network is in `trial.out`.
+
+    A trial that was run before is read, not run again: a killed search goes on.
+    """
+    try:
+        _, notes = load_checkpoint(trial.out)
+        return {name: float(notes[name]) for name in ("delta1", "rmse")}
+    except CheckpointError:
+        pass
+    device = _device()
+    parent, _ = load_checkpoint(trial.parent)
+    if not isinstance(parent, FastDepth):
+        raise CheckpointError(f"{trial.parent} is no FastDepth of a channel list")
+    network = slimmed(parent, trial.channels).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    tuned, held_out = _split(trial.training)
+    _tune(network, tuned, trial, device)
+    errors = accuracy(network, held_out, device)
+    trial.out.parent.mkdir(parents=True, exist_ok=True)
+    save_checkpoint(network.cpu(), trial.out, {name: repr(errors[name]) for name in ("delta1", "rmse")})
+    return {name: errors[name] for name in ("delta1", "rmse")}
+
+
+def accuracy(network: nn.Module, held_out: Dataset, device: torch.device) -> dict[str, float]:
+    """Mean errors by the authors' protocol."""
+    network.eval()
+    errors = []
+    with torch.inference_mode():
+        for index in range(len(held_out)):
+            pair = held_out[index]
+            rgb = torch.from_numpy(authors_view(pair.rgb, INPUT_SIZE)).to(device).permute(2, 0, 1)[None].float() / 255
+            errors.append(depth_errors(network(rgb)[0, 0].cpu().numpy(), authors_view(pair.depth, INPUT_SIZE)))
+    return mean_errors(errors)
+
+
+def _tune(network: FastDepth, dataset: Dataset, trial: Trial, device: torch.device) -> None:
+    training = trial.training
+    loader = PairLoader(dataset, augment, training.batch, trial.seed, device=device)
+    batches = (batch for epoch in count() for batch in loader.epoch(epoch))
+    optimizer = torch.optim.AdamW(network.parameters(), training.learning_rate, weight_decay=0.01)
+    network.train()
+    for rgb, target in islice(batches, training.steps):
+        loss = log_depth_loss(network.half_resolution(rgb), target)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimizer.step()
+
+
+@lru_cache(maxsize=1)
+def _split(training: Training) -> tuple[Subset, Subset]:
+    """The pairs that tune and those that judge, from the seed alone."""
+    dataset = open_dataset(training.dataset, training.root, "train")
+    order = np.random.default_rng(training.seed).permutation(len(dataset)).tolist()
+    held_out = max(1, round(len(dataset) * training.holdout))
+    return Subset(dataset, sorted(order[held_out:])), Subset(dataset, sorted(order[:held_out]))
+
+
+def _device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
