@@ -8,10 +8,14 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
+import torch
+from tqdm import tqdm
+
 from fastdepth_ros.cli.complexity import channels_from
-from fastdepth_ros.data.datasets import DATASETS, DatasetError
+from fastdepth_ros.data.datasets import DATASETS, DatasetError, open_dataset
 from fastdepth_ros.nn.channels import NAMED, Channels
 from fastdepth_ros.nn.checkpoints import CheckpointError, load_checkpoint
+from fastdepth_ros.nn.complexity import complexity
 from fastdepth_ros.nn.fastdepth import FastDepth
 from fastdepth_ros.prune.engines import ENGINES
 from fastdepth_ros.prune.measure import measure
@@ -19,9 +23,12 @@ from fastdepth_ros.prune.netadapt import NetAdapt, PruneError, Search
 from fastdepth_ros.prune.pictures import write_channels, write_search
 from fastdepth_ros.prune.resources import RESOURCES, Resource, resource
 from fastdepth_ros.prune.table import LatencyTable, load_table
-from fastdepth_ros.prune.trial import Training
+from fastdepth_ros.prune.trial import Training, accuracy
+from fastdepth_ros.train.recipe import load_recipe, recipe_names
+from fastdepth_ros.train.run_folder import RunError
+from fastdepth_ros.train.trainer import Trainer
 
-ERRORS = (CheckpointError, DatasetError, PruneError, ValueError)
+ERRORS = (CheckpointError, DatasetError, PruneError, RunError, ValueError)
 OFF = 0.15  # share by which the prediction of a whole network may miss before it is a warning
 
 BEYOND_THE_LAYERS = (
@@ -49,6 +56,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     search.add_argument("--batch", type=int, default=16, help="pairs of a batch (16)")
     search.add_argument("--learning-rate", type=float, default=5e-4, help="of the short tuning (5e-4)")
     search.add_argument("--workers", type=int, default=1, help="proposals at the same time, one process each (1)")
+    tuning = parser.add_argument_group("long tuning of what is left, then its accuracy on the test split")
+    tuning.add_argument("--epochs", type=int, default=20, help="of the long tuning; 0 leaves it out (20)")
+    tuning.add_argument("--recipe", default="strong", help=f"{', '.join(recipe_names())}, or a YAML file (strong)")
     latency = parser.add_argument_group("latency")
     latency.add_argument("--table", type=Path, help="layer times: JSON of --measure, or CSV")
     latency.add_argument("--measure", type=Path, metavar="JSON", help="measure a table here and write it")
@@ -113,9 +123,37 @@ def _prune(parsed: argparse.Namespace) -> None:
     after = netadapt.channels(len(netadapt.steps))
     write_search(parsed.out / "search.png", netadapt.start_cost, netadapt.steps, what, budget)
     write_channels(parsed.out / "channels.png", start, after)
-    facts = {"checkpoint": str(winner), "cost": {"before": cost, "after": what.cost(after), "unit": what.unit},
-             "channels": after.as_mapping()}  # fmt: skip
-    print(json.dumps(facts, indent=None if parsed.json else 1))
+    print(f"{winner}: {cost:.4g} to {what.cost(after):.4g} {what.unit}, {json.dumps(after.as_mapping())}")
+    if parsed.epochs:
+        tuned = _tune(parsed, winner)
+        print(_table_vii(parsed, {"unpruned": parsed.start, "pruned": tuned}))
+
+
+def _tune(parsed: argparse.Namespace, winner: Path) -> Path:
+    """The long tuning: an ordinary training run that starts with the winner."""
+    network, _ = load_checkpoint(winner)
+    recipe = load_recipe(parsed.recipe, {"epochs": parsed.epochs})
+    dataset = open_dataset(parsed.dataset, parsed.root, "train")
+    return Trainer(network, recipe, dataset, parsed.out / "tuned", cache=True).run()
+
+
+def _table_vii(parsed: argparse.Namespace, checkpoints: dict[str, Path]) -> str:
+    """Before and after, on the test split."""
+    dataset = open_dataset(parsed.dataset, parsed.root, "test")
+    rows = []
+    for name, checkpoint in checkpoints.items():
+        network, _ = load_checkpoint(checkpoint)
+        pairs = (dataset[index] for index in tqdm(range(len(dataset)), desc=f"testing {name}", leave=False))
+        errors = accuracy(network, pairs, torch.device("cpu"))
+        count = complexity(network)["total"]
+        row = {"network": name, "weights": count.weights, "macs": count.macs}
+        rows.append({**row, "rmse": round(errors["rmse"], 4), "delta1": round(errors["delta1"], 4)})
+    if parsed.json:
+        return json.dumps(rows)
+    lines = [f"{'':<10}{'weights':>12}{'MACs':>14}{'RMSE, m':>10}{'delta1':>9}   test split, authors' protocol"]
+    for row in rows:
+        lines.append("{network:<10}{weights:>12,}{macs:>14,}{rmse:>10}{delta1:>9}".format(**row))
+    return "\n".join(lines)
 
 
 def _channels_of(checkpoint: Path) -> Channels:

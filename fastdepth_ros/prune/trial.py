@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import count, islice
@@ -13,7 +14,7 @@ from torch import nn
 
 from fastdepth_ros.data.augment import augment
 from fastdepth_ros.data.authors import authors_view
-from fastdepth_ros.data.datasets import Dataset, Subset, open_dataset
+from fastdepth_ros.data.datasets import Dataset, Pair, Subset, open_dataset
 from fastdepth_ros.data.loader import PairLoader
 from fastdepth_ros.metrics.depth import depth_errors, mean_errors
 from fastdepth_ros.nn.channels import Channels
@@ -78,19 +79,18 @@ def run_trial(trial: Trial) -> dict[str, float]:
     network = slimmed(parent, trial.channels).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     tuned, held_out = _split(trial.training)
     _tune(network, tuned, trial, device)
-    errors = accuracy(network, held_out, device)
+    errors = accuracy(network, (held_out[index] for index in range(len(held_out))), device)
     trial.out.parent.mkdir(parents=True, exist_ok=True)
     save_checkpoint(network.cpu(), trial.out, {name: repr(errors[name]) for name in ("delta1", "rmse")})
     return {name: errors[name] for name in ("delta1", "rmse")}
 
 
-def accuracy(network: nn.Module, held_out: Dataset, device: torch.device) -> dict[str, float]:
+def accuracy(network: nn.Module, pairs: Iterable[Pair], device: torch.device) -> dict[str, float]:
     """Mean errors by the authors' protocol."""
     network.eval()
     errors = []
     with torch.inference_mode():
-        for index in range(len(held_out)):
-            pair = held_out[index]
+        for pair in pairs:
             rgb = torch.from_numpy(authors_view(pair.rgb, INPUT_SIZE)).to(device).permute(2, 0, 1)[None].float() / 255
             errors.append(depth_errors(network(rgb)[0, 0].cpu().numpy(), authors_view(pair.depth, INPUT_SIZE)))
     return mean_errors(errors)

@@ -70,11 +70,11 @@ class Trainer:
         self.device = _device()
         pairs = [len(each) for each in (dataset, *others)]
         claim = {"recipe": asdict(recipe), "network": network.description(), "pairs": pairs, "amp": amp}
-        self.folder = RunFolder(out, claim, writes=self.rank == 0)
         own, self.held_out = _hold_out(dataset, recipe)
         training = Joined((*[own] * recipe.repeat, *others))
         if len(training) < recipe.batch:
             raise RunError(f"{len(training)} pairs do not fill one batch of {recipe.batch}")
+        self.folder = RunFolder(out, claim, writes=self.rank == 0)
         self.loader = PairLoader(
             training, AUGMENTATIONS[recipe.augmentation], recipe.batch, recipe.seed,
             workers=workers, cache=cache, device=self.device, size_px=recipe.input_px, shard=(self.rank, self.world),

@@ -1,0 +1,107 @@
+"""`fastdepth prune` from the command line: real worker processes, a kill, the long tuning and the table."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from fastdepth_ros.cli import main
+from fastdepth_ros.nn.channels import Channels
+from fastdepth_ros.nn.checkpoints import load_checkpoint, save_checkpoint
+from fastdepth_ros.nn.fastdepth import FastDepth, initialise
+
+SMALL = Channels((8, 16, 8, 16, 8, 16, 8, 8, 8, 8, 8, 8, 8, 16), (16, 16, 16, 16, 8))
+
+
+@pytest.fixture(scope="module")
+def arguments(tmp_path_factory) -> list[str]:
+    root = tmp_path_factory.mktemp("prune")
+    (root / "rgb").mkdir()
+    (root / "depth").mkdir()
+    rng = np.random.default_rng(0)
+    for index in range(12):
+        far = cv2.resize(rng.integers(10, 200, (4, 5), dtype=np.uint8), (80, 60), interpolation=cv2.INTER_LINEAR)
+        cv2.imwrite(str(root / "depth" / f"{index:04d}.png"), far)
+        cv2.imwrite(str(root / "rgb" / f"{index:04d}.jpg"), cv2.merge([far, 255 - far, far // 2]))
+    splits = "".join(f"{index},{'train' if index < 10 else 'test'}\n" for index in range(12))
+    (root / "split.csv").write_text("index,split\n" + splits)
+    network = FastDepth(SMALL)
+    initialise(network)
+    save_checkpoint(network, root / "start.safetensors")
+    return [
+        "--start", str(root / "start.safetensors"), "--root", str(root), "--budget", "0.6", "--multiple", "4",
+        "--reduction", "0.05", "--steps", "2", "--batch", "2", "--holdout", "0.2",
+    ]  # fmt: skip
+
+
+def history(out: Path) -> list[dict[str, str]]:
+    if not (out / "history.csv").exists():
+        return []
+    with (out / "history.csv").open(newline="") as lines:
+        return list(csv.DictReader(lines))
+
+
+def test_two_workers_prune_tune_and_print_table_vii(arguments, tmp_path, capsys):
+    out = tmp_path / "run"
+    tuning = ["--epochs", "1", "--workers", "2", "--json"]
+    assert main(["prune", *arguments, "--out", str(out), *tuning]) == 1  # 8 pairs do not fill the recipe's batch of 16
+    assert "do not fill one batch" in capsys.readouterr().err
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        "{name: short, epochs: 1, batch: 4, optimizer: adamw, learning_rate: 0.001, weight_decay: 0.0, "
+        "schedule: one-cycle, loss: log-depth, augmentation: warp, holdout: 0.0}"
+    )
+    assert main(["prune", *arguments, "--out", str(out), *tuning, "--recipe", str(recipe)]) == 0
+    before, after = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert after["macs"] <= 0.6 * before["macs"]
+    assert after["weights"] < before["weights"]
+    assert 0 <= after["delta1"] <= 1 and after["rmse"] > 0
+    assert load_checkpoint(out / "tuned" / "last.safetensors")[0].channels != SMALL
+    for picture in ("search.png", "channels.png"):
+        assert cv2.imread(str(out / picture)).std() > 5
+
+
+def test_a_search_killed_by_the_system_in_iteration_3_ends_in_the_same_channels(arguments, tmp_path):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "fastdepth_ros", "prune", *arguments, "--epochs", "0", "--out"]
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    subprocess.run([*command, str(whole)], env=environment, check=True, timeout=300)
+    assert len(history(whole)) >= 3
+    process = subprocess.Popen([*command, str(killed)], env=environment, start_new_session=True)
+    while not list(killed.glob("proposals-003/*.safetensors")) and process.poll() is None:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert 2 <= len(history(killed)) < len(history(whole))
+    subprocess.run([*command, str(killed)], env=environment, check=True, timeout=300)
+    assert history(killed) == history(whole)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (["--budget", "1"], "prunes nothing"), (["--budget", "-1"], "prunes nothing"),
+        (["--resource", "latency"], "--measure"), (["--start", "missing.safetensors"], "no checkpoint at"),
+        (["--root", "missing"], "no split.csv"), (["--holdout", "0"], "holdout is 0"), (["--steps", "0"], "steps is 0"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_pruned_is_said_in_one_line(arguments, tmp_path, capsys, change, told):
+    assert main(["prune", *arguments, "--out", str(tmp_path / "run"), *change]) == 1
+    error = capsys.readouterr().err
+    assert told in error
+    assert error.count("fastdepth prune:") == 1
+
+
+def test_what_is_needed_is_named(capsys):
+    assert main(["prune", "--budget", "0.5"]) == 1
+    assert "--start is needed" in capsys.readouterr().err
