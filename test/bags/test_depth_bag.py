@@ -14,8 +14,10 @@ from rosbags.highlevel import AnyReader
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
-from fastdepth_ros.bags.depth_bag import write_depth_bag
+from fastdepth_ros.bags.depth_bag import write_depth_bags
+from fastdepth_ros.bags.pool import local
 from fastdepth_ros.bags.recording import stamp_ns
+from fastdepth_ros.bags.request import Request
 from fastdepth_ros.cli import main
 from fastdepth_ros.depth.artifact import find_artifact
 from fastdepth_ros.depth.estimator import DepthEstimator
@@ -164,6 +166,14 @@ def test_an_error_of_the_estimator_is_not_taken_for_a_damaged_bag(mcap_bag, tmp_
     def broken(frame):
         raise KeyError("a bug of ours")
 
+    class Broken:
+        def estimator(self):
+            return broken
+
+        def facts(self):
+            return {}
+
+    request = Request(Broken(), IMAGE_TOPIC)
     with pytest.raises(KeyError, match="a bug of ours"):
-        write_depth_bag(mcap_bag, IMAGE_TOPIC, tmp_path / "out", broken)
+        write_depth_bags({tmp_path / "out": [mcap_bag]}, request, lambda tasks: local(1))
     assert not (tmp_path / "out").exists()
