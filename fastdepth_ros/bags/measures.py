@@ -68,7 +68,7 @@ def _picture(rows: Sequence[dict[str, Any]]) -> np.ndarray:
             axis.plot(seconds, values, color=colour, label=f"{label} (mean {np.mean(values):.3f})", **style)
         axis.set_ylabel(title)
         axis.set_ylim(0, 1 if name == "delta1" else None)
-        axis.legend(loc="upper right", fontsize="small")
+        axis.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False, fontsize="small")
     axes[3].plot(seconds, [row["scale"] for row in rows], color="tab:green", **style)
     axes[3].axhline(1, color="grey", linewidth=0.8)
     axes[3].set_ylabel("truth / depth, medians")

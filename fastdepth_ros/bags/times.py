@@ -53,7 +53,8 @@ def _storage_times(storage: Any, topic: str) -> np.ndarray:
         return np.array([entry.time for one in ids for entry in storage.indexes[one]], np.int64)
     if isinstance(storage, Sqlite3Reader):
         marks = ",".join("?" * len(ids))
-        rows = storage.dbconn.execute(f"SELECT timestamp FROM messages WHERE topic_id IN ({marks})", ids)
+        database: Any = storage.dbconn
+        rows = database.execute(f"SELECT timestamp FROM messages WHERE topic_id IN ({marks})", ids)
         return np.fromiter((row[0] for row in rows), np.int64)
     if storage.chunks:
         return _mcap_times(storage, ids)
