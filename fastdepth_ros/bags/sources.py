@@ -39,12 +39,22 @@ def _matches(text: str) -> list[tuple[str, Path]]:
         if inside:
             return inside
     if path.exists() or not glob.has_magic(text):
-        return [(path.resolve().stem if path.is_file() else path.resolve().name, path)]
-    paths = sorted(Path(match) for match in glob.glob(text, recursive=True))
-    bags = [(match.stem if match.is_file() else match.name, match) for match in paths if is_bag(match)]
+        return [(_name(path), path)]
+    paths = sorted({_whole(Path(match)) for match in glob.glob(text, recursive=True)})
+    bags = [(_name(path), path) for path in paths if is_bag(path)]
     if not bags:
         raise BagError(f"no bag matches {text}")
     return bags
+
+
+def _whole(path: Path) -> Path:
+    """The rosbag2 folder of a file in one."""
+    return path.parent if path.is_file() and (path.parent / "metadata.yaml").is_file() else path
+
+
+def _name(path: Path) -> str:
+    path = path.absolute()
+    return path.stem if path.is_file() else path.name
 
 
 def _below(folder: Path) -> list[tuple[str, Path]]:
@@ -54,7 +64,7 @@ def _below(folder: Path) -> list[tuple[str, Path]]:
         if path.name.startswith("."):
             continue
         if is_bag(path):
-            found.append((path.stem if path.is_file() else path.name, path))
+            found.append((_name(path), path))
         elif path.is_dir():
             found += [(f"{path.name}/{name}", inside) for name, inside in _below(path)]
     return found

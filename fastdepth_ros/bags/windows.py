@@ -18,7 +18,7 @@ class Selection:
     Args:
         start_s, end_s: seconds since the recording began; an end of None is the recording's.
         every: of the frames from `start_s` on, every so many.
-        rate_hz: the first frame of each 1 / rate_hz seconds; None keeps all.
+        rate_hz: of those, the frame nearest to each of the moments 1 / rate_hz seconds apart; None keeps all.
 
     Raises:
         ValueError: a number out of range.
@@ -31,7 +31,7 @@ class Selection:
 
     def __post_init__(self) -> None:
         if self.start_s < 0 or (self.end_s is not None and self.end_s <= self.start_s):
-            raise ValueError(f"nothing lies between second {self.start_s:g} and second {self.end_s:g}")
+            raise ValueError(f"nothing lies between second {self.start_s} and second {self.end_s}")
         if self.every < 1:
             raise ValueError(f"every {self.every} frames makes no sense; 1 keeps all")
         if self.rate_hz is not None and not self.rate_hz > 0:
@@ -88,8 +88,10 @@ def _chosen(times_ns: np.ndarray, start: int, stop: int, selection: Selection) -
     numbers = np.flatnonzero((times_ns >= start) & (times_ns < stop))[:: selection.every]
     if selection.rate_hz is None or not len(numbers):
         return numbers
-    slots = np.floor((times_ns[numbers] - start) * (selection.rate_hz / 1e9) + 1e-6)  # a clock's last digit is no frame
-    return numbers[np.unique(slots, return_index=True)[1]]
+    passed = (times_ns[numbers] - times_ns[numbers[0]]) * (selection.rate_hz / 1e9)
+    moments = np.round(passed)
+    nearest_first = np.lexsort((np.abs(passed - moments), moments))
+    return numbers[nearest_first[np.unique(moments[nearest_first], return_index=True)[1]]]
 
 
 def _frames_in_window(frames: int, size: float) -> int:
