@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 
 from fastdepth_ros.bags.request import Task
@@ -58,13 +59,14 @@ def cluster(address: str) -> Iterator[Pool]:
     """
     import ray
 
-    ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-    try:
-        remote = ray.remote(num_cpus=1, max_retries=3)(run_task)  # a lost node's tasks go to another
-        width = int(ray.cluster_resources().get("CPU", 1))
-        yield Pool(lambda task: _plain(remote.remote(task).future()), width)
-    finally:
-        ray.shutdown()
+    with redirect_stdout(sys.stderr):  # Ray prints what happens to its nodes
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        try:
+            remote = ray.remote(num_cpus=1, max_retries=3)(run_task)  # a lost node's tasks go to another
+            width = int(ray.cluster_resources().get("CPU", 1))
+            yield Pool(lambda task: _plain(remote.remote(task).future()), width)
+        finally:
+            ray.shutdown()
 
 
 def _plain(of_ray: Future[Summary]) -> Future[Summary]:
