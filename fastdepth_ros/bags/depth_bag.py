@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from mcap.exceptions import McapError
@@ -19,6 +20,7 @@ from fastdepth_ros.bags.recording import BagError
 from fastdepth_ros.bags.request import Request
 from fastdepth_ros.bags.summary import Summary
 
+_FIRST = 256  # tasks that are looked for before the pool opens, which need not be wider than there are tasks
 _AHEAD = 2  # tasks handed out for each that can run
 
 
@@ -35,10 +37,9 @@ class Outcome:
     failures: dict[Path, str] = field(default_factory=dict)
 
 
-OpenPool = Callable[[int], AbstractContextManager[Pool]]
-
-
-def write_depth_bags(bags: Mapping[Path, Sequence[Path]], request: Request, open_pool: OpenPool) -> Outcome:
+def write_depth_bags(
+    bags: Mapping[Path, Sequence[Path]], request: Request, open_pool: Callable[[int], AbstractContextManager[Pool]]
+) -> Outcome:
     """Read one image topic of each bag, write `/depth/image` (32FC1 metres) and `/depth/camera_info` with the frames'
     stamps, and what else is asked for. A bag that fails leaves the others alone.
 
@@ -46,81 +47,83 @@ def write_depth_bags(bags: Mapping[Path, Sequence[Path]], request: Request, open
         bags: the bags that go into each new bag.
         open_pool: from the number of tasks, who does them.
     """
-    outcome = Outcome()
-    with ExitStack() as claims:
-        makings = []
-        for out, sources in bags.items():
-            try:
-                making = Making(out, [look_into(source, request) for source in sources], request)
-                summary = making.finished()
-                if summary is not None:
-                    outcome.summaries[out] = summary
-                    continue
-                claims.enter_context(making.folder.claimed())
-                makings.append(making)
-            except (BagError, OSError) as error:
-                outcome.failures[out] = str(error)
-        run = _Run(makings, outcome)
-        if run.tasks:
-            with open_pool(run.tasks) as pool:
+    with ExitStack() as claims, tqdm(total=0, unit="frame") as progress:
+        run = _Run(bags, request, claims, progress)
+        if run.first:
+            with open_pool(len(run.first)) as pool:
                 run.work(pool)
-        run.end()
-    return outcome
+    return run.outcome
 
 
 class _Run:
-    """Hands the missing windows of every bag to a pool, in order, and ends each bag with its last part."""
+    """Opens one bag after the other, hands its missing windows to a pool, and ends it with its last part."""
 
-    def __init__(self, makings: Sequence[Making], outcome: Outcome) -> None:
-        self._makings, self._outcome = makings, outcome
-        self._waiting = deque((making, number) for making in makings for number in making.resume())
+    def __init__(
+        self, bags: Mapping[Path, Sequence[Path]], request: Request, claims: ExitStack, progress: tqdm
+    ) -> None:
+        self.outcome = Outcome()
+        self._bags, self._request, self._claims, self._progress = bags, request, claims, progress
         self._running: dict[Future[Summary], tuple[Making, int]] = {}
-
-    @property
-    def tasks(self) -> int:
-        return len(self._waiting)
+        self._tasks = self._missing()
+        self.first = deque(islice(self._tasks, _FIRST))
 
     def work(self, pool: Pool) -> None:
-        total = sum(making.frames for making in self._makings)
-        with tqdm(total=total, initial=self._frames_done(), unit="frame") as progress:
-            while self._waiting or self._running:
-                while self._waiting and len(self._running) < _AHEAD * pool.width:
-                    making, number = self._waiting.popleft()
-                    self._running[pool.submit(making.task(number))] = (making, number)
-                for future in wait(self._running, return_when=FIRST_COMPLETED).done:
-                    self._take(future)
-                progress.update(self._frames_done() - progress.n)
+        while True:
+            while len(self._running) < _AHEAD * pool.width and (task := self._next()) is not None:
+                making, number = task
+                self._running[pool.submit(making.task(number))] = task
+            if not self._running:
+                return
+            for future in wait(self._running, return_when=FIRST_COMPLETED).done:
+                self._take(future)
 
-    def end(self) -> None:
-        """End what had all its parts from the beginning, and say of what failed how far it came."""
-        for making in self._makings:
-            self._finish(making)
-            if making.out in self._outcome.failures:
-                self._outcome.failures[making.out] += making.give_up()
+    def _missing(self) -> Iterator[tuple[Making, int]]:
+        """The windows of every bag that have no part yet."""
+        for out, sources in self._bags.items():
+            try:
+                making = Making(out, [look_into(source, self._request) for source in sources], self._request)
+                summary = making.finished()
+                if summary is not None:
+                    self.outcome.summaries[out] = summary
+                    continue
+                making.folder.claim()
+                self._claims.callback(making.folder.release)
+            except (BagError, OSError) as error:
+                self.outcome.failures[out] = str(error)
+                continue
+            missing = making.resume()
+            self._progress.total += making.frames
+            self._progress.update(making.frames_done)
+            self._finish_if_complete(making)
+            for number in missing:
+                yield making, number
 
-    def _frames_done(self) -> int:
-        return sum(making.frames_done for making in self._makings)
+    def _next(self) -> tuple[Making, int] | None:
+        while True:
+            task = self.first.popleft() if self.first else next(self._tasks, None)
+            if task is None or task[0].out not in self.outcome.failures:
+                return task
 
     def _take(self, future: Future[Summary]) -> None:
         making, number = self._running.pop(future)
         try:
+            before = making.frames_done
             making.take(number, future.result())
+            self._progress.update(making.frames_done - before)
+            self._finish_if_complete(making)
         except BrokenExecutor as error:
-            for one in (making, *(entry[0] for entry in self._waiting)):
-                self._fail(one, f"a worker was killed, perhaps for want of memory: {error}")
+            raise BagError(
+                f"a worker was killed, perhaps for want of memory ({error}); the same command goes on from there"
+            ) from error
         except (BagError, OSError) as error:
-            self._fail(making, str(error))
-        else:
-            self._finish(making)
+            self.outcome.failures.setdefault(making.out, str(error))
+        if making.out in self.outcome.failures and all(other is not making for other, _ in self._running.values()):
+            self.outcome.failures[making.out] += making.give_up()
 
-    def _finish(self, making: Making) -> None:
-        if not making.complete or making.out in self._outcome.failures or making.out in self._outcome.summaries:
+    def _finish_if_complete(self, making: Making) -> None:
+        if not making.complete or making.out in self.outcome.failures:
             return
         try:
-            self._outcome.summaries[making.out] = making.finish()
+            self.outcome.summaries[making.out] = making.finish()
         except (BagError, OSError, McapError) as error:
-            self._fail(making, f"cannot write {making.out}: {error}")
-
-    def _fail(self, making: Making, reason: str) -> None:
-        self._outcome.failures.setdefault(making.out, reason)
-        self._waiting = deque(entry for entry in self._waiting if entry[0] is not making)
+            self.outcome.failures[making.out] = f"cannot write {making.out}: {error}"

@@ -110,7 +110,8 @@ class Making:
         return summary
 
     def give_up(self) -> str:
-        """What to say of the parts that there are; without any, nothing is left."""
+        """Leave the parts to the next run, and say so; without any, nothing is left."""
+        self.folder.release()
         if not self._summaries:
             self.folder.remove()
             return ""

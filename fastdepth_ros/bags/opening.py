@@ -66,7 +66,7 @@ def look_into(path: Path, request: Request) -> Opened:
 
 
 def own_topics() -> tuple[Topic, Topic]:
-    """The topics of depth and its camera_info, in the order that the worker counts on."""
+    """Those of `request.DEPTH` and `request.CAMERA_INFO`."""
     return _known_topic(DEPTH_TOPIC, "sensor_msgs/msg/Image"), _known_topic(CAMERA_INFO_TOPIC, CAMERA_INFO_TYPE)
 
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO
 
 from mcap.writer import CompressionType, Writer
 
@@ -84,23 +84,32 @@ class PartsFolder:
     def __init__(self, out: Path, job: Mapping[str, Any]) -> None:
         self.path = out.parent / f".{out.name}.parts"
         self.out = out
+        self._lock: TextIO | None = None
         self._job = json.loads(json.dumps(job))
 
-    @contextmanager
-    def claimed(self) -> Iterator[None]:
-        """Hold the folder; no other process may.
+    def claim(self) -> None:
+        """Take the folder; until it is released, no other process may.
 
         Raises:
             BagError: another run holds it, or it holds the parts of another job.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / "lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise BagError(f"another run is writing {self.out}") from None
+        self._lock = (self.path / "lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.release()
+            raise BagError(f"another run is writing {self.out}") from None
+        try:
             self._require_job()
-            yield
+        except BagError:
+            self.release()
+            raise
+
+    def release(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
 
     def _require_job(self) -> None:
         file = self.path / "job.json"
@@ -127,6 +136,7 @@ class PartsFolder:
         return Summary(**json.loads(file.read_text())) if file.exists() else None
 
     def remove(self) -> None:
+        self.release()
         shutil.rmtree(self.path, ignore_errors=True)
 
 

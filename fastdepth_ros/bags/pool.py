@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -62,11 +63,16 @@ def cluster(address: str) -> Iterator[Pool]:
     with redirect_stdout(sys.stderr):  # Ray prints what happens to its nodes
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
         try:
-            remote = ray.remote(num_cpus=1, max_retries=3)(run_task)  # a lost node's tasks go to another
+            remote = ray.remote(num_cpus=1, max_retries=3)(_task_on_node)  # a lost node's tasks go to another
             width = int(ray.cluster_resources().get("CPU", 1))
             yield Pool(lambda task: _plain(remote.remote(task).future()), width)
         finally:
             ray.shutdown()
+
+
+def _task_on_node(task: Task) -> Summary:
+    one_core()
+    return run_task(task)
 
 
 def _plain(of_ray: Future[Summary]) -> Future[Summary]:
@@ -85,6 +91,7 @@ def _plain(of_ray: Future[Summary]) -> Future[Summary]:
 
 
 def _start_worker() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's to handle; what is begun, ends
     one_core()
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

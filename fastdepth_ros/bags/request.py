@@ -15,6 +15,7 @@ from fastdepth_ros.depth.estimator import DepthEstimator, DepthResult
 from fastdepth_ros.depth.frame import Frame
 from fastdepth_ros.depth.geometry import Crop, field_of_view
 
+DEPTH, CAMERA_INFO = 0, 1  # numbers of the first two topics of every new bag
 Estimate = Callable[[Frame], DepthResult]
 
 
@@ -148,3 +149,7 @@ class Task:
     window: Window
     topics: tuple[Topic, ...]
     part: Path
+
+    @property
+    def copied(self) -> tuple[Topic, ...]:
+        return self.topics[CAMERA_INFO + 1 :]

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from typing import Any
 
 import cv2
 import numpy as np
 
-from fastdepth_ros.bags.recording import stamp_ns
 from fastdepth_ros.depth.frame import FrameError
 from fastdepth_ros.depth.geometry import Crop
 from fastdepth_ros.metrics.depth import depth_errors
@@ -122,25 +120,3 @@ def truth_errors(depth: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
         "scale": scale,
         "errors_scale_aligned": depth_errors(depth * scale, truth),
     }
-
-
-class NearestTruth:
-    """The truth messages of a window."""
-
-    def __init__(self, messages: list[Any], tolerance_s: float) -> None:
-        self._messages = sorted(messages, key=stamp_ns)
-        self._stamps = [stamp_ns(message) for message in self._messages]
-        self._tolerance_ns = round(tolerance_s * 1e9)
-
-    def at(self, stamp: int) -> Any:
-        """The message whose stamp is nearest.
-
-        Raises:
-            FrameError: none within the tolerance.
-        """
-        place = bisect_left(self._stamps, stamp)
-        near = min(range(max(place - 1, 0), min(place + 1, len(self._stamps))), default=None,
-                   key=lambda index: abs(self._stamps[index] - stamp))  # fmt: skip
-        if near is None or abs(self._stamps[near] - stamp) > self._tolerance_ns:
-            raise FrameError(f"no truth within {self._tolerance_ns / 1e6:g} ms of the frame")
-        return self._messages[near]

@@ -133,8 +133,10 @@ def test_parts_of_another_job_are_not_mixed_in(tmp_path, artifact_folder, capsys
 
 
 def test_of_two_runs_at_once_one_is_refused(tmp_path, mcap_bag, artifact_folder, capsys):
-    with PartsFolder(tmp_path / "out", {}).claimed():
-        assert run_bag(mcap_bag, tmp_path / "out", artifact_folder) == 1
+    folder = PartsFolder(tmp_path / "out", {})
+    folder.claim()
+    assert run_bag(mcap_bag, tmp_path / "out", artifact_folder) == 1
+    folder.release()
     assert "another run is writing" in capsys.readouterr().err
 
 
