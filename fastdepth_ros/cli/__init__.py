@@ -21,7 +21,7 @@ VERBS = {
 EXTRAS = {  # module that a verb may lack -> extra that brings it
     "cv2": "opencv", "torch": "torch", "onnx": "torch", "safetensors": "torch", "rosbags": "bags", "apsw": "bags",
     "mcap": "bags", "ray": "cluster",
-    "rclpy": "ros", "rich": "view", "yaml": "train", "h5py": "train", "scipy": "train", "matplotlib": "train",
+    "rclpy": "ros", "rich": "view", "yaml": "train", "h5py": "train", "scipy": "train", "matplotlib": "bags",
     "tensorboard": "train",
 }  # fmt: skip
 

@@ -31,6 +31,8 @@ def test_a_bag_damaged_in_the_middle_keeps_the_parts_before(tmp_path, artifact_f
     assert str(bag) in error and "damaged" in error and "parts are kept in" in error
     assert not (tmp_path / "out").exists()
     assert len(list((tmp_path / ".out.parts").glob("*.mcap"))) >= 3
+    assert run_bag(bag, tmp_path / "out", artifact_folder, "--field-of-view", "full") == 1
+    assert "another job (field_of_view differ" in capsys.readouterr().err
 
 
 def test_a_recorder_that_was_killed_leaves_no_metadata_and_the_remedy_is_named(tmp_path, artifact_folder, capsys):
