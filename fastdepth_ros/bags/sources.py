@@ -11,8 +11,11 @@ from fastdepth_ros.bags.recording import BagError
 _FILES = (".bag", ".mcap", ".db3")
 
 
-def find_bags(given: Sequence[str]) -> dict[str, Path]:
+def find_bags(given: Sequence[str], out: Path) -> dict[str, Path]:
     """The bags that are given by their path, by a folder above them, or by a pattern (`*`, `?`, `**`).
+
+    Args:
+        out: what lies there is the result of an earlier run, not meant.
 
     Returns:
         Their paths, by a name that no two share: below the folder where one was given, else the bag's own.
@@ -23,8 +26,12 @@ def find_bags(given: Sequence[str]) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for text in given:
         for name, path in _matches(text):
+            if out.resolve() in (path.resolve(), *path.resolve().parents):
+                continue
             if found.setdefault(name, path).resolve() != path.resolve():
                 raise BagError(f"{found[name]} and {path} would both become {name}; give the folder above them instead")
+    if not found:
+        raise BagError(f"no bag in {' '.join(given)} but in {out}")
     return found
 
 

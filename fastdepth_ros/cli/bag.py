@@ -92,7 +92,7 @@ def run(parsed: argparse.Namespace) -> int:
 
 def _bags(parsed: argparse.Namespace) -> dict[Path, list[Path]]:
     """The bags that go into each new bag."""
-    found = find_bags(parsed.bag)
+    found = find_bags(parsed.bag, parsed.out)
     if parsed.join:
         return {parsed.out: list(found.values())}
     if len(parsed.bag) == 1 and len(found) == 1 and (is_bag(path := Path(parsed.bag[0])) or path in found.values()):
