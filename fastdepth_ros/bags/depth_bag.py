@@ -95,6 +95,7 @@ class _Run:
             self._progress.total += making.frames
             self._progress.update(making.frames_done)
             self._finish_if_complete(making)
+            self._give_up_if_failed(making)
             for number in missing:
                 yield making, number
 
@@ -117,6 +118,9 @@ class _Run:
             ) from error
         except (BagError, OSError) as error:
             self.outcome.failures.setdefault(making.out, str(error))
+        self._give_up_if_failed(making)
+
+    def _give_up_if_failed(self, making: Making) -> None:
         if making.out in self.outcome.failures and all(other is not making for other, _ in self._running.values()):
             self.outcome.failures[making.out] += making.give_up()
 
