@@ -48,5 +48,5 @@ $(VENV)/robot: setup.py pyproject.toml
 # Torch comes first and pinned, so that a CPU build of it can be laid ready; the default build brings CUDA along.
 $(VENV)/full: $(VENV)/robot
 	$(RUN)/python -m pip install --quiet $(FASTDEPTH_TORCH) '$(NUMPY)'
-	$(RUN)/python -m pip install --quiet --editable '.[torch,train]' '$(NUMPY)'
+	$(RUN)/python -m pip install --quiet --editable '.[torch,train,cluster]' '$(NUMPY)'
 	touch $@

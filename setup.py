@@ -47,8 +47,9 @@ setup(
             "h5py>=3.6",
             "scipy>=1.8",
         ],
-        "bags": ["rosbags>=0.11", "apsw"],
-        "view": ["rosbags>=0.11", "apsw", "rich>=12"],
+        "bags": ["rosbags>=0.11", "apsw", "mcap>=1.0", "matplotlib>=3.5"],
+        "cluster": ["ray>=2.10"],
+        "view": ["rosbags>=0.11", "apsw", "mcap>=1.0", "rich>=12"],
         "ros": [
             "ros-rclpy[fastrtps]==9.1.2",
             "ros-sensor-msgs==5.5.1",

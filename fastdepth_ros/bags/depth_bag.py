@@ -1,104 +1,133 @@
-"""Depth for every frame of a bag, once, stamps kept."""
+"""Depth for every frame of one bag or many, once, stamps kept; a run that was killed goes on where it was."""
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
-from typing import Any
 
-from rosbags.highlevel import AnyReader
-from rosbags.rosbag2 import Writer
+from mcap.exceptions import McapError
 from tqdm import tqdm
 
-from fastdepth_ros.bags.messages import camera_info_message, frame_from_bag, image_message
-from fastdepth_ros.bags.recording import (
-    CAMERA_INFO_TYPE,
-    TYPES,
-    camera_info_beside,
-    image_connections,
-    messages,
-    new_bag,
-    open_bag,
-    stamp_ns,
-)
-from fastdepth_ros.depth.estimator import DepthEstimator
-from fastdepth_ros.depth.frame import FrameError
-from fastdepth_ros.depth.pairing import ByStamp
+from fastdepth_ros.bags.making import Making
+from fastdepth_ros.bags.opening import look_into
+from fastdepth_ros.bags.pool import Pool
+from fastdepth_ros.bags.recording import BagError
+from fastdepth_ros.bags.request import Request
+from fastdepth_ros.bags.summary import Summary
 
-DEPTH_TOPIC = "/depth/image"
-CAMERA_INFO_TOPIC = "/depth/camera_info"
+_FIRST = 256  # tasks that are looked for before the pool opens, which need not be wider than there are tasks
+_AHEAD = 2  # tasks handed out for each that can run
 
 
 @dataclass
-class Summary:
-    """What became of a bag: `dropped` counts, by reason, the frames that gave no depth."""
-
-    frames_in: int = 0
-    frames_out: int = 0
-    camera_infos_out: int = 0
-    dropped: dict[str, int] = field(default_factory=dict)
-
-
-def write_depth_bag(
-    source: Path, image_topic: str, out: Path, estimator: DepthEstimator, *, camera_info_topic: str = ""
-) -> Summary:
-    """Read one image topic, write `/depth/image` (32FC1 metres) and `/depth/camera_info` with the frames' stamps.
+class Outcome:
+    """What became of a run.
 
     Args:
-        camera_info_topic: default: `camera_info` beside the image topic, where the bag has it.
-
-    Raises:
-        BagError: the bag cannot be read, lacks the topic, or `out` exists.
+        summaries: by new bag.
+        failures: by new bag that there is not, why.
     """
-    with open_bag(source) as reader:
-        connections = image_connections(reader, image_topic)
-        cameras = _Cameras(reader, camera_info_topic or camera_info_beside(image_topic, connections))
-        sqlite3 = any(path.suffix == ".db3" for path in (source, *source.glob("*.db3")))
-        with new_bag(out, sqlite3=sqlite3) as writer:
-            copier = _DepthWriter(writer, estimator, cameras)
-            total = sum(connection.msgcount for connection in connections)
-            for message, recorded_ns in tqdm(messages(reader, connections), total=total, unit="frame"):
-                copier.write(message, recorded_ns)
-    return copier.summary
+
+    summaries: dict[Path, Summary] = field(default_factory=dict)
+    failures: dict[Path, str] = field(default_factory=dict)
 
 
-class _Cameras:
-    """The camera_info of a bag."""
+def write_depth_bags(
+    bags: Mapping[Path, Sequence[Path]], request: Request, open_pool: Callable[[int], AbstractContextManager[Pool]]
+) -> Outcome:
+    """Read one image topic of each bag, write `/depth/image` (32FC1 metres) and `/depth/camera_info` with the frames'
+    stamps, and what else is asked for. A bag that fails leaves the others alone.
 
-    def __init__(self, reader: AnyReader, topic: str) -> None:
-        self._infos: ByStamp[Any] = ByStamp()
-        chosen = [c for c in reader.connections if c.topic == topic and c.msgtype == CAMERA_INFO_TYPE]
-        for message, _ in messages(reader, chosen):
-            self._infos.add(stamp_ns(message), message)
+    Args:
+        bags: the bags that go into each new bag.
+        open_pool: from the number of tasks, who does them.
+    """
+    with ExitStack() as claims, tqdm(total=0, unit="frame") as progress:
+        run = _Run(bags, request, claims, progress)
+        if run.first:
+            with open_pool(len(run.first)) as pool:
+                run.work(pool)
+    return run.outcome
 
-    def at(self, stamp: int, shape: tuple[int, int]) -> Any | None:
-        message = self._infos.at(stamp)
-        return message if message is not None and (message.height, message.width) == shape else None
 
+class _Run:
+    """Opens one bag after the other, hands its missing windows to a pool, and ends it with its last part."""
 
-class _DepthWriter:
-    """Writes the depth of one message after the other."""
+    def __init__(
+        self, bags: Mapping[Path, Sequence[Path]], request: Request, claims: ExitStack, progress: tqdm
+    ) -> None:
+        self.outcome = Outcome()
+        self._bags, self._request, self._claims, self._progress = bags, request, claims, progress
+        self._running: dict[Future[Summary], tuple[Making, int]] = {}
+        self._tasks = self._missing()
+        self.first = deque(islice(self._tasks, _FIRST))
 
-    def __init__(self, writer: Writer, estimator: DepthEstimator, cameras: _Cameras) -> None:
-        self.summary = Summary()
-        self._writer, self._estimator, self._cameras = writer, estimator, cameras
-        self._depth = writer.add_connection(DEPTH_TOPIC, "sensor_msgs/msg/Image", typestore=TYPES)
-        self._info = writer.add_connection(CAMERA_INFO_TOPIC, CAMERA_INFO_TYPE, typestore=TYPES)
+    def work(self, pool: Pool) -> None:
+        while True:
+            while len(self._running) < _AHEAD * pool.width and (task := self._next()) is not None:
+                making, number = task
+                self._running[pool.submit(making.task(number))] = task
+            if not self._running:
+                return
+            for future in wait(self._running, return_when=FIRST_COMPLETED).done:
+                self._take(future)
 
-    def write(self, message: Any, recorded_ns: int) -> None:
-        self.summary.frames_in += 1
+    def _missing(self) -> Iterator[tuple[Making, int]]:
+        """The windows of every bag that have no part yet."""
+        for out, sources in self._bags.items():
+            try:
+                making = Making(out, [look_into(source, self._request) for source in sources], self._request)
+                summary = making.finished()
+                if summary is not None:
+                    self.outcome.summaries[out] = summary
+                    continue
+                making.folder.claim()
+                self._claims.callback(making.folder.release)
+            except (BagError, OSError) as error:
+                self.outcome.failures[out] = str(error)
+                continue
+            missing = making.resume()
+            self._progress.total += making.frames
+            self._progress.update(making.frames_done)
+            self._finish_if_complete(making)
+            self._give_up_if_failed(making)
+            for number in missing:
+                yield making, number
+
+    def _next(self) -> tuple[Making, int] | None:
+        while True:
+            task = self.first.popleft() if self.first else next(self._tasks, None)
+            if task is None or task[0].out not in self.outcome.failures:
+                return task
+
+    def _take(self, future: Future[Summary]) -> None:
+        making, number = self._running.pop(future)
         try:
-            frame = frame_from_bag(message)
-            result = self._estimator(frame)
-        except FrameError as error:
-            self.summary.dropped[str(error)] = self.summary.dropped.get(str(error), 0) + 1
+            before = making.frames_done
+            making.take(number, future.result())
+            self._progress.update(making.frames_done - before)
+            self._finish_if_complete(making)
+        except BrokenExecutor as error:
+            raise BagError(
+                f"a worker was killed, perhaps for want of memory ({error}); the same command goes on from there"
+            ) from error
+        except (BagError, OSError) as error:
+            self.outcome.failures.setdefault(making.out, str(error))
+        self._give_up_if_failed(making)
+
+    def _give_up_if_failed(self, making: Making) -> None:
+        if making.out in self.outcome.failures and all(other is not making for other, _ in self._running.values()):
+            self.outcome.failures[making.out] += making.give_up()
+
+    def _finish_if_complete(self, making: Making) -> None:
+        if not making.complete or making.out in self.outcome.failures:
             return
-        stamp, frame_id = stamp_ns(message), message.header.frame_id
-        camera = self._cameras.at(stamp, frame.pixels.shape[:2])
-        if camera is not None:
-            info = camera_info_message(stamp, frame_id, camera, result.from_frame, result.depth.shape)
-            self._writer.write(self._info, recorded_ns, TYPES.serialize_cdr(info, CAMERA_INFO_TYPE))
-            self.summary.camera_infos_out += 1
-        depth = image_message(stamp, frame_id, result.depth, "32FC1")
-        self._writer.write(self._depth, recorded_ns, TYPES.serialize_cdr(depth, "sensor_msgs/msg/Image"))
-        self.summary.frames_out += 1
+        try:
+            self.outcome.summaries[making.out] = making.finish()
+        except (BagError, OSError, McapError) as error:
+            self.outcome.failures[making.out] = f"cannot write {making.out}: {error}"

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import apsw
 from rosbags.highlevel import AnyReader, AnyReaderError
 from rosbags.interfaces import Connection
 from rosbags.rosbag2 import StoragePlugin, Writer
@@ -17,6 +16,7 @@ from rosbags.typesys import Stores, get_typestore
 
 IMAGE_TYPES = {"sensor_msgs/msg/Image": "raw", "sensor_msgs/msg/CompressedImage": "compressed"}
 CAMERA_INFO_TYPE = "sensor_msgs/msg/CameraInfo"
+REMEDY = "`mcap recover`, `ros2 bag reindex` or `rosbag reindex` may rescue what is whole"
 TYPES = get_typestore(Stores.ROS2_HUMBLE)  # of what we write; its message definitions hold to this day
 
 
@@ -34,7 +34,12 @@ def open_bag(path: Path) -> Iterator[AnyReader]:
     if not path.exists():
         raise BagError(f"no bag at {path}")
     folder = path.parent if path.suffix in (".mcap", ".db3") and (path.parent / "metadata.yaml").is_file() else path
-    with _told(path):
+    if folder.is_dir() and not (folder / "metadata.yaml").is_file():
+        raise BagError(
+            f"{path} has no metadata.yaml: no bag, or its recorder was killed; `ros2 bag reindex` writes one, "
+            "or name the .mcap or .db3 file in it"
+        )
+    with told(path):
         reader = AnyReader([folder], default_typestore=TYPES)
         reader.open()
     try:
@@ -43,41 +48,49 @@ def open_bag(path: Path) -> Iterator[AnyReader]:
         reader.close()
 
 
-def raw_messages(reader: AnyReader, connections: Sequence[Connection]) -> Iterator[tuple[Connection, int, bytes]]:
+def raw_messages(
+    reader: AnyReader, connections: Sequence[Connection], start_ns: int | None = None, stop_ns: int | None = None
+) -> Iterator[tuple[Connection, int, bytes]]:
     """Connection, time of recording and bytes, in the order of recording; none for no connection.
+
+    Args:
+        start_ns, stop_ns: only what was recorded from `start_ns` on and before `stop_ns`.
 
     Raises:
         BagError: the bag is damaged.
     """
     if not connections:
         return
-    records = reader.messages(connections)
+    records = reader.messages(connections, start_ns, stop_ns)
     while True:
-        with _told(reader.paths[0]):
+        with told(reader.paths[0]):
             record = next(records, None)
         if record is None:
             return
         yield record
 
 
-def messages(reader: AnyReader, connections: Sequence[Connection]) -> Iterator[tuple[Any, int]]:
-    """Message and time of recording, as `raw_messages`."""
-    for connection, recorded_ns, raw in raw_messages(reader, connections):
-        with _told(reader.paths[0]):
-            message = reader.deserialize(raw, connection.msgtype)
-        yield message, recorded_ns
+def message_from(reader: AnyReader, connection: Connection, raw: bytes) -> Any:
+    """The message in the bytes of `raw_messages`.
+
+    Raises:
+        BagError: the bytes are not of the connection's type.
+    """
+    with told(reader.paths[0]):
+        return reader.deserialize(raw, connection.msgtype)
 
 
 @contextmanager
-def _told(path: Any) -> Iterator[None]:
-    """Turn what rosbags raises over a bad file into a BagError."""
+def told(path: Any) -> Iterator[None]:
+    """Turn what rosbags raises over a bad file into a BagError; wrap nothing but calls into rosbags."""
     try:
         yield
+    except OSError:
+        raise
     except AnyReaderError as error:
-        raise BagError(f"{path} cannot be read as a bag (cut short or not one?): {error}") from error
-    except (apsw.Error, AssertionError, EOFError, IndexError, KeyError, UnicodeDecodeError) as error:
-        # rosbags lets these through where a file ends in the middle of a record
-        raise BagError(f"{path} is damaged: {type(error).__name__} {error}") from error
+        raise BagError(f"{path} cannot be read as a bag (cut short or not one?): {error}; {REMEDY}") from error
+    except Exception as error:  # where a record ends early or a byte is wrong, any kind comes through
+        raise BagError(f"{path} is damaged: {type(error).__name__} {error}; {REMEDY}") from error
 
 
 def camera_info_beside(image_topic: str, connections: Sequence[Connection]) -> str:

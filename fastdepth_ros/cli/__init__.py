@@ -20,7 +20,8 @@ VERBS = {
 }
 EXTRAS = {  # module that a verb may lack -> extra that brings it
     "cv2": "opencv", "torch": "torch", "onnx": "torch", "safetensors": "torch", "rosbags": "bags", "apsw": "bags",
-    "rclpy": "ros", "rich": "view", "yaml": "train", "h5py": "train", "scipy": "train", "matplotlib": "train",
+    "mcap": "bags", "ray": "cluster",
+    "rclpy": "ros", "rich": "view", "yaml": "train", "h5py": "train", "scipy": "train", "matplotlib": "bags",
     "tensorboard": "train",
 }  # fmt: skip
 

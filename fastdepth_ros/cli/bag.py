@@ -5,43 +5,142 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from dataclasses import asdict
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
-from fastdepth_ros.bags.depth_bag import write_depth_bag
+from fastdepth_ros.backends import Backend, BackendOptions
+from fastdepth_ros.bags.depth_bag import write_depth_bags
+from fastdepth_ros.bags.measures import read_measures
+from fastdepth_ros.bags.pool import Pool, cluster, cores, local
 from fastdepth_ros.bags.recording import BagError
+from fastdepth_ros.bags.request import ModelRecipe, Request, Truth
+from fastdepth_ros.bags.sources import find_bags, is_bag
+from fastdepth_ros.bags.summary import Summary
+from fastdepth_ros.bags.windows import Selection
 from fastdepth_ros.cli.options import MODEL_ERRORS, add_model_options, load_model
-from fastdepth_ros.depth.estimator import OUTPUTS, DepthEstimator
+from fastdepth_ros.depth.artifact import Artifact
+from fastdepth_ros.depth.estimator import OUTPUTS
 from fastdepth_ros.depth.geometry import FIELDS_OF_VIEW
 
-ERRORS = (BagError, *MODEL_ERRORS)
+ERRORS = (BagError, ValueError, *MODEL_ERRORS)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_options(parser)
-    parser.add_argument("bag", type=Path, help="rosbag2 folder (mcap, sqlite3) or ROS 1 .bag")
+    parser.add_argument(
+        "bag", nargs="+",
+        help="rosbag2 folder (mcap, sqlite3) or ROS 1 .bag; several, a folder of bags, or a quoted pattern",
+    )  # fmt: skip
     parser.add_argument("--image-topic", required=True, help="Image or CompressedImage topic")
     parser.add_argument("--camera-info-topic", default="", help="default: camera_info beside the image topic")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the new bag, must not exist")
+    parser.add_argument("--out", type=Path, required=True, help="the new bag; of several bags, the folder for theirs")
     parser.add_argument("--field-of-view", choices=FIELDS_OF_VIEW, default="trained", help="what the network sees")
     parser.add_argument("--output-size", choices=OUTPUTS, default="network", help="grid of the depth")
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
-
-
-def run(parsed: argparse.Namespace) -> None:
-    artifact, backend = load_model(parsed)
-    estimator = DepthEstimator(backend, artifact.input_size_px, field=parsed.field_of_view, output=parsed.output_size)
-    started = time.perf_counter()
-    summary = write_depth_bag(
-        parsed.bag, parsed.image_topic, parsed.out, estimator, camera_info_topic=parsed.camera_info_topic
+    which = parser.add_argument_group("which frames")
+    which.add_argument("--start", type=float, default=0.0, metavar="S", help="seconds since the recording began")
+    which.add_argument("--end", type=float, metavar="S", help="the same, exclusive")
+    which.add_argument("--every", type=int, default=1, metavar="N", help="one of N frames")
+    which.add_argument("--rate", type=float, metavar="HZ", help="at most so many frames a second")
+    what = parser.add_argument_group("the new bag")
+    what.add_argument(
+        "--copy", nargs="+", default=[], metavar="TOPIC", help="further topics for it; '*' for all (quoted)"
     )
+    what.add_argument("--zstd", action="store_true", help="compress its chunks (mcap)")
+    what.add_argument("--join", action="store_true", help="one bag out of several")
+    truth = parser.add_argument_group("against truth", "metrics.json and metrics.png in the new bag's folder")
+    truth.add_argument("--truth-topic", default="", help="depth sensor's Image (16UC1, 32FC1) or compressedDepth")
+    truth.add_argument("--truth-camera-info-topic", default="", help="default: camera_info beside the truth topic")
+    truth.add_argument(
+        "--truth-tolerance", type=float, default=0.02, metavar="S", help="between stamps, seconds (default 0.02)"
+    )
+    where = parser.add_argument_group("where the work is done")
+    where.add_argument("--workers", type=int, default=0, metavar="N", help="processes (default: one a core)")
+    where.add_argument(
+        "--ray", default="", metavar="ADDRESS",
+        help="a Ray cluster in place of processes here; auto is this machine's. Its nodes see all files alike",
+    )  # fmt: skip
+
+
+def run(parsed: argparse.Namespace) -> int:
+    if parsed.truth_topic:
+        import matplotlib  # noqa: F401 - not after an hour of work
+    bags = _bags(parsed)
+    artifact, backend = load_model(parsed)  # a model that does not work is told before any bag is opened
+    request = _request(parsed, artifact, backend)
+    started = time.perf_counter()
+    outcome = write_depth_bags(bags, request, lambda tasks: _pool(parsed, tasks))
     seconds = time.perf_counter() - started
-    if parsed.json:
-        facts = {"model": artifact.name, "backend": backend.engine, "seconds": round(seconds, 3)}
-        print(json.dumps({**asdict(summary), **facts}))
-        return
-    print(f"{parsed.out}: {summary.frames_out} of {summary.frames_in} frames in {seconds:.1f} s")
+    facts = {"model": artifact.name, "backend": backend.engine, "seconds": round(seconds, 3)}
+    if len(bags) == 1 and outcome.failures:
+        raise BagError(next(iter(outcome.failures.values())))
+    figures = {out: _figures(out, summary, parsed) for out, summary in outcome.summaries.items()}
+    if not parsed.json:
+        for out, summary in outcome.summaries.items():
+            _print(out, summary, figures[out], seconds)
+    elif len(bags) == 1:
+        print(json.dumps({**next(iter(figures.values())), **facts}))
+    else:
+        failures = {str(out): reason for out, reason in outcome.failures.items()}
+        print(json.dumps({"bags": {str(out): figures[out] for out in figures}, "failed": failures, **facts}))
+    if outcome.failures:
+        reasons = [f"{out}: {reason}" for out, reason in outcome.failures.items()]
+        raise BagError(f"{len(reasons)} of {len(bags)} bags failed\n  " + "\n  ".join(reasons))
+    return 0
+
+
+def _bags(parsed: argparse.Namespace) -> dict[Path, list[Path]]:
+    """The bags that go into each new bag."""
+    found = find_bags(parsed.bag, parsed.out)
+    if parsed.join:
+        return {parsed.out: list(found.values())}
+    if len(parsed.bag) == 1 and len(found) == 1 and (is_bag(path := Path(parsed.bag[0])) or path in found.values()):
+        return {parsed.out: list(found.values())}
+    return {parsed.out / name: [path] for name, path in found.items()}
+
+
+def _request(parsed: argparse.Namespace, artifact: Artifact, backend: Backend) -> Request:
+    threads = parsed.threads or (1 if parsed.device == "cpu" else 0)  # a worker has a core
+    options = BackendOptions(threads, parsed.device)
+    recipe = ModelRecipe(
+        artifact.folder.resolve(), parsed.backend, options, backend.engine, parsed.field_of_view, parsed.output_size
+    )
+    truth = Truth(parsed.truth_topic, parsed.truth_camera_info_topic, parsed.truth_tolerance)
+    return Request(
+        recipe,
+        parsed.image_topic,
+        parsed.camera_info_topic,
+        truth if parsed.truth_topic else None,
+        tuple(parsed.copy),
+        Selection(parsed.start, parsed.end, parsed.every, parsed.rate),
+        parsed.zstd,
+    )
+
+
+def _pool(parsed: argparse.Namespace, tasks: int) -> AbstractContextManager[Pool]:
+    if parsed.ray:
+        return cluster(parsed.ray)
+    workers = parsed.workers or (cores() if parsed.device == "cpu" else 1)
+    return local(min(workers, tasks))
+
+
+def _figures(out: Path, summary: Summary, parsed: argparse.Namespace) -> dict[str, Any]:
+    return {**summary.counts(), **({"metrics": read_measures(out)} if parsed.truth_topic else {})}
+
+
+def _print(out: Path, summary: Summary, figures: dict[str, Any], seconds: float) -> None:
+    print(f"{out}: {summary.frames_out} of {summary.frames_in} frames in {seconds:.1f} s")
     for reason, count in summary.dropped.items():
         print(f"  {count} dropped: {reason}")
     if not summary.camera_infos_out:
         print("  no camera_info of the frames' size: depth/camera_info is empty")
+    if summary.copied:
+        print(f"  {summary.copied} messages of other topics")
+    for reason, count in summary.unmeasured.items():
+        print(f"  {count} without truth: {reason}")
+    if "rmse" in figures.get("metrics", {}):
+        metrics = figures["metrics"]
+        for title, values in (("as it is", metrics), ("scale-aligned", metrics["scale_aligned"])):
+            print(f"  {title:<14} RMSE {values['rmse']:.3f} m  rel {values['rel']:.3f}  delta1 {values['delta1']:.3f}")
+        print(f"  over time: {out / 'metrics.png'}, metrics.json")

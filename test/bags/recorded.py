@@ -9,10 +9,12 @@ from typing import Any
 import cv2
 import numpy as np
 from rosbags.rosbag1 import Writer as Writer1
-from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
 IMAGE_TOPIC, INFO_TOPIC = "/camera/image_raw", "/camera/camera_info"
+TEXT_TOPIC = "/said"
+LONG_START_NS, LONG_PERIOD_NS = 1_700_000_000_000_000_000, 33_333_333
 STAMPS_NS = [1_700_000_000_000_000_007 + index * 100_000_000 for index in range(4)]
 
 
@@ -40,9 +42,12 @@ def messages(types: Any, ros1: bool = False) -> list[tuple[str, str, int, Any]]:
     return made
 
 
-def write_rosbag2(path: Path, plugin: StoragePlugin) -> Path:
+def write_rosbag2(path: Path, plugin: StoragePlugin, *, zstd: bool = False) -> Path:
     types = get_typestore(Stores.ROS2_HUMBLE)
-    with Writer(path, version=9, storage_plugin=plugin) as writer:
+    writer = Writer(path, version=9, storage_plugin=plugin)
+    if zstd:
+        writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
+    with writer:
         connections: dict[str, Any] = {}
         for topic, kind, stamp, message in messages(types):
             if topic not in connections:
@@ -59,6 +64,36 @@ def write_rosbag1(path: Path) -> Path:
             if topic not in connections:
                 connections[topic] = writer.add_connection(topic, kind, typestore=types)
             writer.write(connections[topic], stamp, types.serialize_ros1(message, kind))
+    return path
+
+
+def write_long(path: Path, frames_: int, *, plugin: StoragePlugin = StoragePlugin.MCAP, compress: str = "") -> Path:
+    """A rosbag2 of many small frames at 30 Hz, each another, with camera_info and a topic beside them."""
+    types = get_typestore(Stores.ROS2_HUMBLE)
+    writer = Writer(path, version=8, storage_plugin=plugin)
+    if compress:
+        writer.set_compression(CompressionMode[compress], CompressionFormat.ZSTD)
+    generator = np.random.default_rng(0)
+    with writer:
+        image = writer.add_connection(IMAGE_TOPIC, "sensor_msgs/msg/Image", typestore=types)
+        info = writer.add_connection(INFO_TOPIC, "sensor_msgs/msg/CameraInfo", typestore=types)
+        text = writer.add_connection(TEXT_TOPIC, "std_msgs/msg/String", typestore=types)
+        for number in range(frames_):
+            stamp = LONG_START_NS + number * LONG_PERIOD_NS
+            header = types.types["std_msgs/msg/Header"](
+                types.types["builtin_interfaces/msg/Time"](*divmod(stamp, 10**9)), "eye"
+            )
+            bgr = cv2.resize(generator.integers(0, 256, (6, 8, 3), dtype=np.uint8), (64, 48))
+            message = types.types["sensor_msgs/msg/Image"](header, 48, 64, "bgr8", 0, 192, bgr.reshape(-1))
+            k = np.array([50.0 + number % 5, 0, 32, 0, 50, 24, 0, 0, 1])
+            region = types.types["sensor_msgs/msg/RegionOfInterest"](0, 0, 0, 0, False)
+            camera = types.types[info.msgtype](
+                header, 48, 64, "plumb_bob", np.zeros(5), k, np.eye(3).ravel(), np.zeros(12), 0, 0, region
+            )
+            said = types.types["std_msgs/msg/String"](f"frame {number}")
+            for connection, one in ((image, message), (info, camera), (text, said)):  # camera_info is late
+                late = LONG_PERIOD_NS // 3 * (connection is not image)
+                writer.write(connection, stamp + late, types.serialize_cdr(one, connection.msgtype))
     return path
 
 

@@ -4,34 +4,22 @@ from __future__ import annotations
 
 import json
 import shutil
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from recorded import IMAGE_TOPIC, STAMPS_NS, frames, messages
-from rosbags.highlevel import AnyReader
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
+from running import read_bag, run_bag
 
-from fastdepth_ros.bags.depth_bag import write_depth_bag
+from fastdepth_ros.bags.depth_bag import write_depth_bags
+from fastdepth_ros.bags.pool import local
 from fastdepth_ros.bags.recording import stamp_ns
-from fastdepth_ros.cli import main
+from fastdepth_ros.bags.request import Request
 from fastdepth_ros.depth.artifact import find_artifact
 from fastdepth_ros.depth.estimator import DepthEstimator
 from fastdepth_ros.depth.frame import Frame
-
-
-def run_bag(bag: Path, out: Path, model: Path, *more: str, topic: str = IMAGE_TOPIC) -> int:
-    return main(["bag", str(bag), "--image-topic", topic, "--out", str(out), "--model", str(model), "--json", *more])
-
-
-def read_bag(path: Path) -> dict[str, list]:
-    found: dict[str, list] = {}
-    with AnyReader([path]) as reader:
-        for connection, recorded_ns, raw in reader.messages():
-            found.setdefault(connection.topic, []).append((recorded_ns, reader.deserialize(raw, connection.msgtype)))
-    return found
 
 
 def test_every_frame_comes_out_once_with_its_stamp_and_the_depth_of_the_hot_path(
@@ -164,6 +152,14 @@ def test_an_error_of_the_estimator_is_not_taken_for_a_damaged_bag(mcap_bag, tmp_
     def broken(frame):
         raise KeyError("a bug of ours")
 
+    class Broken:
+        def estimator(self):
+            return broken
+
+        def facts(self):
+            return {}
+
+    request = Request(Broken(), IMAGE_TOPIC)
     with pytest.raises(KeyError, match="a bug of ours"):
-        write_depth_bag(mcap_bag, IMAGE_TOPIC, tmp_path / "out", broken)
+        write_depth_bags({tmp_path / "out": [mcap_bag]}, request, lambda tasks: local(1))
     assert not (tmp_path / "out").exists()

@@ -1,0 +1,57 @@
+"""The camera_info of the frames in a window."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from rosbags.highlevel import AnyReader
+from rosbags.interfaces import Connection
+
+from fastdepth_ros.bags.recording import message_from, raw_messages, stamp_ns
+from fastdepth_ros.depth.pairing import ByStamp
+
+_REACH_NS = 1_000_000_000
+
+
+class Cameras:
+    """Finds the camera_info of a frame among those of its window, and only where that does not do, in the whole bag.
+
+    Args:
+        connections: of the camera_info topic, perhaps none.
+        near: its messages in and around the window.
+        start_ns: where the window starts.
+    """
+
+    def __init__(
+        self, reader: AnyReader, connections: Sequence[Connection], near: Iterable[Any], start_ns: int
+    ) -> None:
+        self._reader, self._connections = reader, connections
+        self._infos: ByStamp[Any] = ByStamp()
+        self._add(near)
+        self._further = [(start_ns - _REACH_NS, start_ns), (None, None)] if connections else []
+
+    def at(self, stamp: int, shape: tuple[int, int]) -> Any | None:
+        """Of this very stamp, else the newest before it, else the first of the bag; None where its size differs."""
+        message = self._infos.at(stamp)
+        while self._further and (message is None or stamp_ns(message) > stamp):
+            self._read(*self._further.pop(0))
+            message = self._infos.at(stamp)
+        return message if message is not None and (message.height, message.width) == shape else None
+
+    def _read(self, start_ns: int | None, stop_ns: int | None) -> None:
+        records = raw_messages(self._reader, self._connections, start_ns, stop_ns)
+        self._add(message_from(self._reader, connection, raw) for connection, _, raw in records)
+
+    def _add(self, messages: Iterable[Any]) -> None:
+        for message in messages:
+            self._infos.add(stamp_ns(message), message)
+
+
+def matrix_of(info: Any | None) -> np.ndarray | None:
+    """K (9,) of a camera_info of either ROS; None where there is none or it is not calibrated."""
+    if info is None:
+        return None
+    k = np.asarray(info.k if hasattr(info, "k") else info.K, float)
+    return k if k[0] > 0 and k[4] > 0 else None

@@ -1,0 +1,155 @@
+"""What is asked for, in a form that travels to other processes and machines."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from fastdepth_ros.backends import BackendError, BackendOptions
+from fastdepth_ros.bags.windows import Selection, Window
+from fastdepth_ros.depth.artifact import find_artifact
+from fastdepth_ros.depth.estimator import DepthEstimator, DepthResult
+from fastdepth_ros.depth.frame import Frame
+from fastdepth_ros.depth.geometry import Crop, field_of_view
+
+DEPTH, CAMERA_INFO = 0, 1  # numbers of the first two topics of every new bag
+Estimate = Callable[[Frame], DepthResult]
+
+
+class Recipe(Protocol):
+    """How a worker gets its estimator; the same recipe gives the same bytes. Hashable, and pickled."""
+
+    def estimator(self) -> Estimate: ...
+
+    def facts(self) -> dict[str, Any]:
+        """What the depth depends on, as JSON."""
+
+    def crop(self, height_px: int, width_px: int) -> Crop | None:
+        """The part of the depth of such a frame that the network saw; None is all of it."""
+
+
+@dataclass(frozen=True)
+class ModelRecipe:
+    """The hot path on an artefact: the arguments of `Artifact.load` and `DepthEstimator`.
+
+    Args:
+        folder: of the artefact.
+        engine: that every worker must have, as `Backend.engine` says it.
+    """
+
+    folder: Path
+    backend: str
+    options: BackendOptions
+    engine: str
+    field: str = "trained"
+    output: str = "network"
+
+    def estimator(self) -> DepthEstimator:
+        """Raises BackendError where the engine is another, besides what `Artifact.load` raises."""
+        artifact = find_artifact(self.folder)
+        backend = artifact.load(self.backend, self.options)
+        if backend.engine != self.engine:
+            raise BackendError(
+                f"{platform.node()} runs {backend.engine}, not {self.engine}; install the same everywhere"
+            )
+        return DepthEstimator(backend, artifact.input_size_px, field=self.field, output=self.output)
+
+    def facts(self) -> dict[str, Any]:
+        artifact = find_artifact(self.folder)
+        return {
+            "model": artifact.name,
+            "files": {key: entry["sha256"] for key, entry in sorted(artifact.manifest["files"].items())},
+            "backend": self.backend,
+            "engine": self.engine,
+            "threads": self.options.threads,
+            "field_of_view": self.field,
+            "output_size": self.output,
+        }
+
+    def crop(self, height_px: int, width_px: int) -> Crop | None:
+        return field_of_view(self.field, height_px, width_px) if self.output == "camera" else None
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The depth sensor against which the depth is measured.
+
+    Args:
+        topic: Image (16UC1 millimetres, 32FC1 metres) or CompressedImage (compressedDepth).
+        camera_info_topic: default: `camera_info` beside the topic.
+        tolerance_s: between the stamps of a frame and of its truth.
+    """
+
+    topic: str
+    camera_info_topic: str = ""
+    tolerance_s: float = 0.02
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of every bag.
+
+    Args:
+        image_topic: Image or CompressedImage.
+        camera_info_topic: default: `camera_info` beside the image topic.
+        copied: patterns (`*` and `?`) of further topics that the new bag gets.
+        zstd: compress the chunks of the new bag (mcap only).
+    """
+
+    recipe: Recipe
+    image_topic: str
+    camera_info_topic: str = ""
+    truth: Truth | None = None
+    copied: tuple[str, ...] = ()
+    selection: Selection = field(default_factory=Selection)
+    zstd: bool = False
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A topic of the new bag.
+
+    Args:
+        definition, encoding: of the type, as MCAP keeps them ("ros2msg" or "ros2idl").
+        digest: the type's RIHS01 hash.
+        qos: the publishers' profiles, as rosbag2 writes them.
+    """
+
+    name: str
+    msgtype: str
+    definition: str
+    encoding: str
+    digest: str
+    qos: str = ""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A bag to read, and what of it: camera_info topics are "" where the bag has none."""
+
+    path: Path
+    camera_info_topic: str
+    truth_info_topic: str
+
+
+@dataclass(frozen=True)
+class Task:
+    """One window of one bag, the work of one call.
+
+    Args:
+        topics: of the new bag: depth, camera_info, then those that are copied.
+        part: where the result goes, without suffix.
+    """
+
+    request: Request
+    source: Source
+    window: Window
+    topics: tuple[Topic, ...]
+    part: Path
+
+    @property
+    def copied(self) -> tuple[Topic, ...]:
+        return self.topics[CAMERA_INFO + 1 :]

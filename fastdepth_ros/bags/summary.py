@@ -1,0 +1,41 @@
+"""What became of the frames of a bag."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass
+class Summary:
+    """Counts of a bag, or of a part of one.
+
+    Args:
+        dropped: by reason, the frames that gave no depth.
+        copied: messages of other topics.
+        unmeasured: by reason, the depth images without a truth to measure them by.
+        measured: errors of each depth image that has a truth, as `truth.truth_errors` gives them, by stamp.
+    """
+
+    frames_in: int = 0
+    frames_out: int = 0
+    camera_infos_out: int = 0
+    dropped: dict[str, int] = field(default_factory=dict)
+    copied: int = 0
+    unmeasured: dict[str, int] = field(default_factory=dict)
+    measured: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, other: Summary) -> None:
+        """Take in what follows."""
+        self.frames_in += other.frames_in
+        self.frames_out += other.frames_out
+        self.camera_infos_out += other.camera_infos_out
+        self.copied += other.copied
+        for mine, theirs in ((self.dropped, other.dropped), (self.unmeasured, other.unmeasured)):
+            for reason, count in theirs.items():
+                mine[reason] = mine.get(reason, 0) + count
+        self.measured += other.measured
+
+    def counts(self) -> dict[str, Any]:
+        """All but the single measurements, as JSON."""
+        return {key: value for key, value in asdict(self).items() if key != "measured"}

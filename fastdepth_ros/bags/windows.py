@@ -1,0 +1,98 @@
+"""A recording cut into windows of time, each the work of a moment, with boundaries that depend on nothing but the
+recording and what was asked of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+WINDOW_FRAMES = 32
+WINDOW_BYTES = 128 << 20  # a worker holds the messages of one window
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which frames of a recording get a depth.
+
+    Args:
+        start_s, end_s: seconds since the recording began; an end of None is the recording's.
+        every: of the frames from `start_s` on, every so many.
+        rate_hz: of those, the frame nearest to each of the moments 1 / rate_hz seconds apart; None keeps all.
+
+    Raises:
+        ValueError: a number out of range.
+    """
+
+    start_s: float = 0.0
+    end_s: float | None = None
+    every: int = 1
+    rate_hz: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.start_s < 0 or (self.end_s is not None and self.end_s <= self.start_s):
+            raise ValueError(f"nothing lies between second {self.start_s} and second {self.end_s}")
+        if self.every < 1:
+            raise ValueError(f"every {self.every} frames makes no sense; 1 keeps all")
+        if self.rate_hz is not None and not self.rate_hz > 0:
+            raise ValueError(f"a rate of {self.rate_hz:g} Hz makes no sense")
+
+
+@dataclass(frozen=True)
+class Window:
+    """What was recorded from `start_ns` on and before `stop_ns`.
+
+    Args:
+        kept: which of its frames get a depth, by their order in the window.
+    """
+
+    start_ns: int
+    stop_ns: int
+    kept: tuple[int, ...]
+
+
+def cut(
+    times_ns: np.ndarray, recording_ns: tuple[int, int], recording_bytes: int, selection: Selection
+) -> list[Window]:
+    """The windows of a recording, in order; together they are all that was selected of it, each moment once.
+
+    Args:
+        times_ns: when its frames were recorded, ascending.
+        recording_ns: when it began, and ended (exclusive).
+        recording_bytes: its size; windows of large frames hold fewer of them.
+    """
+    began, ended = recording_ns
+    start = began + round(selection.start_s * 1e9)
+    stop = ended if selection.end_s is None else min(ended, began + round(selection.end_s * 1e9))
+    if stop <= start:
+        return []
+    chosen = _chosen(times_ns, start, stop, selection)
+    frames = _frames_in_window(len(chosen), recording_bytes * (stop - start) / (ended - began))
+    when = times_ns[chosen]
+    bounds = np.unique(when[frames::frames])  # frames of one time stay together
+    lowers = np.array([start, *bounds[bounds > start]])
+    uppers = np.array([*lowers[1:], stop])
+    firsts, begins, ends = (
+        np.searchsorted(times_ns, lowers),
+        np.searchsorted(when, lowers),
+        np.searchsorted(when, uppers),
+    )
+    return [
+        Window(int(lower), int(upper), tuple((chosen[begin:end] - first).tolist()))
+        for lower, upper, first, begin, end in zip(lowers, uppers, firsts, begins, ends)
+    ]
+
+
+def _chosen(times_ns: np.ndarray, start: int, stop: int, selection: Selection) -> np.ndarray:
+    """Numbers of the frames that get a depth."""
+    numbers = np.flatnonzero((times_ns >= start) & (times_ns < stop))[:: selection.every]
+    if selection.rate_hz is None or not len(numbers):
+        return numbers
+    passed = (times_ns[numbers] - times_ns[numbers[0]]) * (selection.rate_hz / 1e9)
+    moments = np.round(passed)
+    nearest_first = np.lexsort((np.abs(passed - moments), moments))
+    return numbers[nearest_first[np.unique(moments[nearest_first], return_index=True)[1]]]
+
+
+def _frames_in_window(frames: int, size: float) -> int:
+    return int(np.clip(WINDOW_BYTES * frames / max(size, 1), 1, WINDOW_FRAMES)) if frames else 1

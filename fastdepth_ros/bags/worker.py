@@ -1,0 +1,148 @@
+"""The work of one window: messages in, a part of the new bag out. Any process of any machine may do it, any number of
+times: it computes the same bytes, and its part appears whole or not at all."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import cv2
+from rosbags.convert.converter import migrate_bytes
+from rosbags.highlevel import AnyReader
+
+from fastdepth_ros.bags.cameras import Cameras, matrix_of
+from fastdepth_ros.bags.contents import Record, of_topic, read_window
+from fastdepth_ros.bags.messages import camera_info_message, frame_from_bag, image_message
+from fastdepth_ros.bags.parts import PartWriter
+from fastdepth_ros.bags.recording import TYPES, message_from, open_bag, stamp_ns, told
+from fastdepth_ros.bags.request import CAMERA_INFO, DEPTH, Estimate, Recipe, Task
+from fastdepth_ros.bags.sensor import Sensor
+from fastdepth_ros.bags.summary import Summary
+from fastdepth_ros.depth.frame import FrameError
+
+
+class Worker:
+    """Keeps the engine and the bag of its last task open for the next."""
+
+    def __init__(self) -> None:
+        self._recipe: Recipe | None = None
+        self._estimate: Estimate | None = None
+        self._bag: Path | None = None
+        self._reader: AnyReader | None = None
+        self._open = ExitStack()
+
+    def run(self, task: Task) -> Summary:
+        """Write the task's part.
+
+        Raises:
+            BagError: the bag is damaged, or the part cannot be written.
+        """
+        window = _Window(task, self._reader_of(task.source.path), self._estimator_of(task.request.recipe))
+        with PartWriter(task.part, task.topics, zstd=task.request.zstd) as part:
+            window.write(part)
+            part.close(window.summary)
+        return window.summary
+
+    def close(self) -> None:
+        self._open.close()
+        self._bag = self._recipe = self._reader = self._estimate = None
+
+    def _estimator_of(self, recipe: Recipe) -> Estimate:
+        if self._estimate is None or recipe != self._recipe:
+            self._recipe, self._estimate = recipe, recipe.estimator()
+        return self._estimate
+
+    def _reader_of(self, path: Path) -> AnyReader:
+        if self._reader is None or path != self._bag:
+            self._reader = None
+            self._open.close()
+            self._bag, self._reader = path, self._open.enter_context(open_bag(path))
+        return self._reader
+
+
+_OF_THIS_PROCESS = Worker()
+
+
+def run_task(task: Task) -> Summary:
+    """`Worker.run` in the process's own worker."""
+    return _OF_THIS_PROCESS.run(task)
+
+
+def end_tasks() -> None:
+    """Close what the process's own worker keeps open."""
+    _OF_THIS_PROCESS.close()
+
+
+def one_core() -> None:
+    """OpenCV stays on the core of its worker."""
+    cv2.setNumThreads(1)
+
+
+class _Window:
+    """What becomes of the messages of one window."""
+
+    def __init__(self, task: Task, reader: AnyReader, estimate: Estimate) -> None:
+        self.summary = Summary()
+        self._task, self._reader, self._estimate = task, reader, estimate
+        contents = read_window(reader, task)
+        self._records = contents.records
+
+        def cameras(topic: str) -> Cameras:
+            return Cameras(reader, of_topic(reader, topic), contents.beside.get(topic, ()), contents.from_ns)
+
+        self._cameras = cameras(task.source.camera_info_topic)
+        self._sensor: Sensor | None = None
+        truth = task.request.truth
+        if truth is not None:
+            infos = cameras(task.source.truth_info_topic)
+            self._sensor = Sensor(contents.beside[truth.topic], truth.tolerance_s, infos, task.request.recipe.crop)
+
+    def write(self, part: PartWriter) -> None:
+        copied = {(topic.name, topic.msgtype): self._task.topics.index(topic) for topic in self._task.copied}
+        for record in self._records:
+            connection = record.connection
+            number = copied.get((connection.topic, connection.msgtype))
+            if number is not None:
+                part.write(number, record.recorded_ns, self._as_cdr(record))
+                self.summary.copied += 1
+            if record.is_frame:
+                message = message_from(self._reader, connection, record.raw)
+                self._write_depth(part, message, record.recorded_ns)
+
+    def _write_depth(self, part: PartWriter, message: Any, recorded_ns: int) -> None:
+        self.summary.frames_in += 1
+        try:
+            frame = frame_from_bag(message)
+            result = self._estimate(frame)
+        except FrameError as error:
+            _count(self.summary.dropped, error)
+            return
+        stamp, frame_id = stamp_ns(message), message.header.frame_id
+        camera = self._cameras.at(stamp, frame.pixels.shape[:2])
+        if camera is not None:
+            info = camera_info_message(stamp, frame_id, camera, result.from_frame, result.depth.shape)
+            part.write(CAMERA_INFO, recorded_ns, TYPES.serialize_cdr(info, "sensor_msgs/msg/CameraInfo"))
+            self.summary.camera_infos_out += 1
+        depth = image_message(stamp, frame_id, result.depth, "32FC1")
+        part.write(DEPTH, recorded_ns, TYPES.serialize_cdr(depth, "sensor_msgs/msg/Image"))
+        self.summary.frames_out += 1
+        if self._sensor is not None:
+            try:
+                errors = self._sensor.errors(stamp, result, frame.pixels.shape[:2], matrix_of(camera))
+                self.summary.measured.append(errors)
+            except FrameError as error:
+                _count(self.summary.unmeasured, error)
+
+    def _as_cdr(self, record: Record) -> bytes | memoryview:
+        if self._reader.is2:
+            return record.raw
+        msgtype = record.connection.msgtype
+        with told(self._reader.paths[0]):
+            return migrate_bytes(
+                self._reader.typestore, TYPES, msgtype, msgtype, {}, record.raw, src_is2=False, dst_is2=True
+            )
+
+
+def _count(reasons: dict[str, int], error: FrameError) -> None:
+    reasons[str(error)] = reasons.get(str(error), 0) + 1

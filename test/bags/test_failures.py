@@ -1,0 +1,144 @@
+"""What goes wrong with a bag, a disk or a topic: told in words, and what is done stays done."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from mcap.writer import IndexType
+from mcap.writer import Writer as McapWriter
+from recorded import write_long
+from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+from running import arguments, raw_messages, run_bag
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def test_a_bag_damaged_in_the_middle_keeps_the_parts_before(tmp_path, artifact_folder, capsys):
+    bag = write_long(tmp_path / "in", 200)
+    file = bag / "in.mcap"
+    whole = file.read_bytes()
+    middle = len(whole) * 3 // 4
+    file.write_bytes(whole[:middle] + b"\xa5" * 20_000 + whole[middle + 20_000 :])
+    assert run_bag(bag, tmp_path / "out", artifact_folder, "--workers", 1) == 1
+    error = capsys.readouterr().err
+    assert str(bag) in error and "damaged" in error and "parts are kept in" in error
+    assert not (tmp_path / "out").exists()
+    assert len(list((tmp_path / ".out.parts").glob("*.mcap"))) >= 3
+    assert run_bag(bag, tmp_path / "out", artifact_folder, "--field-of-view", "full") == 1
+    assert "another job (field_of_view differ" in capsys.readouterr().err
+
+
+def test_a_recorder_that_was_killed_leaves_no_metadata_and_the_remedy_is_named(tmp_path, artifact_folder, capsys):
+    bag = write_long(tmp_path / "in", 40)
+    expected = run_bag(bag, tmp_path / "whole", artifact_folder)
+    (bag / "metadata.yaml").unlink()
+    assert run_bag(bag / "in.mcap", tmp_path / "out", artifact_folder) == expected == 0
+    assert raw_messages(tmp_path / "out") == raw_messages(tmp_path / "whole")
+    file = bag / "in.mcap"
+    file.write_bytes(file.read_bytes()[:-3000])
+    capsys.readouterr()
+    assert run_bag(file, tmp_path / "out2", artifact_folder) == 1
+    assert "mcap recover" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("index", "works"), [(IndexType.NONE, True), (IndexType.CHUNK, False), (IndexType.ALL, True)])
+def test_a_missing_index_costs_time_or_is_told_but_never_frames(tmp_path, artifact_folder, capsys, index, works):
+    bag = write_long(tmp_path / "in", 40)
+    with (tmp_path / "bare.mcap").open("wb") as stream:
+        writer = McapWriter(stream, index_types=index)
+        writer.start("ros2")
+        channels = {}
+        for topic, kind, recorded_ns, raw in raw_messages(bag):
+            if topic not in channels:
+                definition, _ = get_typestore(Stores.ROS2_HUMBLE).generate_msgdef(kind, ros_version=2)
+                channels[topic] = writer.register_channel(
+                    topic, "cdr", writer.register_schema(kind, "ros2msg", definition.encode())
+                )
+            writer.add_message(channels[topic], recorded_ns, raw, recorded_ns)
+        writer.finish()
+    code = run_bag(tmp_path / "bare.mcap", tmp_path / "out", artifact_folder)
+    shown = capsys.readouterr()
+    if works:
+        assert code == 0 and json.loads(shown.out)["frames_out"] == 40
+    else:
+        assert code == 1 and "should have 40 messages, its index knows 0" in shown.err
+
+
+def test_a_topic_of_an_unknown_type_is_no_hindrance_unless_it_is_to_be_copied(tmp_path, artifact_folder, capsys):
+    types = get_typestore(Stores.ROS2_HUMBLE)
+    types.register(get_types_from_msg("float64 thrust", "drone_msgs/msg/Rotor"))
+    pieces = raw_messages(write_long(tmp_path / "plain", 10))
+    with Writer(tmp_path / "in", version=8, storage_plugin=StoragePlugin.SQLITE3) as writer:
+        connections = {}
+        rotor = writer.add_connection("/rotor", "drone_msgs/msg/Rotor", typestore=types)
+        for topic, kind, recorded_ns, raw in pieces:
+            if topic not in connections:
+                connections[topic] = writer.add_connection(topic, kind, typestore=types)
+            writer.write(connections[topic], recorded_ns, raw)
+            thrust = types.types[rotor.msgtype](1.5)
+            writer.write(rotor, recorded_ns, types.serialize_cdr(thrust, rotor.msgtype))
+    assert run_bag(tmp_path / "in", tmp_path / "out", artifact_folder, "--copy", "/rotor") == 0  # the bag defines it
+    assert sum(one[0] == "/rotor" for one in raw_messages(tmp_path / "out")) == 30
+    forget_definitions(tmp_path / "in" / "in.db3")
+    assert run_bag(tmp_path / "in", tmp_path / "out2", artifact_folder) == 0
+    capsys.readouterr()
+    assert run_bag(tmp_path / "in", tmp_path / "out3", artifact_folder, "--copy", "*") == 1
+    assert "/rotor is of the unknown type drone_msgs/msg/Rotor" in capsys.readouterr().err
+
+
+def forget_definitions(database: Path) -> None:
+    """Make it a bag of Humble's time, which had none."""
+    with sqlite3.connect(database) as connection:
+        connection.execute("UPDATE schema SET schema_version = 3")
+    connection.close()
+
+
+def test_a_full_disk_is_told_and_the_run_goes_on_where_there_is_room(tmp_path, artifact_folder):
+    """On a tmpfs too small for the output, which then grows, in a mount namespace of its own."""
+    bag = write_long(tmp_path / "in", 100)
+    run_bag(bag, tmp_path / "whole", artifact_folder)
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    command = [sys.executable, "-m", "fastdepth_ros", *arguments(bag, disk / "out", artifact_folder, "--workers", 1)]
+    script = """
+        set -u
+        mount -t tmpfs -o size=12m tmpfs "$DISK" || exit 77
+        "$@"; echo "code $?"
+        ls -A "$DISK"
+        mount -o remount,size=100m "$DISK"
+        "$@"; echo "code $?"
+        cp -r "$DISK/out" "$SAVED"
+    """
+    done = subprocess.run(
+        ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, "sh", *command],
+        env={**environment(), "DISK": str(disk), "SAVED": str(tmp_path / "saved")},
+        capture_output=True, text=True, timeout=100, check=False,
+    )  # fmt: skip
+    if done.returncode == 77 or "unshare failed" in done.stderr:
+        pytest.skip("a tmpfs cannot be mounted")
+    first, _, second = done.stdout.partition("code 1")
+    assert not first.strip() and "code 0" in second, done.stdout + done.stderr
+    assert ".out.parts" in second.split() and "out" not in second.split("code 0")[0].split()
+    assert "No space left on device" in done.stderr and "the same command goes on from there" in done.stderr
+    assert raw_messages(tmp_path / "saved") == raw_messages(tmp_path / "whole")
+
+
+def environment() -> dict[str, str]:
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    return {**os.environ, "PYTHONPATH": path}
+
+
+def test_no_frame_in_the_range_is_an_empty_bag_and_nonsense_is_told(tmp_path, artifact_folder, capsys):
+    bag = write_long(tmp_path / "in", 10)
+    assert run_bag(bag, tmp_path / "out", artifact_folder, "--start", 100) == 0
+    assert json.loads(capsys.readouterr().out)["frames_in"] == 0
+    assert raw_messages(tmp_path / "out") == []
+    assert run_bag(bag, tmp_path / "out2", artifact_folder, "--every", 0) == 1
+    assert "makes no sense" in capsys.readouterr().err
