@@ -15,10 +15,12 @@ from tqdm import tqdm
 
 from fastdepth_ros.bags.making import Making
 from fastdepth_ros.bags.opening import look_into
-from fastdepth_ros.bags.pool import Pool
 from fastdepth_ros.bags.recording import BagError
-from fastdepth_ros.bags.request import Request
+from fastdepth_ros.bags.request import Request, Task
 from fastdepth_ros.bags.summary import Summary
+from fastdepth_ros.pool import Pool
+
+Windows = Pool[Task, Summary]
 
 _FIRST = 256  # tasks that are looked for before the pool opens, which need not be wider than there are tasks
 _AHEAD = 2  # tasks handed out for each that can run
@@ -38,7 +40,7 @@ class Outcome:
 
 
 def write_depth_bags(
-    bags: Mapping[Path, Sequence[Path]], request: Request, open_pool: Callable[[int], AbstractContextManager[Pool]]
+    bags: Mapping[Path, Sequence[Path]], request: Request, open_pool: Callable[[int], AbstractContextManager[Windows]]
 ) -> Outcome:
     """Read one image topic of each bag, write `/depth/image` (32FC1 metres) and `/depth/camera_info` with the frames'
     stamps, and what else is asked for. A bag that fails leaves the others alone.
@@ -67,7 +69,7 @@ class _Run:
         self._tasks = self._missing()
         self.first = deque(islice(self._tasks, _FIRST))
 
-    def work(self, pool: Pool) -> None:
+    def work(self, pool: Windows) -> None:
         while True:
             while len(self._running) < _AHEAD * pool.width and (task := self._next()) is not None:
                 making, number = task

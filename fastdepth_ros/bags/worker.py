@@ -20,6 +20,7 @@ from fastdepth_ros.bags.request import CAMERA_INFO, DEPTH, Estimate, Recipe, Tas
 from fastdepth_ros.bags.sensor import Sensor
 from fastdepth_ros.bags.summary import Summary
 from fastdepth_ros.depth.frame import FrameError
+from fastdepth_ros.pool import Work
 
 
 class Worker:
@@ -77,6 +78,9 @@ def end_tasks() -> None:
 def one_core() -> None:
     """OpenCV stays on the core of its worker."""
     cv2.setNumThreads(1)
+
+
+WINDOWS = Work(run_task, one_core, end_tasks)
 
 
 class _Window:

@@ -10,18 +10,19 @@ from pathlib import Path
 from typing import Any
 
 from fastdepth_ros.backends import Backend, BackendOptions
-from fastdepth_ros.bags.depth_bag import write_depth_bags
+from fastdepth_ros.bags.depth_bag import Windows, write_depth_bags
 from fastdepth_ros.bags.measures import read_measures
-from fastdepth_ros.bags.pool import Pool, cluster, cores, local
 from fastdepth_ros.bags.recording import BagError
 from fastdepth_ros.bags.request import ModelRecipe, Request, Truth
 from fastdepth_ros.bags.sources import find_bags, is_bag
 from fastdepth_ros.bags.summary import Summary
 from fastdepth_ros.bags.windows import Selection
+from fastdepth_ros.bags.worker import WINDOWS
 from fastdepth_ros.cli.options import MODEL_ERRORS, add_model_options, load_model
 from fastdepth_ros.depth.artifact import Artifact
 from fastdepth_ros.depth.estimator import OUTPUTS
 from fastdepth_ros.depth.geometry import FIELDS_OF_VIEW
+from fastdepth_ros.pool import cluster, cores, local
 
 ERRORS = (BagError, ValueError, *MODEL_ERRORS)
 
@@ -118,11 +119,11 @@ def _request(parsed: argparse.Namespace, artifact: Artifact, backend: Backend) -
     )
 
 
-def _pool(parsed: argparse.Namespace, tasks: int) -> AbstractContextManager[Pool]:
+def _pool(parsed: argparse.Namespace, tasks: int) -> AbstractContextManager[Windows]:
     if parsed.ray:
-        return cluster(parsed.ray)
+        return cluster(WINDOWS, parsed.ray)
     workers = parsed.workers or (cores() if parsed.device == "cpu" else 1)
-    return local(min(workers, tasks))
+    return local(WINDOWS, min(workers, tasks))
 
 
 def _figures(out: Path, summary: Summary, parsed: argparse.Namespace) -> dict[str, Any]:

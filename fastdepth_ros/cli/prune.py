@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 
 import torch
@@ -17,13 +15,14 @@ from fastdepth_ros.nn.channels import NAMED, Channels
 from fastdepth_ros.nn.checkpoints import CheckpointError, load_checkpoint
 from fastdepth_ros.nn.complexity import complexity
 from fastdepth_ros.nn.fastdepth import FastDepth
+from fastdepth_ros.pool import cluster, local
 from fastdepth_ros.prune.engines import ENGINES
 from fastdepth_ros.prune.measure import measure
 from fastdepth_ros.prune.netadapt import NetAdapt, PruneError, Search
 from fastdepth_ros.prune.pictures import write_channels, write_search
 from fastdepth_ros.prune.resources import RESOURCES, Resource, resource
 from fastdepth_ros.prune.table import LatencyTable, load_table
-from fastdepth_ros.prune.trial import Training, accuracy
+from fastdepth_ros.prune.trial import TRIALS, Training, accuracy
 from fastdepth_ros.train.recipe import load_recipe, recipe_names
 from fastdepth_ros.train.run_folder import RunError
 from fastdepth_ros.train.trainer import Trainer
@@ -56,6 +55,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     search.add_argument("--batch", type=int, default=16, help="pairs of a batch (16)")
     search.add_argument("--learning-rate", type=float, default=5e-4, help="of the short tuning (5e-4)")
     search.add_argument("--workers", type=int, default=1, help="proposals at the same time, one process each (1)")
+    search.add_argument(
+        "--ray", metavar="ADDRESS", help="of a Ray cluster in place of --workers; auto for this machine's"
+    )
     tuning = parser.add_argument_group("long tuning of what is left, then its accuracy on the test split")
     tuning.add_argument("--epochs", type=int, default=20, help="of the long tuning; 0 leaves it out (20)")
     tuning.add_argument("--recipe", default="strong", help=f"{', '.join(recipe_names())}, or a YAML file (strong)")
@@ -117,8 +119,8 @@ def _prune(parsed: argparse.Namespace) -> None:
         raise ValueError(f"a budget of {budget:.4g} {what.unit} prunes nothing: the network costs {cost:.4g}")
     search = Search(parsed.resource, budget, parsed.reduction, parsed.decay, parsed.multiple)
     training = Training(parsed.dataset, parsed.root, parsed.holdout, parsed.steps, parsed.batch, parsed.learning_rate)
-    with ProcessPoolExecutor(parsed.workers, get_context("spawn")) as pool:
-        netadapt = NetAdapt(parsed.start, search, training, what, parsed.out, pool.submit)
+    with cluster(TRIALS, parsed.ray) if parsed.ray else local(TRIALS, parsed.workers) as pool:
+        netadapt = NetAdapt(parsed.start, search, training, what, parsed.out, pool)
         winner = netadapt.run()
     after = netadapt.channels(len(netadapt.steps))
     write_search(parsed.out / "search.png", netadapt.start_cost, netadapt.steps, what, budget)

@@ -7,8 +7,8 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, as_completed
+from collections.abc import Iterator
+from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,11 +17,12 @@ from tqdm import tqdm
 from fastdepth_ros.nn.channels import Channels
 from fastdepth_ros.nn.checkpoints import load_checkpoint
 from fastdepth_ros.nn.fastdepth import FastDepth
+from fastdepth_ros.pool import Pool
 from fastdepth_ros.prune.proposals import MULTIPLE, proposals
 from fastdepth_ros.prune.resources import Resource
-from fastdepth_ros.prune.trial import Training, Trial, run_trial
+from fastdepth_ros.prune.trial import Training, Trial
 
-Submit = Callable[[Callable[[Trial], dict[str, float]], Trial], "Future[dict[str, float]]"]
+Trials = Pool[Trial, "dict[str, float]"]
 
 
 class PruneError(Exception):
@@ -75,7 +76,7 @@ class NetAdapt:
 
     Args:
         start: checkpoint of the trained network, with batch norm.
-        submit: runs a function on a trial somewhere and returns its future.
+        pool: runs `TRIALS`.
 
     Raises:
         PruneError: the folder holds another search.
@@ -83,9 +84,9 @@ class NetAdapt:
     """
 
     def __init__(
-        self, start: Path, search: Search, training: Training, resource: Resource, out: Path, submit: Submit
+        self, start: Path, search: Search, training: Training, resource: Resource, out: Path, pool: Trials
     ) -> None:
-        self.search, self.training, self.resource, self.out, self.submit = search, training, resource, out, submit
+        self.search, self.training, self.resource, self.out, self.pool = search, training, resource, out, pool
         out.mkdir(parents=True, exist_ok=True)
         self._claim(start)
         if not self._winner(0).exists():
@@ -145,10 +146,10 @@ class NetAdapt:
             trial = Trial(
                 self.training, self._winner(iteration - 1), channels, self._trial(iteration, group), iteration
             )
-            futures[self.submit(run_trial, trial)] = group
+            futures[self.pool.submit(trial)] = group
         for future in tqdm(as_completed(futures), total=len(futures), desc="proposals", leave=False):
             errors, group = future.result(), futures[future]
-            cost = self.resource.cost(found[group])
+            cost = float(self.resource.cost(found[group]))
             yield Step(iteration, group, cost, errors["delta1"], errors["rmse"], found[group])
 
     def _claim(self, start: Path) -> None:

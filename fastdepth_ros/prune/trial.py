@@ -20,6 +20,7 @@ from fastdepth_ros.metrics.depth import depth_errors, mean_errors
 from fastdepth_ros.nn.channels import Channels
 from fastdepth_ros.nn.checkpoints import CheckpointError, load_checkpoint, save_checkpoint
 from fastdepth_ros.nn.fastdepth import INPUT_SIZE, FastDepth
+from fastdepth_ros.pool import Work
 from fastdepth_ros.prune.surgery import slimmed
 from fastdepth_ros.train.losses import log_depth_loss
 
@@ -117,6 +118,9 @@ def _split(training: Training) -> tuple[Subset, Subset]:
     order = np.random.default_rng(training.seed).permutation(len(dataset)).tolist()
     held_out = max(1, round(len(dataset) * training.holdout))
     return Subset(dataset, sorted(order[held_out:])), Subset(dataset, sorted(order[:held_out]))
+
+
+TRIALS = Work(run_trial)
 
 
 def _device() -> torch.device:

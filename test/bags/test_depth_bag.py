@@ -14,12 +14,13 @@ from rosbags.typesys import Stores, get_typestore
 from running import read_bag, run_bag
 
 from fastdepth_ros.bags.depth_bag import write_depth_bags
-from fastdepth_ros.bags.pool import local
 from fastdepth_ros.bags.recording import stamp_ns
 from fastdepth_ros.bags.request import Request
+from fastdepth_ros.bags.worker import WINDOWS
 from fastdepth_ros.depth.artifact import find_artifact
 from fastdepth_ros.depth.estimator import DepthEstimator
 from fastdepth_ros.depth.frame import Frame
+from fastdepth_ros.pool import local
 
 
 def test_every_frame_comes_out_once_with_its_stamp_and_the_depth_of_the_hot_path(
@@ -161,5 +162,5 @@ def test_an_error_of_the_estimator_is_not_taken_for_a_damaged_bag(mcap_bag, tmp_
 
     request = Request(Broken(), IMAGE_TOPIC)
     with pytest.raises(KeyError, match="a bug of ours"):
-        write_depth_bags({tmp_path / "out": [mcap_bag]}, request, lambda tasks: local(1))
+        write_depth_bags({tmp_path / "out": [mcap_bag]}, request, lambda tasks: local(WINDOWS, 1))
     assert not (tmp_path / "out").exists()

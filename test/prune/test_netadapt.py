@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -15,11 +14,11 @@ from fastdepth_ros.nn.checkpoints import load_checkpoint, save_checkpoint
 from fastdepth_ros.nn.complexity import complexity
 from fastdepth_ros.nn.fastdepth import FastDepth, initialise
 from fastdepth_ros.nn.shapes import layer_shapes
-from fastdepth_ros.prune import netadapt as netadapt_module
+from fastdepth_ros.pool import Work, local
 from fastdepth_ros.prune.netadapt import NetAdapt, PruneError, Search
 from fastdepth_ros.prune.proposals import count_of, group_names, proposals, with_count
 from fastdepth_ros.prune.resources import resource
-from fastdepth_ros.prune.trial import Training
+from fastdepth_ros.prune.trial import TRIALS, Training, run_trial
 
 SMALL = Channels((8, 16, 8, 16, 8, 16, 8, 8, 8, 8, 8, 8, 8, 16), (16, 16, 16, 16, 8))
 MACS = resource("macs")
@@ -56,10 +55,10 @@ def start(tmp_path_factory) -> Path:
     return path
 
 
-def search(start: Path, training: Training, out: Path, budget: float = 0.7, submit=None, **options) -> NetAdapt:
+def search(start: Path, training: Training, out: Path, budget: float = 0.7, work=TRIALS, **options) -> NetAdapt:
     wanted = Search("macs", budget * MACS.cost(SMALL), **{"reduction": 0.1, "multiple": 4, **options})
-    with ThreadPoolExecutor(1) as pool:
-        netadapt = NetAdapt(start, wanted, training, MACS, out, submit or pool.submit)
+    with local(work, 1) as pool:
+        netadapt = NetAdapt(start, wanted, training, MACS, out, pool)
         netadapt.run()
     return netadapt
 
@@ -121,7 +120,7 @@ def test_each_iteration_gives_up_what_was_asked(finished):
         cost = step.cost
 
 
-def test_the_most_accurate_proposal_wins(start, training, tmp_path, monkeypatch):
+def test_the_most_accurate_proposal_wins(start, training, tmp_path):
     """Whatever else is tried, accuracy says that encoder.3 matters least."""
 
     def scored(trial):
@@ -129,23 +128,22 @@ def test_the_most_accurate_proposal_wins(start, training, tmp_path, monkeypatch)
         save_checkpoint(FastDepth(trial.channels), trial.out)
         return {"delta1": 0.9 if trial.out.stem == "encoder.3" else 0.5, "rmse": 1.0}
 
-    monkeypatch.setattr(netadapt_module, "run_trial", scored)
-    assert search(start, training, tmp_path / "run", 0.97, reduction=0.01).steps[0].group == "encoder.3"
+    steps = search(start, training, tmp_path / "run", 0.97, Work(scored), reduction=0.01).steps
+    assert steps[0].group == "encoder.3"
 
 
 @pytest.mark.parametrize("killed_at", [3, 8])
 def test_a_search_that_was_killed_resumes_to_the_same_bits(finished, start, training, tmp_path, killed_at):
     done = []
 
-    def submit(function, trial):
+    def until_killed(trial):
         if len(done) == killed_at:
             raise KeyboardInterrupt
         done.append(trial)
-        with ThreadPoolExecutor(1) as pool:
-            return pool.submit(function, trial)
+        return run_trial(trial)
 
     with pytest.raises(KeyboardInterrupt):
-        search(start, training, tmp_path / "run", submit=submit)
+        search(start, training, tmp_path / "run", work=Work(until_killed))
     resumed = search(start, training, tmp_path / "run")
     assert resumed.steps == finished.steps
     last = f"iteration-{len(finished.steps):03d}.safetensors"

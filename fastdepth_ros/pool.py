@@ -12,18 +12,37 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
-from fastdepth_ros.bags.request import Task
-from fastdepth_ros.bags.summary import Summary
-from fastdepth_ros.bags.worker import end_tasks, one_core, run_task
+Task = TypeVar("Task")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
-class Pool:
+class Pool(Generic[Task, Result]):
     """Takes tasks; `width` is how many run at once."""
 
-    submit: Callable[[Task], Future[Summary]]
+    submit: Callable[[Task], Future[Result]]
     width: int
+
+
+def _nothing() -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Work(Generic[Task, Result]):
+    """What a pool does with each task.
+
+    Args:
+        run: a function of a module; any process may call it.
+        prepare: called in a process of the pool's own before its tasks, maybe more than once.
+        finish: called at the end where the work was done in the process that asked for it.
+    """
+
+    run: Callable[[Task], Result]
+    prepare: Callable[[], None] = _nothing
+    finish: Callable[[], None] = _nothing
 
 
 def cores() -> int:
@@ -32,25 +51,26 @@ def cores() -> int:
 
 
 @contextmanager
-def local(workers: int) -> Iterator[Pool]:
+def local(work: Work[Task, Result], workers: int) -> Iterator[Pool[Task, Result]]:
     """So many processes of this machine, each of which ends with this one, however that ends; one works in this."""
     if workers == 1:
         with ThreadPoolExecutor(1) as thread:
             try:
-                yield Pool(lambda task: thread.submit(run_task, task), 1)
+                yield Pool(lambda task: thread.submit(work.run, task), 1)
             finally:
-                thread.submit(end_tasks)
+                thread.submit(work.finish)
         return
-    executor = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_start_worker)
+    spawn = multiprocessing.get_context("spawn")
+    executor = ProcessPoolExecutor(workers, spawn, initializer=_start_worker, initargs=(work.prepare,))
     try:
-        yield Pool(lambda task: executor.submit(run_task, task), workers)
+        yield Pool(lambda task: executor.submit(work.run, task), workers)
     finally:
         executor.shutdown(cancel_futures=True)
 
 
 @contextmanager
-def cluster(address: str) -> Iterator[Pool]:
-    """The CPUs of a Ray cluster. Its nodes see the bags, the model and the output under the same paths.
+def cluster(work: Work[Task, Result], address: str) -> Iterator[Pool[Task, Result]]:
+    """The CPUs of a Ray cluster. Its nodes see all files under the same paths.
 
     Args:
         address: of the head, "auto" for the one this machine belongs to.
@@ -63,23 +83,23 @@ def cluster(address: str) -> Iterator[Pool]:
     with redirect_stdout(sys.stderr):  # Ray prints what happens to its nodes
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
         try:
-            remote = ray.remote(num_cpus=1, max_retries=3)(_task_on_node)  # a lost node's tasks go to another
+            remote: Any = ray.remote(num_cpus=1, max_retries=3)(_on_node)  # a lost node's tasks go to another
             width = int(ray.cluster_resources().get("CPU", 1))
-            yield Pool(lambda task: _plain(remote.remote(task).future()), width)
+            yield Pool(lambda task: _plain(remote.remote(work, task).future()), width)
         finally:
             ray.shutdown()
 
 
-def _task_on_node(task: Task) -> Summary:
-    one_core()
-    return run_task(task)
+def _on_node(work: Work[Task, Result], task: Task) -> Result:
+    work.prepare()
+    return work.run(task)
 
 
-def _plain(of_ray: Future[Summary]) -> Future[Summary]:
+def _plain(of_ray: Future[Result]) -> Future[Result]:
     """The same future, its errors as another process of this machine would raise them."""
-    future: Future[Summary] = Future()
+    future: Future[Result] = Future()
 
-    def hand_over(done: Future[Summary]) -> None:
+    def hand_over(done: Future[Result]) -> None:
         error = done.exception()
         if error is None:
             future.set_result(done.result())
@@ -90,9 +110,9 @@ def _plain(of_ray: Future[Summary]) -> Future[Summary]:
     return future
 
 
-def _start_worker() -> None:
+def _start_worker(prepare: Callable[[], None]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's to handle; what is begun, ends
-    one_core()
+    prepare()
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
