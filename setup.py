@@ -31,7 +31,11 @@ setup(
         (f"lib/{NAME}", glob("scripts/*")),
         *models,
     ],
-    package_data={f"{NAME}.depth": ["catalogue.json"], f"{NAME}.train": ["recipes/*.yaml"]},
+    package_data={
+        f"{NAME}.depth": ["catalogue.json"],
+        f"{NAME}.train": ["recipes/*.yaml"],
+        f"{NAME}.view": ["page/*"],
+    },
     zip_safe=True,
     # A robot has numpy and OpenCV from its distribution: ask for no newer one, and for OpenCV only by extra.
     install_requires=["numpy>=1.21", "onnxruntime>=1.12", "tqdm"],

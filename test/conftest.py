@@ -14,6 +14,7 @@ ALLOWED_SKIPS = (
     "the shared data is absent",
     "rclpy is not installed",
     "launch is not installed",
+    "chromium is not installed",
     "cv_bridge is not installed",
     "torch is not installed",
     "ray is not installed",

@@ -16,6 +16,7 @@ VERBS = {
     "label": "depth for photographs, as a data set to train on",
     "models": "list, show, verify, import and fetch artefacts",
     "prune": "NetAdapt: a trained network to a budget",
+    "report": "one HTML page about a recording with depth",
     "train": "train a network",
 }
 EXTRAS = {  # module that a verb may lack -> extra that brings it
