@@ -18,6 +18,7 @@ FLAGS = (
     "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--force-color-profile=srgb",
     "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
 )  # fmt: skip
+END, HOME, LEFT = "\ue010", "\ue011", "\ue012"  # as the WebDriver protocol writes keys
 WEBGL_FLAGS = ("--use-angle=swiftshader", "--enable-unsafe-swiftshader")
 
 
@@ -54,6 +55,14 @@ def until(browser: Any, condition: Callable[[], Any], what: str, timeout_s: floa
 def loaded(browser: Any, url: str) -> None:
     browser.get(url)
     until(browser, lambda: browser.execute_script("return document.readyState") == "complete", f"{url} to load")
+
+
+def find_all(browser: Any, selector: str) -> list[Any]:
+    return browser.find_elements("css selector", selector)
+
+
+def find(browser: Any, selector: str) -> Any:
+    return browser.find_element("css selector", selector)
 
 
 def errors(browser: Any) -> list[str]:
