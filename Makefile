@@ -8,12 +8,12 @@ HAS_ROS := $(shell $(PYTHON) -c 'import rclpy' 2>/dev/null && echo yes)
 ifeq ($(HAS_ROS),yes)
 VENV := .venv-$(or $(ROS_DISTRO),ros)
 VENV_FLAGS := --system-site-packages
-EXTRAS := view,test
+EXTRAS := demo,test
 # Its OpenCV was built for this numpy: the venv must not bring the next one.
 NUMPY := numpy<$(shell $(PYTHON) -c 'import numpy; print(int(numpy.__version__.split(".")[0]) + 1)')
 else
 VENV := .venv
-EXTRAS := ros,opencv,view,test
+EXTRAS := ros,opencv,demo,test
 NUMPY := numpy
 endif
 RUN := $(VENV)/bin
@@ -49,4 +49,5 @@ $(VENV)/robot: setup.py pyproject.toml
 $(VENV)/full: $(VENV)/robot
 	$(RUN)/python -m pip install --quiet $(FASTDEPTH_TORCH) '$(NUMPY)'
 	$(RUN)/python -m pip install --quiet --editable '.[torch,train,cluster]' '$(NUMPY)'
+	$(RUN)/python -m pip install --quiet --editable '.[torch,train,view]' '$(NUMPY)'
 	touch $@

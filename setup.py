@@ -54,13 +54,16 @@ setup(
         "bags": ["rosbags>=0.11", "apsw", "mcap>=1.0", "matplotlib>=3.5"],
         "cluster": ["ray>=2.10"],
         "view": ["rosbags>=0.11", "apsw", "mcap>=1.0", "rich>=12"],
+        "bags": ["rosbags>=0.11", "apsw"],
+        "demo": ["rosbags>=0.11", "apsw", "rich>=12"],
+        "view": ["rosbags>=0.11", "apsw", "av>=12", "rerun-sdk>=0.23"],
         "ros": [
             "ros-rclpy[fastrtps]==9.1.2",
             "ros-sensor-msgs==5.5.1",
             "ros-diagnostic-msgs==5.5.1",
             "ros-std-msgs==5.5.1",
         ],
-        "test": ["pytest>=7,<9", "pytest-timeout", "ruff", "mypy", "import-linter", "pyyaml"],
+        "test": ["pytest>=7,<9", "pytest-timeout", "ruff", "mypy", "import-linter", "pyyaml", "selenium>=4.15"],
     },
     entry_points={
         "console_scripts": [
