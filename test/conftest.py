@@ -15,6 +15,8 @@ ALLOWED_SKIPS = (
     "rclpy is not installed",
     "launch is not installed",
     "chromium is not installed",
+    "rerun is not installed",
+    "av is not installed",
     "cv_bridge is not installed",
     "torch is not installed",
     "ray is not installed",

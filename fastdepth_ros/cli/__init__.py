@@ -28,6 +28,8 @@ EXTRAS = {  # module that a verb may lack -> extra that brings it
     "rclpy": "ros", "rich": "view", "yaml": "train", "h5py": "train", "scipy": "train", "matplotlib": "bags",
     "rclpy": "ros", "rich": "demo", "rerun": "view", "av": "view", "yaml": "train", "h5py": "train", "scipy": "train", "matplotlib": "train",
     "tensorboard": "train",
+    "rclpy": "ros", "rich": "demo", "rerun": "view", "av": "view", "yaml": "train", "h5py": "train", "scipy": "train",
+    "matplotlib": "train", "tensorboard": "train",
 }  # fmt: skip
 
 

@@ -90,12 +90,7 @@ class Viewer(Node):
             values = {entry.key: entry.value for entry in status.values}
             if self._image is None and values.get("topic"):
                 self._listen_to(values["topic"])
-            stages = {
-                key.removesuffix(" p50 [ms]"): float(value)
-                for key, value in values.items()
-                if key.endswith(" p50 [ms]")
-            }
-            self._view.show(Moment(stamp_ns(message.header), stages_ms=stages))
+            self._view.show(Moment(stamp_ns(message.header), stages_ms=_medians_ms(values)))
             level = int.from_bytes(status.level, "little")
             if status.message != self._told and (level or not self._told):
                 self._view.tell(status.message, level)
@@ -116,7 +111,8 @@ class Viewer(Node):
         camera = self._depth_cameras.at(stamp)
         k = np.reshape(camera.k, (3, 3)) if camera is not None else None
         if k is None:
-            self.get_logger().warn("no camera_info of the depth: no point cloud", throttle_duration_sec=30.0, skip_first=True)
+            text = "no camera_info of the depth: no point cloud"
+            self.get_logger().warn(text, throttle_duration_sec=30.0, skip_first=True)
         seen = None
         if frame is not None:
             own = np.reshape(self._camera.k, (3, 3)) if self._camera is not None else None
@@ -129,3 +125,11 @@ class Viewer(Node):
         if message is None or stamp_ns(message.header) != stamp:
             return None
         return as_bgr(frame_from_message(message))
+
+
+def _medians_ms(values: dict[str, str]) -> dict[str, float]:
+    """Median duration of each stage, from what the node says of itself; the frame's age is no stage."""
+    suffix = " p50 [ms]"
+    medians = {key.removesuffix(suffix): float(value) for key, value in values.items() if key.endswith(suffix)}
+    medians.pop("age", None)
+    return medians

@@ -76,6 +76,7 @@ class LiveView:
         ports = [data_port] if window else [data_port, web_port]
         for port in ports:
             _refuse_taken(host, port)
+        self._recording = rr.RecordingStream("fastdepth")
         command = [sys.executable, "-m", "rerun", "--bind", host, "--port", str(data_port), "--hide-welcome-screen"]
         if not window:
             command += ["--serve-web", "--web-viewer-port", str(web_port), "--server-memory-limit", MEMORY]
@@ -84,10 +85,8 @@ class LiveView:
         self._viewer = subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
         )
-        self._recording: rr.RecordingStream | None = None
         try:
             self._wait(host, ports)
-            self._recording = rr.RecordingStream("fastdepth")
             self._recording.connect_grpc(data_url, default_blueprint=_layout())
             self._recording.log("world", rr.ViewCoordinates.RDF, static=True)  # z forward, y down: REP 103
         except BaseException:
@@ -131,8 +130,7 @@ class LiveView:
 
     def close(self) -> None:
         """End the viewer, once what was sent has arrived."""
-        if self._recording is not None:
-            self._recording.disconnect()
+        self._recording.disconnect()
         for way in (signal.SIGTERM, signal.SIGKILL):
             with suppress(ProcessLookupError):
                 os.killpg(self._viewer.pid, way)

@@ -53,7 +53,10 @@ def test_a_browser_shows_frame_depth_point_cloud_and_stage_times_of_a_running_no
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     with log.open("w") as output:
         view = subprocess.Popen(
-            [*command, str(free_port())], stdout=output, stderr=subprocess.STDOUT, env={**os.environ, "PYTHONPATH": path}
+            [*command, str(free_port())],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "PYTHONPATH": path},
         )
     try:
         wait_until(lambda: "subscribed /eye/image_raw" in log.read_text(), "the view to hear the camera", 60)
