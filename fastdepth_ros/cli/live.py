@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--field-of-view", choices=FIELDS_OF_VIEW, default="trained", help="what the network sees")
     parser.add_argument(
         "--focal-px", type=float, default=0.0,
-        help="the camera's focal length in its pixels, for the point cloud (default: that of the training camera's view)",
+        help="the camera's focal length in its pixels, for the point cloud (default: of the training camera's view)",
     )  # fmt: skip
 
 
