@@ -56,7 +56,7 @@ setup(
         "view": ["rosbags>=0.11", "apsw", "mcap>=1.0", "rich>=12"],
         "bags": ["rosbags>=0.11", "apsw"],
         "demo": ["rosbags>=0.11", "apsw", "rich>=12"],
-        "view": ["rosbags>=0.11", "apsw", "av>=12", "rerun-sdk>=0.23"],
+        "view": ["rosbags>=0.11", "apsw", "av>=12", 'rerun-sdk>=0.41; python_version >= "3.11"'],
         "ros": [
             "ros-rclpy[fastrtps]==9.1.2",
             "ros-sensor-msgs==5.5.1",

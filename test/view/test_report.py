@@ -50,7 +50,7 @@ def test_the_page_holds_everything_itself_and_escapes_what_the_node_said(recordi
     assert [path.name for path in tmp_path.iterdir() if "partial" in path.name] == []
 
 
-def test_a_browser_without_a_network_shows_the_report_and_plays_the_filmstrip(recording, tmp_path, request):
+def test_a_browser_without_a_network_shows_the_report_and_plays_the_filmstrip(recording, tmp_path):
     report(recording, tmp_path / "out.html")
     with chromium(tmp_path / "profile") as browser:
         loaded(browser, (tmp_path / "out.html").as_uri())
@@ -79,8 +79,10 @@ def test_a_browser_without_a_network_shows_the_report_and_plays_the_filmstrip(re
 
         browser.execute_script("document.documentElement.dataset.theme = 'light'; scrollTo(0, 0)")
         light = screenshot(browser)
+        cv2.imwrite(str(tmp_path / "light.png"), light)
         find(browser, "#theme").click()
         dark = screenshot(browser)
+        cv2.imwrite(str(tmp_path / "dark.png"), dark)
         assert light[-5:, :5].mean() > 200 > 60 > dark[-5:, :5].mean()
         browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", picture)
         seen = screenshot(browser).reshape(-1, 3).astype(int)
