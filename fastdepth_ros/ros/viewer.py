@@ -19,7 +19,7 @@ from fastdepth_ros.depth.frame import FrameError
 from fastdepth_ros.depth.pairing import ByStamp
 from fastdepth_ros.ros.images import frame_from_message, stamp_ns
 from fastdepth_ros.ros.subscription import ImageSubscription
-from fastdepth_ros.view.live_view import LiveView, Moment, ViewError
+from fastdepth_ros.view.live_view import LiveView, Moment
 from fastdepth_ros.view.pictures import as_bgr, view_of
 
 KEPT_FRAMES = 20
@@ -38,7 +38,6 @@ def show_node(view: LiveView, depth_topic: str, image_topic: str, rate_hz: float
         executor.add_node(Viewer(view, depth_topic, image_topic, rate_hz))
         while view.running:
             executor.spin_once(timeout_sec=SPIN_S)
-        raise ViewError("the viewer has ended")
     except ExternalShutdownException:
         pass
     finally:

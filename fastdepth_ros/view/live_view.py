@@ -100,7 +100,10 @@ class LiveView:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        served = self.running or not self.url  # a window may be closed, a page's server may not end
         self.close()
+        if kind is None and not served:
+            raise ViewError("Rerun's viewer has ended by itself")
 
     @property
     def running(self) -> bool:

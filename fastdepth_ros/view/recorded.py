@@ -204,11 +204,14 @@ def _camera_matrix(reader: AnyReader, topic: str, connections: list[Connection])
 
 
 def _health(reader: AnyReader) -> list[Health]:
+    """What the node said; of several nodes, the one that was heard first."""
     chosen = [c for c in reader.connections if c.msgtype == DIAGNOSTICS_TYPE]
-    found = []
+    found: list[Health] = []
+    name = ""
     for message, recorded_ns in messages(reader, chosen):
         for status in message.status:
-            if status.name.endswith(": depth"):
+            name = name or (status.name if status.name.endswith(": depth") else "")
+            if name and status.name == name:
                 values = {entry.key: entry.value for entry in status.values}
                 found.append(Health(stamp_ns(message) or recorded_ns, int(status.level), status.message, values))
     return found

@@ -15,6 +15,8 @@ from recorded import frames
 from recordings import write_recording
 from rosbags.rosbag2 import Reader, StoragePlugin, Writer
 
+from fastdepth_ros.bags.messages import image_message
+from fastdepth_ros.bags.recording import TYPES
 from fastdepth_ros.cli import main
 from fastdepth_ros.depth.colour import colour_depth
 from fastdepth_ros.view.figures import FiguresError, read_figures
@@ -92,6 +94,27 @@ def test_a_browser_without_a_network_shows_the_report_and_plays_the_filmstrip(re
         requested = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
         urls = [r["params"]["request"]["url"] for r in requested if r["method"] == "Network.requestWillBeSent"]
         assert [url[:40] for url in urls if url.startswith(("http", "ws"))] == []
+
+
+def test_a_bag_with_one_image_and_no_valid_pixel_makes_a_report(tmp_path):
+    unknown = write_bag(tmp_path / "in", [np.zeros((8, 8), np.float32)])
+    page = report(unknown, tmp_path / "out.html")
+    assert "no valid pixel" in page and "of one image" in page
+
+
+def test_depth_of_two_sizes_and_an_unreadable_image_are_told(tmp_path):
+    depths = [np.ones((8, 8), np.float32), np.ones((16, 8), np.float32), np.ones((8, 8), np.uint8)]
+    page = report(write_bag(tmp_path / "in", depths), tmp_path / "out.html")
+    assert "1 unreadable: /depth/image: a depth image is 32FC1 or 16UC1, not &#x27;8UC1&#x27;" in page
+
+
+def write_bag(path: Path, depths: list[np.ndarray]) -> Path:
+    with Writer(path, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        topic = writer.add_connection("/depth/image", "sensor_msgs/msg/Image", typestore=TYPES)
+        for stamp, depth in enumerate(depths):
+            message = image_message(stamp, "eye", depth, "32FC1" if depth.dtype == np.float32 else "8UC1")
+            writer.write(topic, stamp, TYPES.serialize_cdr(message, topic.msgtype))
+    return path
 
 
 def test_depth_alone_makes_a_report_that_says_what_is_missing(tmp_path):
