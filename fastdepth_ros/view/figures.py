@@ -63,9 +63,9 @@ def _collect(figures: Figures, tree: Any, name: str) -> None:
                 continue
             for part, branch in (("", entry), *entry.items()):
                 if isinstance(branch, dict) and (found := _numbers(branch)):
-                    label = " / ".join(filter(None, (name, part)))
-                    series.setdefault(label or "over time", []).append((seconds, found))
+                    series.setdefault(part or name or "over time", []).append((seconds, found))
         for label, points in series.items():
+            label = f"{name} / {label}" if label in figures.series else label
             figures.series[label] = sorted(points, key=lambda point: point[0])
 
 

@@ -168,6 +168,15 @@ def test_a_truncated_bag_is_told_and_a_page_that_exists_is_kept(recording, tmp_p
         ({**ERRORS, "pooled": ERRORS}, ["metrics", "pooled"], []),
         ({"truth": {"raw": ERRORS, "scaled": ERRORS}, "frames_in": 3}, ["truth / raw", "truth / scaled"], []),
         ({"per_time": PER_TIME}, [], ["per_time"]),
+        (
+            {
+                **ERRORS,
+                "scale_aligned": ERRORS,
+                "by_time": [{"stamp_ns": 1, "pixels": 9, "scale": 1.1, "errors": ERRORS}],
+            },
+            ["metrics", "scale_aligned"],
+            ["errors"],
+        ),
         ([{"time_s": 1, "raw": ERRORS, "scaled": ERRORS}, {"no": "figures"}], [], ["raw", "scaled"]),
         ({"rmse": float("nan"), "delta1": 0.5, "per_time": [{"rmse": 1.0}]}, ["metrics"], []),
     ],
