@@ -1,10 +1,14 @@
-"""Which topics of a bag are meant where nobody said."""
+"""What one reads of a bag: the topic that is meant where nobody said, and its messages."""
 
 from __future__ import annotations
 
-from rosbags.highlevel import AnyReader
+from collections.abc import Iterator, Sequence
+from typing import Any
 
-from fastdepth_ros.bags.recording import IMAGE_TYPES, BagError
+from rosbags.highlevel import AnyReader
+from rosbags.interfaces import Connection
+
+from fastdepth_ros.bags.recording import IMAGE_TYPES, BagError, raw_messages
 
 
 def busiest_camera_topic(reader: AnyReader) -> str:
@@ -17,3 +21,17 @@ def busiest_camera_topic(reader: AnyReader) -> str:
     if not images:
         raise BagError(f"{reader.paths[0]} has no image topic")
     return max(images, key=lambda c: c.msgcount).topic
+
+
+def read_messages(reader: AnyReader, connections: Sequence[Connection]) -> Iterator[tuple[Any, int]]:
+    """Message and time of recording, in the order of recording.
+
+    Raises:
+        BagError: the bag is damaged.
+    """
+    for connection, recorded_ns, raw in raw_messages(reader, connections):
+        try:
+            message = reader.deserialize(raw, connection.msgtype)
+        except Exception as error:  # rosbags lets any kind through where bytes are wrong
+            raise BagError(f"{reader.paths[0]} is damaged: {type(error).__name__} {error}") from error
+        yield message, recorded_ns

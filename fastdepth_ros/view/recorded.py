@@ -20,11 +20,10 @@ from fastdepth_ros.bags.recording import (
     BagError,
     camera_info_beside,
     image_connections,
-    messages,
     open_bag,
     stamp_ns,
 )
-from fastdepth_ros.bags.topics import busiest_camera_topic
+from fastdepth_ros.bags.topics import busiest_camera_topic, read_messages
 from fastdepth_ros.depth.colour import colour_depth
 from fastdepth_ros.depth.depth_image import metres_of
 from fastdepth_ros.depth.frame import FrameError
@@ -137,7 +136,7 @@ def _read_depths(recorded: Recorded, reader: AnyReader, connections: list[Connec
     count = sum(connection.msgcount for connection in connections)
     chosen = set(np.linspace(0, max(count - 1, 0), max(min(shown, count), 1)).round().astype(int).tolist())
     stamps, percentiles, valid = [], [], []
-    progress = tqdm(messages(reader, connections), total=count, desc="depth", unit="image")
+    progress = tqdm(read_messages(reader, connections), total=count, desc="depth", unit="image")
     for index, (message, _) in enumerate(progress):
         try:
             depth = metres_of(message)
@@ -175,7 +174,7 @@ def _read_images(
     wanted = {moment.stamp_ns: place for place, moment in enumerate(recorded.moments)}
     stamps = []
     total = sum(connection.msgcount for connection in connections)
-    for message, _ in tqdm(messages(reader, connections), total=total, desc="frames", unit="image"):
+    for message, _ in tqdm(read_messages(reader, connections), total=total, desc="frames", unit="image"):
         stamps.append(stamp_ns(message))
         if stamps[-1] not in wanted:
             continue
@@ -196,7 +195,7 @@ def _camera_matrix(reader: AnyReader, topic: str, connections: list[Connection])
     """K of the first camera_info beside an image topic."""
     info_topic = camera_info_beside(topic, connections)
     chosen = [c for c in reader.connections if c.topic == info_topic and c.msgtype == CAMERA_INFO_TYPE]
-    first = next(messages(reader, chosen), None)
+    first = next(read_messages(reader, chosen), None)
     if first is None:
         return None
     info: Any = first[0]
@@ -208,7 +207,7 @@ def _health(reader: AnyReader) -> list[Health]:
     chosen = [c for c in reader.connections if c.msgtype == DIAGNOSTICS_TYPE]
     found: list[Health] = []
     name = ""
-    for message, recorded_ns in messages(reader, chosen):
+    for message, recorded_ns in read_messages(reader, chosen):
         for status in message.status:
             name = name or (status.name if status.name.endswith(": depth") else "")
             if name and status.name == name:

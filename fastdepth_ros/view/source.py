@@ -11,8 +11,8 @@ from pathlib import Path
 import cv2
 
 from fastdepth_ros.bags.messages import frame_from_bag
-from fastdepth_ros.bags.recording import image_connections, messages, open_bag, stamp_ns
-from fastdepth_ros.bags.topics import busiest_camera_topic
+from fastdepth_ros.bags.recording import image_connections, open_bag, stamp_ns
+from fastdepth_ros.bags.topics import busiest_camera_topic, read_messages
 from fastdepth_ros.depth.frame import Frame, FrameError
 
 BAG_SUFFIXES = (".bag", ".mcap", ".db3")
@@ -59,7 +59,7 @@ def open_source(text: str, image_topic: str = "") -> Iterator[Source]:
         with open_bag(path) as reader:
             connections = image_connections(reader, image_topic or busiest_camera_topic(reader))
             source = Source(iter(()), sum(connection.msgcount for connection in connections), False)
-            source.frames = _bag_frames(source, messages(reader, connections))
+            source.frames = _bag_frames(source, read_messages(reader, connections))
             yield source
     elif path.is_file():
         with _capture(text, f"video {text}") as capture:
