@@ -9,7 +9,7 @@ import numpy as np
 
 WIDTH, HEIGHT = 720, 240
 LEFT, RIGHT, TOP, BOTTOM = 56, 12, 12, 40
-MAX_POINTS = 400  # of a line; of more, each pixel's extremes would fall together
+MAX_POINTS = 400  # of a line: about two a pixel column of the page
 
 
 def line_chart(
@@ -31,12 +31,12 @@ def line_chart(
     frame = _Frame((float(xs.min()), float(xs.max())), (min(0.0, _least(ys)), _most(ys)))
     parts = [frame.axes(x_label, y_label)]
     if band:
-        x, low, high = (_thinned(values) for values in band)
-        known = np.isfinite(low) & np.isfinite(high)
-        outline = frame.points(np.r_[x[known], x[known][::-1]], np.r_[high[known], low[known][::-1]])
+        low_x, low = _known(*_thinned(band[0], band[1]))
+        high_x, high = _known(*_thinned(band[0], band[2]))
+        outline = frame.points(np.r_[high_x, low_x[::-1]], np.r_[high, low[::-1]])
         parts.append(f'<polygon class="band" points="{outline}"/>')
     for number, (name, (x, y)) in enumerate(series.items()):
-        x, y = _thinned(x), _thinned(y)
+        x, y = _thinned(x, y)
         for part in np.ma.clump_unmasked(np.ma.masked_invalid(y)):
             if part.stop - part.start == 1:
                 parts.append(frame.dot(number, x[part][0], y[part][0]))
@@ -148,8 +148,19 @@ def _most(values: np.ndarray) -> float:
     return (float(known.max()) if known.size else 0.0) or 1.0
 
 
-def _thinned(values: np.ndarray) -> np.ndarray:
-    """At most MAX_POINTS of them, evenly."""
-    if len(values) <= MAX_POINTS:
-        return np.asarray(values, float)
-    return np.asarray(values, float)[np.linspace(0, len(values) - 1, MAX_POINTS).round().astype(int)]
+def _known(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return x[np.isfinite(y)], y[np.isfinite(y)]
+
+
+def _thinned(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """At most MAX_POINTS of a line: of each stretch its least and its most, so that no peak is lost."""
+    if len(x) <= MAX_POINTS:
+        return np.asarray(x, float), np.asarray(y, float)
+    chosen: set[int] = set()
+    for stretch in np.array_split(np.arange(len(x)), MAX_POINTS // 2):
+        known = stretch[np.isfinite(y[stretch])]
+        chosen |= (
+            {int(known[np.argmin(y[known])]), int(known[np.argmax(y[known])])} if known.size else {int(stretch[0])}
+        )
+    places = sorted(chosen)
+    return np.asarray(x, float)[places], np.asarray(y, float)[places]

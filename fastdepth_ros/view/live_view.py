@@ -170,7 +170,7 @@ def _layout() -> rrb.Blueprint:
     )
     stages = rrb.TimeSeriesView(origin="/stages", name="Stage times [ms]")
     health = rrb.TextLogView(origin="/health", name="Health")
-    right = rrb.Vertical(pictures, stages, health, row_shares=[3, 2, 1])
+    right = rrb.Vertical(pictures, stages, health, row_shares=[4, 3, 2])
     return rrb.Blueprint(rrb.Horizontal(cloud, right), collapse_panels=True)
 
 
