@@ -69,7 +69,9 @@ class LiveView:
         self, *, window: bool = False, host: str = "127.0.0.1", web_port: int = 9090, data_port: int = 9876
     ) -> None:
         if window and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-            raise ViewError("there is no display for a window; --browser shows the same on a page")
+            raise ViewError(
+                "there is no display for a window; a page needs none: live --browser, view without --window"
+            )
         data_url = f"rerun+http://{host}:{data_port}/proxy"
         page = f"http://{host}:{web_port}"
         self.url = "" if window else f"{page}/?url={quote(data_url, safe='')}"
@@ -82,9 +84,8 @@ class LiveView:
             command += ["--serve-web", "--web-viewer-port", str(web_port), "--server-memory-limit", MEMORY]
             command += ["--cors-allow-origin", page]
         # a group of its own: `-m rerun` starts a child, which must end with it, and Ctrl-C is ours to handle
-        self._viewer = subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
-        )
+        quiet = {**os.environ, "RUST_LOG": "error"}
+        self._viewer = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True, env=quiet)
         try:
             self._wait(host, ports)
             self._recording.connect_grpc(data_url, default_blueprint=_layout())
@@ -138,7 +139,7 @@ class LiveView:
             with suppress(ProcessLookupError):
                 os.killpg(self._viewer.pid, way)
             with suppress(subprocess.TimeoutExpired):
-                self._viewer.communicate(timeout=10)
+                self._viewer.wait(timeout=10)
                 return
 
     def _show_points(self, depth: np.ndarray, k: np.ndarray, colours: np.ndarray) -> None:
@@ -153,8 +154,7 @@ class LiveView:
         for port in ports:
             while not _answers(host, port):
                 if not self.running:
-                    said = self._viewer.communicate()[1].strip().splitlines()
-                    raise ViewError("Rerun's viewer ended: " + (said[-1] if said else "it said nothing"))
+                    raise ViewError(f"Rerun's viewer ended with code {self._viewer.returncode}; what it said is above")
                 if time.monotonic() > deadline:
                     raise ViewError(f"Rerun's viewer does not answer on {host}:{port} after {START_TIMEOUT_S:.0f} s")
                 time.sleep(0.1)
