@@ -19,7 +19,7 @@ import rerun as rr
 import rerun.blueprint as rrb
 
 from fastdepth_ros.depth.colour import colour_depth
-from fastdepth_ros.view.pictures import FAR_M, NEAR_M
+from fastdepth_ros.depth.files import FAR_M, NEAR_M
 from fastdepth_ros.view.points import point_cloud
 
 START_TIMEOUT_S = 30.0

@@ -1,15 +1,12 @@
-"""Frames and depth as pictures side by side."""
+"""Frames as pictures, and the part of them that a depth image shows."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
 
-from fastdepth_ros.depth.files import FAR_M, NEAR_M
 from fastdepth_ros.depth.frame import Frame
 from fastdepth_ros.depth.geometry import trained_view
-
-__all__ = ["FAR_M", "NEAR_M", "as_bgr", "jpeg", "view_of"]
 
 _TO_BGR = {
     "rgb": cv2.COLOR_RGB2BGR, "rgba": cv2.COLOR_RGBA2BGR, "bgra": cv2.COLOR_BGRA2BGR, "mono": cv2.COLOR_GRAY2BGR

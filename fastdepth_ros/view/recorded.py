@@ -26,8 +26,9 @@ from fastdepth_ros.bags.recording import (
 from fastdepth_ros.bags.topics import busiest_camera_topic, read_messages
 from fastdepth_ros.depth.colour import colour_depth
 from fastdepth_ros.depth.depth_image import metres_of
+from fastdepth_ros.depth.files import FAR_M, NEAR_M
 from fastdepth_ros.depth.frame import FrameError
-from fastdepth_ros.view.pictures import FAR_M, NEAR_M, as_bgr, jpeg, view_of
+from fastdepth_ros.view.pictures import as_bgr, jpeg, view_of
 
 DEPTH_TOPIC = "/depth/image"
 DIAGNOSTICS_TYPE = "diagnostic_msgs/msg/DiagnosticArray"

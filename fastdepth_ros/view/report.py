@@ -15,10 +15,11 @@ from string import Template
 import numpy as np
 
 from fastdepth_ros.depth.colour import colour_depth
+from fastdepth_ros.depth.files import FAR_M, NEAR_M
 from fastdepth_ros.metrics.depth import NAMES
 from fastdepth_ros.view.charts import histogram, line_chart
 from fastdepth_ros.view.figures import Figures
-from fastdepth_ros.view.pictures import FAR_M, NEAR_M, jpeg
+from fastdepth_ros.view.pictures import jpeg
 from fastdepth_ros.view.recorded import DROPS, EDGES_M, Moment, Recorded
 
 STRIP = 6

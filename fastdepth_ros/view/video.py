@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from fastdepth_ros.depth.colour import colour_depth
-from fastdepth_ros.view.pictures import FAR_M, NEAR_M
+from fastdepth_ros.depth.files import FAR_M, NEAR_M
 
 TIME_BASE = Fraction(1, 90_000)  # what players expect of H.264
 LEGEND_PX = 40
