@@ -32,8 +32,11 @@ def write_report(path: Path, recorded: Recorded, figures: Figures | None = None)
     """Write the page, whole or not at all."""
     page = report_page(recorded, figures)
     partial = path.with_name(f".partial.{path.name}")
-    partial.write_text(page, encoding="utf-8")
-    os.replace(partial, path)
+    try:
+        partial.write_text(page, encoding="utf-8")
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def report_page(recorded: Recorded, figures: Figures | None = None) -> str:
