@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -46,10 +46,18 @@ def until(browser: Any, condition: Callable[[], Any], what: str, timeout_s: floa
     """Wait for something to be true of the page."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
-        if value := condition():
-            return value
+        with suppress(_too_busy()):
+            if value := condition():
+                return value
         time.sleep(0.2)
     raise AssertionError(f"waited {timeout_s} s in vain for {what}; the page says: {errors(browser)}")
+
+
+def _too_busy() -> type[Exception]:
+    """What Selenium raises of a page that computes longer than it waits."""
+    from selenium.common.exceptions import TimeoutException
+
+    return TimeoutException
 
 
 def loaded(browser: Any, url: str) -> None:
