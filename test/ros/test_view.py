@@ -15,6 +15,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from chromium import WEBGL_FLAGS, chromium, find_all, screenshot, until
+
+pytest.importorskip("rclpy", reason="rclpy is not installed")
+pytest.importorskip("rerun", reason="rerun is not installed")
+
 from diagnostic_msgs.msg import DiagnosticArray
 from ros_graph import CameraDriver, Listener, wait_until
 
@@ -44,7 +48,6 @@ PARTS: dict[str, Part] = {  # rows and columns of the window that each panel has
 
 @pytest.mark.timeout(360)
 def test_a_browser_shows_frame_depth_point_cloud_and_stage_times_of_a_running_node(graph, artifact_folder, tmp_path):
-    pytest.importorskip("rerun", reason="rerun is not installed")
     node = graph.fastdepth(model=str(artifact_folder), remap={"image": "/eye/image_raw", "camera_info": "/camera_info"})
     node.autostart()
     camera, diagnostics = CameraDriver(graph, "/eye/image_raw"), Listener(graph, "/diagnostics", DiagnosticArray)
