@@ -53,10 +53,8 @@ setup(
         ],
         "bags": ["rosbags>=0.11", "apsw", "mcap>=1.0", "matplotlib>=3.5"],
         "cluster": ["ray>=2.10"],
-        "view": ["rosbags>=0.11", "apsw", "mcap>=1.0", "rich>=12"],
-        "bags": ["rosbags>=0.11", "apsw"],
-        "demo": ["rosbags>=0.11", "apsw", "rich>=12"],
-        "view": ["rosbags>=0.11", "apsw", "av>=12", 'rerun-sdk>=0.41; python_version >= "3.11"'],
+        "demo": ["rosbags>=0.11", "apsw", "mcap>=1.0", "rich>=12"],
+        "view": ["rosbags>=0.11", "apsw", "mcap>=1.0", "av>=12", 'rerun-sdk>=0.41; python_version >= "3.11"'],
         "ros": [
             "ros-rclpy[fastrtps]==9.1.2",
             "ros-sensor-msgs==5.5.1",

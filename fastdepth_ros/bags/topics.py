@@ -8,7 +8,7 @@ from typing import Any
 from rosbags.highlevel import AnyReader
 from rosbags.interfaces import Connection
 
-from fastdepth_ros.bags.recording import IMAGE_TYPES, BagError, raw_messages
+from fastdepth_ros.bags.recording import IMAGE_TYPES, BagError, message_from, raw_messages
 
 
 def busiest_camera_topic(reader: AnyReader) -> str:
@@ -30,8 +30,4 @@ def read_messages(reader: AnyReader, connections: Sequence[Connection]) -> Itera
         BagError: the bag is damaged.
     """
     for connection, recorded_ns, raw in raw_messages(reader, connections):
-        try:
-            message = reader.deserialize(raw, connection.msgtype)
-        except Exception as error:  # rosbags lets any kind through where bytes are wrong
-            raise BagError(f"{reader.paths[0]} is damaged: {type(error).__name__} {error}") from error
-        yield message, recorded_ns
+        yield message_from(reader, connection, raw), recorded_ns

@@ -24,12 +24,9 @@ VERBS = {
 }
 EXTRAS = {  # module that a verb may lack -> extra that brings it
     "cv2": "opencv", "torch": "torch", "onnx": "torch", "safetensors": "torch", "rosbags": "bags", "apsw": "bags",
-    "mcap": "bags", "ray": "cluster",
-    "rclpy": "ros", "rich": "view", "yaml": "train", "h5py": "train", "scipy": "train", "matplotlib": "bags",
-    "rclpy": "ros", "rich": "demo", "rerun": "view", "av": "view", "yaml": "train", "h5py": "train", "scipy": "train", "matplotlib": "train",
+    "mcap": "bags", "ray": "cluster", "rerun": "view", "av": "view",
+    "rclpy": "ros", "rich": "demo", "yaml": "train", "h5py": "train", "scipy": "train", "matplotlib": "bags",
     "tensorboard": "train",
-    "rclpy": "ros", "rich": "demo", "rerun": "view", "av": "view", "yaml": "train", "h5py": "train", "scipy": "train",
-    "matplotlib": "train", "tensorboard": "train",
 }  # fmt: skip
 
 
