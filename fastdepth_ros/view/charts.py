@@ -133,7 +133,7 @@ def _ticks(low: float, high: float, about: int = 5) -> list[float]:
 
 
 def _log_ticks(low: float, high: float) -> list[float]:
-    decades = [1, 2, 5] if high / low > 4 else [1, 1.5, 2, 3, 4, 5, 7]
+    decades = [1, 2, 5] if high / low > 20 else [1, 1.5, 2, 3, 4, 5, 7]
     candidates = [digit * 10.0**power for power in range(-2, 3) for digit in decades]
     return [tick for tick in candidates if low <= tick <= high]
 
