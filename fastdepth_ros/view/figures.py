@@ -2,8 +2,8 @@
 
 Read are `fastdepth evaluate --json` and the metrics.json of `fastdepth bag --truth-topic`. The rule, for other tools:
 every object that holds a number under at least one name of `metrics.depth.NAMES` is a set of figures, and is called by
-its key ("pooled", "scale_aligned", ...); every list of such objects, each with a time, is a series. A time is `stamp_ns`
-(whole nanoseconds), or `stamp` or `time_s` (seconds). Anything else is passed over.
+its key ("pooled", "scale_aligned", ...); every list of such objects, each with a time, is a series. A time is
+`stamp_ns` (whole nanoseconds), or `stamp` or `time_s` (seconds). Anything else is passed over.
 """
 
 from __future__ import annotations
