@@ -3,18 +3,22 @@
 
 PYTHON ?= python3
 FASTDEPTH_TORCH ?= torch==2.13.0
+COMMA := ,
 HAS_ROS := $(shell $(PYTHON) -c 'import rclpy' 2>/dev/null && echo yes)
 
 ifeq ($(HAS_ROS),yes)
 VENV := .venv-$(or $(ROS_DISTRO),ros)
 VENV_FLAGS := --system-site-packages
-EXTRAS := view,test
-# Its OpenCV was built for this numpy: the venv must not bring the next one.
-NUMPY := numpy<$(shell $(PYTHON) -c 'import numpy; print(int(numpy.__version__.split(".")[0]) + 1)')
+EXTRAS := demo,test
+# Its OpenCV was built for this numpy: the venv must not bring the next one. The live view wants numpy 2.
+NUMPY_MAJOR := $(shell $(PYTHON) -c 'import numpy; print(numpy.__version__.split(".")[0])')
+NUMPY := numpy<$(shell expr $(NUMPY_MAJOR) + 1)
+FULL := torch,train,cluster$(if $(filter 1,$(NUMPY_MAJOR)),,$(COMMA)view)
 else
 VENV := .venv
-EXTRAS := ros,opencv,view,test
+EXTRAS := ros,opencv,demo,test
 NUMPY := numpy
+FULL := torch,train,cluster,view
 endif
 RUN := $(VENV)/bin
 export ROS_LOG_DIR ?= $(CURDIR)/$(VENV)/log
@@ -48,5 +52,5 @@ $(VENV)/robot: setup.py pyproject.toml
 # Torch comes first and pinned, so that a CPU build of it can be laid ready; the default build brings CUDA along.
 $(VENV)/full: $(VENV)/robot
 	$(RUN)/python -m pip install --quiet $(FASTDEPTH_TORCH) '$(NUMPY)'
-	$(RUN)/python -m pip install --quiet --editable '.[torch,train,cluster]' '$(NUMPY)'
+	$(RUN)/python -m pip install --quiet --editable '.[$(FULL)]' '$(NUMPY)'
 	touch $@

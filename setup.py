@@ -31,7 +31,11 @@ setup(
         (f"lib/{NAME}", glob("scripts/*")),
         *models,
     ],
-    package_data={f"{NAME}.depth": ["catalogue.json"], f"{NAME}.train": ["recipes/*.yaml"]},
+    package_data={
+        f"{NAME}.depth": ["catalogue.json"],
+        f"{NAME}.train": ["recipes/*.yaml"],
+        f"{NAME}.view": ["page/*"],
+    },
     zip_safe=True,
     # A robot has numpy and OpenCV from its distribution: ask for no newer one, and for OpenCV only by extra.
     install_requires=["numpy>=1.21", "onnxruntime>=1.12", "tqdm"],
@@ -49,14 +53,15 @@ setup(
         ],
         "bags": ["rosbags>=0.11", "apsw", "mcap>=1.0", "matplotlib>=3.5"],
         "cluster": ["ray>=2.10"],
-        "view": ["rosbags>=0.11", "apsw", "mcap>=1.0", "rich>=12"],
+        "demo": ["rosbags>=0.11", "apsw", "mcap>=1.0", "rich>=12"],
+        "view": ["rosbags>=0.11", "apsw", "mcap>=1.0", "av>=12", 'rerun-sdk>=0.41; python_version >= "3.11"'],
         "ros": [
             "ros-rclpy[fastrtps]==9.1.2",
             "ros-sensor-msgs==5.5.1",
             "ros-diagnostic-msgs==5.5.1",
             "ros-std-msgs==5.5.1",
         ],
-        "test": ["pytest>=7,<9", "pytest-timeout", "ruff", "mypy", "import-linter", "pyyaml"],
+        "test": ["pytest>=7,<9", "pytest-timeout", "ruff", "mypy", "import-linter", "pyyaml", "selenium>=4.15"],
     },
     entry_points={
         "console_scripts": [

@@ -14,14 +14,18 @@ VERBS = {
     "export": "checkpoint to artefact: ONNX, safetensors, manifest",
     "image": "depth for image files",
     "label": "depth for photographs, as a data set to train on",
+    "live": "depth of a webcam, without ROS, in a window or a browser",
     "models": "list, show, verify, import and fetch artefacts",
     "prune": "NetAdapt: a trained network to a budget",
+    "report": "one HTML page about a recording with depth",
     "train": "train a network",
+    "video": "a side-by-side mp4 of a bag, a video or a camera",
+    "view": "a running node in a browser: frame, depth, point cloud, stage times",
 }
 EXTRAS = {  # module that a verb may lack -> extra that brings it
     "cv2": "opencv", "torch": "torch", "onnx": "torch", "safetensors": "torch", "rosbags": "bags", "apsw": "bags",
-    "mcap": "bags", "ray": "cluster",
-    "rclpy": "ros", "rich": "view", "yaml": "train", "h5py": "train", "scipy": "train", "matplotlib": "bags",
+    "mcap": "bags", "ray": "cluster", "rerun": "view", "av": "view",
+    "rclpy": "ros", "rich": "demo", "yaml": "train", "h5py": "train", "scipy": "train", "matplotlib": "bags",
     "tensorboard": "train",
 }  # fmt: skip
 

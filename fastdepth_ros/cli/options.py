@@ -23,3 +23,10 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
 def load_model(parsed: argparse.Namespace) -> tuple[Artifact, Backend]:
     artifact = find_artifact(parsed.model)
     return artifact, artifact.load(parsed.backend, BackendOptions(parsed.threads, parsed.device))
+
+
+def add_view_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--host", default="127.0.0.1", help="address of this machine to show it at (default 127.0.0.1)")
+    parser.add_argument("--port", type=int, default=9090, help="of the page (default 9090)")
+    parser.add_argument("--data-port", type=int, default=9876, help="of the page's data (default 9876)")
+    parser.add_argument("--open", action="store_true", help="open the page in this machine's browser")

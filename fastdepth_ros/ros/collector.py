@@ -15,6 +15,7 @@ from rosbags.rosbag2 import Writer
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from fastdepth_ros.bags.recording import TYPES, stamp_ns
+from fastdepth_ros.depth.depth_image import metres_of
 
 KEPT_MESSAGES = 90
 SAMPLE_PERIOD_NS = 1_000_000_000
@@ -86,14 +87,6 @@ class Collector(Node):
                 self.complete_samples()
                 message = deserialize_message(raw, Image)
                 self.samples.append(Sample(stamp_ns(message), metres_of(message)))
-
-
-def metres_of(message: Image) -> np.ndarray:
-    """float32 HxW metres of a 32FC1 or 16UC1 depth image; 0 and NaN are invalid."""
-    dtype = np.dtype((">" if message.is_bigendian else "<") + {"32FC1": "f4", "16UC1": "u2"}[message.encoding])
-    rows = np.frombuffer(message.data, np.uint8).reshape(message.height, message.step)
-    values = np.ascontiguousarray(rows[:, : message.width * dtype.itemsize]).view(dtype).astype(np.float32)
-    return values / 1000 if message.encoding == "16UC1" else values
 
 
 def _keep(messages: OrderedDict[int, Any], message: Any) -> None:

@@ -23,20 +23,15 @@ from rich.live import Live
 from rich.table import Table
 from sensor_msgs.msg import CompressedImage, Image
 
-from fastdepth_ros.bags.recording import (
-    IMAGE_TYPES,
-    BagError,
-    image_connections,
-    new_bag,
-    open_bag,
-    without_transport,
-)
+from fastdepth_ros.bags.recording import image_connections, new_bag, open_bag, without_transport
 from fastdepth_ros.bags.synthetic_bag import IMAGE_TOPIC, TRUTH_TOPIC, write_synthetic_bag
+from fastdepth_ros.bags.topics import busiest_camera_topic
+from fastdepth_ros.depth.depth_image import metres_of
 from fastdepth_ros.depth.files import write_picture
 from fastdepth_ros.depth.geometry import trained_view
 from fastdepth_ros.depth.panel import PanelRow, panel
 from fastdepth_ros.metrics.depth import depth_errors, mean_errors
-from fastdepth_ros.ros.collector import Collector, Sample, metres_of
+from fastdepth_ros.ros.collector import Collector, Sample
 from fastdepth_ros.ros.images import frame_from_message
 
 SYNTHETIC_FRAMES, SYNTHETIC_RATE_HZ = 45, 15.0
@@ -119,10 +114,7 @@ def bag_source(bag: Path, image_topic: str) -> Source:
     """
     with open_bag(bag) as reader:
         if not image_topic:
-            images = [c for c in reader.connections if c.msgtype in IMAGE_TYPES and "depth" not in c.topic]
-            if not images:
-                raise BagError(f"{bag} has no image topic")
-            image_topic = max(images, key=lambda c: c.msgcount).topic
+            image_topic = busiest_camera_topic(reader)
         compressed = image_connections(reader, image_topic)[0].msgtype == "sensor_msgs/msg/CompressedImage"
     return Source(bag, image_topic, compressed, "")
 

@@ -1,0 +1,88 @@
+"""`fastdepth live`: depth of a webcam, without ROS."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import time
+import webbrowser
+
+import numpy as np
+
+from fastdepth_ros.bags.recording import BagError
+from fastdepth_ros.cli.options import MODEL_ERRORS, add_model_options, add_view_options, load_model
+from fastdepth_ros.depth.artifact import Artifact
+from fastdepth_ros.depth.estimator import DepthEstimator, DepthResult
+from fastdepth_ros.depth.frame import FrameError
+from fastdepth_ros.depth.geometry import FIELDS_OF_VIEW, field_of_view
+from fastdepth_ros.view.live_view import LiveView, Moment, ViewError
+from fastdepth_ros.view.pictures import as_bgr
+from fastdepth_ros.view.source import Source, SourceError, open_source
+
+ERRORS = (BagError, FrameError, SourceError, ViewError, ValueError, *MODEL_ERRORS)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_model_options(parser)
+    parser.add_argument("source", nargs="?", default="0", help="camera (number, /dev/videoN), video, bag (default 0)")
+    parser.add_argument("--browser", action="store_true", help="a page instead of a window; needs no display")
+    add_view_options(parser)
+    parser.add_argument("--image-topic", default="", help="of a bag (default: its topic with the most images)")
+    parser.add_argument("--field-of-view", choices=FIELDS_OF_VIEW, default="trained", help="what the network sees")
+    parser.add_argument(
+        "--focal-px", type=float, default=0.0,
+        help="the camera's focal length in its pixels, for the point cloud (default: of the training camera's view)",
+    )  # fmt: skip
+
+
+def run(parsed: argparse.Namespace) -> None:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the viewer ends with us
+    artifact, backend = load_model(parsed)
+    estimator = DepthEstimator(backend, artifact.input_size_px, field=parsed.field_of_view)
+    with (
+        open_source(parsed.source, parsed.image_topic) as source,
+        LiveView(
+            window=not parsed.browser, host=parsed.host, web_port=parsed.port, data_port=parsed.data_port
+        ) as view,
+    ):  # fmt: skip
+        if view.url:
+            print(f"open {view.url}", flush=True)
+            if parsed.open:
+                webbrowser.open(view.url)
+        _show(source, estimator, view, artifact, parsed)
+        print("the source has ended; Ctrl-C closes the view", flush=True)
+        while view.running:
+            time.sleep(0.2)
+
+
+def _show(
+    source: Source, estimator: DepthEstimator, view: LiveView, artifact: Artifact, parsed: argparse.Namespace
+) -> None:
+    started, first_ns = time.monotonic(), None
+    for stamp_ns, frame in source.frames:
+        if not view.running:
+            return
+        first_ns = stamp_ns if first_ns is None else first_ns
+        if not source.live:  # a recording runs as fast as it did
+            time.sleep(max(started + (stamp_ns - first_ns) / 1e9 - time.monotonic(), 0))
+        height, width = frame.pixels.shape[:2]
+        crop = field_of_view(parsed.field_of_view, height, width)
+        result, bgr = estimator(frame), as_bgr(frame)
+        seen = bgr[crop.top : crop.top + crop.height, crop.left : crop.left + crop.width]
+        k = _camera_matrix(artifact, result, width, height, parsed.focal_px)
+        view.show(Moment(stamp_ns, bgr, seen, result.depth, k, result.stages_ms))
+
+
+def _camera_matrix(
+    artifact: Artifact, result: DepthResult, width: int, height: int, focal_px: float
+) -> np.ndarray | None:
+    """3x3 of the depth image; without a focal length that of the training camera, which the network assumes."""
+    if focal_px:
+        camera = np.array([[focal_px, 0, (width - 1) / 2], [0, focal_px, (height - 1) / 2], [0, 0, 1.0]])
+        return result.from_frame @ camera
+    rows, columns = result.depth.shape
+    focal = artifact.manifest.get("trained_focal_px")
+    if focal is None:
+        return None
+    return np.array([[focal["fx"], 0, (columns - 1) / 2], [0, focal["fy"], (rows - 1) / 2], [0, 0, 1.0]])

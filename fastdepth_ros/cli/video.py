@@ -1,0 +1,64 @@
+"""`fastdepth video`: a side-by-side mp4 of a bag, a video or a camera."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+from tqdm import tqdm
+
+from fastdepth_ros.bags.recording import BagError
+from fastdepth_ros.cli.options import MODEL_ERRORS, add_model_options, load_model
+from fastdepth_ros.depth.estimator import DepthEstimator
+from fastdepth_ros.depth.frame import FrameError
+from fastdepth_ros.depth.geometry import FIELDS_OF_VIEW, field_of_view
+from fastdepth_ros.view.pictures import as_bgr
+from fastdepth_ros.view.source import Source, SourceError, open_source
+from fastdepth_ros.view.video import VideoWriter, side_by_side
+
+ERRORS = (BagError, FrameError, SourceError, ValueError, *MODEL_ERRORS)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_model_options(parser)
+    parser.add_argument("source", help="bag, video file, or camera (a number or /dev/videoN)")
+    parser.add_argument("--out", type=Path, required=True, metavar="MP4", help="the video, H.264")
+    parser.add_argument("--image-topic", default="", help="of a bag (default: its topic with the most images)")
+    parser.add_argument("--field-of-view", choices=FIELDS_OF_VIEW, default="trained", help="what the network sees")
+    parser.add_argument("--height", type=int, default=480, help="of the pictures, in pixels (default 480)")
+    parser.add_argument("--seconds", type=float, default=0.0, help="length; 0 is to the end, of a camera to Ctrl-C")
+    parser.add_argument("--force", action="store_true", help="replace a video that exists")
+
+
+def run(parsed: argparse.Namespace) -> None:
+    if parsed.out.suffix != ".mp4":
+        raise ValueError(f"{parsed.out}: the video is written as .mp4")
+    if parsed.out.exists() and not parsed.force:
+        raise ValueError(f"{parsed.out} exists; choose another --out, or --force")
+    if parsed.height < 32 or parsed.height % 2:
+        raise ValueError(f"--height is {parsed.height}, needs an even number from 32 on")
+    artifact, backend = load_model(parsed)
+    estimator = DepthEstimator(backend, artifact.input_size_px, field=parsed.field_of_view)
+    started = time.perf_counter()
+    with open_source(parsed.source, parsed.image_topic) as source, VideoWriter(parsed.out) as writer:
+        try:
+            _write(source, estimator, writer, parsed)
+        except KeyboardInterrupt:
+            if not source.live:
+                raise
+    seconds = time.perf_counter() - started
+    print(f"{parsed.out}: {writer.pictures} pictures in {seconds:.1f} s")
+    if source.unreadable:
+        print(f"  {source.unreadable} of {source.total} frames could not be read")
+
+
+def _write(source: Source, estimator: DepthEstimator, writer: VideoWriter, parsed: argparse.Namespace) -> None:
+    first_ns = None
+    for stamp_ns, frame in tqdm(source.frames, total=source.total or None, unit="frame"):
+        first_ns = stamp_ns if first_ns is None else first_ns
+        if parsed.seconds and stamp_ns - first_ns > parsed.seconds * 1e9:
+            break
+        crop = field_of_view(parsed.field_of_view, *frame.pixels.shape[:2])
+        view = as_bgr(frame)[crop.top : crop.top + crop.height, crop.left : crop.left + crop.width]
+        writer.write(stamp_ns, side_by_side(view, estimator(frame).depth, parsed.height))

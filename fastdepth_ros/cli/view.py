@@ -1,0 +1,33 @@
+"""`fastdepth view`: a running node in a browser or a window."""
+
+from __future__ import annotations
+
+import argparse
+import webbrowser
+
+from fastdepth_ros.cli.options import add_view_options
+from fastdepth_ros.ros.viewer import show_node
+from fastdepth_ros.view.live_view import LiveView, ViewError
+
+ERRORS = (ViewError, ValueError)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_view_options(parser)
+    parser.add_argument("--window", action="store_true", help="Rerun's window instead of a page")
+    parser.add_argument("--depth-topic", default="/depth/image", help="of the node (default /depth/image)")
+    parser.add_argument("--image-topic", default="", help="of the camera (default: what the node says it listens to)")
+    parser.add_argument("--rate", type=float, default=10.0, help="most pictures a second (default 10)")
+
+
+def run(parsed: argparse.Namespace) -> None:
+    if not parsed.rate > 0:
+        raise ValueError(f"--rate is {parsed.rate}, needs to be above 0")
+    with LiveView(
+        window=parsed.window, host=parsed.host, web_port=parsed.port, data_port=parsed.data_port
+    ) as view:  # fmt: skip
+        if view.url:
+            print(f"open {view.url}", flush=True)
+            if parsed.open:
+                webbrowser.open(view.url)
+        show_node(view, parsed.depth_topic, parsed.image_topic, parsed.rate)

@@ -1,0 +1,134 @@
+"""`fastdepth view`: listens beside a running node and shows what it hears."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import qos_profile_sensor_data
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from fastdepth_ros.bags.recording import without_transport
+from fastdepth_ros.depth.depth_image import metres_of
+from fastdepth_ros.depth.frame import FrameError
+from fastdepth_ros.depth.pairing import ByStamp
+from fastdepth_ros.ros.images import frame_from_message, stamp_ns
+from fastdepth_ros.ros.subscription import ImageSubscription
+from fastdepth_ros.view.live_view import LiveView, Moment
+from fastdepth_ros.view.pictures import as_bgr, view_of
+
+KEPT_FRAMES = 20
+SPIN_S = 0.2
+
+
+def show_node(view: LiveView, depth_topic: str, image_topic: str, rate_hz: float) -> None:
+    """Show a node's depth until the viewer or ROS is ended.
+
+    Args:
+        image_topic: of the camera; "" takes what the node says on /diagnostics that it listens to.
+    """
+    rclpy.init()
+    try:
+        executor = SingleThreadedExecutor()
+        executor.add_node(Viewer(view, depth_topic, image_topic, rate_hz))
+        while view.running:
+            executor.spin_once(timeout_sec=SPIN_S)
+    except ExternalShutdownException:
+        pass
+    finally:
+        rclpy.try_shutdown()
+
+
+class Viewer(Node):
+    """Pairs depth with frame and camera matrices by stamp, and sends it to a LiveView at most `rate_hz` times a second.
+
+    Args:
+        depth_topic: the node's depth/image; depth/camera_info is looked for beside it.
+    """
+
+    def __init__(self, view: LiveView, depth_topic: str, image_topic: str, rate_hz: float, **options: Any) -> None:
+        super().__init__("fastdepth_view", **options)
+        self._view, self._period_s, self._shown_at = view, 1 / rate_hz, 0.0
+        self._frames: ByStamp[Any] = ByStamp(KEPT_FRAMES)
+        self._depth_cameras: ByStamp[CameraInfo] = ByStamp(KEPT_FRAMES)
+        self._camera: CameraInfo | None = None
+        self._image: ImageSubscription | None = None
+        self._told = ""
+        info_topic = depth_topic.rpartition("/")[0] + "/camera_info"
+        self.create_subscription(Image, depth_topic, self._on_depth, qos_profile_sensor_data)
+        self.create_subscription(CameraInfo, info_topic, self._on_depth_camera, qos_profile_sensor_data)
+        self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
+        if image_topic:
+            self._listen_to(image_topic)
+
+    def _listen_to(self, topic: str) -> None:
+        compressed = topic.endswith("/compressed")
+        kind = CompressedImage if compressed else Image
+        self._image = ImageSubscription(self, topic, kind, "auto", self._on_frame)
+        beside = without_transport(topic, compressed).rpartition("/")[0] + "/camera_info"
+        self.create_subscription(CameraInfo, beside, self._on_camera, qos_profile_sensor_data)
+
+    def _on_frame(self, message: Image | CompressedImage) -> None:
+        self._frames.add(stamp_ns(message.header), message)
+
+    def _on_camera(self, message: CameraInfo) -> None:
+        self._camera = message
+
+    def _on_depth_camera(self, message: CameraInfo) -> None:
+        self._depth_cameras.add(stamp_ns(message.header), message)
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            if not status.name.endswith(": depth"):
+                continue
+            values = {entry.key: entry.value for entry in status.values}
+            if self._image is None and values.get("topic"):
+                self._listen_to(values["topic"])
+            self._view.show(Moment(stamp_ns(message.header), stages_ms=_medians_ms(values)))
+            level = int.from_bytes(status.level, "little")
+            if status.message != self._told and (level or not self._told):
+                self._view.tell(status.message, level)
+                self._told = status.message
+
+    def _on_depth(self, message: Image) -> None:
+        now = time.monotonic()
+        if now - self._shown_at < self._period_s:
+            return
+        self._shown_at = now
+        stamp = stamp_ns(message.header)
+        try:
+            depth = metres_of(message)
+            frame = self._frame_of(stamp)
+        except FrameError as error:
+            self.get_logger().error(f"cannot be shown: {error}", throttle_duration_sec=10.0)
+            return
+        camera = self._depth_cameras.at(stamp)
+        k = np.reshape(camera.k, (3, 3)) if camera is not None else None
+        if k is None:
+            text = "no camera_info of the depth: no point cloud"
+            self.get_logger().warn(text, throttle_duration_sec=30.0, skip_first=True)
+        seen = None
+        if frame is not None:
+            own = np.reshape(self._camera.k, (3, 3)) if self._camera is not None else None
+            seen = view_of(frame, (message.width, message.height), own, k)
+        self._view.show(Moment(stamp, frame, seen, depth, k))
+
+    def _frame_of(self, stamp: int) -> np.ndarray | None:
+        """The frame of this very stamp, BGR."""
+        message = self._frames.at(stamp)
+        if message is None or stamp_ns(message.header) != stamp:
+            return None
+        return as_bgr(frame_from_message(message))
+
+
+def _medians_ms(values: dict[str, str]) -> dict[str, float]:
+    """Median duration of each stage, from what the node says of itself; the frame's age is no stage."""
+    suffix = " p50 [ms]"
+    medians = {key.removesuffix(suffix): float(value) for key, value in values.items() if key.endswith(suffix)}
+    medians.pop("age", None)
+    return medians

@@ -1,0 +1,203 @@
+"""Rerun's viewer, in a browser or a window, with our layout: frame, depth, point cloud, stage times."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from types import TracebackType
+from urllib.parse import quote
+
+import cv2
+import numpy as np
+import rerun as rr
+import rerun.blueprint as rrb
+
+from fastdepth_ros.depth.colour import colour_depth
+from fastdepth_ros.depth.files import FAR_M, NEAR_M
+from fastdepth_ros.view.points import point_cloud
+
+START_TIMEOUT_S = 30.0
+MEMORY = "512MB"  # of what is kept for a browser that comes late; the oldest goes
+FRAME_WIDTH_PX = 640
+POINT_RADIUS_M = 0.012
+
+
+class ViewError(Exception):
+    """The viewer cannot run; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What is shown at one time; what is None stays as it was.
+
+    Args:
+        stamp_ns: of the frame.
+        bgr: uint8 HxWx3, the whole frame.
+        view: uint8 HxWx3 BGR, the part of it that the depth shows.
+        depth: float HxW metres, NaN or 0 invalid.
+        k: 3x3 camera matrix of the depth image.
+        stages_ms: duration of each stage.
+    """
+
+    stamp_ns: int
+    bgr: np.ndarray | None = None
+    view: np.ndarray | None = None
+    depth: np.ndarray | None = None
+    k: np.ndarray | None = None
+    stages_ms: dict[str, float] | None = None
+
+
+class LiveView:
+    """Runs the viewer as a process of its own and sends it what there is to see; a context manager.
+
+    Args:
+        window: a window on this machine's display; else a page that a browser opens at `url`.
+        host: address of this machine that the page and its data are bound to.
+        web_port, data_port: TCP ports of the page and of its data.
+
+    Raises:
+        ViewError: no display, a port is taken, or the viewer does not start.
+    """
+
+    def __init__(
+        self, *, window: bool = False, host: str = "127.0.0.1", web_port: int = 9090, data_port: int = 9876
+    ) -> None:
+        if window and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+            raise ViewError(
+                "there is no display for a window; a page needs none: live --browser, view without --window"
+            )
+        data_url = f"rerun+http://{host}:{data_port}/proxy"
+        page = f"http://{host}:{web_port}"
+        self.url = "" if window else f"{page}/?url={quote(data_url, safe='')}"
+        ports = [data_port] if window else [data_port, web_port]
+        for port in ports:
+            _refuse_taken(host, port)
+        self._recording = rr.RecordingStream("fastdepth")
+        command = [sys.executable, "-m", "rerun", "--bind", host, "--port", str(data_port), "--hide-welcome-screen"]
+        if not window:
+            command += ["--serve-web", "--web-viewer-port", str(web_port), "--server-memory-limit", MEMORY]
+            command += ["--cors-allow-origin", page]
+        # a group of its own: `-m rerun` starts a child, which must end with it, and Ctrl-C is ours to handle
+        quiet = {**os.environ, "RUST_LOG": "error"}
+        self._viewer = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True, env=quiet)
+        try:
+            self._wait(host, ports)
+            self._recording.connect_grpc(data_url, default_blueprint=_layout())
+            self._recording.log("world", rr.ViewCoordinates.RDF, static=True)  # z forward, y down: REP 103
+        except BaseException:
+            self.close()
+            raise
+        self._stages: tuple[str, ...] = ()
+
+    def __enter__(self) -> LiveView:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        served = self.running or not self.url  # a window may be closed, a page's server may not end
+        self.close()
+        if kind is None and not served:
+            raise ViewError("Rerun's viewer has ended by itself")
+
+    @property
+    def running(self) -> bool:
+        """False once the viewer's process has ended: the window was closed."""
+        return self._viewer.poll() is None
+
+    def show(self, moment: Moment) -> None:
+        """Send one moment."""
+        self._recording.set_time("stamp", timestamp=np.datetime64(moment.stamp_ns, "ns"))
+        if moment.bgr is not None:
+            self._recording.log("frame", _picture(_shrunk(moment.bgr)))
+        if moment.depth is not None:
+            coloured = colour_depth(moment.depth, NEAR_M, FAR_M)
+            self._recording.log("depth", _picture(coloured))
+            if moment.k is not None:
+                self._show_points(moment.depth, moment.k, coloured if moment.view is None else moment.view)
+        if moment.stages_ms:
+            names = tuple(moment.stages_ms)
+            if names != self._stages:
+                self._stages = names
+                self._recording.log("stages", rr.SeriesLines(names=list(names)), static=True)
+            self._recording.log("stages", rr.Scalars(list(moment.stages_ms.values())))
+
+    def tell(self, text: str, level: int) -> None:
+        """A line of the node's health; level 0 OK, 1 WARN, 2 ERROR."""
+        self._recording.log("health", rr.TextLog(text, level=("INFO", "WARN", "ERROR")[min(level, 2)]))
+
+    def close(self) -> None:
+        """End the viewer, once what was sent has arrived."""
+        self._recording.disconnect()
+        for way in (signal.SIGTERM, signal.SIGKILL):
+            with suppress(ProcessLookupError):
+                os.killpg(self._viewer.pid, way)
+            with suppress(subprocess.TimeoutExpired):
+                self._viewer.wait(timeout=10)
+                return
+
+    def _show_points(self, depth: np.ndarray, k: np.ndarray, colours: np.ndarray) -> None:
+        points, picked = point_cloud(depth, k, colours)
+        self._recording.log("world/points", rr.Points3D(points, colors=picked, radii=POINT_RADIUS_M))
+        height, width = depth.shape
+        pinhole = rr.Pinhole(image_from_camera=k, resolution=[width, height], image_plane_distance=0.3)
+        self._recording.log("world/camera", pinhole)
+
+    def _wait(self, host: str, ports: list[int]) -> None:
+        deadline = time.monotonic() + START_TIMEOUT_S
+        for port in ports:
+            while not _answers(host, port):
+                if not self.running:
+                    raise ViewError(f"Rerun's viewer ended with code {self._viewer.returncode}; what it said is above")
+                if time.monotonic() > deadline:
+                    raise ViewError(f"Rerun's viewer does not answer on {host}:{port} after {START_TIMEOUT_S:.0f} s")
+                time.sleep(0.1)
+
+
+def _layout() -> rrb.Blueprint:
+    """The point cloud at the left; frame, depth and stage times at the right."""
+    cloud = rrb.Spatial3DView(
+        origin="/world", name="Point cloud", background=[24, 26, 29], line_grid=rrb.LineGrid3D(visible=False)
+    )
+    pictures = rrb.Horizontal(
+        rrb.Spatial2DView(origin="/frame", name="Frame"), rrb.Spatial2DView(origin="/depth", name="Depth")
+    )
+    stages = rrb.TimeSeriesView(origin="/stages", name="Stage times [ms]")
+    health = rrb.TextLogView(origin="/health", name="Health")
+    right = rrb.Vertical(pictures, stages, health, row_shares=[4, 3, 2])
+    return rrb.Blueprint(rrb.Horizontal(cloud, right), collapse_panels=True)
+
+
+def _picture(bgr: np.ndarray) -> rr.EncodedImage | rr.Image:
+    return rr.Image(bgr, color_model="BGR").compress(jpeg_quality=85)
+
+
+def _shrunk(bgr: np.ndarray) -> np.ndarray:
+    height, width = bgr.shape[:2]
+    if width <= FRAME_WIDTH_PX:
+        return bgr
+    size = (FRAME_WIDTH_PX, round(height * FRAME_WIDTH_PX / width))
+    return cv2.resize(bgr, size, interpolation=cv2.INTER_AREA)
+
+
+def _answers(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def _refuse_taken(host: str, port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise ViewError(f"cannot listen on {host}:{port}: {error.strerror}; choose another port or host") from error

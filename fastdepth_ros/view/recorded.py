@@ -1,0 +1,217 @@
+"""What a bag with depth tells, read once from start to end: depths, frames, diagnostics."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from rosbags.highlevel import AnyReader
+from rosbags.interfaces import Connection
+from tqdm import tqdm
+
+from fastdepth_ros.bags.messages import frame_from_bag
+from fastdepth_ros.bags.recording import (
+    CAMERA_INFO_TYPE,
+    BagError,
+    camera_info_beside,
+    image_connections,
+    open_bag,
+    stamp_ns,
+)
+from fastdepth_ros.bags.topics import busiest_camera_topic, read_messages
+from fastdepth_ros.depth.colour import colour_depth
+from fastdepth_ros.depth.depth_image import metres_of
+from fastdepth_ros.depth.files import FAR_M, NEAR_M
+from fastdepth_ros.depth.frame import FrameError
+from fastdepth_ros.view.pictures import as_bgr, jpeg, view_of
+
+DEPTH_TOPIC = "/depth/image"
+DIAGNOSTICS_TYPE = "diagnostic_msgs/msg/DiagnosticArray"
+PERCENTILES = (5, 50, 95)
+EDGES_M = np.geomspace(0.1, 100.0, 121)  # of the histogram
+PICTURE_PX = (384, 288)
+DROPS = ("replaced", "unreadable", "failed")
+_STAGE = re.compile(r"(?P<stage>\w+) p(?P<percentile>\d+) \[ms\]")
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One depth image that is shown: JPEG of its colours and, where the frame is known, of the frame's same view."""
+
+    stamp_ns: int
+    depth_jpeg: bytes
+    median_m: float
+    frame_jpeg: bytes = b""
+
+
+@dataclass(frozen=True)
+class Health:
+    """One message of the node on /diagnostics; `values` as it wrote them, `level` 0 OK, 1 WARN, 2 ERROR."""
+
+    stamp_ns: int
+    level: int
+    message: str
+    values: dict[str, str]
+
+    def stages_ms(self, percentile: int) -> dict[str, float]:
+        """Duration of each stage at 50, 95 or 99 percent."""
+        found = ((_STAGE.fullmatch(key), value) for key, value in self.values.items())
+        return {m["stage"]: float(value) for m, value in found if m and int(m["percentile"]) == percentile}
+
+
+@dataclass
+class Recorded:
+    """A bag's depth.
+
+    Args:
+        stamps_ns: of the depth images, in order of recording.
+        percentiles_m: (images, 3) depth at 5, 50 and 95 percent of each image's valid pixels, NaN where none is.
+        valid: share of valid pixels of each image.
+        histogram: pixels per bin of EDGES_M, over all images.
+        image_stamps_ns: of the camera's images, empty where no bag has them.
+        unreadable: what could not be read, by reason.
+    """
+
+    name: str
+    depth_topic: str
+    size_px: tuple[int, int] = (0, 0)
+    stamps_ns: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+    percentiles_m: np.ndarray = field(default_factory=lambda: np.empty((0, 3)))
+    valid: np.ndarray = field(default_factory=lambda: np.empty(0))
+    histogram: np.ndarray = field(default_factory=lambda: np.zeros(len(EDGES_M) - 1, np.int64))
+    image_topic: str = ""
+    image_stamps_ns: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+    health: list[Health] = field(default_factory=list)
+    moments: list[Moment] = field(default_factory=list)
+    unreadable: Counter[str] = field(default_factory=Counter)
+
+    def drops(self) -> dict[str, int]:
+        """Frames that gave no depth while the bag was recorded, by the node's own count; {} without diagnostics."""
+        total: dict[str, int] = {}
+        for before, after in zip(self.health, self.health[1:]):
+            for name in DROPS:
+                if name in before.values and name in after.values:
+                    grown = int(after.values[name]) - int(before.values[name])
+                    # less than before: the node was activated anew and counts from 0
+                    total[name] = total.get(name, 0) + (grown if grown >= 0 else int(after.values[name]))
+        return total
+
+    def without_depth(self) -> int:
+        """Images of the camera that have no depth of the same stamp."""
+        return len(np.setdiff1d(self.image_stamps_ns, self.stamps_ns))
+
+
+def read_recorded(
+    bag: Path, *, depth_topic: str = DEPTH_TOPIC, images: Path | None = None, image_topic: str = "", shown: int = 60
+) -> Recorded:
+    """Read a bag that the node or `fastdepth bag` wrote.
+
+    Args:
+        images: bag that holds the camera's images; default: the same.
+        image_topic: of the camera; default: the image topic with the most images that are not depth, if there is one.
+        shown: how many moments get a picture, evenly over the bag.
+
+    Raises:
+        BagError: unreadable, no such topic, or no depth image in it.
+    """
+    with open_bag(bag) as reader:
+        connections = image_connections(reader, depth_topic)
+        recorded = Recorded(bag.name, depth_topic)
+        _read_depths(recorded, reader, connections, shown)
+        recorded.health = _health(reader)
+        depth_camera = _camera_matrix(reader, depth_topic, connections)
+        if images is None:
+            _read_images(recorded, reader, image_topic, depth_camera, required=bool(image_topic))
+    if images is not None:
+        with open_bag(images) as reader:
+            _read_images(recorded, reader, image_topic, depth_camera, required=True)
+    return recorded
+
+
+def _read_depths(recorded: Recorded, reader: AnyReader, connections: list[Connection], shown: int) -> None:
+    count = sum(connection.msgcount for connection in connections)
+    chosen = set(np.linspace(0, max(count - 1, 0), max(min(shown, count), 1)).round().astype(int).tolist())
+    stamps, percentiles, valid = [], [], []
+    progress = tqdm(read_messages(reader, connections), total=count, desc="depth", unit="image")
+    for index, (message, _) in enumerate(progress):
+        try:
+            depth = metres_of(message)
+        except FrameError as error:
+            recorded.unreadable[f"{recorded.depth_topic}: {error}"] += 1
+            continue
+        seen = depth[np.isfinite(depth) & (depth > 0)]
+        recorded.histogram += np.histogram(seen, EDGES_M)[0]
+        stamps.append(stamp_ns(message))
+        percentiles.append(np.percentile(seen, PERCENTILES) if seen.size else np.full(3, np.nan))
+        valid.append(seen.size / depth.size)
+        recorded.size_px = (depth.shape[1], depth.shape[0])
+        if index in chosen:
+            picture = cv2.resize(colour_depth(depth, NEAR_M, FAR_M), PICTURE_PX, interpolation=cv2.INTER_NEAREST)
+            recorded.moments.append(Moment(stamps[-1], jpeg(picture), float(percentiles[-1][1])))
+    if not stamps:
+        why = "; ".join(recorded.unreadable) or "the topic is empty"
+        raise BagError(f"{reader.paths[0]} has no depth image on {recorded.depth_topic}: {why}")
+    recorded.stamps_ns = np.array(stamps)
+    recorded.percentiles_m, recorded.valid = np.array(percentiles), np.array(valid)
+
+
+def _read_images(
+    recorded: Recorded, reader: AnyReader, topic: str, depth_camera: np.ndarray | None, *, required: bool
+) -> None:
+    if not topic:
+        try:
+            topic = busiest_camera_topic(reader)
+        except BagError:
+            if required:
+                raise
+            return
+    connections = image_connections(reader, topic)
+    camera = _camera_matrix(reader, topic, connections)
+    wanted = {moment.stamp_ns: place for place, moment in enumerate(recorded.moments)}
+    stamps = []
+    total = sum(connection.msgcount for connection in connections)
+    for message, _ in tqdm(read_messages(reader, connections), total=total, desc="frames", unit="image"):
+        stamps.append(stamp_ns(message))
+        if stamps[-1] not in wanted:
+            continue
+        try:
+            bgr = as_bgr(frame_from_bag(message))
+        except FrameError as error:
+            recorded.unreadable[f"{topic}: {error}"] += 1
+            continue
+        view = view_of(bgr, recorded.size_px, camera, depth_camera)
+        place = wanted[stamps[-1]]
+        moment = recorded.moments[place]
+        shown = cv2.resize(view, PICTURE_PX, interpolation=cv2.INTER_AREA)
+        recorded.moments[place] = Moment(moment.stamp_ns, moment.depth_jpeg, moment.median_m, jpeg(shown))
+    recorded.image_topic, recorded.image_stamps_ns = topic, np.array(stamps, np.int64)
+
+
+def _camera_matrix(reader: AnyReader, topic: str, connections: list[Connection]) -> np.ndarray | None:
+    """K of the first camera_info beside an image topic."""
+    info_topic = camera_info_beside(topic, connections)
+    chosen = [c for c in reader.connections if c.topic == info_topic and c.msgtype == CAMERA_INFO_TYPE]
+    first = next(read_messages(reader, chosen), None)
+    if first is None:
+        return None
+    info: Any = first[0]
+    return np.reshape(info.k if hasattr(info, "k") else info.K, (3, 3))
+
+
+def _health(reader: AnyReader) -> list[Health]:
+    """What the node said; of several nodes, the one that was heard first."""
+    chosen = [c for c in reader.connections if c.msgtype == DIAGNOSTICS_TYPE]
+    found: list[Health] = []
+    name = ""
+    for message, recorded_ns in read_messages(reader, chosen):
+        for status in message.status:
+            name = name or (status.name if status.name.endswith(": depth") else "")
+            if name and status.name == name:
+                values = {entry.key: entry.value for entry in status.values}
+                found.append(Health(stamp_ns(message) or recorded_ns, int(status.level), status.message, values))
+    return found

@@ -1,0 +1,93 @@
+"""The live view: beside a running node on a real graph, in a real browser."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+from chromium import WEBGL_FLAGS, chromium, find_all, screenshot, until
+
+pytest.importorskip("rclpy", reason="rclpy is not installed")
+pytest.importorskip("rerun", reason="rerun is not installed")
+
+from diagnostic_msgs.msg import DiagnosticArray
+from ros_graph import CameraDriver, Listener, wait_until
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+MAGENTA_BGR = (200, 20, 220)  # no colour of the viewer, nor of depth
+Part = Callable[[np.ndarray], bool]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def saturated(picture: np.ndarray) -> np.ndarray:
+    """Share of strongly coloured pixels: of the viewer's own there is almost none."""
+    return ((picture.max(axis=-1).astype(int) - picture.min(axis=-1)) > 90).mean()
+
+
+PARTS: dict[str, Part] = {  # rows and columns of the window that each panel has
+    "point cloud": lambda shot: saturated(shot[70:380, 10:440]) > 0.01,
+    "frame": lambda shot: (np.abs(shot[70:210, 460:665].astype(int) - MAGENTA_BGR).max(axis=-1) < 25).mean() > 0.3,
+    "depth": lambda shot: saturated(shot[70:210, 690:890]) > 0.3,
+    "stage times": lambda shot: saturated(shot[245:325, 580:890]) > 0.002,
+}
+
+
+@pytest.mark.timeout(360)
+def test_a_browser_shows_frame_depth_point_cloud_and_stage_times_of_a_running_node(graph, artifact_folder, tmp_path):
+    node = graph.fastdepth(model=str(artifact_folder), remap={"image": "/eye/image_raw", "camera_info": "/camera_info"})
+    node.autostart()
+    camera, diagnostics = CameraDriver(graph, "/eye/image_raw"), Listener(graph, "/diagnostics", DiagnosticArray)
+    camera.wait()
+    log = tmp_path / "view.log"
+    command = [sys.executable, "-m", "fastdepth_ros", "view", "--port", str(free_port()), "--data-port"]
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    with log.open("w") as output:
+        view = subprocess.Popen(
+            [*command, str(free_port())],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "PYTHONPATH": path},
+        )
+    try:
+        wait_until(lambda: "subscribed /eye/image_raw" in log.read_text(), "the view to hear the camera", 60)
+        pixels = np.full((120, 160, 3), MAGENTA_BGR, np.uint8)
+        for number in range(1, 6):
+            camera.send_info(number, 120, 160)
+            camera.send(number, pixels)
+            wait_until(lambda: node._pipeline.statistics._counts["published"] >= number, "depth")  # noqa: B023
+        told = len(diagnostics.heard)
+        wait_until(lambda: len(diagnostics.heard) > told + 1, "its stage times")
+        node.trigger_deactivate()  # a browser that draws without a GPU is spared what is new each second
+        url = re.search(r"open (http\S+)", log.read_text())[1]
+        with chromium(tmp_path / "profile", *WEBGL_FLAGS, size_px=(900, 560)) as browser:
+            browser.get(url)
+            until(browser, lambda: len(find_all(browser, "canvas")) == 1, "the viewer's canvas", 60)
+            seen: dict[str, bool] = {}
+
+            def complete() -> bool:
+                shot = screenshot(browser)
+                seen.update({name: part(shot) for name, part in PARTS.items()})
+                return all(seen.values())
+
+            with suppress(AssertionError):
+                until(browser, complete, "every panel", 200)
+            (tmp_path / "view.png").write_bytes(browser.get_screenshot_as_png())
+            assert seen == dict.fromkeys(PARTS, True), f"look at {tmp_path / 'view.png'}"
+    finally:
+        view.send_signal(signal.SIGINT)
+        assert view.wait(30) in (0, 130), log.read_text()
+    assert "Traceback" not in log.read_text()

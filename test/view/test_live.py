@@ -1,0 +1,96 @@
+"""`fastdepth live` and the viewer behind it: a page without a display, clear words where it cannot be."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from urllib.request import urlopen
+
+import numpy as np
+import pytest
+from recorded import BAGS
+
+from fastdepth_ros.cli import main
+from fastdepth_ros.view.points import point_cloud
+
+pytest.importorskip("rerun", reason="rerun is not installed")
+
+from fastdepth_ros.view.live_view import LiveView, ViewError
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+@pytest.fixture
+def ports() -> list[int]:
+    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+    numbers = [probe.getsockname()[1] for probe in probes]
+    for probe in probes:
+        probe.close()
+    return numbers
+
+
+def answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_live_serves_a_page_and_shows_a_recording_at_its_pace(tmp_path, artifact_folder, ports):
+    command = [sys.executable, "-m", "fastdepth_ros", "live", str(BAGS["mcap"](tmp_path)), "--browser", "--port"]
+    command += [str(ports[0]), "--data-port", str(ports[1]), "--model", str(artifact_folder)]
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    environment = {**os.environ, "PYTHONPATH": path}
+    live = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
+    assert live.stdout is not None
+    try:
+        url = re.fullmatch(r"open (http\S+)\n", live.stdout.readline())
+        assert url, live.communicate()[0]
+        assert "Rerun" in urlopen(url[1], timeout=20).read().decode()
+        assert answers(ports[1])
+        assert "the source has ended" in live.stdout.readline()
+    finally:
+        live.send_signal(signal.SIGINT)
+        rest = live.communicate(timeout=30)[0]
+    assert live.returncode == 130 and rest.splitlines() == ["fastdepth live: interrupted"]
+    deadline = time.monotonic() + 10
+    while any(map(answers, ports)):
+        assert time.monotonic() < deadline, "the viewer outlived us"
+        time.sleep(0.1)
+
+
+def test_without_a_display_a_window_is_refused_and_the_browser_named(tmp_path, artifact_folder, capsys, monkeypatch):
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    assert main(["live", str(BAGS["mcap"](tmp_path)), "--model", str(artifact_folder)]) == 1
+    assert "no display" in (error := capsys.readouterr().err) and "--browser" in error
+
+
+def test_a_camera_that_is_absent_is_told_before_anything_opens(artifact_folder, capfd):
+    assert main(["live", "97", "--browser", "--model", str(artifact_folder)]) == 1
+    assert "camera 97 cannot be opened" in capfd.readouterr().err
+
+
+def test_a_port_that_is_taken_is_told(ports):
+    with socket.create_server(("127.0.0.1", ports[0])), pytest.raises(ViewError, match=str(ports[0])):
+        LiveView(web_port=ports[0], data_port=ports[1])
+
+
+def test_a_point_lies_where_the_camera_matrix_says():
+    depth = np.full((4, 6), np.nan, np.float32)
+    depth[1, 2], depth[3, 5] = 2.0, 4.0
+    k = np.array([[10.0, 0, 2], [0, 20, 1], [0, 0, 1]])
+    colours = np.zeros((4, 6, 3), np.uint8)
+    colours[3, 5] = (1, 2, 3)
+    points, painted = point_cloud(depth, k, colours)
+    np.testing.assert_allclose(points, [[0, 0, 2], [1.2, 0.4, 4]], rtol=1e-6)
+    assert painted.tolist() == [[0, 0, 0], [3, 2, 1]]
+
+
+def test_a_large_depth_image_gives_no_more_points_than_a_browser_draws():
+    points, _ = point_cloud(np.ones((480, 640), np.float32), np.eye(3), np.zeros((48, 64, 3), np.uint8))
+    assert len(points) == 120 * 160

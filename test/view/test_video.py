@@ -1,0 +1,150 @@
+"""The video: every picture at its time, from bag, file or camera; whole or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from recorded import BAGS, IMAGE_TOPIC, STAMPS_NS, frames
+
+from fastdepth_ros.cli import main
+from fastdepth_ros.depth.artifact import find_artifact
+from fastdepth_ros.depth.estimator import DepthEstimator
+from fastdepth_ros.depth.frame import Frame
+from fastdepth_ros.depth.geometry import trained_view
+
+av = pytest.importorskip("av", reason="av is not installed")
+
+from fastdepth_ros.view.source import open_source  # noqa: E402
+from fastdepth_ros.view.video import VideoWriter, side_by_side  # noqa: E402
+
+
+def run_video(source: object, out: Path, model: Path, *more: str) -> int:
+    return main(["video", str(source), "--out", str(out), "--model", str(model), "--height", "120", *more])
+
+
+def read_video(path: Path) -> tuple[list[float], list[np.ndarray], str]:
+    """Seconds, BGR pictures, and codec of a video."""
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        pictures = list(container.decode(stream))
+        times = [float(picture.pts * picture.time_base) for picture in pictures]
+        return times, [picture.to_ndarray(format="bgr24") for picture in pictures], stream.codec_context.name
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory) -> Path:
+    """30 pictures of 10 Hz, 160 x 120."""
+    path = tmp_path_factory.mktemp("film") / "film.mp4"
+    with VideoWriter(path) as writer:
+        for number in range(30):
+            writer.write(number * 100_000_000, frames()[number % 4])
+    return path
+
+
+@pytest.mark.parametrize("kind", sorted(BAGS))
+def test_a_bag_becomes_a_video_of_frame_and_depth_at_the_frames_times(kind, tmp_path, artifact_folder):
+    bag = BAGS[kind](tmp_path)
+    assert run_video(bag, tmp_path / "out.mp4", artifact_folder) == 0
+    times, pictures, codec = read_video(tmp_path / "out.mp4")
+    assert codec == "h264"
+    np.testing.assert_allclose(times, (np.array(STAMPS_NS) - STAMPS_NS[0]) / 1e9, atol=1e-4)
+    artifact = find_artifact(artifact_folder)
+    estimator = DepthEstimator(artifact.load(), artifact.input_size_px)
+    crop = trained_view(120, 160)
+    for picture, bgr in zip(pictures, frames()):
+        view = bgr[crop.top : crop.top + crop.height, crop.left : crop.left + crop.width]
+        expected = side_by_side(view, estimator(Frame(bgr, "bgr")).depth, 120)
+        assert picture.shape == expected.shape
+        blurred = [cv2.blur(image, (9, 9)).astype(int) for image in (picture, expected)]  # H.264 halves the colours
+        assert np.abs(blurred[0] - blurred[1]).mean() < 6
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([bag.name, "out.mp4"])
+
+
+def test_a_video_becomes_a_video_of_the_same_times(film, tmp_path, artifact_folder):
+    assert run_video(film, tmp_path / "out.mp4", artifact_folder, "--field-of-view", "full") == 0
+    times, pictures, _ = read_video(tmp_path / "out.mp4")
+    np.testing.assert_allclose(times, np.arange(30) / 10, atol=1e-3)
+    assert pictures[0].shape == (160, 320, 3)
+    assert run_video(film, tmp_path / "short.mp4", artifact_folder, "--seconds", "1") == 0
+    assert len(read_video(tmp_path / "short.mp4")[0]) == 11
+
+
+def test_times_that_jump_stay_and_those_that_do_not_grow_follow_at_once(tmp_path):
+    with VideoWriter(tmp_path / "out.mp4") as writer:
+        for stamp_ns in (5 * 10**18, 5 * 10**18 + 2 * 10**9, 5 * 10**18 + 2 * 10**9, 5 * 10**18 + 10**9):
+            writer.write(stamp_ns, np.zeros((64, 64, 3), np.uint8))
+    np.testing.assert_allclose(read_video(tmp_path / "out.mp4")[0], [0, 2, 2, 2], atol=1e-3)
+
+
+def test_an_error_in_the_middle_leaves_nothing(tmp_path):
+    def write_half() -> None:
+        with VideoWriter(tmp_path / "out.mp4") as writer:
+            writer.write(0, np.zeros((64, 64, 3), np.uint8))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_half()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_video_that_is_cut_short_gives_what_it_has_and_says_so(film, tmp_path, artifact_folder, capfd):
+    (tmp_path / "cut.mp4").write_bytes(film.read_bytes()[: film.stat().st_size * 2 // 3])
+    assert run_video(tmp_path / "cut.mp4", tmp_path / "out.mp4", artifact_folder) == 0
+    pictures = len(read_video(tmp_path / "out.mp4")[0])
+    assert 0 < pictures < 30
+    assert f"{30 - pictures} of 30 frames could not be read" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("absent.mp4", "no bag, video or camera 'absent.mp4'"),
+        ("text.mp4", "cannot be opened"),
+        ("empty.mp4", "cannot be opened"),
+        ("97", "camera 97 cannot be opened"),
+        ("/dev/video97", "camera /dev/video97 cannot be opened"),
+        ("folder", "folder"),
+    ],
+)
+def test_what_is_no_source_is_told_and_nothing_is_left(tmp_path, artifact_folder, capfd, monkeypatch, source, told):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text.mp4").write_text("no video")
+    (tmp_path / "empty.mp4").touch()
+    (tmp_path / "folder").mkdir()
+    assert run_video(source, Path("out.mp4"), artifact_folder) == 1
+    assert told in capfd.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty.mp4", "folder", "text.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("more", "told"), [(["--height", "121"], "even"), (["--image-topic", "/nothing"], "no topic /nothing")]
+)
+def test_options_that_do_not_fit_are_told(tmp_path, artifact_folder, capsys, more, told):
+    assert run_video(BAGS["mcap"](tmp_path), tmp_path / "out.mp4", artifact_folder, *more) == 1
+    assert told in capsys.readouterr().err
+
+
+def test_a_video_that_exists_is_kept_unless_forced(tmp_path, artifact_folder, capsys):
+    bag = BAGS["mcap"](tmp_path)
+    (tmp_path / "out.mp4").write_text("dear")
+    assert run_video(bag, tmp_path / "out.mp4", artifact_folder) == 1
+    assert (tmp_path / "out.mp4").read_text() == "dear" and "exists" in capsys.readouterr().err
+    assert run_video(bag, tmp_path / "out.mp4", artifact_folder, "--force") == 0
+    assert len(read_video(tmp_path / "out.mp4")[0]) == 4
+    assert run_video(bag, tmp_path / "out.avi", artifact_folder) == 1
+    assert ".mp4" in capsys.readouterr().err
+
+
+def test_a_video_without_a_picture_is_not_written(tmp_path):
+    with pytest.raises(OSError, match="no picture"), VideoWriter(tmp_path / "out.mp4"):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_bag_gives_its_frames_and_counts_those_it_cannot_read(tmp_path):
+    with open_source(str(BAGS["mcap"](tmp_path)), IMAGE_TOPIC) as source:
+        assert [stamp for stamp, _ in source.frames] == STAMPS_NS
+        assert (source.total, source.live, source.unreadable) == (4, False, 0)
