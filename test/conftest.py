@@ -93,3 +93,17 @@ def artifact_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "tiny"
     export_artifact(network.eval(), folder, {"training_data": "none: random weights for tests"})
     return folder
+
+
+@pytest.fixture
+def two_nodes():
+    """A Ray cluster of two nodes on this machine, one core each."""
+    pytest.importorskip("ray", reason="ray is not installed")
+    from ray.cluster_utils import Cluster
+
+    size = {"num_cpus": 1, "object_store_memory": 80_000_000}
+    nodes = Cluster(initialize_head=True, head_node_args={**size, "include_dashboard": False})
+    nodes.add_node(**size)
+    nodes.wait_for_nodes()
+    yield nodes
+    nodes.shutdown()

@@ -17,19 +17,6 @@ pytestmark = [
 ]
 
 
-@pytest.fixture
-def two_nodes():
-    pytest.importorskip("ray", reason="ray is not installed")
-    from ray.cluster_utils import Cluster
-
-    size = {"num_cpus": 1, "object_store_memory": 80_000_000}
-    nodes = Cluster(initialize_head=True, head_node_args={**size, "include_dashboard": False})
-    nodes.add_node(**size)
-    nodes.wait_for_nodes()
-    yield nodes
-    nodes.shutdown()
-
-
 def test_two_nodes_write_the_very_same_bag_though_one_is_lost(two_nodes, tmp_path, artifact_folder, capsys):
     bag = write_long(tmp_path / "in", 1000)
     assert run_bag(bag, tmp_path / "here", artifact_folder, "--workers", 1) == 0

@@ -14,7 +14,7 @@ from fastdepth_ros.nn.checkpoints import load_checkpoint, save_checkpoint
 from fastdepth_ros.nn.complexity import complexity
 from fastdepth_ros.nn.fastdepth import FastDepth, initialise
 from fastdepth_ros.nn.shapes import layer_shapes
-from fastdepth_ros.pool import Work, local
+from fastdepth_ros.pool import Work, cluster, local
 from fastdepth_ros.prune.netadapt import NetAdapt, PruneError, Search
 from fastdepth_ros.prune.proposals import count_of, group_names, proposals, with_count
 from fastdepth_ros.prune.resources import resource
@@ -168,3 +168,13 @@ def test_a_budget_out_of_reach_is_said(start, training, tmp_path):
 def test_a_search_that_makes_no_sense_is_refused(options, told):
     with pytest.raises(ValueError, match=told):
         Search("macs", 1.0, **options)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+@pytest.mark.filterwarnings("ignore")  # Ray's own
+def test_two_nodes_of_a_cluster_find_the_same_channels(finished, start, training, tmp_path, two_nodes):
+    with cluster(TRIALS, two_nodes.address) as pool:
+        netadapt = NetAdapt(start, finished.search, training, MACS, tmp_path / "run", pool)
+        netadapt.run()
+    assert netadapt.steps == finished.steps
