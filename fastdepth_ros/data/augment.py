@@ -1,11 +1,12 @@
-"""Training augmentation of the FastDepth authors, as one warp, and a wider one.
+"""Training augmentation of the FastDepth authors, as one warp, and one that keeps the scale.
 
 Scale by s in [1, 1.5] with the depth divided by s, rotation of +-5 degrees, horizontal flip, and colour jitter of 0.4
 in brightness, contrast and saturation. The authors resize, rotate, crop and resize again, each to the nearest pixel;
 one affine warp from the camera's frame to the network's grid does the same without three roundings.
 
-The wider one also takes the enlarged view from anywhere in the frame, turns further, and changes gamma and the light's
-colour.
+Nothing in a picture says that it was enlarged. A network that cannot tell learns the mean over all enlargements and
+says of the true view that everything is nearer than it is, a tenth with the authors' range. So the second one enlarges
+and reduces by a few percent only, takes its view from anywhere in the frame, and changes gamma and the light's colour.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ class Range:
     """How far a random sample may be from the pair it is made of.
 
     Args:
-        scale: enlargement, at most; the depth is divided by it.
+        scale: enlargement, least and most; the depth is divided by it.
         angle_deg: rotation about the axis of view, either way.
         shift: of the view's centre, as a share of what the enlargement leaves outside the view; 0 stays in the middle.
         jitter: of brightness, contrast and saturation, as a share.
@@ -31,7 +32,7 @@ class Range:
         gamma: exponent of the brightness, at most, or 1 divided by it.
     """
 
-    scale: float = 1.5
+    scale: tuple[float, float] = (1.0, 1.5)
     angle_deg: float = 5.0
     shift: float = 0.0
     jitter: float = 0.4
@@ -40,7 +41,7 @@ class Range:
 
 
 AUTHORS = Range()
-WIDE = Range(scale=1.7, angle_deg=7.0, shift=1.0, jitter=0.4, tint=0.1, gamma=1.3)
+STEADY = Range(scale=(0.92, 1.08), shift=1.0, tint=0.1, gamma=1.3)
 
 
 def augment(
@@ -57,7 +58,7 @@ def augment(
         uint8 size x size x 3, and float32 metres of size/2 x size/2 (the grid that leaves the network), 0 outside the
         frame.
     """
-    scale = rng.uniform(1.0, reach.scale)
+    scale = rng.uniform(*reach.scale)
     height, width = depth.shape
     to_frame = _warp(height, width, size_px, scale, rng.uniform(-reach.angle_deg, reach.angle_deg), rng.random() < 0.5)
     if reach.shift:
@@ -73,11 +74,11 @@ def augment(
     return _jitter(rgb, rng, reach), depth / np.float32(scale)
 
 
-def augment_wide(
+def augment_steady(
     rgb: np.ndarray, depth: np.ndarray, size_px: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`augment` with the wider range."""
-    return augment(rgb, depth, size_px, rng, WIDE)
+    """`augment` that leaves the metric scale alone."""
+    return augment(rgb, depth, size_px, rng, STEADY)
 
 
 def _warp(height: int, width: int, size_px: int, scale: float, angle_deg: float, flip: bool) -> np.ndarray:
