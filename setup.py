@@ -51,6 +51,8 @@ setup(
             "h5py>=3.6",
             "scipy>=1.8",
         ],
+        # other releases of the ffi crash where kernels are measured
+        "tvm": ["apache-tvm[rpc]>=0.27,<0.28", "apache-tvm-ffi==0.1.14.post0", "onnx>=1.14"],
         "bags": ["rosbags>=0.11", "apsw", "mcap>=1.0", "matplotlib>=3.5"],
         "cluster": ["ray>=2.10"],
         "demo": ["rosbags>=0.11", "apsw", "mcap>=1.0", "rich>=12"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,10 @@ ALLOWED_SKIPS = (
     "torch is not installed",
     "ray is not installed",
     "a tmpfs cannot be mounted",
+    "tvm is not installed",
+    "g++ is not installed",
+    "no GPU of NVIDIA is here",
+    "qemu and the cross compiler are not installed",
 )
 _skipped: list[tuple[str, str]] = []
 _graph_tests: list[str] = []
@@ -107,3 +112,18 @@ def two_nodes():
     nodes.wait_for_nodes()
     yield nodes
     nodes.shutdown()
+
+
+@pytest.fixture(scope="session")
+def compiled_folder(artifact_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """That artefact compiled by TVM for this machine, not tuned."""
+    pytest.importorskip("tvm", reason="tvm is not installed")
+    if shutil.which("g++") is None:
+        pytest.skip("g++ is not installed")
+    from fastdepth_ros.deploy.compile import compile_artifact
+    from fastdepth_ros.deploy.targets import find_target
+    from fastdepth_ros.depth.artifact import find_artifact
+
+    folder = tmp_path_factory.mktemp("compiled") / "tiny-tvm"
+    compile_artifact(find_artifact(artifact_folder), find_target("host"), folder)
+    return folder

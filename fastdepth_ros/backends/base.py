@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -22,11 +23,13 @@ class ModelFile:
         path: the file.
         input_size_px: side of the square network input.
         opset: ONNX operator set, where the file is ONNX.
+        facts: all that the manifest says of the file.
     """
 
     path: Path
     input_size_px: int
     opset: int | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ from importlib import import_module
 
 VERBS = {
     "bag": "depth for every frame of a recorded bag",
+    "bench": "latencies on this device",
+    "compile": "artefact to code for one kind of processor, with TVM",
     "complexity": "weights and multiply-accumulates, beside the paper's tables",
     "demo": "run the node on a real ROS graph and show what it does",
     "evaluate": "accuracy on a data set",
@@ -19,6 +21,7 @@ VERBS = {
     "prune": "NetAdapt: a trained network to a budget",
     "report": "one HTML page about a recording with depth",
     "train": "train a network",
+    "tune": "measure which code is fastest on a target",
     "video": "a side-by-side mp4 of a bag, a video or a camera",
     "view": "a running node in a browser: frame, depth, point cloud, stage times",
 }
@@ -26,7 +29,7 @@ EXTRAS = {  # module that a verb may lack -> extra that brings it
     "cv2": "opencv", "torch": "torch", "onnx": "torch", "safetensors": "torch", "rosbags": "bags", "apsw": "bags",
     "mcap": "bags", "ray": "cluster", "rerun": "view", "av": "view",
     "rclpy": "ros", "rich": "demo", "yaml": "train", "h5py": "train", "scipy": "train", "matplotlib": "bags",
-    "tensorboard": "train",
+    "tensorboard": "train", "tvm": "tvm", "tvm_ffi": "tvm",
 }  # fmt: skip
 
 

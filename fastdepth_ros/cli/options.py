@@ -11,6 +11,14 @@ from fastdepth_ros.depth.golden import GoldenError
 MODEL_ERRORS = (ArtifactError, BackendError, GoldenError)
 
 
+def add_target_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", default="", help=f"artefact folder or bundled name (default {DEFAULT_MODEL})")
+    parser.add_argument(
+        "--target", default="host",
+        help="host, aarch64, tx2-cpu, tx2-gpu, cuda, x86-64-v3, ..., or a JSON file in TVM's words (default host)",
+    )  # fmt: skip
+
+
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default="", help=f"artefact folder or bundled name (default {DEFAULT_MODEL})")
     parser.add_argument(

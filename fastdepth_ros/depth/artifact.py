@@ -64,7 +64,7 @@ class Artifact:
         found = sha256_of(path)
         if found != entry["sha256"]:
             raise ArtifactError(f"{path} has sha256 {found}, its manifest says {entry['sha256']}; fetch it again")
-        return ModelFile(path, self.input_size_px, entry.get("opset"))
+        return ModelFile(path, self.input_size_px, entry.get("opset"), entry)
 
     def load(self, backend: str = DEFAULT_BACKEND, options: BackendOptions | None = None) -> Backend:
         """Start a backend on this artefact and check the golden frame, which warms the engine up.

@@ -1,9 +1,10 @@
-"""The one table of the node's parameters: descriptors, defaults, config/fastdepth.yaml and the README come from it."""
+"""The one table of the node's parameters: descriptors, defaults, config/*.yaml and the README come from it."""
 
 from __future__ import annotations
 
 import textwrap
-from dataclasses import Field, dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import Field, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,9 @@ class Settings:
     autostart: bool = _parameter(True, "configure and activate at start; false leaves that to a lifecycle manager")
     backend: str = _parameter("onnxruntime", "engine that runs the network", choices=tuple(backend_names()))
     model: str = _parameter("", "artefact folder, or the name of a bundled model; empty is the bundled default")
-    device: str = _parameter("cpu", "device of the backend: cpu, cuda, tensorrt (onnxruntime); cpu, cuda:0 (pytorch)")
+    device: str = _parameter(
+        "cpu", "device of the backend: cpu, cuda, tensorrt (onnxruntime); cpu, cuda:0 (pytorch, tvm)"
+    )
     threads: int = _parameter(0, "threads of the backend; 0 leaves the number to it", low=0, high=256)
     image_transport: str = _parameter(
         "raw", "raw subscribes image; compressed subscribes the remapped name of image + /compressed",
@@ -45,6 +48,20 @@ class Settings:
     )
     color_near_m: float = _parameter(0.5, "metres at the warm end of depth/image_color", low=0.01, high=1000.0)
     color_far_m: float = _parameter(10.0, "metres at the cold end of depth/image_color", low=0.01, high=1000.0)
+
+
+TX2 = "doc/jetson_tx2.md says how its model is made; what is not named here keeps its default."
+FILES: dict[str, tuple[str, Mapping[str, Any]]] = {
+    "fastdepth.yaml": ("Parameters of the fastdepth node with their defaults.", asdict(Settings())),
+    "tx2_cpu.yaml": (
+        f"Jetson TX2, four A57 cores. {TX2}",
+        {"backend": "tvm", "model": "~/fastdepth/tx2-cpu", "device": "cpu", "threads": 4},
+    ),
+    "tx2_gpu.yaml": (
+        f"Jetson TX2, GPU. {TX2}",
+        {"backend": "tvm", "model": "~/fastdepth/tx2-gpu", "device": "cuda"},
+    ),
+}
 
 
 def complaint(name: str, value: Any) -> str:
@@ -84,13 +101,13 @@ def read(node: Any) -> Settings:
     return settings
 
 
-def as_yaml() -> str:
-    """config/fastdepth.yaml: every parameter with its default and its meaning."""
-    lines = ["# Parameters of the fastdepth node with their defaults.", "/**:", "  ros__parameters:"]
-    for entry in fields(Settings):
+def as_yaml(title: str, values: Mapping[str, Any]) -> str:
+    """A parameter file: each parameter of `values` with its meaning."""
+    lines = [f"# {title}", "/**:", "  ros__parameters:"]
+    for entry in (entry for entry in fields(Settings) if entry.name in values):
         comment = "; ".join(filter(None, (entry.metadata["doc"], _constraint(entry))))
         lines += textwrap.wrap(comment, 110, initial_indent="    # ", subsequent_indent="    # ")
-        lines.append(f"    {entry.name}: {_yaml(entry.default)}")
+        lines.append(f"    {entry.name}: {_yaml(values[entry.name])}")
     return "\n".join(lines) + "\n"
 
 
@@ -116,5 +133,6 @@ def _yaml(value: Any) -> str:
 
 
 if __name__ == "__main__":  # after a change of the table
-    Path("config/fastdepth.yaml").write_text(as_yaml())
+    for name, (title, values) in FILES.items():
+        Path("config", name).write_text(as_yaml(title, values))
     print(as_markdown())

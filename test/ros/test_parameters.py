@@ -9,16 +9,24 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fastdepth_ros.ros.parameters import Settings, as_markdown, as_yaml, complaint
+from fastdepth_ros.ros.parameters import FILES, Settings, as_markdown, as_yaml, complaint
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_the_parameter_file_is_the_table():
-    text = (ROOT / "config" / "fastdepth.yaml").read_text()
-    assert text == as_yaml(), "write it anew: python -m fastdepth_ros.ros.parameters"
+@pytest.mark.parametrize("name", FILES)
+def test_a_parameter_file_is_the_table(name):
+    text = (ROOT / "config" / name).read_text()
+    assert text == as_yaml(*FILES[name]), "write it anew: python -m fastdepth_ros.ros.parameters"
     loaded = yaml.safe_load(text)["/**"]["ros__parameters"]
-    assert Settings(**loaded) == Settings()
+    assert loaded == FILES[name][1]
+    settings = Settings(**loaded)
+    assert not any(complaint(field.name, getattr(settings, field.name)) for field in fields(Settings))
+
+
+def test_there_is_no_parameter_file_beside_the_tables_and_the_default_one_is_whole():
+    assert {path.name for path in (ROOT / "config").glob("*.yaml")} == set(FILES)
+    assert Settings(**FILES["fastdepth.yaml"][1]) == Settings()
 
 
 def test_the_readme_has_the_table():

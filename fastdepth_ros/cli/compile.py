@@ -1,0 +1,38 @@
+"""`fastdepth compile`: an artefact to code for one kind of processor."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from fastdepth_ros.cli.options import MODEL_ERRORS, add_target_options
+from fastdepth_ros.deploy.compile import CompileError, compile_artifact
+from fastdepth_ros.deploy.records import RecordsError
+from fastdepth_ros.deploy.steps import UnsupportedNetworkError
+from fastdepth_ros.deploy.targets import TargetError, find_target
+from fastdepth_ros.depth.artifact import find_artifact
+
+ERRORS = (CompileError, RecordsError, TargetError, UnsupportedNetworkError, *MODEL_ERRORS)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_target_options(parser)
+    parser.add_argument(
+        "--tuning", type=Path, metavar="DB", help="folder of `fastdepth tune` (default: the model's own)"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder of the artefact, must not exist")
+
+
+def run(parsed: argparse.Namespace) -> None:
+    source, target = find_artifact(parsed.model), find_target(parsed.target)
+    compiled = compile_artifact(source, target, parsed.out, parsed.tuning)
+    proof = "not run here" if compiled.off_m is None else f"agrees with ONNX Runtime to {compiled.off_m:.1e} m"
+    print(f"{parsed.out}: {source.name} for {target.name}, {proof}")
+    if compiled.untuned:
+        print(
+            f"fastdepth compile: {compiled.untuned} of {compiled.kernels} kernels are not tuned for {target.name} and "
+            f"run slower than they could; tune them: fastdepth tune --model {parsed.model or source.name} "
+            f"--target {parsed.target} --db DB, then compile with --tuning DB",
+            file=sys.stderr,
+        )

@@ -1,0 +1,141 @@
+"""An artefact for the TVM backend: the network as a library for one kind of processor, proven where it can run."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tvm
+from tvm import relax
+
+from fastdepth_ros.backends import BackendOptions, backend_class
+from fastdepth_ros.backends.tvm import installed_versions
+from fastdepth_ros.deploy.module import kernels, network_module
+from fastdepth_ros.deploy.ptx import device_library, make_entries
+from fastdepth_ros.deploy.records import read_records, records_path
+from fastdepth_ros.deploy.schedules import Tile
+from fastdepth_ros.deploy.steps import Plan, read_plan
+from fastdepth_ros.deploy.targets import BuildTarget
+from fastdepth_ros.depth.artifact import Artifact, find_artifact, sha256_of, write_manifest
+from fastdepth_ros.depth.golden import golden_frame
+
+AGREEMENT_M = 1e-4
+LIBRARY = "model.so"
+PIPELINE = relax.get_pipeline("default_build")  # the target's own would look for more to fuse
+
+
+class CompileError(Exception):
+    """A network that could not be compiled, or whose code does not compute it."""
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """What was made.
+
+    Args:
+        untuned: kernels that run with a guessed tile.
+        kernels: that the network has.
+        off_m: largest difference to ONNX Runtime, metres; None where the code cannot run here.
+    """
+
+    untuned: int
+    kernels: int
+    off_m: float | None
+
+
+def compile_artifact(source: Artifact, target: BuildTarget, out: Path, tuning: Path | None = None) -> Compiled:
+    """Write `out`/model.so and manifest.json, all or nothing.
+
+    Args:
+        source: has model.onnx.
+        out: a folder that does not exist yet.
+        tuning: folder of records; without it those beside the source are taken, if there are any.
+
+    Raises:
+        CompileError: `out` exists, the linker fails, or the code differs from ONNX Runtime by more than 1e-4 m.
+        RecordsError, TargetError, UnsupportedNetworkError: as the message says.
+    """
+    if out.exists():
+        raise CompileError(f"{out} exists; choose another folder or remove it")
+    plan = read_plan(source.model_file("onnx").path)
+    chosen = tuned_tiles(plan, target, source.folder, tuning)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    building = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    try:
+        write_library(plan, target, chosen, building / LIBRARY)
+        names = kernels(plan)
+        facts = {"kernels": len(names), "tuned": len(chosen.keys() & names.keys())}
+        write_manifest(building, _manifest(source, target, out.name, building, facts))
+        off_m = _compare(source, find_artifact(building)) if target.runs_here else None
+        building.chmod(0o755)
+        os.replace(building, out)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    return Compiled(facts["kernels"] - facts["tuned"], facts["kernels"], off_m)
+
+
+def tuned_tiles(plan: Plan, target: BuildTarget, beside: Path, tuning: Path | None) -> dict[str, Tile]:
+    """The best tile of each kernel that was tuned: in `tuning`, which must have records, or `beside` the model."""
+    path = records_path(tuning or beside, target)
+    if not path.is_file():
+        if tuning is not None:
+            raise CompileError(f"{tuning} has no records for {target.name} (no {path.name})")
+        return {}
+    return read_records(path, target, kernels(plan)).tiles()
+
+
+def write_library(plan: Plan, target: BuildTarget, chosen: Mapping[str, Tile], path: Path) -> None:
+    """Compile and link the network."""
+    build(network_module(plan, target.hardware, chosen), target, path)
+
+
+def build(module: tvm.IRModule, target: BuildTarget, path: Path) -> None:
+    """Compile a module of scheduled kernels and link it.
+
+    Raises:
+        CompileError: TVM or the linker cannot.
+    """
+    linker = target.linker()
+    try:
+        with device_library() if target.device == "cuda" else nullcontext():
+            tvm.compile(module, target.target(), relax_pipeline=PIPELINE).export_library(str(path), cc=linker)
+    except RuntimeError as error:
+        raise CompileError(f"TVM cannot compile for {target.name}: {error}") from error
+    if target.device == "cuda" and not make_entries(path):
+        raise CompileError(f"TVM made no kernel for {target.name}")
+
+
+def _compare(source: Artifact, compiled: Artifact) -> float:
+    options = BackendOptions(threads=1)
+    reference = backend_class("onnxruntime")(source.model_file("onnx"), options)
+    engine = compiled.load("tvm", options)
+    size_px = source.input_size_px
+    noise = np.random.default_rng(0).integers(0, 256, (size_px, size_px, 3), dtype=np.uint8)
+    off_m = float(max(np.abs(reference.infer(rgb) - engine.infer(rgb)).max() for rgb in (golden_frame(size_px), noise)))
+    if not off_m <= AGREEMENT_M:  # NaN fails too
+        raise CompileError(f"TVM's code differs from ONNX Runtime by {off_m} m, {AGREEMENT_M} m is allowed")
+    return off_m
+
+
+def _manifest(
+    source: Artifact, target: BuildTarget, name: str, folder: Path, tuning: Mapping[str, int]
+) -> dict[str, Any]:
+    entry = {
+        "file": LIBRARY,
+        "sha256": sha256_of(folder / LIBRARY),
+        "target": target.name,
+        "target_words": dict(target.words),
+        "machine": target.machine,
+        "cpu_features": list(target.cpu_features),
+        "device": target.device,
+        **installed_versions(),
+        **tuning,
+    }
+    return {**source.manifest, "name": name, "files": {"tvm": entry}, "compiled_from": source.name}

@@ -1,0 +1,226 @@
+"""`fastdepth tune`: what it measures is kept, tried tiles are not tried again, and workers may die."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("tvm", reason="tvm is not installed")
+from fastdepth_ros.cli import main
+from fastdepth_ros.deploy import tune as tune_module
+from fastdepth_ros.deploy.module import kernel_name, kernels
+from fastdepth_ros.deploy.records import Records, Trial, open_records, records_path
+from fastdepth_ros.deploy.schedules import Tile, tiles
+from fastdepth_ros.deploy.steps import Plan, read_plan
+from fastdepth_ros.deploy.targets import find_target
+from fastdepth_ros.deploy.tune import Device, network_ms, report, tune
+from fastdepth_ros.depth.artifact import find_artifact
+
+pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="g++ is not installed")
+
+ROOT = Path(__file__).resolve().parents[2]
+HOST = find_target("host")
+
+
+@pytest.fixture(scope="module")
+def plan(artifact_folder) -> Plan:
+    """The last two kernels of the tiny network."""
+    whole = read_plan(find_artifact(artifact_folder).model_file("onnx").path)
+    return Plan(whole.steps[-2:], whole.depth, whole.size_px)
+
+
+def opened(folder: Path, plan: Plan) -> Records:
+    return open_records(records_path(folder, HOST), HOST, kernels(plan))
+
+
+def test_trials_are_kept_and_tuning_goes_on_where_it_ended(plan, tmp_path):
+    records = opened(tmp_path, plan)
+    tune(plan, HOST, records, 3, Device())
+    assert len(records.trials) == 3
+    assert all(trial.ms is not None and 0 < trial.ms < 1000 for trial in records.trials)
+    again = opened(tmp_path, plan)
+    assert again.trials == records.trials
+    tune(plan, HOST, again, 5, Device())
+    assert again.trials[:3] == records.trials
+    assert len({(trial.kernel, trial.tile) for trial in again.trials}) == 5
+    best = again.best()
+    assert network_ms(plan, again) == pytest.approx(sum(trial.ms for trial in best.values()))
+    for layer in report(plan, HOST, again):
+        assert layer.best_ms is not None and layer.guess_ms is not None and layer.best_ms <= layer.guess_ms
+        assert layer.trials >= 1
+
+
+@pytest.fixture
+def equal(monkeypatch) -> None:
+    """Every tile takes the same time, and none is measured: what counts is which tiles are asked for."""
+    monkeypatch.setattr(tune_module._Meter, "_new_runner", lambda self: None)
+    monkeypatch.setattr(tune_module._Meter, "measure", lambda self, step, tile: Trial(kernel_name(step), tile, 1.0))
+
+
+def test_the_guess_is_tried_first(plan, tmp_path, equal):
+    records = opened(tmp_path, plan)
+    tune(plan, HOST, records, 2, Device())
+    for trial, step in zip(records.trials, plan.steps):
+        assert trial.tile == tiles(step, HOST.hardware.lanes, HOST.hardware.registers)[0]
+
+
+def test_tuning_ends_when_every_tile_was_tried_once(plan, tmp_path, equal):
+    tune(plan, HOST, opened(tmp_path, plan), 7, Device())
+    records = opened(tmp_path, plan)
+    tune(plan, HOST, records, 10**6, Device())
+    assert len({(trial.kernel, trial.tile) for trial in records.trials}) == len(records.trials)
+    hardware = HOST.hardware
+    assert len(records.trials) == sum(len(tiles(step, hardware.lanes, hardware.registers)) for step in plan.steps)
+
+
+def test_a_tile_that_cannot_be_built_costs_one_trial(plan, tmp_path, monkeypatch):
+    monkeypatch.setattr(tune_module, "tiles", lambda *rest: [Tile(1, 0, 1), Tile(1, 7, 1)])
+    records = opened(tmp_path, plan)
+    tune(plan, HOST, records, 4, Device())
+    failed = [trial for trial in records.trials if trial.ms is None]
+    assert failed and all(trial.error for trial in failed)
+    assert {trial.tile.pixels for trial in records.best().values()} == {7}
+    assert opened(tmp_path, plan).trials == records.trials
+
+
+def test_a_line_that_a_kill_cut_short_is_measured_again(plan, tmp_path):
+    records = opened(tmp_path, plan)
+    for pixels in (1, 2):
+        records.add(Trial(kernel_name(plan.steps[0]), Tile(1, pixels), 2.0))
+    content = records.path.read_bytes()
+    records.path.write_bytes(content[:-9])
+    again = opened(tmp_path, plan)
+    assert [trial.tile.pixels for trial in again.trials] == [1]
+    again.add(Trial(kernel_name(plan.steps[0]), Tile(1, 2), 2.0))
+    assert records.path.read_bytes() == content
+
+
+def test_the_best_alone_are_records_too(plan, tmp_path):
+    records = opened(tmp_path, plan)
+    for pixels, ms in ((1, 3.0), (2, 1.0), (4, None), (7, 2.0)):
+        records.add(Trial(kernel_name(plan.steps[0]), Tile(1, pixels), ms))
+    records.write_best(tmp_path / "best")
+    (trial,) = open_records(tmp_path / "best", HOST, kernels(plan)).trials
+    assert (trial.tile.pixels, trial.ms) == (2, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--tracker", "127.0.0.1:9190"], "--tracker and --key belong together"),
+        (["--target", "tx2-cpu"], "does not run on this machine"),
+        (["--target", "nonsense"], "no target 'nonsense'"),
+    ],
+)
+def test_what_cannot_be_tuned_is_said(arguments, said, tmp_path, capsys):
+    assert main(["tune", "--db", str(tmp_path), *arguments]) == 1
+    assert said in capsys.readouterr().err
+
+
+def test_a_tracker_without_the_device_ends_with_a_word(plan, tmp_path, monkeypatch):
+    monkeypatch.setattr(tune_module, "DEVICE_WAIT_S", 0.1)
+    monkeypatch.setattr(tune_module, "POLL_S", 0.01)
+    with pytest.raises(
+        tune_module.TuneError, match="no device with key 'tx2' at 127.0.0.1:9; the same command goes on"
+    ):
+        tune(plan, HOST, opened(tmp_path, plan), 3, Device("127.0.0.1", 9, "tx2"))
+
+
+class Processes:
+    """A tracker, servers and `fastdepth tune`, each in a process group of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self._folder, self._running = folder, []
+
+    def start(self, name: str, *arguments: str) -> subprocess.Popen:
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "TVM_NUM_THREADS": "1"}
+        with (self._folder / f"{name}.log").open("a") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", *arguments], stdout=log, stderr=log, env=environment, start_new_session=True
+            )  # fmt: skip
+        self._running.append(process)
+        return process
+
+    def tracker(self) -> subprocess.Popen:
+        ports = "--port", str(self.port), "--port-end", str(self.port + 1)
+        return self.start("tracker", "tvm.exec.rpc_tracker", "--host", "127.0.0.1", *ports)
+
+    def server(self) -> subprocess.Popen:
+        where = "--host", "127.0.0.1", "--tracker", f"127.0.0.1:{self.port}"
+        return self.start("server", "tvm.exec.rpc_server", *where, "--key", "dev")
+
+    def log(self, name: str) -> str:
+        path = self._folder / f"{name}.log"
+        return path.read_text() if path.exists() else ""
+
+    @staticmethod
+    def kill(process: subprocess.Popen) -> None:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+    def close(self) -> None:
+        for process in self._running:
+            self.kill(process)
+
+
+def wait_for(happened: Callable[[], bool], what: str, limit_s: float = 180) -> None:
+    until = time.monotonic() + limit_s
+    while not happened():
+        assert time.monotonic() < until, f"no {what} within {limit_s} s"
+        time.sleep(0.2)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_tuning_over_a_tracker_survives_the_death_of_its_server_and_its_own(artifact_folder, tmp_path):
+    processes = Processes(tmp_path)
+    path = records_path(tmp_path / "db", HOST)
+
+    def trials() -> list[dict]:
+        return [json.loads(line) for line in path.read_text().splitlines()[1:]] if path.exists() else []
+
+    def start_tuning(count: int) -> subprocess.Popen:
+        return processes.start(
+            "tune", "fastdepth_ros", "tune", "--model", str(artifact_folder), "--db", str(tmp_path / "db"),
+            "--trials", str(count), "--tracker", f"127.0.0.1:{processes.port}", "--key", "dev",
+        )  # fmt: skip
+
+    try:
+        processes.tracker()
+        server, tuning = processes.server(), start_tuning(90)
+        wait_for(lambda: len(trials()) >= 10, "ten trials")
+        processes.kill(server)
+        wait_for(lambda: "waiting for a device with key 'dev'" in processes.log("tune"), "word of the dead server")
+        dead = len(trials())
+        processes.server()
+        wait_for(lambda: len(trials()) >= dead + 5, "trials on the new server")
+        processes.kill(tuning)
+        before = trials()
+        tuning = start_tuning(90)
+        wait_for(lambda: tuning.poll() is not None, "end of tuning", 300)
+    finally:
+        processes.close()
+    assert tuning.returncode == 0, processes.log("tune")
+    after = trials()
+    assert after[: len(before) - 1] == before[: len(before) - 1]
+    assert len(after) == 90
+    assert all(trial["ms"] for trial in after), [trial for trial in after if not trial["ms"]]
+    by_kernel: dict[str, list[float]] = {}
+    for trial in after:
+        by_kernel.setdefault(trial["kernel"], []).append(trial["ms"])
+    assert any(min(times) < times[0] for times in by_kernel.values())  # the first is the guess
+    assert "network" in processes.log("tune").splitlines()[-1]
