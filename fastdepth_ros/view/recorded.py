@@ -18,12 +18,13 @@ from fastdepth_ros.bags.messages import frame_from_bag
 from fastdepth_ros.bags.recording import (
     CAMERA_INFO_TYPE,
     BagError,
+    busiest_camera_topic,
     camera_info_beside,
     image_connections,
     open_bag,
+    read_messages,
     stamp_ns,
 )
-from fastdepth_ros.bags.topics import busiest_camera_topic, read_messages
 from fastdepth_ros.depth.colour import colour_depth
 from fastdepth_ros.depth.depth_image import metres_of
 from fastdepth_ros.depth.files import FAR_M, NEAR_M
@@ -144,7 +145,7 @@ def _read_depths(recorded: Recorded, reader: AnyReader, connections: list[Connec
         except FrameError as error:
             recorded.unreadable[f"{recorded.depth_topic}: {error}"] += 1
             continue
-        seen = depth[np.isfinite(depth) & (depth > 0)]
+        seen = depth[depth > 0]
         recorded.histogram += np.histogram(seen, EDGES_M)[0]
         stamps.append(stamp_ns(message))
         percentiles.append(np.percentile(seen, PERCENTILES) if seen.size else np.full(3, np.nan))

@@ -105,7 +105,7 @@ def test_a_bag_with_one_image_and_no_valid_pixel_makes_a_report(tmp_path):
 def test_depth_of_two_sizes_and_an_unreadable_image_are_told(tmp_path):
     depths = [np.ones((8, 8), np.float32), np.ones((16, 8), np.float32), np.ones((8, 8), np.uint8)]
     page = report(write_bag(tmp_path / "in", depths), tmp_path / "out.html")
-    assert "1 unreadable: /depth/image: a depth image is 32FC1 or 16UC1, not &#x27;8UC1&#x27;" in page
+    assert "1 unreadable: /depth/image: a depth image is 32FC1 or 16UC1 or mono16, not &#x27;8UC1&#x27;" in page
 
 
 def write_bag(path: Path, depths: list[np.ndarray]) -> Path:
@@ -138,7 +138,7 @@ def test_depth_alone_makes_a_report_that_says_what_is_missing(tmp_path):
     [
         (["--depth-topic", "/nothing"], "no topic /nothing"),
         (["--depth-topic", "/camera/camera_info"], "not an image"),
-        (["--depth-topic", "/camera/image_raw"], "32FC1 or 16UC1, not 'bgr8'"),
+        (["--depth-topic", "/camera/image_raw"], "32FC1 or 16UC1 or mono16, not 'bgr8'"),
         (["--image-topic", "/nothing"], "no topic /nothing"),
         (["--metrics", "absent.json"], "absent.json"),
         (["--images", "absent"], "no bag at absent"),
