@@ -64,9 +64,9 @@ def test_a_browser_shows_frame_depth_point_cloud_and_stage_times_of_a_running_no
         )
     try:
         wait_until(lambda: "subscribed /eye/image_raw" in log.read_text(), "the view to hear the camera", 60)
-        pixels = np.full((120, 160, 3), MAGENTA_BGR, np.uint8)
+        pixels = np.full((480, 640, 3), MAGENTA_BGR, np.uint8)
         for number in range(1, 6):
-            camera.send_info(number, 120, 160)
+            camera.send_info(number)
             camera.send(number, pixels)
             wait_until(lambda: node._pipeline.statistics._counts["published"] >= number, "depth")  # noqa: B023
         told = len(diagnostics.heard)
@@ -84,7 +84,7 @@ def test_a_browser_shows_frame_depth_point_cloud_and_stage_times_of_a_running_no
                 return all(seen.values())
 
             with suppress(AssertionError):
-                until(browser, complete, "every panel", 200)
+                until(browser, complete, "every panel", 200, period_s=2.0)
             (tmp_path / "view.png").write_bytes(browser.get_screenshot_as_png())
             assert seen == dict.fromkeys(PARTS, True), f"look at {tmp_path / 'view.png'}"
     finally:
