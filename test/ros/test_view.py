@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -68,6 +69,7 @@ def test_a_browser_shows_frame_depth_point_cloud_and_stage_times_of_a_running_no
         for number in range(1, 6):
             camera.send_info(number)
             camera.send(number, pixels)
+            time.sleep(0.15)  # the view shows at most 10 a second
             wait_until(lambda: node._pipeline.statistics._counts["published"] >= number, "depth")  # noqa: B023
         told = len(diagnostics.heard)
         wait_until(lambda: len(diagnostics.heard) > told + 1, "its stage times")

@@ -42,9 +42,7 @@ def chromium(profile: Path, *flags: str, size_px: tuple[int, int] = (1200, 900))
         browser.quit()
 
 
-def until(
-    browser: Any, condition: Callable[[], Any], what: str, timeout_s: float = 30.0, period_s: float = 0.2
-) -> Any:
+def until(browser: Any, condition: Callable[[], Any], what: str, timeout_s: float = 30.0, period_s: float = 0.2) -> Any:
     """Wait for something to be true of the page."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
