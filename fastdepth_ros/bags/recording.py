@@ -108,8 +108,8 @@ def camera_info_beside(image_topic: str, connections: Sequence[Connection]) -> s
 
 
 def without_transport(image_topic: str, compressed: bool) -> str:
-    """The base name of an image topic: image_transport appends /compressed to it."""
-    return image_topic.removesuffix("/compressed") if compressed else image_topic
+    """The base name of an image topic: image_transport appends /compressed or /compressedDepth to it."""
+    return image_topic.removesuffix("/compressed").removesuffix("/compressedDepth") if compressed else image_topic
 
 
 def image_connections(reader: AnyReader, topic: str) -> list[Connection]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -13,6 +14,7 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 from running import read_bag, run_bag
 
+from fastdepth_ros.bags.recording import camera_info_beside
 from fastdepth_ros.bags.truth import registered, truth_errors, truth_pixels
 from fastdepth_ros.depth.frame import FrameError
 from fastdepth_ros.metrics.depth import NAMES
@@ -144,3 +146,15 @@ def nyu_images_of_the_bag(root: Path, folder: Path) -> Path:
     for name in ("rgb", "depth"):
         (folder / name).symlink_to(root / name)
     return folder
+
+
+@pytest.mark.parametrize(
+    ("topic", "msgtype"),
+    [
+        ("/eye/depth/image", "sensor_msgs/msg/Image"),
+        ("/eye/depth/image/compressed", "sensor_msgs/msg/CompressedImage"),
+        ("/eye/depth/image/compressedDepth", "sensor_msgs/msg/CompressedImage"),
+    ],
+)
+def test_camera_info_lies_beside_the_image_whatever_its_transport(topic, msgtype):
+    assert camera_info_beside(topic, [SimpleNamespace(msgtype=msgtype)]) == "/eye/depth/camera_info"

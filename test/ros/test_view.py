@@ -36,14 +36,14 @@ def free_port() -> int:
 
 def saturated(picture: np.ndarray) -> np.ndarray:
     """Share of strongly coloured pixels: of the viewer's own there is almost none."""
-    return ((picture.max(axis=-1).astype(int) - picture.min(axis=-1)) > 90).mean()
+    return ((picture.max(axis=-1).astype(int) - picture.min(axis=-1)) > 60).mean()
 
 
 PARTS: dict[str, Part] = {  # rows and columns of the window that each panel has
     "point cloud": lambda shot: saturated(shot[70:380, 10:440]) > 0.01,
     "frame": lambda shot: (np.abs(shot[70:210, 460:665].astype(int) - MAGENTA_BGR).max(axis=-1) < 25).mean() > 0.3,
     "depth": lambda shot: saturated(shot[70:210, 690:890]) > 0.3,
-    "stage times": lambda shot: saturated(shot[245:325, 580:890]) > 0.002,
+    "stage times": lambda shot: saturated(shot[225:300, 580:890]) > 0.01,
 }
 
 
