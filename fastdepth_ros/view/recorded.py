@@ -118,7 +118,7 @@ def read_recorded(
         shown: how many moments get a picture, evenly over the bag.
 
     Raises:
-        BagError: unreadable, no such topic, or no depth image in it.
+        BagError: unreadable, no such topic, no depth image in it, or `images` of another recording.
     """
     with open_bag(bag) as reader:
         connections = image_connections(reader, depth_topic)
@@ -131,6 +131,8 @@ def read_recorded(
     if images is not None:
         with open_bag(images) as reader:
             _read_images(recorded, reader, image_topic, depth_camera, required=True)
+        if not np.isin(recorded.image_stamps_ns, recorded.stamps_ns).any():
+            raise BagError(f"no image of {images} has the stamp of a depth image of {bag}: of another recording?")
     return recorded
 
 

@@ -117,7 +117,7 @@ def write_bag(path: Path, depths: list[np.ndarray]) -> Path:
     return path
 
 
-def test_depth_alone_makes_a_report_that_says_what_is_missing(tmp_path):
+def test_depth_alone_makes_a_report_that_says_what_is_missing(tmp_path, capsys):
     recording = write_recording(tmp_path / "in")
     report_of_all = report(recording, tmp_path / "all.html", "--frames", "3")
     assert report_of_all.count('"frame": "data:') == 3
@@ -129,6 +129,9 @@ def test_depth_alone_makes_a_report_that_says_what_is_missing(tmp_path):
             writer.write(copy, recorded_ns, raw)
     page = report(tmp_path / "lean", tmp_path / "lean.html")
     assert "not in the bag" in page and "stage times are unknown" in page and 'id="player-frame"' not in page
+    stranger = write_bag(tmp_path / "stranger", [np.ones((8, 8), np.float32)])
+    assert main(["report", str(stranger), "--images", str(recording), "--out", str(tmp_path / "x.html")]) == 1
+    assert "of another recording?" in capsys.readouterr().err
     with_images = report(tmp_path / "lean", tmp_path / "both.html", "--images", str(recording))
     assert 'id="player-frame"' in with_images and "2 of 30" in with_images
 
