@@ -9,7 +9,7 @@ import numpy as np
 from rosbags.highlevel import AnyReader
 from rosbags.interfaces import Connection
 
-from fastdepth_ros.bags.recording import message_from, raw_messages, stamp_ns
+from fastdepth_ros.bags.recording import read_messages, stamp_ns
 from fastdepth_ros.depth.pairing import ByStamp
 
 _REACH_NS = 1_000_000_000
@@ -41,8 +41,8 @@ class Cameras:
         return message if message is not None and (message.height, message.width) == shape else None
 
     def _read(self, start_ns: int | None, stop_ns: int | None) -> None:
-        records = raw_messages(self._reader, self._connections, start_ns, stop_ns)
-        self._add(message_from(self._reader, connection, raw) for connection, _, raw in records)
+        messages = read_messages(self._reader, self._connections, start_ns, stop_ns)
+        self._add(message for message, _ in messages)
 
     def _add(self, messages: Iterable[Any]) -> None:
         for message in messages:

@@ -49,7 +49,7 @@ def write_depth_bags(
         bags: the bags that go into each new bag.
         open_pool: from the number of tasks, who does them.
     """
-    with ExitStack() as claims, tqdm(total=0, unit="frame") as progress:
+    with ExitStack() as claims, tqdm(total=0, unit="frame", delay=0.5) as progress:
         run = _Run(bags, request, claims, progress)
         if run.first:
             with open_pool(len(run.first)) as pool:

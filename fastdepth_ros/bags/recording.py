@@ -80,6 +80,14 @@ def message_from(reader: AnyReader, connection: Connection, raw: bytes) -> Any:
         return reader.deserialize(raw, connection.msgtype)
 
 
+def read_messages(
+    reader: AnyReader, connections: Sequence[Connection], start_ns: int | None = None, stop_ns: int | None = None
+) -> Iterator[tuple[Any, int]]:
+    """As `raw_messages`: message and time of recording."""
+    for connection, recorded_ns, raw in raw_messages(reader, connections, start_ns, stop_ns):
+        yield message_from(reader, connection, raw), recorded_ns
+
+
 @contextmanager
 def told(path: Any) -> Iterator[None]:
     """Turn what rosbags raises over a bad file into a BagError; wrap nothing but calls into rosbags."""
@@ -100,8 +108,8 @@ def camera_info_beside(image_topic: str, connections: Sequence[Connection]) -> s
 
 
 def without_transport(image_topic: str, compressed: bool) -> str:
-    """The base name of an image topic: image_transport appends /compressed to it."""
-    return image_topic.removesuffix("/compressed") if compressed else image_topic
+    """The base name of an image topic: image_transport appends /compressed or /compressedDepth to it."""
+    return image_topic.removesuffix("/compressed").removesuffix("/compressedDepth") if compressed else image_topic
 
 
 def image_connections(reader: AnyReader, topic: str) -> list[Connection]:
@@ -118,6 +126,18 @@ def image_connections(reader: AnyReader, topic: str) -> list[Connection]:
     if chosen:
         raise BagError(f"{topic} is of type {chosen[0].msgtype}, not an image; {listing}")
     raise BagError(f"the bag has no topic {topic}; {listing}")
+
+
+def busiest_camera_topic(reader: AnyReader) -> str:
+    """The image topic with the most images that are not depth.
+
+    Raises:
+        BagError: the bag has none.
+    """
+    images = [c for c in reader.connections if c.msgtype in IMAGE_TYPES and "depth" not in c.topic and c.msgcount]
+    if not images:
+        raise BagError(f"{reader.paths[0]} has no image topic")
+    return max(images, key=lambda c: c.msgcount).topic
 
 
 def stamp_ns(message: Any) -> int:

@@ -8,7 +8,8 @@ from typing import Any
 
 from fastdepth_ros.bags.cameras import Cameras, matrix_of
 from fastdepth_ros.bags.recording import stamp_ns
-from fastdepth_ros.bags.truth import only_within, registered, truth_depth, truth_errors, truth_pixels
+from fastdepth_ros.bags.truth import only_within, registered, truth_errors, truth_pixels
+from fastdepth_ros.depth.depth_image import metres_of
 from fastdepth_ros.depth.estimator import DepthResult
 from fastdepth_ros.depth.frame import FrameError
 from fastdepth_ros.depth.geometry import Crop
@@ -43,7 +44,7 @@ class Sensor:
             FrameError: no truth in time, or none that can be read and registered.
         """
         message = self._nearest(stamp)
-        truth = truth_depth(message)
+        truth = metres_of(message)
         truth_k = matrix_of(self._cameras.at(stamp_ns(message), truth.shape))
         to_truth = truth_pixels(result.from_frame, frame_shape, frame_k, truth.shape, truth_k)
         truth = registered(truth, to_truth, result.depth.shape)

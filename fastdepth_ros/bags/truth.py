@@ -4,49 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import cv2
 import numpy as np
 
 from fastdepth_ros.depth.frame import FrameError
 from fastdepth_ros.depth.geometry import Crop
 from fastdepth_ros.metrics.depth import depth_errors
-
-_NO_RETURN = 65535  # what some sensors write instead of 0
-_COMPRESSED_HEADER = 12  # compressedDepth: an enum and two floats before the PNG
-
-
-def truth_depth(message: Any) -> np.ndarray:
-    """float32 HxW metres, 0 where the sensor knows none, of an Image or compressedDepth CompressedImage.
-
-    Raises:
-        FrameError: another encoding, or too short.
-    """
-    if hasattr(message, "format"):
-        return _metres(_compressed_millimetres(message))
-    types = {"16UC1": "u2", "mono16": "u2", "32FC1": "f4"}
-    if message.encoding not in types:
-        raise FrameError(f"truth has encoding {message.encoding!r}, needs one of {', '.join(types)}")
-    dtype = np.dtype(f"{'>' if message.is_bigendian else '<'}{types[message.encoding]}")
-    row_bytes = message.width * dtype.itemsize
-    if message.step < row_bytes or message.data.nbytes < message.step * message.height:
-        raise FrameError(f"truth of {message.width}x{message.height} has only {message.data.nbytes} bytes")
-    rows = message.data[: message.step * message.height].view(np.uint8).reshape(message.height, message.step)
-    return _metres(np.ascontiguousarray(rows[:, :row_bytes]).view(dtype))
-
-
-def _compressed_millimetres(message: Any) -> np.ndarray:
-    if not message.format.startswith("16UC1") or "compressedDepth" not in message.format:
-        raise FrameError(f"truth is compressed as {message.format!r}, needs 16UC1; compressedDepth")
-    image = cv2.imdecode(np.frombuffer(message.data, np.uint8)[_COMPRESSED_HEADER:], cv2.IMREAD_UNCHANGED)
-    if image is None or image.dtype != np.uint16 or image.ndim != 2:
-        raise FrameError(f"truth of {len(message.data)} bytes is no 16-bit PNG")
-    return image
-
-
-def _metres(stored: np.ndarray) -> np.ndarray:
-    if stored.dtype.kind == "u":
-        return np.where(stored == _NO_RETURN, 0, stored).astype(np.float32) / 1000
-    return np.where(np.isfinite(stored) & (stored > 0), stored, 0).astype(np.float32)
 
 
 def registered(truth: np.ndarray, to_truth: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

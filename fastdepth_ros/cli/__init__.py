@@ -53,8 +53,8 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         print(f"fastdepth {verb}: needs {error.name}: pip install 'fastdepth_ros[{extra}]'", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print(f"fastdepth {verb}: interrupted", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        print(f"fastdepth {verb}: {'; '.join(['interrupted', *interrupt.args])}", file=sys.stderr)
         return 130
 
 

@@ -46,7 +46,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     which.add_argument("--rate", type=float, metavar="HZ", help="at most so many frames a second")
     what = parser.add_argument_group("the new bag")
     what.add_argument(
-        "--copy", nargs="+", default=[], metavar="TOPIC", help="further topics for it; '*' for all (quoted)"
+        "--copy",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="TOPIC",
+        help="further topics for it; '*' for all (quoted)",
     )
     what.add_argument("--zstd", action="store_true", help="compress its chunks (mcap)")
     what.add_argument("--join", action="store_true", help="one bag out of several")
@@ -65,13 +70,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(parsed: argparse.Namespace) -> int:
+    if parsed.workers < 0:
+        raise ValueError(f"--workers is {parsed.workers}, needs at least 1; 0 is one a core")
     if parsed.truth_topic:
         import matplotlib  # noqa: F401 - not after an hour of work
     bags = _bags(parsed)
     artifact, backend = load_model(parsed)  # a model that does not work is told before any bag is opened
     request = _request(parsed, artifact, backend)
     started = time.perf_counter()
-    outcome = write_depth_bags(bags, request, lambda tasks: _pool(parsed, tasks))
+    try:
+        outcome = write_depth_bags(bags, request, lambda tasks: _pool(parsed, tasks))
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("the same command goes on from there") from None
     seconds = time.perf_counter() - started
     facts = {"model": artifact.name, "backend": backend.engine, "seconds": round(seconds, 3)}
     if len(bags) == 1 and outcome.failures:

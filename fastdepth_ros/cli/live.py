@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import signal
-import sys
 import time
 import webbrowser
 
@@ -37,7 +35,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(parsed: argparse.Namespace) -> None:
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the viewer ends with us
     artifact, backend = load_model(parsed)
     estimator = DepthEstimator(backend, artifact.input_size_px, field=parsed.field_of_view)
     with (

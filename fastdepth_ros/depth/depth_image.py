@@ -4,25 +4,45 @@ from __future__ import annotations
 
 from typing import Any
 
+import cv2
 import numpy as np
 
 from fastdepth_ros.depth.frame import FrameError
 
-_TYPES = {"32FC1": "f4", "16UC1": "u2"}
+_TYPES = {"32FC1": "f4", "16UC1": "u2", "mono16": "u2"}
+_NO_RETURN = 65535  # what some sensors write instead of 0
+_COMPRESSED_HEADER = 12  # compressedDepth: an enum and two floats before the PNG
 
 
 def metres_of(message: Any) -> np.ndarray:
-    """float32 HxW metres of a 32FC1 or 16UC1 sensor_msgs/Image (REP 118); 0 and NaN are invalid.
+    """float32 HxW metres, 0 where unknown, of a sensor_msgs/Image (32FC1 metres, 16UC1 millimetres: REP 118) or a
+    CompressedImage (16UC1; compressedDepth).
 
     Raises:
-        FrameError: another encoding, empty, or `data` shorter than `step * height`.
+        FrameError: another encoding, empty, or cut short.
     """
+    values = _compressed_values(message) if hasattr(message, "format") else _values(message)
+    if values.dtype.kind == "u":
+        return np.where(values == _NO_RETURN, 0, values).astype(np.float32) / 1000
+    return np.where(np.isfinite(values) & (values > 0), values, 0).astype(np.float32)
+
+
+def _values(message: Any) -> np.ndarray:
     if message.encoding not in _TYPES:
         raise FrameError(f"a depth image is {' or '.join(_TYPES)}, not {message.encoding!r}")
     dtype = np.dtype((">" if message.is_bigendian else "<") + _TYPES[message.encoding])
     height, width, step = message.height, message.width, message.step
-    if not height or step < width * dtype.itemsize or len(message.data) < step * height:
+    if not height or not width or step < width * dtype.itemsize or len(message.data) < step * height:
         raise FrameError(f"depth image of {width}x{height}, step {step}, has {len(message.data)} bytes of data")
     rows = np.frombuffer(message.data, np.uint8)[: step * height].reshape(height, step)
-    values = np.ascontiguousarray(rows[:, : width * dtype.itemsize]).view(dtype).astype(np.float32)
-    return values / 1000 if message.encoding == "16UC1" else values
+    return np.ascontiguousarray(rows[:, : width * dtype.itemsize]).view(dtype)
+
+
+def _compressed_values(message: Any) -> np.ndarray:
+    if not message.format.startswith("16UC1") or "compressedDepth" not in message.format:
+        raise FrameError(f"a compressed depth image is 16UC1; compressedDepth, not {message.format!r}")
+    png = np.frombuffer(message.data, np.uint8)[_COMPRESSED_HEADER:]
+    image = cv2.imdecode(png, cv2.IMREAD_UNCHANGED) if png.size else None
+    if image is None or image.dtype != np.uint16 or image.ndim != 2:
+        raise FrameError(f"compressed depth image of {len(message.data)} bytes holds no 16-bit PNG")
+    return image

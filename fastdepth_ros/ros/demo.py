@@ -23,9 +23,14 @@ from rich.live import Live
 from rich.table import Table
 from sensor_msgs.msg import CompressedImage, Image
 
-from fastdepth_ros.bags.recording import image_connections, new_bag, open_bag, without_transport
+from fastdepth_ros.bags.recording import (
+    busiest_camera_topic,
+    image_connections,
+    new_bag,
+    open_bag,
+    without_transport,
+)
 from fastdepth_ros.bags.synthetic_bag import IMAGE_TOPIC, TRUTH_TOPIC, write_synthetic_bag
-from fastdepth_ros.bags.topics import busiest_camera_topic
 from fastdepth_ros.depth.depth_image import metres_of
 from fastdepth_ros.depth.files import write_picture
 from fastdepth_ros.depth.geometry import trained_view

@@ -23,6 +23,7 @@ from fastdepth_ros.view.live_view import LiveView, Moment
 from fastdepth_ros.view.pictures import as_bgr, view_of
 
 KEPT_FRAMES = 20
+WAIT_S = 0.5  # of a depth image for its frame and camera_info, which may come after it
 SPIN_S = 0.2
 
 
@@ -58,7 +59,9 @@ class Viewer(Node):
         self._depth_cameras: ByStamp[CameraInfo] = ByStamp(KEPT_FRAMES)
         self._camera: CameraInfo | None = None
         self._image: ImageSubscription | None = None
+        self._waiting: Image | None = None
         self._told = ""
+        self._give_up = self.create_timer(WAIT_S, self._show_waiting)
         info_topic = depth_topic.rpartition("/")[0] + "/camera_info"
         self.create_subscription(Image, depth_topic, self._on_depth, qos_profile_sensor_data)
         self.create_subscription(CameraInfo, info_topic, self._on_depth_camera, qos_profile_sensor_data)
@@ -75,12 +78,14 @@ class Viewer(Node):
 
     def _on_frame(self, message: Image | CompressedImage) -> None:
         self._frames.add(stamp_ns(message.header), message)
+        self._show_if_complete()
 
     def _on_camera(self, message: CameraInfo) -> None:
         self._camera = message
 
     def _on_depth_camera(self, message: CameraInfo) -> None:
         self._depth_cameras.add(stamp_ns(message.header), message)
+        self._show_if_complete()
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
@@ -96,14 +101,30 @@ class Viewer(Node):
                 self._told = status.message
 
     def _on_depth(self, message: Image) -> None:
-        now = time.monotonic()
-        if now - self._shown_at < self._period_s:
+        self._show_waiting()
+        if time.monotonic() - self._shown_at < self._period_s:
             return
-        self._shown_at = now
+        self._waiting = message
+        self._give_up.reset()
+        self._show_if_complete()
+
+    def _show_if_complete(self) -> None:
+        if self._waiting is not None:
+            stamp = stamp_ns(self._waiting.header)
+            if _of_stamp(self._frames, stamp) is not None and _of_stamp(self._depth_cameras, stamp) is not None:
+                self._show_waiting()
+
+    def _show_waiting(self) -> None:
+        """Show the depth image that waits, with what is there of it."""
+        message, self._waiting = self._waiting, None
+        if message is None:
+            return
+        self._shown_at = time.monotonic()
         stamp = stamp_ns(message.header)
         try:
             depth = metres_of(message)
-            frame = self._frame_of(stamp)
+            found = _of_stamp(self._frames, stamp)
+            frame = as_bgr(frame_from_message(found)) if found is not None else None
         except FrameError as error:
             self.get_logger().error(f"cannot be shown: {error}", throttle_duration_sec=10.0)
             return
@@ -118,12 +139,11 @@ class Viewer(Node):
             seen = view_of(frame, (message.width, message.height), own, k)
         self._view.show(Moment(stamp, frame, seen, depth, k))
 
-    def _frame_of(self, stamp: int) -> np.ndarray | None:
-        """The frame of this very stamp, BGR."""
-        message = self._frames.at(stamp)
-        if message is None or stamp_ns(message.header) != stamp:
-            return None
-        return as_bgr(frame_from_message(message))
+
+def _of_stamp(messages: ByStamp[Any], stamp: int) -> Any | None:
+    """The message of this very stamp."""
+    message = messages.at(stamp)
+    return message if message is not None and stamp_ns(message.header) == stamp else None
 
 
 def _medians_ms(values: dict[str, str]) -> dict[str, float]:

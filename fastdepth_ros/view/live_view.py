@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from urllib.parse import quote
 
@@ -17,15 +18,19 @@ import cv2
 import numpy as np
 import rerun as rr
 import rerun.blueprint as rrb
+import rerun_cli
 
 from fastdepth_ros.depth.colour import colour_depth
 from fastdepth_ros.depth.files import FAR_M, NEAR_M
 from fastdepth_ros.view.points import point_cloud
 
+VIEWER = Path(rerun_cli.__file__).with_name("rerun")
 START_TIMEOUT_S = 30.0
 MEMORY = "512MB"  # of what is kept for a browser that comes late; the oldest goes
 FRAME_WIDTH_PX = 640
 POINT_RADIUS_M = 0.012
+_LIBC = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1
 
 
 class ViewError(Exception):
@@ -79,13 +84,14 @@ class LiveView:
         for port in ports:
             _refuse_taken(host, port)
         self._recording = rr.RecordingStream("fastdepth")
-        command = [sys.executable, "-m", "rerun", "--bind", host, "--port", str(data_port), "--hide-welcome-screen"]
+        command = [str(VIEWER), "--bind", host, "--port", str(data_port), "--hide-welcome-screen"]
         if not window:
             command += ["--serve-web", "--web-viewer-port", str(web_port), "--server-memory-limit", MEMORY]
             command += ["--cors-allow-origin", page]
-        # a group of its own: `-m rerun` starts a child, which must end with it, and Ctrl-C is ours to handle
-        quiet = {**os.environ, "RUST_LOG": "error"}
-        self._viewer = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True, env=quiet)
+        self._viewer = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, env={**os.environ, "RUST_LOG": "error"},
+            start_new_session=True, preexec_fn=_end_with_parent,
+        )  # fmt: skip # a session of its own: Ctrl-C is ours to handle
         try:
             self._wait(host, ports)
             self._recording.connect_grpc(data_url, default_blueprint=_layout())
@@ -135,9 +141,8 @@ class LiveView:
     def close(self) -> None:
         """End the viewer, once what was sent has arrived."""
         self._recording.disconnect()
-        for way in (signal.SIGTERM, signal.SIGKILL):
-            with suppress(ProcessLookupError):
-                os.killpg(self._viewer.pid, way)
+        for end in (self._viewer.terminate, self._viewer.kill):
+            end()
             with suppress(subprocess.TimeoutExpired):
                 self._viewer.wait(timeout=10)
                 return
@@ -160,11 +165,17 @@ class LiveView:
                 time.sleep(0.1)
 
 
+def _end_with_parent() -> None:
+    """Of a child, before it starts: it ends with this process, however that ends."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
 def _layout() -> rrb.Blueprint:
     """The point cloud at the left; frame, depth and stage times at the right."""
     cloud = rrb.Spatial3DView(
-        origin="/world", name="Point cloud", background=[24, 26, 29], line_grid=rrb.LineGrid3D(visible=False)
-    )
+        origin="/world", name="Point cloud", background=[24, 26, 29], line_grid=rrb.LineGrid3D(visible=False),
+        eye_controls=rrb.EyeControls3D(position=[0, -1, -2], look_target=[0, 0, 2], eye_up=[0, -1, 0]),
+    )  # fmt: skip # from behind and above the camera, whatever came first
     pictures = rrb.Horizontal(
         rrb.Spatial2DView(origin="/frame", name="Frame"), rrb.Spatial2DView(origin="/depth", name="Depth")
     )

@@ -18,12 +18,13 @@ from fastdepth_ros.bags.messages import frame_from_bag
 from fastdepth_ros.bags.recording import (
     CAMERA_INFO_TYPE,
     BagError,
+    busiest_camera_topic,
     camera_info_beside,
     image_connections,
     open_bag,
+    read_messages,
     stamp_ns,
 )
-from fastdepth_ros.bags.topics import busiest_camera_topic, read_messages
 from fastdepth_ros.depth.colour import colour_depth
 from fastdepth_ros.depth.depth_image import metres_of
 from fastdepth_ros.depth.files import FAR_M, NEAR_M
@@ -117,7 +118,7 @@ def read_recorded(
         shown: how many moments get a picture, evenly over the bag.
 
     Raises:
-        BagError: unreadable, no such topic, or no depth image in it.
+        BagError: unreadable, no such topic, no depth image in it, or `images` of another recording.
     """
     with open_bag(bag) as reader:
         connections = image_connections(reader, depth_topic)
@@ -130,6 +131,8 @@ def read_recorded(
     if images is not None:
         with open_bag(images) as reader:
             _read_images(recorded, reader, image_topic, depth_camera, required=True)
+        if not np.isin(recorded.image_stamps_ns, recorded.stamps_ns).any():
+            raise BagError(f"no image of {images} has the stamp of a depth image of {bag}: of another recording?")
     return recorded
 
 
@@ -144,7 +147,7 @@ def _read_depths(recorded: Recorded, reader: AnyReader, connections: list[Connec
         except FrameError as error:
             recorded.unreadable[f"{recorded.depth_topic}: {error}"] += 1
             continue
-        seen = depth[np.isfinite(depth) & (depth > 0)]
+        seen = depth[depth > 0]
         recorded.histogram += np.histogram(seen, EDGES_M)[0]
         stamps.append(stamp_ns(message))
         percentiles.append(np.percentile(seen, PERCENTILES) if seen.size else np.full(3, np.nan))

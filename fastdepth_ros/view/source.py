@@ -11,8 +11,7 @@ from pathlib import Path
 import cv2
 
 from fastdepth_ros.bags.messages import frame_from_bag
-from fastdepth_ros.bags.recording import image_connections, open_bag, stamp_ns
-from fastdepth_ros.bags.topics import busiest_camera_topic, read_messages
+from fastdepth_ros.bags.recording import busiest_camera_topic, image_connections, open_bag, read_messages, stamp_ns
 from fastdepth_ros.depth.frame import Frame, FrameError
 
 BAG_SUFFIXES = (".bag", ".mcap", ".db3")

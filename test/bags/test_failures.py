@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -142,3 +145,27 @@ def test_no_frame_in_the_range_is_an_empty_bag_and_nonsense_is_told(tmp_path, ar
     assert raw_messages(tmp_path / "out") == []
     assert run_bag(bag, tmp_path / "out2", artifact_folder, "--every", 0) == 1
     assert "makes no sense" in capsys.readouterr().err
+    assert run_bag(bag, tmp_path / "out2", artifact_folder, "--workers", -1) == 1
+    assert "--workers is -1" in capsys.readouterr().err
+
+
+def test_an_interrupted_run_says_that_it_goes_on_and_does(tmp_path, artifact_folder, capsys):
+    bag = write_long(tmp_path / "in", 200)
+    run_bag(bag, tmp_path / "whole", artifact_folder, "--workers", 1)
+    of_the_runner = signal.signal(signal.SIGINT, signal.default_int_handler)
+    pressing = threading.Thread(target=press_ctrl_c_after_a_part, args=(tmp_path / ".out.parts",))
+    pressing.start()
+    assert run_bag(bag, tmp_path / "out", artifact_folder, "--workers", 1) == 130
+    pressing.join()
+    signal.signal(signal.SIGINT, of_the_runner)
+    assert "fastdepth bag: interrupted; the same command goes on from there\n" in capsys.readouterr().err
+    kept = set((tmp_path / ".out.parts").glob("*.mcap"))
+    assert 0 < len(kept) < 7 and not (tmp_path / "out").exists()
+    assert run_bag(bag, tmp_path / "out", artifact_folder, "--workers", 1) == 0
+    assert raw_messages(tmp_path / "out") == raw_messages(tmp_path / "whole")
+
+
+def press_ctrl_c_after_a_part(parts: Path) -> None:
+    while not list(parts.glob("0*.json")):
+        time.sleep(0.001)
+    os.kill(os.getpid(), signal.SIGINT)

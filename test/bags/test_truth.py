@@ -14,52 +14,13 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 from running import read_bag, run_bag
 
-from fastdepth_ros.bags.truth import registered, truth_depth, truth_errors, truth_pixels
+from fastdepth_ros.bags.recording import camera_info_beside
+from fastdepth_ros.bags.truth import registered, truth_errors, truth_pixels
 from fastdepth_ros.depth.frame import FrameError
 from fastdepth_ros.metrics.depth import NAMES
 
 TYPES = get_typestore(Stores.ROS2_HUMBLE)
 TRUTH_TOPIC = "/sensor/depth/image_raw"
-
-
-def message(pixels: np.ndarray, encoding: str, *, padding: int = 0, bigendian: bool = False) -> SimpleNamespace:
-    """What rosbags makes of a sensor_msgs/Image."""
-    rows = np.frombuffer(pixels.astype(pixels.dtype.newbyteorder(">" if bigendian else "<")).tobytes(), np.uint8)
-    padded = np.pad(rows.reshape(len(pixels), -1), ((0, 0), (0, padding)))
-    height, width = pixels.shape
-    return SimpleNamespace(
-        encoding=encoding, height=height, width=width, step=padded.shape[1], is_bigendian=bigendian,
-        data=padded.reshape(-1),
-    )  # fmt: skip
-
-
-@pytest.mark.parametrize("padding", [0, 6])
-@pytest.mark.parametrize("bigendian", [False, True])
-def test_truth_is_metres_and_what_the_sensor_does_not_know_is_zero(padding, bigendian):
-    millimetres = np.array([[0, 1500], [65535, 4321]], np.uint16)
-    expected = np.array([[0, 1.5], [0, 4.321]], np.float32)
-    np.testing.assert_allclose(
-        truth_depth(message(millimetres, "16UC1", padding=padding, bigendian=bigendian)), expected
-    )
-    metres = np.array([[np.nan, 1.5], [np.inf, 4.321]], np.float32)
-    np.testing.assert_allclose(truth_depth(message(metres, "32FC1", padding=padding, bigendian=bigendian)), expected)
-
-
-def test_compressed_depth_is_read_and_what_is_no_depth_is_refused():
-    millimetres = np.arange(48, dtype=np.uint16).reshape(6, 8) * 100
-    png = cv2.imencode(".png", millimetres)[1].reshape(-1)
-    compressed = SimpleNamespace(
-        format="16UC1; compressedDepth png", data=np.concatenate([np.zeros(12, np.uint8), png])
-    )
-    np.testing.assert_allclose(truth_depth(compressed), millimetres / 1000)
-    for wrong in (
-        SimpleNamespace(format="bgr8; jpeg compressed bgr8", data=png),
-        SimpleNamespace(format="16UC1; compressedDepth png", data=png[:30]),
-        message(np.zeros((2, 2), np.uint8), "mono8"),
-        SimpleNamespace(**{**vars(message(millimetres, "16UC1")), "height": 7}),
-    ):
-        with pytest.raises(FrameError, match="truth"):
-            truth_depth(wrong)
 
 
 def test_both_camera_matrices_register_the_truth():
@@ -185,3 +146,15 @@ def nyu_images_of_the_bag(root: Path, folder: Path) -> Path:
     for name in ("rgb", "depth"):
         (folder / name).symlink_to(root / name)
     return folder
+
+
+@pytest.mark.parametrize(
+    ("topic", "msgtype"),
+    [
+        ("/eye/depth/image", "sensor_msgs/msg/Image"),
+        ("/eye/depth/image/compressed", "sensor_msgs/msg/CompressedImage"),
+        ("/eye/depth/image/compressedDepth", "sensor_msgs/msg/CompressedImage"),
+    ],
+)
+def test_camera_info_lies_beside_the_image_whatever_its_transport(topic, msgtype):
+    assert camera_info_beside(topic, [SimpleNamespace(msgtype=msgtype)]) == "/eye/depth/camera_info"

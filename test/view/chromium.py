@@ -42,14 +42,14 @@ def chromium(profile: Path, *flags: str, size_px: tuple[int, int] = (1200, 900))
         browser.quit()
 
 
-def until(browser: Any, condition: Callable[[], Any], what: str, timeout_s: float = 30.0) -> Any:
+def until(browser: Any, condition: Callable[[], Any], what: str, timeout_s: float = 30.0, period_s: float = 0.2) -> Any:
     """Wait for something to be true of the page."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         with suppress(_too_busy()):
             if value := condition():
                 return value
-        time.sleep(0.2)
+        time.sleep(period_s)
     raise AssertionError(f"waited {timeout_s} s in vain for {what}; the page says: {errors(browser)}")
 
 

@@ -40,7 +40,10 @@ def answers(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def test_live_serves_a_page_and_shows_a_recording_at_its_pace(tmp_path, artifact_folder, ports):
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
+def test_live_serves_a_page_and_shows_a_recording_until_it_ends_and_its_viewer_with_it(
+    tmp_path, artifact_folder, ports, end
+):
     command = [sys.executable, "-m", "fastdepth_ros", "live", str(BAGS["mcap"](tmp_path)), "--browser", "--port"]
     command += [str(ports[0]), "--data-port", str(ports[1]), "--model", str(artifact_folder)]
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
@@ -54,9 +57,10 @@ def test_live_serves_a_page_and_shows_a_recording_at_its_pace(tmp_path, artifact
         assert answers(ports[1])
         assert "the source has ended" in live.stdout.readline()
     finally:
-        live.send_signal(signal.SIGINT)
+        live.send_signal(end)
         rest = live.communicate(timeout=30)[0]
-    assert live.returncode == 130 and rest.splitlines() == ["fastdepth live: interrupted"]
+    if end is signal.SIGINT:
+        assert live.returncode == 130 and rest.splitlines() == ["fastdepth live: interrupted"]
     deadline = time.monotonic() + 10
     while any(map(answers, ports)):
         assert time.monotonic() < deadline, "the viewer outlived us"

@@ -105,7 +105,7 @@ def test_a_bag_with_one_image_and_no_valid_pixel_makes_a_report(tmp_path):
 def test_depth_of_two_sizes_and_an_unreadable_image_are_told(tmp_path):
     depths = [np.ones((8, 8), np.float32), np.ones((16, 8), np.float32), np.ones((8, 8), np.uint8)]
     page = report(write_bag(tmp_path / "in", depths), tmp_path / "out.html")
-    assert "1 unreadable: /depth/image: a depth image is 32FC1 or 16UC1, not &#x27;8UC1&#x27;" in page
+    assert "1 unreadable: /depth/image: a depth image is 32FC1 or 16UC1 or mono16, not &#x27;8UC1&#x27;" in page
 
 
 def write_bag(path: Path, depths: list[np.ndarray]) -> Path:
@@ -117,7 +117,7 @@ def write_bag(path: Path, depths: list[np.ndarray]) -> Path:
     return path
 
 
-def test_depth_alone_makes_a_report_that_says_what_is_missing(tmp_path):
+def test_depth_alone_makes_a_report_that_says_what_is_missing(tmp_path, capsys):
     recording = write_recording(tmp_path / "in")
     report_of_all = report(recording, tmp_path / "all.html", "--frames", "3")
     assert report_of_all.count('"frame": "data:') == 3
@@ -129,6 +129,9 @@ def test_depth_alone_makes_a_report_that_says_what_is_missing(tmp_path):
             writer.write(copy, recorded_ns, raw)
     page = report(tmp_path / "lean", tmp_path / "lean.html")
     assert "not in the bag" in page and "stage times are unknown" in page and 'id="player-frame"' not in page
+    stranger = write_bag(tmp_path / "stranger", [np.ones((8, 8), np.float32)])
+    assert main(["report", str(stranger), "--images", str(recording), "--out", str(tmp_path / "x.html")]) == 1
+    assert "of another recording?" in capsys.readouterr().err
     with_images = report(tmp_path / "lean", tmp_path / "both.html", "--images", str(recording))
     assert 'id="player-frame"' in with_images and "2 of 30" in with_images
 
@@ -138,7 +141,7 @@ def test_depth_alone_makes_a_report_that_says_what_is_missing(tmp_path):
     [
         (["--depth-topic", "/nothing"], "no topic /nothing"),
         (["--depth-topic", "/camera/camera_info"], "not an image"),
-        (["--depth-topic", "/camera/image_raw"], "32FC1 or 16UC1, not 'bgr8'"),
+        (["--depth-topic", "/camera/image_raw"], "32FC1 or 16UC1 or mono16, not 'bgr8'"),
         (["--image-topic", "/nothing"], "no topic /nothing"),
         (["--metrics", "absent.json"], "absent.json"),
         (["--images", "absent"], "no bag at absent"),

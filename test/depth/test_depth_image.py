@@ -1,0 +1,52 @@
+"""Depth images of messages: metres, and 0 where the sensor knows none."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+
+from fastdepth_ros.depth.depth_image import metres_of
+from fastdepth_ros.depth.frame import FrameError
+
+
+def message(pixels: np.ndarray, encoding: str, *, padding: int = 0, bigendian: bool = False) -> SimpleNamespace:
+    """What rosbags makes of a sensor_msgs/Image."""
+    rows = np.frombuffer(pixels.astype(pixels.dtype.newbyteorder(">" if bigendian else "<")).tobytes(), np.uint8)
+    padded = np.pad(rows.reshape(len(pixels), -1), ((0, 0), (0, padding)))
+    height, width = pixels.shape
+    return SimpleNamespace(
+        encoding=encoding, height=height, width=width, step=padded.shape[1], is_bigendian=bigendian,
+        data=padded.reshape(-1),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("padding", [0, 6])
+@pytest.mark.parametrize("bigendian", [False, True])
+def test_depth_is_metres_and_what_the_sensor_does_not_know_is_zero(padding, bigendian):
+    millimetres = np.array([[0, 1500], [65535, 4321]], np.uint16)
+    expected = np.array([[0, 1.5], [0, 4.321]], np.float32)
+    np.testing.assert_allclose(metres_of(message(millimetres, "16UC1", padding=padding, bigendian=bigendian)), expected)
+    metres = np.array([[np.nan, 1.5], [np.inf, 4.321]], np.float32)
+    np.testing.assert_allclose(metres_of(message(metres, "32FC1", padding=padding, bigendian=bigendian)), expected)
+
+
+def test_compressed_depth_is_read_and_what_is_no_depth_is_refused():
+    millimetres = np.arange(48, dtype=np.uint16).reshape(6, 8) * 100
+    png = cv2.imencode(".png", millimetres)[1].reshape(-1)
+    compressed = SimpleNamespace(
+        format="16UC1; compressedDepth png", data=np.concatenate([np.zeros(12, np.uint8), png])
+    )
+    np.testing.assert_allclose(metres_of(compressed), millimetres / 1000)
+    for wrong in (
+        SimpleNamespace(format="bgr8; jpeg compressed bgr8", data=png),
+        SimpleNamespace(format="16UC1; compressedDepth png", data=png[:30]),
+        message(np.zeros((2, 2), np.uint8), "mono8"),
+        SimpleNamespace(format="16UC1; compressedDepth png", data=png[:0]),
+        SimpleNamespace(**{**vars(message(millimetres, "16UC1")), "height": 7}),
+        SimpleNamespace(**{**vars(message(millimetres, "16UC1")), "width": 0}),
+    ):
+        with pytest.raises(FrameError, match="depth image"):
+            metres_of(wrong)
