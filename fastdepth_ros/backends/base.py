@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -86,8 +86,9 @@ def register_backend(cls: type[Backend]) -> type[Backend]:
     return cls
 
 
-def backend_names() -> list[str]:
-    return sorted(_REGISTRY)
+def backend_names(formats: Container[str] | None = None) -> list[str]:
+    """Those there are, or those of them that run a file of one of these formats; installed or not."""
+    return sorted(name for name, cls in _REGISTRY.items() if formats is None or cls.model_format in formats)
 
 
 def backend_class(name: str) -> type[Backend]:

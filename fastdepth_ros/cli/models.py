@@ -35,7 +35,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     catalogue = argparse.ArgumentParser(add_help=False)
     catalogue.add_argument("--catalogue", type=Path, help="JSON of published models (default: the package's)")
     verbs.add_parser("list", help="bundled artefacts and published models", parents=[catalogue])
-    for action, summary in (("show", "print the manifest"), ("verify", "check sha256 and golden frame per backend")):
+    for action, summary in (
+        ("show", "print the manifest"),
+        ("verify", "check sha256 and golden frame per backend"),
+    ):
         verb = verbs.add_parser(action, help=summary)
         verb.add_argument("model", nargs="?", default="", help="artefact folder or bundled name")
     out = argparse.ArgumentParser(add_help=False)
@@ -75,7 +78,7 @@ def _show(parsed: argparse.Namespace) -> int:
 def _verify(parsed: argparse.Namespace) -> int:
     artifact = find_artifact(parsed.model)
     failed = False
-    for name in backend_names():
+    for name in backend_names(artifact.manifest["files"]):
         try:
             print(f"{name}: {artifact.load(name, BackendOptions()).engine} computes {artifact.name}")
         except MODEL_ERRORS as error:
