@@ -75,6 +75,7 @@ def test_a_shape_that_two_networks_have_costs_the_mean_or_what_one_of_them_says(
     assert load_table(tmp_path / "t.csv", "b").ms(conv(8, 8)) == 2.0
 
 
+@pytest.mark.shared
 def test_the_authors_table_gives_the_sums_that_they_logged(shared, capsys):
     file = str(shared / "paper" / "tx2_cpu_layer_ms.csv")
     assert main(["prune", "--resource", "latency", "--table", file, "--dry-run", "--json"]) == 0
@@ -86,6 +87,7 @@ def test_the_authors_table_gives_the_sums_that_they_logged(shared, capsys):
     assert "whole networks" in said["note"]
 
 
+@pytest.mark.shared
 def test_a_prediction_between_the_authors_networks_lies_between(shared):
     latency = resource("latency", load_table(shared / "paper" / "tx2_cpu_layer_ms.csv"))
     between = Channels(
