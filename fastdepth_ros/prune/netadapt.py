@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -90,7 +91,7 @@ class NetAdapt:
         out.mkdir(parents=True, exist_ok=True)
         self._claim(start)
         if not self._winner(0).exists():
-            _copy(start, self._winner(0))
+            _write(self._winner(0), start.read_bytes())
         self.start_cost = resource.cost(self.channels(0))
         self.steps = self._read_history()
 
@@ -160,7 +161,7 @@ class NetAdapt:
         file = self.out / "search.json"
         if file.exists() and file.read_text() != claim:
             raise PruneError(f"{self.out} holds another search; give another folder, or delete it")
-        _write(file, claim)
+        _write(file, claim.encode())
 
     def _winner(self, iteration: int) -> Path:
         return self.out / f"iteration-{iteration:03d}.safetensors"
@@ -183,21 +184,14 @@ class NetAdapt:
 
     def _write_history(self) -> None:
         rows = [step.as_row() for step in self.steps]
-        partial = self.out / ".history.csv.partial"
-        with partial.open("w", newline="") as lines:
-            writer = csv.DictWriter(lines, rows[0], lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
-        os.replace(partial, self.out / "history.csv")
+        table = io.StringIO()
+        writer = csv.DictWriter(table, rows[0], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        _write(self.out / "history.csv", table.getvalue().encode())
 
 
-def _copy(source: Path, target: Path) -> None:
-    partial = target.with_name(f".{target.name}.partial")
-    shutil.copyfile(source, partial)
-    os.replace(partial, target)
-
-
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, content: bytes) -> None:
     partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text)
+    partial.write_bytes(content)
     os.replace(partial, path)
