@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import cv2
 import numpy as np
@@ -14,6 +16,7 @@ from fastdepth_ros.depth.geometry import FIELDS_OF_VIEW, Crop, field_of_view
 from fastdepth_ros.depth.preprocess import network_input
 
 OUTPUTS = ("network", "camera")
+Memory = Callable[[tuple[int, int]], np.ndarray]  # of a shape: float32, to write in
 
 
 @dataclass(frozen=True)
@@ -39,15 +42,19 @@ class DepthEstimator:
         size_px: side of its network input.
         field: "trained" or "full": which part of a frame the network sees.
         output: grid of the result: the "network" input's, or the "camera" frame's, NaN outside the field of view.
+        memory: where each result lies; new memory each time if it is not given.
     """
 
-    def __init__(self, backend: Backend, size_px: int, *, field: str = "trained", output: str = "network") -> None:
+    def __init__(
+        self, backend: Backend, size_px: int, *, field: str = "trained", output: str = "network",
+        memory: Memory = partial(np.empty, dtype=np.float32),
+    ) -> None:  # fmt: skip
         if output not in OUTPUTS:
             raise ValueError(f"unknown output grid {output!r}, there is {', '.join(OUTPUTS)}")
         if field not in FIELDS_OF_VIEW:
             raise ValueError(f"unknown field of view {field!r}, there is {', '.join(FIELDS_OF_VIEW)}")
         self.backend = backend
-        self._size_px, self._field, self._output = size_px, field, output
+        self._size_px, self._field, self._output, self._memory = size_px, field, output, memory
 
     def __call__(self, frame: Frame) -> DepthResult:
         """Estimate the depth of one frame.
@@ -62,12 +69,11 @@ class DepthEstimator:
         prepared = time.perf_counter_ns()
         depth = self.backend.infer(rgb)
         inferred = time.perf_counter_ns()
-        # ReLU's exact 0 is not a depth: it says that the network has no answer
-        depth = np.where(depth > 0, depth, np.float32(np.nan))
         if self._output == "camera":
-            depth, from_frame = _onto_camera(depth, crop, height, width), np.eye(3)
+            # before the resize, so that no depth is a mean of one and of none
+            depth, from_frame = self._onto_camera(_valid(depth, np.empty_like(depth)), crop, height, width), np.eye(3)
         else:
-            from_frame = crop.onto_grid(*depth.shape)
+            depth, from_frame = _valid(depth, self._memory(depth.shape)), crop.onto_grid(*depth.shape)
         finished = time.perf_counter_ns()
         stages_ms = {
             "preprocess": (prepared - started) / 1e6,
@@ -76,9 +82,23 @@ class DepthEstimator:
         }
         return DepthResult(depth, from_frame, stages_ms)
 
+    def _onto_camera(self, depth: np.ndarray, crop: Crop, height: int, width: int) -> np.ndarray:
+        full = self._memory((height, width))
+        bottom, right = crop.top + crop.height, crop.left + crop.width
+        for outside in (
+            full[: crop.top],
+            full[bottom:],
+            full[crop.top : bottom, : crop.left],
+            full[crop.top : bottom, right:],
+        ):
+            outside.fill(np.nan)
+        view = full[crop.top : bottom, crop.left : right]
+        cv2.resize(depth, (crop.width, crop.height), dst=view, interpolation=cv2.INTER_LINEAR)
+        return full
 
-def _onto_camera(depth: np.ndarray, crop: Crop, height: int, width: int) -> np.ndarray:
-    full = np.full((height, width), np.nan, np.float32)
-    view = full[crop.top : crop.top + crop.height, crop.left : crop.left + crop.width]
-    view[...] = cv2.resize(depth, (crop.width, crop.height), interpolation=cv2.INTER_LINEAR)
-    return full
+
+def _valid(depth: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """ReLU's exact 0 is not a depth: it says that the network has no answer."""
+    np.copyto(out, depth)
+    np.putmask(out, out <= 0, np.nan)
+    return out

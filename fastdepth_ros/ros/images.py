@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from array import array
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
@@ -48,21 +50,31 @@ def stamp_ns(header: Header) -> int:
     return header.stamp.sec * 1_000_000_000 + header.stamp.nanosec
 
 
-def fill_image(message: Image, header: Header, pixels: np.ndarray, encoding: str) -> None:
-    """Put an array into a message, reusing the message's memory where the size is the same.
+def image_memory(message: Image, shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
+    """The memory of an image message as an array to write in; it is reused where the size is the same.
 
     Args:
-        pixels: HxW or HxWxC in this machine's byte order.
+        shape: HxW or HxWxC.
     """
-    pixels = np.ascontiguousarray(pixels)
+    size_bytes = math.prod(shape) * np.dtype(dtype).itemsize
+    if len(message.data) != size_bytes:
+        message.data = array("B", bytes(size_bytes))
+    return np.frombuffer(message.data, dtype).reshape(shape)
+
+
+def describe_image(message: Image, header: Header, pixels: np.ndarray, encoding: str) -> None:
+    """Say what lies in a message's memory: `pixels`, HxW or HxWxC in this machine's byte order."""
     message.header = header
     message.height, message.width = pixels.shape[:2]
     message.encoding = encoding
     message.is_bigendian = int(sys.byteorder == "big")
     message.step = pixels.nbytes // message.height
-    if len(message.data) != pixels.nbytes:
-        message.data = array("B", bytes(pixels.nbytes))
-    np.copyto(np.frombuffer(message.data, np.uint8), pixels.reshape(-1).view(np.uint8))
+
+
+def fill_image(message: Image, header: Header, pixels: np.ndarray, encoding: str) -> None:
+    """Copy an array, HxW or HxWxC, into a message."""
+    image_memory(message, pixels.shape, pixels.dtype)[...] = pixels
+    describe_image(message, header, pixels, encoding)
 
 
 def fill_camera_info(

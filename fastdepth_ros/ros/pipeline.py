@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import numpy as np
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
@@ -15,7 +16,14 @@ from fastdepth_ros.depth.colour import colour_depth
 from fastdepth_ros.depth.estimator import DepthEstimator, DepthResult
 from fastdepth_ros.depth.frame import FrameError
 from fastdepth_ros.depth.pairing import ByStamp
-from fastdepth_ros.ros.images import fill_camera_info, fill_image, frame_from_message, stamp_ns
+from fastdepth_ros.ros.images import (
+    describe_image,
+    fill_camera_info,
+    fill_image,
+    frame_from_message,
+    image_memory,
+    stamp_ns,
+)
 from fastdepth_ros.ros.parameters import Settings
 from fastdepth_ros.ros.statistics import Statistics
 
@@ -40,8 +48,9 @@ class Pipeline:
         self._cameras: ByStamp[CameraInfo] = ByStamp(KEPT_CAMERA_INFOS)
         self._node = node
         self._estimator = DepthEstimator(
-            backend, artifact.input_size_px, field=settings.field_of_view, output=settings.output_size
-        )
+            backend, artifact.input_size_px, field=settings.field_of_view, output=settings.output_size,
+            memory=self._depth_memory,
+        )  # fmt: skip
         self._depth = node.create_lifecycle_publisher(Image, "depth/image", PUBLISHED)
         self._depth_info = node.create_lifecycle_publisher(CameraInfo, "depth/camera_info", PUBLISHED)
         self._colour = node.create_lifecycle_publisher(Image, "depth/image_color", PUBLISHED)
@@ -62,8 +71,12 @@ class Pipeline:
         for publisher in (self._depth, self._depth_info, self._colour):
             self._node.destroy_lifecycle_publisher(publisher)
 
-    def process(self, message: Image | CompressedImage) -> None:
-        """One frame; one that gives no depth is counted and told."""
+    def process(self, message: Image | CompressedImage, arrived_ns: int) -> None:
+        """One frame; one that gives no depth is counted and told.
+
+        Args:
+            arrived_ns: on the performance counter, when the frame was handed over.
+        """
         started = time.perf_counter_ns()
         try:
             frame = frame_from_message(message)
@@ -75,10 +88,12 @@ class Pipeline:
             age_ns = self._node.get_clock().now().nanoseconds - stamp_ns(message.header)
             self.statistics.time(
                 {
+                    "wait": (started - arrived_ns) / 1e6,
                     "decode": (decoded - started) / 1e6,
                     **result.stages_ms,
                     "publish": (published - estimated) / 1e6,
-                    "total": (published - started) / 1e6,
+                    "total": (published - arrived_ns) / 1e6,
+                    "overhead": (published - arrived_ns) / 1e6 - result.stages_ms["infer"],
                     "age": age_ns / 1e6,
                 }
             )
@@ -89,10 +104,13 @@ class Pipeline:
             if self._node.context.ok():  # else the node is shut down under our hands
                 self._drop("failed", "", error)
 
+    def _depth_memory(self, shape: tuple[int, int]) -> np.ndarray:
+        return image_memory(self._depth_message, shape, np.float32)
+
     def _publish(self, header: Any, result: DepthResult, frame_shape: tuple[int, int]) -> None:
-        self._publish_camera_info(header, result, frame_shape)
-        fill_image(self._depth_message, header, result.depth, "32FC1")
+        describe_image(self._depth_message, header, result.depth, "32FC1")  # it lies in the message already
         self._depth.publish(self._depth_message)
+        self._publish_camera_info(header, result, frame_shape)
         if self._colour.get_subscription_count():
             picture = colour_depth(result.depth, self.settings.color_near_m, self.settings.color_far_m)
             fill_image(self._colour_message, header, picture, "bgr8")
