@@ -26,7 +26,7 @@ setup(
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (SHARE, ["package.xml"]),
         (f"{SHARE}/launch", glob("launch/*.launch.py")),
-        (f"{SHARE}/config", glob("config/*.yaml")),
+        (f"{SHARE}/config", glob("config/*.*")),
         (f"{SHARE}/rviz", glob("rviz/*.rviz")),
         (f"lib/{NAME}", glob("scripts/*")),
         *models,

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import cv2
 import numpy as np
@@ -16,7 +14,6 @@ from fastdepth_ros.depth.geometry import FIELDS_OF_VIEW, Crop, field_of_view
 from fastdepth_ros.depth.preprocess import network_input
 
 OUTPUTS = ("network", "camera")
-Memory = Callable[[tuple[int, int]], np.ndarray]  # of a shape: float32, to write in
 
 
 @dataclass(frozen=True)
@@ -42,19 +39,15 @@ class DepthEstimator:
         size_px: side of its network input.
         field: "trained" or "full": which part of a frame the network sees.
         output: grid of the result: the "network" input's, or the "camera" frame's, NaN outside the field of view.
-        memory: where each result lies; new memory each time if it is not given.
     """
 
-    def __init__(
-        self, backend: Backend, size_px: int, *, field: str = "trained", output: str = "network",
-        memory: Memory = partial(np.empty, dtype=np.float32),
-    ) -> None:  # fmt: skip
+    def __init__(self, backend: Backend, size_px: int, *, field: str = "trained", output: str = "network") -> None:
         if output not in OUTPUTS:
             raise ValueError(f"unknown output grid {output!r}, there is {', '.join(OUTPUTS)}")
         if field not in FIELDS_OF_VIEW:
             raise ValueError(f"unknown field of view {field!r}, there is {', '.join(FIELDS_OF_VIEW)}")
         self.backend = backend
-        self._size_px, self._field, self._output, self._memory = size_px, field, output, memory
+        self._size_px, self._field, self._output = size_px, field, output
 
     def __call__(self, frame: Frame) -> DepthResult:
         """Estimate the depth of one frame.
@@ -69,11 +62,12 @@ class DepthEstimator:
         prepared = time.perf_counter_ns()
         depth = self.backend.infer(rgb)
         inferred = time.perf_counter_ns()
+        if not depth.min() > 0:  # ReLU's exact 0 is not a depth: it says that the network has no answer
+            depth = np.where(depth > 0, depth, np.float32(np.nan))
         if self._output == "camera":
-            # before the resize, so that no depth is a mean of one and of none
-            depth, from_frame = self._onto_camera(_valid(depth, np.empty_like(depth)), crop, height, width), np.eye(3)
+            depth, from_frame = _onto_camera(depth, crop, height, width), np.eye(3)
         else:
-            depth, from_frame = _valid(depth, self._memory(depth.shape)), crop.onto_grid(*depth.shape)
+            from_frame = crop.onto_grid(*depth.shape)
         finished = time.perf_counter_ns()
         stages_ms = {
             "preprocess": (prepared - started) / 1e6,
@@ -82,23 +76,11 @@ class DepthEstimator:
         }
         return DepthResult(depth, from_frame, stages_ms)
 
-    def _onto_camera(self, depth: np.ndarray, crop: Crop, height: int, width: int) -> np.ndarray:
-        full = self._memory((height, width))
-        bottom, right = crop.top + crop.height, crop.left + crop.width
-        for outside in (
-            full[: crop.top],
-            full[bottom:],
-            full[crop.top : bottom, : crop.left],
-            full[crop.top : bottom, right:],
-        ):
-            outside.fill(np.nan)
-        view = full[crop.top : bottom, crop.left : right]
-        cv2.resize(depth, (crop.width, crop.height), dst=view, interpolation=cv2.INTER_LINEAR)
-        return full
 
-
-def _valid(depth: np.ndarray, out: np.ndarray) -> np.ndarray:
-    """ReLU's exact 0 is not a depth: it says that the network has no answer."""
-    np.copyto(out, depth)
-    np.putmask(out, out <= 0, np.nan)
-    return out
+def _onto_camera(depth: np.ndarray, crop: Crop, height: int, width: int) -> np.ndarray:
+    full = np.empty((height, width), np.float32)
+    rows, columns = slice(crop.top, crop.top + crop.height), slice(crop.left, crop.left + crop.width)
+    for outside in (full[: rows.start], full[rows.stop :], full[rows, : columns.start], full[rows, columns.stop :]):
+        outside.fill(np.nan)
+    cv2.resize(depth, (crop.width, crop.height), dst=full[rows, columns], interpolation=cv2.INTER_LINEAR)
+    return full

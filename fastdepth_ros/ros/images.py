@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
+import struct
 import sys
-from array import array
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike
+from rclpy.serialization import serialize_message
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
@@ -20,6 +19,10 @@ try:  # a robot has it; it knows more encodings than we do
     from cv_bridge import CvBridge, CvBridgeError
 except ImportError:
     CvBridge = None
+
+
+STAMP, STAMP_AT = struct.Struct("=iI"), 4  # behind the four bytes that say how a message is serialized
+LENGTH = struct.Struct("=I")
 
 
 def frame_from_message(message: Image | CompressedImage) -> Frame:
@@ -50,31 +53,56 @@ def stamp_ns(header: Header) -> int:
     return header.stamp.sec * 1_000_000_000 + header.stamp.nanosec
 
 
-def image_memory(message: Image, shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
-    """The memory of an image message as an array to write in; it is reused where the size is the same.
+class ImageBytes:
+    """Serialized image messages: the pixels are copied once, and nothing else is done anew but the stamp.
 
-    Args:
-        shape: HxW or HxWxC.
+    rclpy publishes bytes as they are; of a message it makes first a C structure and then those bytes.
     """
-    size_bytes = math.prod(shape) * np.dtype(dtype).itemsize
-    if len(message.data) != size_bytes:
-        message.data = array("B", bytes(size_bytes))
-    return np.frombuffer(message.data, dtype).reshape(shape)
+
+    def __init__(self) -> None:
+        self._key: tuple[Any, ...] = ()
+        self._head = b""
+
+    def __call__(self, header: Header, pixels: np.ndarray, encoding: str) -> bytes:
+        """The message as `Publisher.publish` takes it.
+
+        Args:
+            pixels: HxW or HxWxC in this machine's byte order.
+        """
+        key = (header.frame_id, pixels.shape, pixels.dtype, encoding)
+        if key != self._key:
+            height, width = pixels.shape[:2]
+            message = Image(header=header, height=height, width=width, encoding=encoding)
+            message.is_bigendian = int(sys.byteorder == "big")
+            message.step = pixels.nbytes // height
+            empty = serialize_message(message)
+            self._head = empty[: -LENGTH.size] + LENGTH.pack(pixels.nbytes)  # `data` is the last field
+            self._key = key
+        return b"".join((*_stamped(self._head, header), np.ascontiguousarray(pixels).data))
 
 
-def describe_image(message: Image, header: Header, pixels: np.ndarray, encoding: str) -> None:
-    """Say what lies in a message's memory: `pixels`, HxW or HxWxC in this machine's byte order."""
-    message.header = header
-    message.height, message.width = pixels.shape[:2]
-    message.encoding = encoding
-    message.is_bigendian = int(sys.byteorder == "big")
-    message.step = pixels.nbytes // message.height
+class CameraInfoBytes:
+    """Serialized messages of the camera behind the depth images; made anew when camera, frame or grid change."""
+
+    def __init__(self) -> None:
+        self._key: tuple[Any, ...] = ()
+        self._bytes = b""
+
+    def __call__(self, header: Header, source: Any, from_frame: np.ndarray, shape: tuple[int, int]) -> bytes:
+        """The message as `Publisher.publish` takes it; the arguments are those of `fill_camera_info`."""
+        numbers = (from_frame, source.k, source.p, source.d, source.r)
+        key = (header.frame_id, shape, source.distortion_model, *(each.tobytes() for each in numbers))
+        if key != self._key:
+            message = CameraInfo()
+            fill_camera_info(message, header, source, from_frame, shape)
+            self._key, self._bytes = key, serialize_message(message)
+        return b"".join(_stamped(self._bytes, header))
 
 
-def fill_image(message: Image, header: Header, pixels: np.ndarray, encoding: str) -> None:
-    """Copy an array, HxW or HxWxC, into a message."""
-    image_memory(message, pixels.shape, pixels.dtype)[...] = pixels
-    describe_image(message, header, pixels, encoding)
+def _stamped(serialized: bytes, header: Header) -> tuple[bytes, bytes, bytes]:
+    """A serialized message that begins with a header, its stamp replaced."""
+    stamp = STAMP.pack(header.stamp.sec, header.stamp.nanosec)
+    return serialized[:STAMP_AT], stamp, serialized[STAMP_AT + STAMP.size :]
 
 
 def fill_camera_info(

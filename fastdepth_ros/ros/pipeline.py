@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from typing import Any
 
-import numpy as np
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
@@ -16,14 +15,7 @@ from fastdepth_ros.depth.colour import colour_depth
 from fastdepth_ros.depth.estimator import DepthEstimator, DepthResult
 from fastdepth_ros.depth.frame import FrameError
 from fastdepth_ros.depth.pairing import ByStamp
-from fastdepth_ros.ros.images import (
-    describe_image,
-    fill_camera_info,
-    fill_image,
-    frame_from_message,
-    image_memory,
-    stamp_ns,
-)
+from fastdepth_ros.ros.images import CameraInfoBytes, ImageBytes, frame_from_message, stamp_ns
 from fastdepth_ros.ros.parameters import Settings
 from fastdepth_ros.ros.statistics import Statistics
 
@@ -48,14 +40,12 @@ class Pipeline:
         self._cameras: ByStamp[CameraInfo] = ByStamp(KEPT_CAMERA_INFOS)
         self._node = node
         self._estimator = DepthEstimator(
-            backend, artifact.input_size_px, field=settings.field_of_view, output=settings.output_size,
-            memory=self._depth_memory,
-        )  # fmt: skip
+            backend, artifact.input_size_px, field=settings.field_of_view, output=settings.output_size
+        )
         self._depth = node.create_lifecycle_publisher(Image, "depth/image", PUBLISHED)
         self._depth_info = node.create_lifecycle_publisher(CameraInfo, "depth/camera_info", PUBLISHED)
         self._colour = node.create_lifecycle_publisher(Image, "depth/image_color", PUBLISHED)
-        # Reused from frame to frame: filling their memory anew is free, allocating it is not.
-        self._depth_message, self._info_message, self._colour_message = Image(), CameraInfo(), Image()
+        self._depth_bytes, self._info_bytes, self._colour_bytes = ImageBytes(), CameraInfoBytes(), ImageBytes()
         self._told: set[str] = set()
 
     def begin(self) -> None:
@@ -104,17 +94,12 @@ class Pipeline:
             if self._node.context.ok():  # else the node is shut down under our hands
                 self._drop("failed", "", error)
 
-    def _depth_memory(self, shape: tuple[int, int]) -> np.ndarray:
-        return image_memory(self._depth_message, shape, np.float32)
-
     def _publish(self, header: Any, result: DepthResult, frame_shape: tuple[int, int]) -> None:
-        describe_image(self._depth_message, header, result.depth, "32FC1")  # it lies in the message already
-        self._depth.publish(self._depth_message)
+        self._depth.publish(self._depth_bytes(header, result.depth, "32FC1"))
         self._publish_camera_info(header, result, frame_shape)
         if self._colour.get_subscription_count():
             picture = colour_depth(result.depth, self.settings.color_near_m, self.settings.color_far_m)
-            fill_image(self._colour_message, header, picture, "bgr8")
-            self._colour.publish(self._colour_message)
+            self._colour.publish(self._colour_bytes(header, picture, "bgr8"))
 
     def _publish_camera_info(self, header: Any, result: DepthResult, frame_shape: tuple[int, int]) -> None:
         camera = self._cameras.at(stamp_ns(header))
@@ -129,8 +114,7 @@ class Pipeline:
                 "no depth/camera_info",
             )
             return
-        fill_camera_info(self._info_message, header, camera, result.from_frame, result.depth.shape)
-        self._depth_info.publish(self._info_message)
+        self._depth_info.publish(self._info_bytes(header, camera, result.from_frame, result.depth.shape))
 
     def _drop(self, name: str, encoding: str, error: Exception) -> None:
         text = f"{error}" if isinstance(error, FrameError) else f"{type(error).__name__}: {error}"

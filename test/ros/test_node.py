@@ -178,7 +178,7 @@ def test_diagnostics_give_rates_stage_times_backend_and_model(graph, artifact_fo
     found = values(status)
     assert status.name == "fastdepth: depth"
     assert float(found["rate in [Hz]"]) > 1 and float(found["rate out [Hz]"]) > 1
-    for stage in ("decode", "preprocess", "infer", "postprocess", "publish", "total"):
+    for stage in ("decode", "preprocess", "infer", "postprocess", "publish", "total", "wait", "overhead"):
         p50, p95, p99 = (float(found[f"{stage} p{percent} [ms]"]) for percent in (50, 95, 99))
         assert 0 < p50 <= p95 <= p99
     assert "age p95 [ms]" in found
