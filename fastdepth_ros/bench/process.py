@@ -1,0 +1,136 @@
+"""Subjects in processes of their own that take turns: no engine's threads or memory are another's, none sees a crash."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import resource
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from typing import Any, NamedTuple
+
+from fastdepth_ros.bench.subject import Loaded, Subject
+from fastdepth_ros.bench.timing import PAUSE_S, WARM_UP, timed
+
+LOAD_TIMEOUT_S = 300.0
+TURN_S = 2.0  # a slow network gets fewer frames in a turn, one at least
+
+
+class SubjectError(Exception):
+    """A subject that cannot be loaded or that ended; the message says why."""
+
+
+class Turn(NamedTuple):
+    """Single runs, and the processor time that the process took for one."""
+
+    times_ms: list[float]
+    cpu_ms: float
+
+
+class Worker:
+    """A subject's process.
+
+    Attributes:
+        engine: what the engine calls itself.
+        load_s: how long it took to load, without the start of Python.
+
+    Raises:
+        SubjectError: it cannot be loaded.
+    """
+
+    def __init__(self, subject: Subject) -> None:
+        self.subject = subject
+        self._connection, theirs = multiprocessing.Pipe()
+        self._process = multiprocessing.get_context("spawn").Process(
+            target=_serve, args=(theirs, subject.load), name=subject.name, daemon=True
+        )
+        with _environment(subject.environment()):
+            self._process.start()
+        theirs.close()
+        self.engine, self.load_s = self._answer(LOAD_TIMEOUT_S)
+
+    def turn(self, frames: int) -> tuple[Turn, float]:
+        """Warm up and time some runs.
+
+        Returns:
+            The turn, and the seconds that its timed runs took, warm-up left out.
+        """
+        self._connection.send(0)
+        self._answer(LOAD_TIMEOUT_S)
+        started = time.monotonic()
+        self._connection.send(frames)
+        return self._answer(LOAD_TIMEOUT_S), time.monotonic() - started
+
+    def memory_mb(self) -> float:
+        """The most memory that the process has held."""
+        self._connection.send(None)
+        return self._answer(10.0)
+
+    def close(self) -> None:
+        self._connection.close()  # ends its loop
+        self._process.join(5)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join()
+
+    def _answer(self, timeout_s: float) -> Any:
+        try:
+            if not self._connection.poll(timeout_s):
+                raise SubjectError(f"no answer within {timeout_s:.0f} s")
+            answer = self._connection.recv()
+        except (EOFError, ConnectionResetError, BrokenPipeError) as error:
+            self._process.join(5)
+            raise SubjectError(f"its process ended with code {self._process.exitcode}") from error
+        if isinstance(answer, Exception):
+            raise SubjectError(str(answer))
+        return answer
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _serve(connection: Connection, load: Callable[[], Loaded]) -> None:
+    """Of a subject's process: load, then a turn per number that comes, the memory per None."""
+    try:
+        started = time.monotonic()
+        loaded = load()
+        connection.send((loaded.engine, time.monotonic() - started))
+        while True:
+            frames = connection.recv()
+            connection.send(_memory_mb() if frames is None else _turn(loaded.run, frames))
+    except (EOFError, BrokenPipeError, KeyboardInterrupt):
+        return
+    except Exception as error:  # an engine's own, of whatever class; it is told where the subject is measured
+        connection.send(SubjectError(f"{type(error).__name__}: {error}"))
+
+
+def _turn(run: Callable[[], object], frames: int) -> Turn:
+    times_ms: list[float] = []
+    cpu_s, started = time.process_time(), time.monotonic()
+    for _ in range(frames or WARM_UP):
+        times_ms.append(timed(run))
+        if time.monotonic() - started > TURN_S:
+            break
+    return Turn(times_ms, (time.process_time() - cpu_s) * 1e3 / len(times_ms))
+
+
+def _memory_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def pause() -> None:
+    """Between turns: what spins stops."""
+    time.sleep(PAUSE_S)
