@@ -137,7 +137,17 @@ def _library() -> ctypes.CDLL:
         source, library = Path(folder, "peak.c"), Path(folder, "peak.so")
         source.write_text(FMA_SOURCE)
         native = "-mcpu=native" if platform.machine() == "aarch64" else "-march=native"
-        command = [_compiler(), "-O3", native, "-ffp-contract=fast", "-shared", "-fPIC", str(source), "-o", str(library)]
+        command = [
+            _compiler(),
+            "-O3",
+            native,
+            "-ffp-contract=fast",
+            "-shared",
+            "-fPIC",
+            str(source),
+            "-o",
+            str(library),
+        ]
         subprocess.run(command, check=True, capture_output=True)
         return ctypes.CDLL(str(library))
 

@@ -23,10 +23,11 @@ class SubjectError(Exception):
 
 
 class Turn(NamedTuple):
-    """Single runs, and the processor time that the process took for one."""
+    """Single runs, the processor time that the process took for one, and the most memory that it has held."""
 
     times_ms: list[float]
     cpu_ms: float
+    memory_mb: float
 
 
 class Worker:
@@ -34,7 +35,7 @@ class Worker:
 
     Attributes:
         engine: what the engine calls itself.
-        load_s: how long it took to load, without the start of Python.
+        load_s: how long it took to load, its engine's import included.
 
     Raises:
         SubjectError: it cannot be loaded.
@@ -49,24 +50,23 @@ class Worker:
         with _environment(subject.environment()):
             self._process.start()
         theirs.close()
-        self.engine, self.load_s = self._answer(LOAD_TIMEOUT_S)
+        try:
+            self.engine, self.load_s = self._answer(LOAD_TIMEOUT_S)
+        except SubjectError:
+            self.close()
+            raise
 
-    def turn(self, frames: int) -> tuple[Turn, float]:
-        """Warm up and time some runs.
+    def warm_up(self) -> None:
+        self.turn(0)
 
-        Returns:
-            The turn, and the seconds that its timed runs took, warm-up left out.
+    def turn(self, frames: int) -> Turn:
+        """Time some runs; the warm-up's three where `frames` is 0.
+
+        Raises:
+            SubjectError: it failed or ended; so do all calls after that.
         """
-        self._connection.send(0)
-        self._answer(LOAD_TIMEOUT_S)
-        started = time.monotonic()
-        self._connection.send(frames)
-        return self._answer(LOAD_TIMEOUT_S), time.monotonic() - started
-
-    def memory_mb(self) -> float:
-        """The most memory that the process has held."""
-        self._connection.send(None)
-        return self._answer(10.0)
+        self._ask(frames)
+        return self._answer(LOAD_TIMEOUT_S)
 
     def close(self) -> None:
         self._connection.close()  # ends its loop
@@ -74,6 +74,12 @@ class Worker:
         if self._process.is_alive():
             self._process.kill()
             self._process.join()
+
+    def _ask(self, frames: int) -> None:
+        try:
+            self._connection.send(frames)
+        except (BrokenPipeError, ConnectionResetError) as error:
+            raise SubjectError(f"its process ended with code {self._process.exitcode}") from error
 
     def _answer(self, timeout_s: float) -> Any:
         try:
@@ -103,14 +109,13 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
 
 
 def _serve(connection: Connection, load: Callable[[], Loaded]) -> None:
-    """Of a subject's process: load, then a turn per number that comes, the memory per None."""
+    """Of a subject's process: load, then a turn per number that comes."""
     try:
         started = time.monotonic()
         loaded = load()
         connection.send((loaded.engine, time.monotonic() - started))
         while True:
-            frames = connection.recv()
-            connection.send(_memory_mb() if frames is None else _turn(loaded.run, frames))
+            connection.send(_turn(loaded.run, connection.recv()))
     except (EOFError, BrokenPipeError, KeyboardInterrupt):
         return
     except Exception as error:  # an engine's own, of whatever class; it is told where the subject is measured
@@ -124,11 +129,8 @@ def _turn(run: Callable[[], object], frames: int) -> Turn:
         times_ms.append(timed(run))
         if time.monotonic() - started > TURN_S:
             break
-    return Turn(times_ms, (time.process_time() - cpu_s) * 1e3 / len(times_ms))
-
-
-def _memory_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    cpu_ms = (time.process_time() - cpu_s) * 1e3 / len(times_ms)
+    return Turn(times_ms, cpu_ms, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
 def pause() -> None:
