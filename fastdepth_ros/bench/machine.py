@@ -19,7 +19,7 @@ from fastdepth_ros.backends.native import available_cores, host_features
 from fastdepth_ros.bench.subject import Loaded, Subject
 
 TOLD_FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8", "asimd", "asimddp", "i8mm")
-FMA_STEPS = 1_000_000
+FMA_STEPS = 200_000  # half a millisecond, so that some run is not interrupted
 ACCUMULATORS = 12  # 12 independent chains hide the latency of a multiply-add
 FMA_SOURCE = """
 #if defined(__AVX512F__)
@@ -45,7 +45,7 @@ int multiply_add(long steps, float *out) {
     return BYTES / 4;
 }
 """
-SGEMM_SIDE = 512  # a few milliseconds, so that some run is not interrupted
+SGEMM_SIDE = 384
 COPY_BYTES = 128 << 20  # of each thread: more than the caches hold
 
 
