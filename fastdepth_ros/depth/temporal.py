@@ -44,14 +44,14 @@ class TemporalFilter:
             view: what must stay equal for pixels to mean the same: size and crop of the frame.
             stamp_ns: of the frame; None is always next in line.
         """
-        if self._previous is not None and self._goes_on(depth, view, stamp_ns):
+        if self._previous is not None and self._goes_on(view, stamp_ns):
             depth = blended(self._previous, depth, self._strength)
         self._previous, self._view, self._stamp_ns = depth.copy(), view, stamp_ns
         return depth
 
-    def _goes_on(self, depth: np.ndarray, view: object, stamp_ns: int | None) -> bool:
-        if view != self._view or depth.shape != np.shape(self._previous):
+    def _goes_on(self, view: object, stamp_ns: int | None) -> bool:
+        if view != self._view:
             return False
         if stamp_ns is None or self._stamp_ns is None:
-            return stamp_ns is self._stamp_ns
+            return stamp_ns == self._stamp_ns
         return 0 <= stamp_ns - self._stamp_ns <= MAX_GAP_NS

@@ -8,7 +8,7 @@ import shutil
 import cv2
 import numpy as np
 import pytest
-from recorded import IMAGE_TOPIC, STAMPS_NS, frames, messages
+from recorded import IMAGE_TOPIC, STAMPS_NS, K, frames, messages
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 from running import read_bag, run_bag
@@ -34,11 +34,11 @@ def test_every_frame_comes_out_once_with_its_stamp_and_the_depth_of_the_hot_path
     assert [stamp_ns(message) for _, message in found["/depth/image"]] == STAMPS_NS
     assert [recorded_ns for recorded_ns, _ in found["/depth/image"]] == STAMPS_NS
     artifact = find_artifact(artifact_folder)
-    estimator = DepthEstimator(artifact.load(), artifact.input_size_px)
+    estimator = DepthEstimator(artifact.load(), artifact.input_size_px, trained_focal=artifact.trained_focal)
     for (_, message), bgr in zip(found["/depth/image"], frames()):
         assert (message.encoding, message.header.frame_id, message.step) == ("32FC1", "eye", 896)
         depth = message.data.view(np.float32).reshape(224, 224)
-        np.testing.assert_array_equal(depth, estimator(Frame(bgr, "bgr")).depth)
+        np.testing.assert_array_equal(depth, estimator(Frame(bgr, "bgr"), np.array(K)).depth)
 
 
 def test_camera_info_goes_through_crop_and_scale(bag, tmp_path, artifact_folder):
@@ -150,7 +150,7 @@ def test_a_compressed_topic_finds_the_camera_info_of_its_raw_sibling(tmp_path, a
 
 
 def test_an_error_of_the_estimator_is_not_taken_for_a_damaged_bag(mcap_bag, tmp_path):
-    def broken(frame):
+    def broken(frame, k):
         raise KeyError("a bug of ours")
 
     class Broken:

@@ -25,11 +25,12 @@ def message(pixels: np.ndarray, encoding: str, *, padding: int = 0, bigendian: b
 
 @pytest.mark.parametrize("padding", [0, 6])
 @pytest.mark.parametrize("bigendian", [False, True])
-def test_depth_is_metres_and_what_the_sensor_does_not_know_is_zero(padding, bigendian):
+def test_depth_is_metres_zero_where_unknown_and_infinite_beyond_range(padding, bigendian):
     millimetres = np.array([[0, 1500], [65535, 4321]], np.uint16)
     expected = np.array([[0, 1.5], [0, 4.321]], np.float32)
     np.testing.assert_allclose(metres_of(message(millimetres, "16UC1", padding=padding, bigendian=bigendian)), expected)
     metres = np.array([[np.nan, 1.5], [np.inf, 4.321]], np.float32)
+    expected[1, 0] = np.inf
     np.testing.assert_allclose(metres_of(message(metres, "32FC1", padding=padding, bigendian=bigendian)), expected)
 
 
