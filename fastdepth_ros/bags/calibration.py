@@ -16,10 +16,10 @@ from fastdepth_ros.bags.contents import of_topic, read_window
 from fastdepth_ros.bags.messages import frame_from_bag
 from fastdepth_ros.bags.opening import look_into
 from fastdepth_ros.bags.recording import BagError, message_from, open_bag, stamp_ns
-from fastdepth_ros.bags.request import Request, Task
+from fastdepth_ros.bags.request import Estimate, Request, Task
 from fastdepth_ros.bags.sensor import Sensor
 from fastdepth_ros.depth.camera_matrix import is_rectified, matrix_of
-from fastdepth_ros.depth.estimator import DepthEstimator, DepthResult
+from fastdepth_ros.depth.estimator import DepthResult
 from fastdepth_ros.depth.frame import FrameError
 
 QUARTILES = (25, 50, 75)
@@ -69,9 +69,10 @@ class Distance:
 
 
 class Measured(NamedTuple):
-    """One frame: truth over depth, of every pixel that has both.
+    """One frame.
 
     Args:
+        ratios: truth over what the network said, of every pixel that has both.
         auto: the focal scale of the frame's camera, None where it is unknown.
     """
 
@@ -79,13 +80,11 @@ class Measured(NamedTuple):
     auto: float | None
 
 
-def measure(
-    path: Path, request: Request, estimators: tuple[DepthEstimator, DepthEstimator], distance: Distance | None
-) -> tuple[list[Measured], dict[str, int]]:
+def measure(path: Path, request: Request, distance: Distance | None) -> tuple[list[Measured], dict[str, int]]:
     """Compare the frames of a bag that a request selects with its truth, or with a distance.
 
     Args:
-        estimators: with `focal_scale` off, and auto.
+        request: its recipe scales depth as `focal_scale` auto does.
 
     Returns:
         The frames that could be compared, and how many could not be, by reason.
@@ -93,14 +92,14 @@ def measure(
     Raises:
         BagError: the bag cannot be read, or lacks what the request names.
     """
-    opened = look_into(path, request)
+    opened, estimate = look_into(path, request), request.recipe.estimator()
     measured: list[Measured] = []
     unmeasured: dict[str, int] = {}
     total = sum(len(window.kept) for window in opened.windows)
     with open_bag(path) as reader, tqdm(total=total, unit="frame", delay=0.5) as progress:
         for window in opened.windows:
             task = Task(request, opened.source, window, (), path)
-            for frame in _compared(reader, task, estimators, distance):
+            for frame in _compared(reader, task, estimate, distance):
                 progress.update()
                 if isinstance(frame, Measured):
                     measured.append(frame)
@@ -137,9 +136,7 @@ def fit(measured: list[Measured]) -> dict[str, Any]:
     }
 
 
-def _compared(
-    reader: AnyReader, task: Task, estimators: tuple[DepthEstimator, DepthEstimator], distance: Distance | None
-) -> Iterator[Measured | str]:
+def _compared(reader: AnyReader, task: Task, estimate: Estimate, distance: Distance | None) -> Iterator[Measured | str]:
     """The frames of one window, or why they could not be measured."""
     request, source = task.request, task.source
     contents = read_window(reader, task)
@@ -152,15 +149,13 @@ def _compared(
     if request.truth is not None:
         infos = cameras(source.truth_info_topic)
         sensor = Sensor(request.truth, contents.beside[request.truth.topic], infos, request.recipe.crop)
-    plain, scaled = estimators
     for record in contents.records:
         message = message_from(reader, record.connection, record.raw)
         try:
             frame = frame_from_bag(message)
             stamp, shape = stamp_ns(message), frame.pixels.shape[:2]
             k = matrix_of(of_frames.at(stamp, shape), rectified=rectified)
-            inferred = plain.infer(frame)
-            result, auto = plain.measure(inferred), scaled.measure(inferred, k)
+            result = estimate(frame, k)
             if distance is not None:
                 truth = distance.truth(result, shape)
             else:
@@ -171,7 +166,8 @@ def _compared(
             continue
         known = (truth > 0) & np.isfinite(result.depth)
         if known.any():
-            yield Measured(truth[known] / result.depth[known], None if auto.unscaled else auto.focal_scale)
+            ratios = truth[known] / result.depth[known] * result.focal_scale
+            yield Measured(ratios, None if result.unscaled else result.focal_scale)
         else:
             yield "truth and depth have no pixel in common"
 
