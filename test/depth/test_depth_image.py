@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fastdepth_ros.depth.depth_image import metres_of
+from fastdepth_ros.depth.depth_image import encoded, metres_of
 from fastdepth_ros.depth.frame import FrameError
 
 
@@ -51,3 +51,12 @@ def test_compressed_depth_is_read_and_what_is_no_depth_is_refused():
     ):
         with pytest.raises(FrameError, match="depth image"):
             metres_of(wrong)
+
+
+def test_depth_is_encoded_as_metres_or_as_millimetres_that_read_back():
+    depth = np.array([[0.5, 1.2344, np.nan], [np.inf, 65.534, 65.6]], np.float32)
+    assert encoded(depth, "32FC1") is depth
+    millimetres = encoded(depth, "16UC1")
+    assert millimetres.dtype == np.uint16
+    np.testing.assert_array_equal(millimetres, [[500, 1234, 0], [0, 65534, 0]])
+    np.testing.assert_allclose(metres_of(message(millimetres, "16UC1")), [[0.5, 1.234, 0], [0, 65.534, 0]], rtol=1e-6)
