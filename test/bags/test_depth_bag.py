@@ -8,10 +8,10 @@ import shutil
 import cv2
 import numpy as np
 import pytest
-from recorded import IMAGE_TOPIC, STAMPS_NS, K, frames, messages
+from recorded import BAGS, IMAGE_TOPIC, STAMPS_NS, K, frames, messages
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
-from running import read_bag, run_bag
+from running import arguments, read_bag, run_bag
 
 from fastdepth_ros.bags.depth_bag import write_depth_bags
 from fastdepth_ros.bags.recording import stamp_ns
@@ -163,4 +163,40 @@ def test_an_error_of_the_estimator_is_not_taken_for_a_damaged_bag(mcap_bag, tmp_
     request = Request(Broken(), IMAGE_TOPIC)
     with pytest.raises(KeyError, match="a bug of ours"):
         write_depth_bags({tmp_path / "out": [mcap_bag]}, request, lambda tasks: local(WINDOWS, 1))
+    assert not (tmp_path / "out").exists()
+
+
+def test_depth_may_be_millimetres_with_zero_beyond_the_maximum(mcap_bag, tmp_path, artifact_folder):
+    run_bag(mcap_bag, tmp_path / "metres", artifact_folder)
+    metres = read_bag(tmp_path / "metres")["/depth/image"][0][1].data.view(np.float32)
+    limit = round(float(np.nanmedian(metres)), 3)
+    run_bag(mcap_bag, tmp_path / "out", artifact_folder, "--depth-encoding", "16UC1", "--max-depth", limit)
+    found = read_bag(tmp_path / "out")
+    assert "/depth/image" not in found and len(found["/depth/camera_info"]) == 4
+    message = found["/depth/image_raw"][0][1]
+    assert (message.encoding, message.step) == ("16UC1", 448)
+    within = metres <= np.float32(limit)
+    np.testing.assert_allclose(message.data.view(np.uint16)[within], metres[within] * 1000, atol=0.51)
+    assert not message.data.view(np.uint16)[~within].any()
+
+
+def test_a_bag_without_camera_info_gives_unscaled_depth_and_says_so(tmp_path, artifact_folder, capsys):
+    bag = BAGS["mcap"](tmp_path)
+    options = ["--camera-info-topic", "/none"]
+    assert run_bag(bag, tmp_path / "out", artifact_folder, *options) == 0
+    assert json.loads(capsys.readouterr().out)["unscaled"] == {"the camera is unknown": 4}
+    arguments_ = arguments(bag, tmp_path / "told", artifact_folder, *options)
+    arguments_.remove("--json")
+    assert main(arguments_) == 0
+    assert "4 not scaled to the camera's focal length: the camera is unknown" in capsys.readouterr().out
+    assert run_bag(bag, tmp_path / "off", artifact_folder, *options, "--focal-scale", "off") == 0
+    assert json.loads(capsys.readouterr().out)["unscaled"] == {}
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--focal-scale", "half"), ("--max-depth", "-1")], ids=["focal scale", "max depth"]
+)
+def test_a_setting_that_is_none_is_told_before_any_work(mcap_bag, tmp_path, artifact_folder, capsys, option, value):
+    assert run_bag(mcap_bag, tmp_path / "out", artifact_folder, option, value) == 1
+    assert value in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
