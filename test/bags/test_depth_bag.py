@@ -8,7 +8,7 @@ import shutil
 import cv2
 import numpy as np
 import pytest
-from recorded import BAGS, IMAGE_TOPIC, STAMPS_NS, K, frames, messages
+from recorded import IMAGE_TOPIC, STAMPS_NS, K, frames, messages
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 from running import arguments, read_bag, run_bag
@@ -17,6 +17,7 @@ from fastdepth_ros.bags.depth_bag import write_depth_bags
 from fastdepth_ros.bags.recording import stamp_ns
 from fastdepth_ros.bags.request import Request
 from fastdepth_ros.bags.worker import WINDOWS
+from fastdepth_ros.cli import main
 from fastdepth_ros.depth.artifact import find_artifact
 from fastdepth_ros.depth.estimator import DepthEstimator
 from fastdepth_ros.depth.frame import Frame
@@ -180,16 +181,14 @@ def test_depth_may_be_millimetres_with_zero_beyond_the_maximum(mcap_bag, tmp_pat
     assert not message.data.view(np.uint16)[~within].any()
 
 
-def test_a_bag_without_camera_info_gives_unscaled_depth_and_says_so(tmp_path, artifact_folder, capsys):
-    bag = BAGS["mcap"](tmp_path)
+def test_a_bag_without_camera_info_gives_unscaled_depth_and_says_so(mcap_bag, tmp_path, artifact_folder, capsys):
     options = ["--camera-info-topic", "/none"]
-    assert run_bag(bag, tmp_path / "out", artifact_folder, *options) == 0
+    assert run_bag(mcap_bag, tmp_path / "out", artifact_folder, *options) == 0
     assert json.loads(capsys.readouterr().out)["unscaled"] == {"the camera is unknown": 4}
-    arguments_ = arguments(bag, tmp_path / "told", artifact_folder, *options)
-    arguments_.remove("--json")
-    assert main(arguments_) == 0
+    in_words = [one for one in arguments(mcap_bag, tmp_path / "told", artifact_folder, *options) if one != "--json"]
+    assert main(in_words) == 0
     assert "4 not scaled to the camera's focal length: the camera is unknown" in capsys.readouterr().out
-    assert run_bag(bag, tmp_path / "off", artifact_folder, *options, "--focal-scale", "off") == 0
+    assert run_bag(mcap_bag, tmp_path / "off", artifact_folder, *options, "--focal-scale", "off") == 0
     assert json.loads(capsys.readouterr().out)["unscaled"] == {}
 
 
