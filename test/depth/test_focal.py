@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from fastdepth_ros.backends import Backend, BackendOptions
+from fastdepth_ros.data.nyu_labeled import open_nyu_labeled
 from fastdepth_ros.depth.artifact import find_artifact
 from fastdepth_ros.depth.estimator import DepthEstimator
 from fastdepth_ros.depth.focal import Focal, fixed_focal_scale, focal_ratio, focal_scale
@@ -100,6 +101,28 @@ def test_a_view_through_a_longer_lens_is_the_depth_of_what_it_shows_but_further(
     near, far = estimator(Frame(picture), wide), estimator(Frame(picture), long)
     assert far.focal_scale == pytest.approx(2 * near.focal_scale)
     np.testing.assert_allclose(far.depth, 2 * near.depth, rtol=1e-5)
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("zoom", [1.5, 2.0])
+def test_through_a_longer_lens_the_scale_brings_depth_nearer_to_the_truth(shared, bundled, zoom):
+    """The middle of images of NYU, which is what a longer lens sees."""
+    dataset = open_nyu_labeled(shared / "data" / "nyu_labeled", "test")
+    backend, trained = bundled
+    height, width = round(480 / zoom), round(640 / zoom)
+    top, left = (480 - height) // 2, (640 - width) // 2
+    k = KINECT - np.array([0, 0, left, 0, 0, top, 0, 0, 0])
+    off = {}
+    for setting in ("off", "auto"):
+        estimator = DepthEstimator(backend, 224, output="camera", focal_scale=setting, trained_focal=trained)
+        ratios = []
+        for index in range(0, len(dataset), 25):
+            pair = dataset[index]
+            view = slice(top, top + height), slice(left, left + width)
+            depth = estimator(Frame(np.ascontiguousarray(pair.rgb[view])), k).depth
+            ratios.append(np.nanmedian(pair.depth[view] / depth))
+        off[setting] = abs(np.log(np.median(ratios)))
+    assert off["auto"] < 0.75 * off["off"]
 
 
 @pytest.mark.parametrize(

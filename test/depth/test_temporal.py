@@ -59,6 +59,14 @@ def test_a_change_over_the_gate_is_taken_as_it_is():
     np.testing.assert_array_equal(blended(previous, depth.astype(np.float32), 0.9), depth.astype(np.float32))
 
 
+@pytest.mark.parametrize("strength", [0.3, 0.9])
+def test_no_pixel_is_ever_drawn_further_than_the_gate_lets_it(strength):
+    previous = np.geomspace(0.5, 20, 100_001, dtype=np.float32)
+    depth = np.full_like(previous, 3.0)
+    drawn = np.abs(blended(previous, depth, strength) / depth - 1).max()
+    assert drawn == pytest.approx(strength * GATE * 2 / np.sqrt(27), rel=1e-3)  # the peak of c (1 - (c / GATE)^2)
+
+
 @pytest.mark.parametrize(
     ("view", "stamp_ns"),
     [("other", 1), ("view", -1), ("view", MAX_GAP_NS + 1), ("view", None)],
