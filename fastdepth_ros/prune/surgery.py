@@ -1,4 +1,4 @@
-"""Filters out of a trained network, those of the smallest L2 norm, the same ones on both sides of a skip; or new ones in."""
+"""Filters out of a trained network, those of the smallest L2 norm, the same on both sides of a skip; or new ones in."""
 
 from __future__ import annotations
 
