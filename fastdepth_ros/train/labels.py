@@ -20,9 +20,9 @@ BATCH = 32
 def label_photographs(photographs: Photographs, network: DepthNetwork, out: Path, *, side_px: int) -> int:
     """Write a `folder` data set: one view of 4:3 of each photograph, with the network's depth.
 
-    Of an upright or square photograph every other view is of the top, the rest of the bottom. The network sees the whole
-    view, who is trained on it only the part that `trained_view` keeps, enlarged: the depth is as much smaller. What is
-    there already stays: a killed run goes on.
+    Of an upright or square photograph every other view is of the top, the rest of the bottom. The network sees all of
+    the view, who is trained on it only the part that `trained_view` keeps, enlarged: the depth is as much smaller.
+    What is there already stays: a killed run goes on.
 
     Args:
         side_px: of the network's square input, a multiple of 32.
