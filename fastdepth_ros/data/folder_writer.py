@@ -16,7 +16,7 @@ MAX_MM = np.iinfo(np.uint16).max
 
 
 class FolderWriter:
-    """Writes ``rgb/NAME.jpg`` and ``depth/NAME.png`` (millimetres), each whole or not at all, and ``split.csv`` last."""
+    """Writes ``rgb/NAME.jpg`` and ``depth/NAME.png`` (millimetres), each whole or not at all; ``split.csv`` last."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
