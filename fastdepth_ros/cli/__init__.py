@@ -21,6 +21,7 @@ VERBS = {
     "models": "list, show, verify, import and fetch artefacts",
     "prune": "NetAdapt: a trained network to a budget",
     "report": "one HTML page about a recording with depth",
+    "rooms": "synthetic rooms with exact depth, as a data set to train on",
     "train": "train a network",
     "tune": "measure which code is fastest on a target",
     "video": "a side-by-side mp4 of a bag, a video or a camera",
