@@ -14,7 +14,7 @@ from fastdepth_ros.nn.checkpoints import CheckpointError, load_checkpoint
 from fastdepth_ros.nn.fastdepth import FastDepth, initialise
 from fastdepth_ros.nn.foreign import load_imagenet_encoder
 from fastdepth_ros.nn.network import DepthNetwork, parts
-from fastdepth_ros.prune.surgery import slimmed
+from fastdepth_ros.prune.surgery import slimmed, widened
 from fastdepth_ros.train.recipe import load_recipe, recipe_names
 from fastdepth_ros.train.run_folder import RunError
 from fastdepth_ros.train.trainer import Trainer
@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--start",
         type=Path,
         metavar="CKPT",
-        help="begin with these weights of ours; of more --channels, the largest filters",
+        help="begin with these weights of ours; fewer --channels take the largest filters, more add new ones",
     )
     network.add_argument("--pretrained", type=Path, metavar="FILE", help="encoder trained on ImageNet")
     parser.add_argument("--workers", type=int, default=0, help="processes that read and augment")
@@ -106,4 +106,5 @@ def _started(checkpoint: Path, channels: Channels | None) -> DepthNetwork:
         return network
     if not isinstance(network, FastDepth):
         raise CheckpointError(f"{checkpoint} is another variant than FastDepth, it has no list of --channels")
-    return slimmed(network, channels)
+    grows = channels.encoder[-1] > network.channels.encoder[-1]
+    return (widened if grows else slimmed)(network, channels)

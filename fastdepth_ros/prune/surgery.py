@@ -1,4 +1,4 @@
-"""Take filters out of a trained network: those of the smallest L2 norm, skip by skip the same ones on both sides."""
+"""Filters out of a trained network, those of the smallest L2 norm, the same on both sides of a skip; or new ones in."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from fastdepth_ros.nn.channels import PARTS, SKIPS, Channels
-from fastdepth_ros.nn.fastdepth import FastDepth
+from fastdepth_ros.nn.fastdepth import FastDepth, initialise
 
 Layer = tuple[str, int]  # part and number: ("encoder", 5), ("decoder", 1); the decoder's numbers start at 0 here
 
@@ -38,6 +38,29 @@ def slimmed(network: FastDepth, channels: Channels) -> FastDepth:
     slim = FastDepth(channels)
     slim.load_state_dict(tensors)
     return slim.train(network.training)
+
+
+def widened(network: FastDepth, channels: Channels, *, seed: int = 0) -> FastDepth:
+    """The network with more filters: it computes what it did, as nothing of the new ones reaches an old one yet.
+
+    Args:
+        network: with batch norm.
+        channels: none under the network's own.
+        seed: of the new filters, which are drawn as those of a new network.
+
+    Raises:
+        ValueError: a layer would have to shrink.
+    """
+    wide = FastDepth(channels)
+    initialise(wide, seed=seed)
+    for name, grown in wide.state_dict().items():
+        kept = network.state_dict()[name]
+        if any(new < old for new, old in zip(grown.shape, kept.shape)):
+            raise ValueError(f"{tuple(kept.shape)} of {name} cannot become {tuple(grown.shape)}")
+        if grown.ndim == 4:
+            grown[: len(kept)] = 0
+        grown[tuple(slice(length) for length in kept.shape)] = kept
+    return wide.train(network.training)
 
 
 def filter_norms(network: FastDepth) -> dict[Layer, Tensor]:

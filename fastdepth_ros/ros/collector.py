@@ -33,7 +33,7 @@ class Sample:
 
     stamp_ns: int
     depth: np.ndarray
-    frame: Any = None
+    frame: Any
     truth: Any = None
 
 
@@ -63,11 +63,10 @@ class Collector(Node):
             )
 
     def complete_samples(self) -> list[Sample]:
-        """The samples whose frame was heard too, with the truth where there is one."""
+        """The samples, with the truth where it was heard: it may come after the depth."""
         for sample in self.samples:
-            sample.frame = sample.frame or self._frames.get(sample.stamp_ns)
             sample.truth = sample.truth or self._truths.get(sample.stamp_ns)
-        return [sample for sample in self.samples if sample.frame is not None]
+        return self.samples
 
     def _on_frame(self, message: Image | CompressedImage) -> None:
         self.frames += 1
@@ -86,7 +85,8 @@ class Collector(Node):
             if not self.samples or now_ns - self.samples[-1].stamp_ns > SAMPLE_PERIOD_NS:
                 self.complete_samples()
                 message = deserialize_message(raw, Image)
-                self.samples.append(Sample(stamp_ns(message), metres_of(message)))
+                if frame := self._frames.get(stamp_ns(message)):  # a busy machine may not bring it here
+                    self.samples.append(Sample(stamp_ns(message), metres_of(message), frame))
 
 
 def _keep(messages: OrderedDict[int, Any], message: Any) -> None:

@@ -94,7 +94,8 @@ def run_demo(source: Source, seconds: float, out: Path, node_parameters: dict[st
             rclpy.try_shutdown()
     samples = collector.complete_samples()
     if not samples:
-        raise DemoError("depth came, but with the stamp of no frame that was heard")
+        heard = f"{collector.depths} depth images and {collector.frames} frames were heard"
+        raise DemoError(f"{heard}, no two of the same stamp")
     write_picture(out / "demo.png", panel([_panel_row(sample) for sample in _spread(samples)]))
     console.print(f"{collector.depths} depth images from {collector.frames} frames; {_accuracy(samples)}")
     console.print(f"look at {out / 'demo.png'}; the node's messages are in {out / 'demo_bag'}")

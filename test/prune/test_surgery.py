@@ -1,4 +1,4 @@
-"""What stays of a trained network are the filters of the largest norm, skip by skip the same on both sides."""
+"""What stays of a slimmed network are the filters of the largest norm; a widened one computes what it did."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import nn
 from fastdepth_ros.nn.channels import SKIPS, Channels
 from fastdepth_ros.nn.checkpoints import folded
 from fastdepth_ros.nn.fastdepth import FastDepth, initialise
-from fastdepth_ros.prune.surgery import filter_norms, slimmed
+from fastdepth_ros.prune.surgery import filter_norms, slimmed, widened
 
 WHOLE = Channels((4, 8, 8, 12, 8, 8, 8, 8, 8, 8, 8, 8, 8, 16), (8, 8, 12, 8, 4))
 FEWER = Channels((4, 6, 8, 10, 5, 8, 8, 8, 7, 8, 8, 8, 8, 9), (8, 8, 10, 6, 3))
@@ -96,3 +96,18 @@ def test_a_layer_cannot_grow(network):
 def test_a_folded_network_is_refused(network):
     with pytest.raises(ValueError, match="folded"):
         slimmed(folded(network), FEWER)
+
+
+def test_a_widened_network_computes_what_it_did_and_its_new_filters_learn(network):
+    wide = widened(slimmed(network, FEWER), WHOLE)
+    assert wide.channels == WHOLE
+    with torch.no_grad():
+        torch.testing.assert_close(wide(rgb()), slimmed(network, FEWER)(rgb()))
+    wide(rgb()).sum().backward()
+    assert filters(wide, ("decoder", 4)).grad[:, 6:].abs().sum() > 0  # what it hears of the new filters
+    assert filters(wide, ("decoder", 3))[6:].abs().sum() > 0
+
+
+def test_a_widened_network_has_no_layer_that_shrinks(network):
+    with pytest.raises(ValueError, match="cannot become"):
+        widened(network, Channels((*WHOLE.encoder[:13], 15), WHOLE.decoder))

@@ -58,14 +58,14 @@ def test_every_photograph_becomes_a_pair_of_one_view(archive, network, tmp_path)
     assert wide[..., 1].min() > 200
 
 
-def test_the_depth_is_the_networks(archive, network, tmp_path):
+def test_the_depth_is_the_networks_for_a_camera_that_sees_the_trained_part_as_large(archive, network, tmp_path):
     label_photographs(Photographs(archive), network, tmp_path / "labelled", side_px=64)
     square = Photographs(archive)[0][:48]
     rgb = torch.from_numpy(cv2.resize(square, (64, 64))).permute(2, 0, 1)[None].float() / 255
     with torch.no_grad():
         expected = cv2.resize(network.half_resolution(rgb)[0, 0].numpy(), (64, 48))
     found = open_dataset("folder", tmp_path / "labelled", "train")[0].depth
-    np.testing.assert_allclose(found, expected.clip(0.001), atol=6e-4)  # millimetres
+    np.testing.assert_allclose(found, (expected * 44 / 48).clip(0.001), atol=6e-4)  # 44 of 48 rows; millimetres
     assert np.ptp(found) > 0.01
 
 

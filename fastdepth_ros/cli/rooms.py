@@ -1,0 +1,21 @@
+"""`fastdepth rooms`: synthetic rooms with exact depth, as a data set to train on."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from fastdepth_ros.data.synthetic.dataset import write_rooms
+
+ERRORS = (ValueError,)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--count", type=int, default=1000, help="of rooms (default 1000)")
+    parser.add_argument("--views", type=int, default=4, help="of each room (default 4)")
+    parser.add_argument("--out", required=True, type=Path, help="folder data set; an unfinished one is resumed")
+
+
+def run(parsed: argparse.Namespace) -> None:
+    rendered = write_rooms(parsed.out, parsed.count, parsed.views)
+    print(f"{parsed.out}: {parsed.count} rooms of {parsed.views} views, {rendered} of them rendered now")

@@ -1,0 +1,38 @@
+"""Synthetic rooms as a `folder` data set to train on: every room from its own seed, a few views of each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tqdm import tqdm
+
+from fastdepth_ros.data.folder_writer import FolderWriter
+from fastdepth_ros.data.synthetic.scene import Camera
+from fastdepth_ros.data.synthetic.sequence import room_sequence
+
+HALF_KINECT = Camera(518.858 / 2, 519.470 / 2, (324.58 - 0.5) / 2, (252.74 - 0.5) / 2, 320, 240)
+FIRST_SEED = 100_000  # the rooms of the demo and of the tests have small ones
+
+
+def write_rooms(out: Path, rooms: int, views: int) -> int:
+    """Render rooms into a `folder` data set. What is there already stays: a killed run goes on.
+
+    Args:
+        rooms, views: how many rooms, and how many views of each, at least 1.
+
+    Returns:
+        How many rooms were rendered now.
+
+    Raises:
+        ValueError: less than one of either.
+    """
+    if rooms < 1 or views < 1:
+        raise ValueError(f"{rooms} rooms of {views} views; ask for at least 1 of each")
+    writer = FolderWriter(out)
+    names = [[f"{room:05d}-{view}" for view in range(views)] for room in range(rooms)]
+    missing = [room for room in range(rooms) if not all(map(writer.has, names[room]))]
+    for room in tqdm(missing, desc="rendering", unit="room"):
+        for name, frame in zip(names[room], room_sequence(views, seed=FIRST_SEED + room, camera=HALF_KINECT)):
+            writer.add(name, frame.rgb, frame.depth)
+    writer.finish([name for room in names for name in room])
+    return len(missing)

@@ -1,0 +1,31 @@
+"""Rooms become a data set: exact depth, resumed where a killed run stopped."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fastdepth_ros.cli import main
+from fastdepth_ros.data.datasets import open_dataset
+from fastdepth_ros.data.synthetic import room_sequence
+from fastdepth_ros.data.synthetic.dataset import FIRST_SEED, HALF_KINECT, write_rooms
+
+
+def test_the_pairs_are_what_the_rooms_show(tmp_path, capsys):
+    assert main(["rooms", "--count", "2", "--views", "2", "--out", str(tmp_path)]) == 0
+    assert "2 rooms of 2 views, 2 of them rendered now" in capsys.readouterr().out
+    pairs = open_dataset("folder", tmp_path, "train")
+    assert len(pairs) == 4
+    seen = list(room_sequence(2, seed=FIRST_SEED + 1, camera=HALF_KINECT))[1]
+    np.testing.assert_allclose(pairs[3].depth, seen.depth, atol=6e-4)  # millimetres
+    assert np.abs(pairs[3].rgb.astype(int) - seen.rgb).mean() < 3  # JPEG
+    (tmp_path / "depth" / "00001-0.png").unlink()
+    before = (tmp_path / "depth" / "00000-1.png").stat().st_mtime_ns
+    assert write_rooms(tmp_path, 2, 2) == 1
+    assert (tmp_path / "depth" / "00000-1.png").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("size", [(0, 1), (1, 0)])
+def test_no_rooms_or_no_views_are_refused(tmp_path, size):
+    with pytest.raises(ValueError, match="at least 1"):
+        write_rooms(tmp_path, *size)
