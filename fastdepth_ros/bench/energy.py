@@ -194,6 +194,8 @@ class Tegrastats(Sampler):
         self._process.terminate()
         self._process.wait()
         self._reader.join()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
 
     def _read(self, lines: IO[str]) -> None:
         for line in lines:

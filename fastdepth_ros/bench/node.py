@@ -41,8 +41,8 @@ def run_scene(scene: Scene, warm_up_s: float, seconds: float) -> dict[str, Any]:
     """Run camera and node for some seconds.
 
     Returns:
-        size, rate_hz, sent, heard, latency_ms (camera to depth, p50, p95, p99), stages_ms (the node's own, over its last
-        300 frames), counts, node_cpu (cores), parameters.
+        size, rate_hz, sent, heard, latency_ms (camera to depth, p50, p95, p99), stages_ms (the node's own, p50, p95 and
+        p99 over its last 300 frames), counts, node_cpu (cores), parameters.
 
     Raises:
         GraphError: no figures came.

@@ -1,7 +1,7 @@
 """Networks to compare with, of the shape of well-known ones and with random weights: here to be timed, never used.
 
-MiDaS v2.1 small (Ranftl et al. 2020): EfficientNet-Lite3 and RefineNet fusion, 256x256. Depth Anything V2 Small (Yang et
-al. 2024): ViT-S/14 and a DPT head (Ranftl et al. 2021). Built from their papers; what takes no time is left out.
+MiDaS v2.1 small (Ranftl et al. 2020): EfficientNet-Lite3 and RefineNet fusion, 256x256. Depth Anything V2 Small (Yang
+et al. 2024): ViT-S/14 and a DPT head (Ranftl et al. 2021). Built from their papers; what takes no time is left out.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The paper's Fig. 1 (accuracy against frames a second) and Fig. 3 (encoder and decoder) with this machine's figures."""
+"""The paper's Fig. 1 (accuracy against frames a second) and Fig. 3 (encoder and decoder), of this machine."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def write_halves(path: Path, results: Results) -> bool:
     found = halves(results)
     if not found:
         return False
-    figure = Figure(figsize=(1.6 * max(len(found), 3) + 2, 5), dpi=DPI, layout="constrained")
+    figure = Figure(figsize=(1.4 * len(found) + 3, 5), dpi=DPI, layout="constrained")
     axis = figure.add_subplot()
     names = list(found)
     encoder, decoder = (np.array([found[name][part]["median_ms"] for name in names]) for part in ("encoder", "decoder"))
@@ -64,15 +64,16 @@ def write_halves(path: Path, results: Results) -> bool:
     axis.bar(names, decoder, width=0.6, bottom=encoder, color="tab:orange", label="decoder")
     for place, (first, second) in enumerate(zip(encoder, decoder)):
         total, share = first + second, first / (first + second)
-        axis.text(place, total, f"{total:.1f} ms\n{share:.0%} / {1 - share:.0%}", ha="center", va="bottom")
-    axis.set_ylim(0, (encoder + decoder).max() * 1.15)
+        axis.text(place, total, f"{total:.1f} ms\n{share:.0%} / {1 - share:.0%}", ha="center", va="bottom", fontsize=9)
+    axis.set_xlim(-0.7, len(found) - 0.3)
+    axis.set_ylim(0, (encoder + decoder).max() * 1.2)
     axis.set_xticks(
         range(len(names)), [name.replace(" + ", "\n+ ").replace("-decoder", "-\ndecoder") for name in names]
     )
     threads = found[names[0]]["whole"]["threads"]
-    axis.set_ylabel(f"ms in ONNX Runtime, {threads} threads")
-    axis.set_title(results["machine"]["processor"], fontsize="medium")
-    axis.legend(loc="upper right")
+    axis.set_ylabel(f"ms in ONNX Runtime, {threads} thread{'s' if threads > 1 else ''}")
+    figure.suptitle(results["machine"]["processor"], fontsize="medium")
+    figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=2)
     _write(path, figure)
     return True
 

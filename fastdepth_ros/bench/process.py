@@ -1,4 +1,4 @@
-"""Subjects in processes of their own that take turns: no engine's threads or memory are another's, none sees a crash."""
+"""Subjects in processes of their own that take turns: no engine's threads, memory or crash are another's."""
 
 from __future__ import annotations
 

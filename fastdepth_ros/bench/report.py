@@ -36,7 +36,7 @@ def comparison(changes: Sequence[Change], caveats: Sequence[str], before: str) -
     """The section on what changed since `before`."""
     lines = [f"## Compared with {before}\n", *(f"**{caveat}**\n" for caveat in caveats)]
     rows = [
-        (change.name, f"{change.before_ms:.2f}", f"{change.after_ms:.2f}", f"{change.after_ms / change.before_ms - 1:+.1%}",
+        (change.name, _ms(change.before_ms), _ms(change.after_ms), f"{change.after_ms / change.before_ms - 1:+.1%}",
          f"{change.times_noise:+.1f}", change.verdict)
         for change in changes
     ]  # fmt: skip
@@ -50,9 +50,10 @@ def _head(results: Results) -> str:
     mode = f", power mode {settings['power_mode']}" if settings.get("power_mode") else ""
     governor = f", governor {machine['governor']}" if machine["governor"] else ""
     features = f", {', '.join(machine['features'])}" if machine["features"] else ""
+    cores = f"{machine['cores']} core{'s' if machine['cores'] > 1 else ''}"
     return (
         f"# {machine['processor']}\n\n"
-        f"{machine['cores']} cores, {machine['memory_gb']} GB{features}{governor}{mode}; {machine['system']}, "
+        f"{cores}, {machine['memory_gb']} GB{features}{governor}{mode}; {machine['system']}, "
         f"Python {machine['python']}, fastdepth_ros {results['fastdepth_ros']}, {results['date']}.\n\n"
         f"Every row is a process of its own; they took turns, {settings['rounds']} rounds of up to "
         f"{settings['frames']} runs after a warm-up. Batch 1.\n"
@@ -73,8 +74,8 @@ def _latencies(results: Results) -> str:
         "CPU ms", "MB", "delta1",
     )  # fmt: skip
     text = (
-        "Models of ours and torch eager: a 640x480 bgr8 frame in memory to an array of metres. Peers and prior work: the "
-        "network alone at its own input, weights at random. Floor: the multiply-accumulates of the network at the "
+        "Models of ours and torch eager: a 640x480 bgr8 frame in memory to an array of metres. Peers and prior work: "
+        "the network alone at its own input, weights at random. Floor: the multiply-accumulates of the network at the "
         "machine's peak in float32 on as many threads. CPU: processor time of a run, threads that spin included.\n"
     )
     return f"## Latency\n\n{_table(heads, shown)}\n{text}"
@@ -128,9 +129,9 @@ def _node(results: Results) -> str:
         "age ms", "camera to depth p50 ms", "node CPU, cores",
     )  # fmt: skip
     text = (
-        "Camera and node as two processes on a real graph. Stages are the node's own, from /diagnostics, over its last "
-        "300 frames; overhead is from the image's callback to what is published, without the inference; age is now less "
-        "the frame's stamp.\n"
+        "Camera and node as two processes on a real graph. Stages are the node's own, from /diagnostics, over its "
+        "last 300 frames; overhead is from the image's callback to what is published, without the inference; age is "
+        "now less the frame's stamp.\n"
     )
     return f"## The node\n\n{_table(heads, rows)}\n{text}" if rows else ""
 

@@ -160,13 +160,20 @@ def _summary(results: Results) -> str:
 
 
 def _run_table(parsed: argparse.Namespace) -> None:
-    from fastdepth_ros.bench.table6 import ROWS, Tuning, table6  # late: it needs TVM
+    from fastdepth_ros.bench.table6 import ROWS, Tuning, table6  # late: they need torch and TVM
+    from fastdepth_ros.deploy.compile import CompileError
+    from fastdepth_ros.deploy.records import RecordsError
+    from fastdepth_ros.deploy.targets import TargetError
+    from fastdepth_ros.deploy.tune import TuneError
 
     rounds, frames = parsed.rounds or 5, parsed.frames or 10
     tuning = Tuning(parsed.db, parsed.trials) if parsed.db else None
     threads = parsed.threads[0] if parsed.threads else 0
     with tqdm(total=rounds * 2 * len(ROWS), unit="turn", disable=not sys.stderr.isatty()) as bar:
-        rows = table6(rounds, frames, threads, tuning, bar.update)
+        try:
+            rows = table6(rounds, frames, threads, tuning, bar.update)
+        except (CompileError, RecordsError, TargetError, TuneError) as error:
+            raise ValueError(str(error)) from error
     print(json.dumps({"table": 6, "rows": [asdict(row) for row in rows]}) if parsed.json else _table6_text(rows))
 
 
