@@ -15,7 +15,7 @@ from fastdepth_ros.bench.subject import Loaded, Subject
 from fastdepth_ros.bench.timing import PAUSE_S, WARM_UP, timed
 
 LOAD_TIMEOUT_S = 300.0
-TURN_S = 2.0  # a slow network gets fewer frames in a turn, one at least
+TURN_S, WARM_UP_S = 1.0, 0.3  # a slow network gets fewer frames in a turn, one at least
 
 
 class SubjectError(Exception):
@@ -127,7 +127,7 @@ def _turn(run: Callable[[], object], frames: int) -> Turn:
     cpu_s, started = time.process_time(), time.monotonic()
     for _ in range(frames or WARM_UP):
         times_ms.append(timed(run))
-        if time.monotonic() - started > TURN_S:
+        if time.monotonic() - started > (TURN_S if frames else WARM_UP_S):
             break
     cpu_ms = (time.process_time() - cpu_s) * 1e3 / len(times_ms)
     return Turn(times_ms, cpu_ms, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
