@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from math import inf
 from typing import Any
 
@@ -21,8 +19,6 @@ from fastdepth_ros.depth.temporal import TemporalFilter
 
 OUTPUTS = ("network", "camera")
 OUTSIDE = ("keep", "invalid")
-Memory = Callable[[tuple[int, int]], np.ndarray]  # of a shape: float32, to write in
-NEW_MEMORY: Memory = partial(np.empty, dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -75,7 +71,6 @@ class DepthEstimator:
         max_depth_m: beyond it depth is +inf; 0 is no limit.
         outside_training_view: "keep" the depth at wider angles than the training camera saw, or make it "invalid".
         temporal_filter: weight of the past, 0 (off) to below 1.
-        memory: where each result lies; new memory each time if it is not given.
 
     Raises:
         ValueError: a setting that is not one.
@@ -93,7 +88,6 @@ class DepthEstimator:
         max_depth_m: float = 0.0,
         outside_training_view: str = "keep",
         temporal_filter: float = 0.0,
-        memory: Memory = NEW_MEMORY,
     ) -> None:
         if output not in OUTPUTS:
             raise ValueError(f"unknown output grid {output!r}, there is {', '.join(OUTPUTS)}")
@@ -106,7 +100,7 @@ class DepthEstimator:
         if not 0 <= temporal_filter < 1:
             raise ValueError(f"a temporal filter of {temporal_filter} makes no sense; 0 is off, below 1 the most")
         self.backend = backend
-        self._size_px, self._field, self._output, self._memory = size_px, field, output, memory
+        self._size_px, self._field, self._output = size_px, field, output
         self._fixed_scale, self._trained_focal = fixed_focal_scale(focal_scale), trained_focal
         self._max_depth_m = max_depth_m or inf
         self._only_training_view = outside_training_view == "invalid"
@@ -146,15 +140,14 @@ class DepthEstimator:
         crop, frame_shape, onto_camera = inferred.crop, inferred.frame_shape, self._output == "camera"
         ratio = self._focal_ratio(k, crop)
         scale, unscaled = self._scale(ratio, k)
-        shape = inferred.depth.shape
-        depth = _metres(inferred.depth, scale, np.empty(shape, np.float32) if onto_camera else self._memory(shape))
+        depth = _metres(inferred.depth, scale)
         if self._filter is not None:
             depth[...] = self._filter(depth, (crop, frame_shape), stamp_ns)
         if self._only_training_view:
             _forget_outside(depth, ratio or _untold_ratio(crop, frame_shape))
-        from_frame = np.eye(3) if onto_camera else crop.onto_grid(*shape)
+        from_frame = np.eye(3) if onto_camera else crop.onto_grid(*depth.shape)
         if onto_camera:  # what is invalid is so before the resize, that no depth is a mean of one and of none
-            depth = self._onto_camera(depth, crop, frame_shape)
+            depth = _onto_camera(depth, crop, frame_shape)
         if self._max_depth_m < inf:  # last, for infinity cannot be interpolated
             depth[depth > self._max_depth_m] = inf
         stages_ms = {**inferred.stages_ms, "postprocess": (time.perf_counter_ns() - started) / 1e6}
@@ -176,26 +169,13 @@ class DepthEstimator:
             return 1.0, f"a focal length {scale:.3g} times the training camera's is not credible"
         return scale, ""
 
-    def _onto_camera(self, depth: np.ndarray, crop: Crop, frame_shape: tuple[int, int]) -> np.ndarray:
-        full = self._memory(frame_shape)
-        bottom, right = crop.top + crop.height, crop.left + crop.width
-        for outside in (
-            full[: crop.top],
-            full[bottom:],
-            full[crop.top : bottom, : crop.left],
-            full[crop.top : bottom, right:],
-        ):
-            outside.fill(np.nan)
-        view = full[crop.top : bottom, crop.left : right]
-        cv2.resize(depth, (crop.width, crop.height), dst=view, interpolation=cv2.INTER_LINEAR)
-        return full
 
-
-def _metres(depth: np.ndarray, scale: float, out: np.ndarray) -> np.ndarray:
+def _metres(depth: np.ndarray, scale: float) -> np.ndarray:
     """Scaled; ReLU's exact 0 is not a depth: it says that the network has no answer."""
-    np.multiply(depth, np.float32(scale), out=out)
-    np.putmask(out, ~((out > 0) & (out < inf)), np.nan)
-    return out
+    metres = depth * np.float32(scale)
+    if not (metres.min() > 0 and metres.max() < inf):  # a look at two numbers is cheaper than a mask
+        np.putmask(metres, ~((metres > 0) & (metres < inf)), np.nan)
+    return metres
 
 
 def _untold_ratio(crop: Crop, frame_shape: tuple[int, int]) -> tuple[float, float]:
@@ -211,3 +191,12 @@ def _forget_outside(depth: np.ndarray, ratio: tuple[float, float]) -> None:
         edge = round(size * (1 - min(share, 1.0)) / 2)
         for outside in (slice(0, edge), slice(size - edge, size)):
             depth[(slice(None), outside) if axis else outside] = np.nan
+
+
+def _onto_camera(depth: np.ndarray, crop: Crop, frame_shape: tuple[int, int]) -> np.ndarray:
+    full = np.empty(frame_shape, np.float32)
+    rows, columns = slice(crop.top, crop.top + crop.height), slice(crop.left, crop.left + crop.width)
+    for outside in (full[: rows.start], full[rows.stop :], full[rows, : columns.start], full[rows, columns.stop :]):
+        outside.fill(np.nan)
+    cv2.resize(depth, (crop.width, crop.height), dst=full[rows, columns], interpolation=cv2.INTER_LINEAR)
+    return full
