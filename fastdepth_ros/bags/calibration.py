@@ -69,15 +69,21 @@ class Distance:
 
 
 class Measured(NamedTuple):
-    """One frame.
+    """One frame: every pixel that has a depth and a truth.
 
     Args:
-        ratios: truth over what the network said, of every pixel that has both.
+        depth: (pixels,) what the network said, metres.
+        truth: (pixels,) metres.
         auto: the focal scale of the frame's camera, None where it is unknown.
     """
 
-    ratios: np.ndarray
+    depth: np.ndarray
+    truth: np.ndarray
     auto: float | None
+
+    @property
+    def ratios(self) -> np.ndarray:
+        return self.truth / self.depth
 
 
 def measure(path: Path, request: Request, distance: Distance | None) -> tuple[list[Measured], dict[str, int]]:
@@ -121,17 +127,17 @@ def fit(measured: list[Measured]) -> dict[str, Any]:
     """
     if not measured:
         raise BagError("no frame could be compared with the truth")
-    medians = [float(np.median(frame.ratios)) for frame in measured]
-    ratios = np.concatenate([frame.ratios for frame in measured])
-    weights = np.concatenate([np.full(len(frame.ratios), 1 / len(frame.ratios)) for frame in measured])
-    lower, scale, upper = _weighted_percentiles(ratios, weights, QUARTILES)
+    by_frame = [frame.ratios for frame in measured]
+    medians = [float(np.median(ratios)) for ratios in by_frame]
+    weights = np.concatenate([np.full(len(ratios), 1 / len(ratios)) for ratios in by_frame])
+    lower, scale, upper = _weighted_percentiles(np.concatenate(by_frame), weights, QUARTILES)
     autos = [frame.auto for frame in measured if frame.auto is not None]
     return {
         "scale": scale,
         "iqr": [lower, upper],
         "by_frame": dict(zip(("p05", "median", "p95"), np.percentile(medians, (5, 50, 95)).tolist())),
         "frames": len(measured),
-        "pixels": len(ratios),
+        "pixels": len(weights),
         "auto": float(np.median(autos)) if autos else None,
     }
 
@@ -166,8 +172,8 @@ def _compared(reader: AnyReader, task: Task, estimate: Estimate, distance: Dista
             continue
         known = (truth > 0) & np.isfinite(result.depth)
         if known.any():
-            ratios = truth[known] / result.depth[known] * result.focal_scale
-            yield Measured(ratios, None if result.unscaled else result.focal_scale)
+            auto = None if result.unscaled else result.focal_scale
+            yield Measured(result.depth[known] / result.focal_scale, truth[known], auto)
         else:
             yield "truth and depth have no pixel in common"
 

@@ -9,10 +9,12 @@ from typing import Any
 
 from fastdepth_ros.backends import BackendOptions
 from fastdepth_ros.bags.calibration import Distance, fit, measure
+from fastdepth_ros.bags.calibration_picture import calibration_picture
 from fastdepth_ros.bags.recording import BagError, busiest_camera_topic, open_bag
 from fastdepth_ros.bags.request import ModelRecipe, Request, Truth
 from fastdepth_ros.bags.windows import Selection
 from fastdepth_ros.cli.options import MODEL_ERRORS, add_model_options, load_model
+from fastdepth_ros.depth.files import write_picture
 from fastdepth_ros.depth.geometry import FIELDS_OF_VIEW
 from fastdepth_ros.ros.parameter_file import write_parameter
 
@@ -27,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--camera-info-topic", default="", help="default: camera_info beside the image topic")
     parser.add_argument("--field-of-view", choices=FIELDS_OF_VIEW, default="trained", help="as the node will have it")
     parser.add_argument("--out", type=Path, metavar="YAML", help=f"parameter file that gets {PARAMETER}; may exist")
+    parser.add_argument("--picture", type=Path, metavar="PNG", help="truth over depth, by distance and by frame")
     parser.add_argument("--json", action="store_true", help="print JSON")
     truth = parser.add_mutually_exclusive_group(required=True)
     truth.add_argument("--depth-topic", default="", help="a depth sensor's Image (16UC1, 32FC1) or compressedDepth")
@@ -46,6 +49,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(parsed: argparse.Namespace) -> None:
+    if parsed.picture:
+        import matplotlib  # noqa: F401 - not after the work
+
+        if parsed.picture.suffix != ".png":
+            raise ValueError(f"{parsed.picture}: the picture is written as .png")
     if parsed.region and parsed.distance is None:
         raise ValueError("--region says where --distance is; a depth sensor is compared everywhere")
     distance = None if parsed.distance is None else Distance(parsed.distance, _region(parsed.region))
@@ -55,6 +63,8 @@ def run(parsed: argparse.Namespace) -> None:
     except BagError as error:
         reasons = "".join(f"\n  {count} frames: {reason}" for reason, count in unmeasured.items())
         raise BagError(f"{parsed.bag}: {error}{reasons}") from error
+    if parsed.picture:
+        write_picture(parsed.picture, calibration_picture(measured, figures))
     scale = f"{figures['scale']:.4f}"
     if parsed.out:
         write_parameter(parsed.out, PARAMETER, scale)

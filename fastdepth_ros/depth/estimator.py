@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from fastdepth_ros.backends import Backend
-from fastdepth_ros.depth.focal import AUTO, Focal, fixed_focal_scale, focal_ratio, focal_scale
+from fastdepth_ros.depth.focal import AUTO, Focal, fixed_focal_scale, focal_ratio, focal_scale, is_plausible
 from fastdepth_ros.depth.frame import Frame
 from fastdepth_ros.depth.geometry import FIELDS_OF_VIEW, Crop, field_of_view, trained_view
 from fastdepth_ros.depth.preprocess import network_input
@@ -162,9 +162,12 @@ class DepthEstimator:
         """The factor on the network's depth, and why it is not the camera's."""
         if self._fixed_scale is not None:
             return self._fixed_scale, ""
-        if ratio is not None:
-            return focal_scale(ratio), ""
-        return 1.0, "the camera is unknown" if k is None else "the model's manifest lacks trained_focal_px"
+        if ratio is None:
+            return 1.0, "the camera is unknown" if k is None else "the model's manifest lacks trained_focal_px"
+        scale = focal_scale(ratio)
+        if not is_plausible(scale):
+            return 1.0, f"a focal length {scale:.3g} times the training camera's is not credible"
+        return scale, ""
 
 
 def _metres(depth: np.ndarray, scale: float) -> np.ndarray:

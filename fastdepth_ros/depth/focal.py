@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import inf, sqrt
+from math import sqrt
 from typing import Any
 
 import numpy as np
 
 AUTO, OFF = "auto", "off"
+SMALLEST, LARGEST = 0.01, 100.0  # no lens is further from the training camera's than that
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ def fixed_focal_scale(value: Any) -> float | None:
         value: text or number; False is what YAML makes of a bare `off`.
 
     Raises:
-        ValueError: none of those, or not a number above 0.
+        ValueError: none of those, or a number that is not between 0.01 and 100.
     """
     if value == AUTO:
         return None
@@ -36,9 +37,13 @@ def fixed_focal_scale(value: Any) -> float | None:
         scale = float("nan" if value is True else value)
     except (TypeError, ValueError):
         scale = float("nan")
-    if not 0 < scale < inf:
-        raise ValueError(f"focal_scale is {value!r}, it can be auto, off, or a number above 0")
+    if not is_plausible(scale):
+        raise ValueError(f"focal_scale is {value!r}, it can be auto, off, or a number, {SMALLEST} to {LARGEST:g}")
     return scale
+
+
+def is_plausible(scale: float) -> bool:
+    return SMALLEST <= scale <= LARGEST
 
 
 def focal_ratio(k: Any, onto_input: np.ndarray, trained: Focal) -> tuple[float, float]:
@@ -58,4 +63,4 @@ def focal_scale(ratio: tuple[float, float]) -> float:
     Depth = focal length x size / size in pixels, and the network knows only the sizes in pixels; squeezed along one
     axis, an object's area shrinks by the product of both ratios, hence the geometric mean.
     """
-    return sqrt(ratio[0] * ratio[1])
+    return sqrt(ratio[0]) * sqrt(ratio[1])

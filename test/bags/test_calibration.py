@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import yaml
@@ -92,7 +93,9 @@ def test_a_known_distance_of_the_middle_or_of_a_region_gives_the_scale(artifact_
     expected = np.median([np.median(2.5 / depth[depth > 0]) for depth in region])
     assert float(told.split()[3].rstrip(",")) == pytest.approx(expected, rel=0.05)
     assert "half of the pixels lie in" in told and "camera_info alone" in told
-    assert calibrate(bag, artifact_folder, "--distance", 2.5, "--json") == 0
+    picture = tmp_path / "scale.png"
+    assert calibrate(bag, artifact_folder, "--distance", 2.5, "--json", "--picture", picture) == 0
+    assert len(np.unique(cv2.imread(str(picture)).reshape(-1, 3), axis=0)) > 20
     assert json.loads(capsys.readouterr().out)["pixels"] == 4 * 22 * 22
 
 
@@ -114,9 +117,9 @@ def test_a_region_that_the_network_does_not_see_is_told(region):
 
 def test_a_few_wrong_pixels_and_one_large_frame_do_not_draw_the_scale():
     generator = np.random.default_rng(0)
-    good = [Measured(generator.normal(1.2, 0.05, 500), 1.0) for _ in range(9)]
-    good[0].ratios[:100] = 40
-    fitted = fit([*good, Measured(np.full(50_000, 3.0), None)])
+    good = [Measured(np.full(500, 2.0), 2 * generator.normal(1.2, 0.05, 500), 1.0) for _ in range(9)]
+    good[0].truth[:100] = 80
+    fitted = fit([*good, Measured(np.ones(50_000), np.full(50_000, 3.0), None)])
     assert fitted["scale"] == pytest.approx(1.2, abs=0.02)
     assert fitted["iqr"][0] == pytest.approx(1.17, abs=0.02) and 1.22 < fitted["iqr"][1] < 1.27
     assert fitted["auto"] == 1.0 and fitted["frames"] == 10
@@ -130,6 +133,7 @@ def test_a_few_wrong_pixels_and_one_large_frame_do_not_draw_the_scale():
         (["--depth-topic", "/no/such"], "no topic /no/such"),
         (["--depth-topic", IMAGE_TOPIC], "4 frames: a depth image is 32FC1"),
         (["--distance", "-1"], "-1.0 m makes no sense"),
+        (["--distance", "1", "--picture", "scale.jpg"], "written as .png"),
         (["--distance", "2", "--region", "0", "0", "0", "5"], "0x5 pixels is empty"),
         (["--distance", "2", "--region", "0", "0", "999", "5"], "4 frames: region"),
         (["--depth-topic", DEPTH_TOPIC, "--region", "0", "0", "9", "9"], "--region says where --distance is"),

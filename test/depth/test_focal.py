@@ -131,6 +131,8 @@ def test_through_a_longer_lens_the_scale_brings_depth_nearer_to_the_truth(shared
         ("auto", KINECT * np.array([2, 1, 1, 1, 2, 1, 1, 1, 1]), TRAINED, 4.0, ""),
         ("auto", None, TRAINED, 2.0, "camera is unknown"),
         ("auto", KINECT, None, 2.0, "lacks trained_focal_px"),
+        ("auto", KINECT * 1e300, TRAINED, 2.0, "1e+300 times the training camera's is not credible"),
+        ("auto", KINECT / 1e4, TRAINED, 2.0, "0.0001 times"),
         ("off", KINECT * 2, TRAINED, 2.0, ""),
         ("1.5", None, None, 3.0, ""),
     ],
@@ -147,6 +149,6 @@ def test_a_setting_is_auto_off_or_a_number():
     assert fixed_focal_scale("auto") is None
     assert fixed_focal_scale("off") == fixed_focal_scale(False) == 1
     assert fixed_focal_scale("1.25") == fixed_focal_scale(1.25) == 1.25
-    for wrong in ("half", "", 0, -1, "nan", "inf", True, None, [1.0]):
-        with pytest.raises(ValueError, match="auto, off, or a number above 0"):
+    for wrong in ("half", "", 0, -1, 0.009, 101, "nan", "inf", True, None, [1.0]):
+        with pytest.raises(ValueError, match="auto, off, or a number, 0.01 to 100"):
             fixed_focal_scale(wrong)
