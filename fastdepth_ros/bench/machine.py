@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from fastdepth_ros.backends.native import available_cores, host_features
+from fastdepth_ros.backends.cores import available_cores
+from fastdepth_ros.backends.native import host_features
 from fastdepth_ros.bench.subject import Loaded, Subject
 
 TOLD_FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8", "asimd", "asimddp", "i8mm")

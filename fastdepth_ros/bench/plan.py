@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fastdepth_ros.backends import BackendError, BackendOptions, backend_class, backend_names
-from fastdepth_ros.backends.native import available_cores
+from fastdepth_ros.backends.cores import available_cores
 from fastdepth_ros.bench.machine import machine_subjects
 from fastdepth_ros.bench.subject import Subject, load_estimator, load_onnx, load_torch_eager
 from fastdepth_ros.depth.artifact import Artifact, find_artifact
@@ -45,13 +45,24 @@ class Request:
         models: artefacts, by name or folder.
         backends: empty takes all that are installed and have a file in the artefact.
         threads: of the engines.
+        precisions: that the engines compute in.
         device: of the backends.
+        power_save: also with threads that sleep while they wait.
     """
 
     models: Sequence[str] = ("",)
     backends: Sequence[str] = ()
     threads: Sequence[int] = ()
+    precisions: Sequence[str] = ("fp32",)
     device: str = "cpu"
+    power_save: bool = False
+
+    def options(self) -> Iterator[BackendOptions]:
+        """Of every run of a model on a backend."""
+        for power_save in (False, True)[: 1 + self.power_save]:
+            for precision in self.precisions:
+                for count in self.threads or thread_counts():
+                    yield BackendOptions(count, self.device, power_save, precision)
 
 
 def thread_counts() -> tuple[int, ...]:
@@ -66,23 +77,21 @@ def plan_engines(request: Request) -> Plan:
         ArtifactError, BackendError: a model or a backend that was named is not there.
     """
     plan = Plan()
-    threads = request.threads or thread_counts()
-    for count in threads:
+    for count in request.threads or thread_counts():
         plan.subjects += machine_subjects(count)
     for artifact in (find_artifact(model) for model in request.models):
         for backend in _backends(artifact, request.backends, plan):
-            for count in threads:
-                plan.subjects.append(engine_subject(artifact, backend, BackendOptions(count, request.device)))
+            plan.subjects += [engine_subject(artifact, backend, options) for options in request.options()]
     return plan
 
 
 def engine_subject(artifact: Artifact, backend: str, options: BackendOptions) -> Subject:
     """One engine, from a 640x480 bgr8 frame in memory to an array of metres."""
-    precision = artifact.manifest.get("precision", "fp32")
-    name = f"{artifact.name}/{backend}/{precision}/{options.threads}"
+    runs = f"{backend}, power_save" if options.power_save else backend
+    name = f"{artifact.name}/{runs}/{options.precision}/{options.threads}"
     load = partial(load_estimator, str(artifact.folder.resolve()), backend, options, FRAME_PX)
-    facts = {"group": "engine", "precision": precision, "device": options.device, **artifact_facts(artifact)}
-    return Subject(name, load, options.threads, {**facts, "backend": backend})
+    facts = {"group": "engine", "precision": options.precision, "device": options.device, "backend": runs}
+    return Subject(name, load, options.threads, {**facts, **artifact_facts(artifact)})
 
 
 def artifact_facts(artifact: Artifact) -> dict[str, Any]:

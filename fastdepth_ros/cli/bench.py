@@ -15,6 +15,7 @@ from typing import Any
 from tqdm import tqdm
 
 from fastdepth_ros.backends import BackendError, backend_names
+from fastdepth_ros.backends.base import PRECISIONS
 from fastdepth_ros.bench.compare import caveats, changes
 from fastdepth_ros.bench.energy import find_meters, power_mode
 from fastdepth_ros.bench.harness import idle_power_w, measure
@@ -39,6 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--threads", nargs="+", type=_count, default=[], metavar="N", help="of engines (1 and all cores)"
     )
+    parser.add_argument("--precisions", nargs="+", choices=PRECISIONS, default=["fp32"], help="of the engines (fp32)")
+    parser.add_argument("--power-save", action="store_true", help="also with the engines' power_save")
     parser.add_argument("--device", default="cpu", help="of the backends (cpu)")
     parser.add_argument("--rounds", type=_count, help=f"turns that each gets ({FULL['rounds']})")
     parser.add_argument("--frames", type=_count, help=f"timed frames in a turn ({FULL['frames']})")
@@ -75,7 +78,9 @@ def run(parsed: argparse.Namespace) -> None:
 def _measure(parsed: argparse.Namespace) -> Results:
     pace = QUICK if parsed.quick else FULL
     rounds, frames = parsed.rounds or pace["rounds"], parsed.frames or pace["frames"]
-    request = Request(parsed.models, parsed.backends, parsed.threads, parsed.device)
+    request = Request(
+        parsed.models, parsed.backends, parsed.threads, parsed.precisions, parsed.device, parsed.power_save
+    )
     mode = parsed.power_mode or power_mode()
     settings = {"rounds": rounds, "frames": frames, "quick": parsed.quick, "power_mode": mode}
     with ExitStack() as stack:
