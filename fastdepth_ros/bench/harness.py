@@ -102,7 +102,7 @@ def _turn(tally: _Tally, frames: int, meters: Sequence[Meter]) -> None:
     pause()
     tally.worker.warm_up()
     before, started = [meter.total_j() for meter in meters], time.monotonic()
-    turn = tally.worker.turn(frames)
+    turn = tally.worker.turn(max(frames, tally.worker.subject.at_least))
     seconds = time.monotonic() - started
     for meter, joules in zip(meters, before):
         tally.joules[meter.name] = tally.joules.get(meter.name, 0.0) + meter.total_j() - joules

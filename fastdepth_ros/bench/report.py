@@ -163,7 +163,7 @@ def _energy(results: Results) -> str:
 def _notes(results: Results) -> str:
     failed = [f"{name}: {why}" for name, why in results["failed"].items()]
     lines = "\n".join(f"- {text}" for text in [*results.get("notes", []), *failed])
-    return f"## Left out\n\n{lines}\n" if lines else ""
+    return f"## Left out, and notes\n\n{lines}\n" if lines else ""
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

@@ -43,6 +43,8 @@ def results_of(
         for subject in subjects
         if subject.name in measured and "group" in subject.facts
     ]
+    below = [row["name"] for row in rows if row.get("ratio", 1.0) < 1.0]
+    notes = [f"{name} is faster than its floor: others kept the machine from its peak; measure again" for name in below]
     return {
         "version": VERSION,
         "fastdepth_ros": __version__,
@@ -52,6 +54,7 @@ def results_of(
         "peaks": peaks,
         "rows": rows,
         "failed": dict(failed),
+        "notes": notes,
     }
 
 

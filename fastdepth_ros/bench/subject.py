@@ -34,12 +34,14 @@ class Subject:
         load: picklable.
         threads: of the engine; 0 leaves the number to it.
         facts: what the report says of it.
+        at_least: timed runs in a turn, where it needs more than the others to be seen undisturbed.
     """
 
     name: str
     load: Callable[[], Loaded]
     threads: int = 0
     facts: Mapping[str, Any] = field(default_factory=dict)
+    at_least: int = 1
 
     def environment(self) -> dict[str, str]:
         """Of its process: libraries read there how many threads they may have."""

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
@@ -26,10 +26,19 @@ from fastdepth_ros.bench.results import Results, ResultsError, read_results, res
 from fastdepth_ros.depth.artifact import ArtifactError
 
 ERRORS = (ArithmeticError, ArtifactError, BackendError, ResultsError, ValueError)
-FULL = {"rounds": 10, "frames": 20, "node_s": 10.0}
-QUICK = {"rounds": 4, "frames": 6, "node_s": 4.0}
 NODE_WARM_UP_S = 2.0
 CAMERA_HZ = 30.0
+
+
+class Pace(NamedTuple):
+    """Turns of each subject, timed frames in a turn, seconds of each camera on the ROS graph."""
+
+    rounds: int
+    frames: int
+    node_s: float
+
+
+FULL, QUICK = Pace(10, 20, 10.0), Pace(4, 6, 4.0)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,8 +52,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--precisions", nargs="+", choices=PRECISIONS, default=["fp32"], help="of the engines (fp32)")
     parser.add_argument("--power-save", action="store_true", help="also with the engines' power_save")
     parser.add_argument("--device", default="cpu", help="of the backends (cpu)")
-    parser.add_argument("--rounds", type=_count, help=f"turns that each gets ({FULL['rounds']})")
-    parser.add_argument("--frames", type=_count, help=f"timed frames in a turn ({FULL['frames']})")
+    parser.add_argument("--rounds", type=_count, help=f"turns that each gets ({FULL.rounds})")
+    parser.add_argument("--frames", type=_count, help=f"timed frames in a turn ({FULL.frames})")
     parser.add_argument("--peers", action="store_true", help="also other networks, weights at random; needs torch, GBs")
     parser.add_argument("--no-node", action="store_true", help="leave the node on a ROS graph out")
     parser.add_argument("--power-mode", default="", help="what the report calls it; a Jetson tells its own")
@@ -77,7 +86,7 @@ def run(parsed: argparse.Namespace) -> None:
 
 def _measure(parsed: argparse.Namespace) -> Results:
     pace = QUICK if parsed.quick else FULL
-    rounds, frames = parsed.rounds or pace["rounds"], parsed.frames or pace["frames"]
+    rounds, frames = parsed.rounds or pace.rounds, parsed.frames or pace.frames
     request = Request(
         parsed.models, parsed.backends, parsed.threads, parsed.precisions, parsed.device, parsed.power_save
     )
@@ -102,11 +111,12 @@ def _measure(parsed: argparse.Namespace) -> Results:
         for scene in scenes:
             progress(f"node {scene.size}")
             try:
-                results["node"].append(run_scene(scene, NODE_WARM_UP_S, pace["node_s"]))
+                results["node"].append(run_scene(scene, NODE_WARM_UP_S, pace.node_s))
             except GraphError as error:
                 failed[f"node {scene.size}"] = str(error)
         told = {meter.name: meter.what for meter in meters}
-        return {**results, "failed": failed, "notes": plan.notes, "idle_w": idle_w, "meters": told}
+        notes = [*results["notes"], *plan.notes]
+        return {**results, "failed": failed, "notes": notes, "idle_w": idle_w, "meters": told}
 
 
 def _plan(parsed: argparse.Namespace, request: Request, folder: Path) -> Plan:
