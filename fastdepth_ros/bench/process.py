@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import resource
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from fastdepth_ros.bench.subject import Loaded, Subject
@@ -130,7 +130,13 @@ def _turn(run: Callable[[], object], frames: int) -> Turn:
         if time.monotonic() - started > (TURN_S if frames else WARM_UP_S):
             break
     cpu_ms = (time.process_time() - cpu_s) * 1e3 / len(times_ms)
-    return Turn(times_ms, cpu_ms, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    return Turn(times_ms, cpu_ms, _memory_mb())
+
+
+def _memory_mb() -> float:
+    """The most that this process has held; getrusage would count its parent's too."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
 
 
 def pause() -> None:
