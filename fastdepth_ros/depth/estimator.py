@@ -58,9 +58,9 @@ class DepthEstimator:
         started = time.perf_counter_ns()
         height, width = frame.pixels.shape[:2]
         crop = field_of_view(self._field, height, width)
-        rgb = network_input(frame, crop, self._size_px)
+        pixels = network_input(frame, crop, self._size_px, self.backend.channels)
         prepared = time.perf_counter_ns()
-        depth = self.backend.infer(rgb)
+        depth = self.backend.infer(pixels)
         inferred = time.perf_counter_ns()
         # ReLU's exact 0 is not a depth: it says that the network has no answer
         depth = np.where(depth > 0, depth, np.float32(np.nan))

@@ -33,7 +33,10 @@ class Pipeline:
 
     def __init__(self, node: LifecycleNode, settings: Settings) -> None:
         artifact = find_artifact(settings.model)
-        backend = artifact.load(settings.backend, BackendOptions(settings.threads, settings.device))
+        options = BackendOptions(
+            settings.threads, settings.device, settings.power_save, settings.precision, settings.channels
+        )
+        backend = artifact.load(settings.backend, options)
         self.settings = settings
         self.facts = {"backend": backend.engine, "model": artifact.name}
         self.statistics = Statistics()
