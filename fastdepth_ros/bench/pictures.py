@@ -82,13 +82,13 @@ def write_halves(path: Path, results: Results) -> bool:
 
 
 def _fastest(results: Results) -> list[dict[str, Any]]:
-    """Of each model whose accuracy is known, the row of its fastest engine."""
-    best: dict[str, dict[str, Any]] = {}
+    """Of each model and precision whose accuracy is known, the row of its fastest engine."""
+    best: dict[tuple[str, str], dict[str, Any]] = {}
     for row in results["rows"]:
         if row["group"] == "engine" and row.get("delta1") is not None:
-            known = best.setdefault(row["model"], row)
-            if row["median_ms"] < known["median_ms"]:
-                best[row["model"]] = row
+            key = (row["model"], row["precision"])
+            if row["median_ms"] < best.setdefault(key, row)["median_ms"]:
+                best[key] = row
     return list(best.values())
 
 

@@ -80,8 +80,9 @@ def plan_engines(request: Request) -> Plan:
     for count in request.threads or thread_counts():
         plan.subjects += machine_subjects(count)
     for artifact in (find_artifact(model) for model in request.models):
-        for backend in _backends(artifact, request.backends, plan):
-            plan.subjects += [engine_subject(artifact, backend, options) for options in request.options()]
+        for options in request.options():
+            for backend in _backends(artifact, request.backends, options.precision, plan):
+                plan.subjects.append(engine_subject(artifact, backend, options))
     return plan
 
 
@@ -91,11 +92,11 @@ def engine_subject(artifact: Artifact, backend: str, options: BackendOptions) ->
     name = f"{artifact.name}/{runs}/{options.precision}/{options.threads}"
     load = partial(load_estimator, str(artifact.folder.resolve()), backend, options, FRAME_PX)
     facts = {"group": "engine", "precision": options.precision, "device": options.device, "backend": runs}
-    return Subject(name, load, options.threads, {**facts, **artifact_facts(artifact)})
+    return Subject(name, load, options.threads, {**facts, **artifact_facts(artifact, options.precision)})
 
 
-def artifact_facts(artifact: Artifact) -> dict[str, Any]:
-    accuracy = artifact.manifest.get("accuracy", {}).get(NYU_ACCURACY, {})
+def artifact_facts(artifact: Artifact, precision: str = "fp32") -> dict[str, Any]:
+    accuracy = artifact.facts(precision).get("accuracy", {}).get(NYU_ACCURACY, {})
     known = {name: accuracy[name] for name in ("delta1", "rmse") if name in accuracy}
     return {"model": artifact.name, "macs": artifact.manifest.get("macs"), **known}
 
@@ -165,8 +166,10 @@ def plan_eager(request: Request) -> Plan:
     return plan
 
 
-def _backends(artifact: Artifact, wanted: Sequence[str], plan: Plan) -> Iterator[str]:
-    there = backend_names(artifact.manifest["files"])
+def _backends(artifact: Artifact, wanted: Sequence[str], precision: str, plan: Plan) -> Iterator[str]:
+    there = backend_names(artifact.formats(precision))
+    if not there:
+        plan.notes.append(f"{artifact.name} has no file of {precision}: fastdepth quantize makes one")
     for name in wanted or there:
         try:
             cls = backend_class(name)
@@ -178,7 +181,7 @@ def _backends(artifact: Artifact, wanted: Sequence[str], plan: Plan) -> Iterator
         if name in there:
             yield name
         else:
-            plan.notes.append(f"{artifact.name} has no {cls.model_format} file for backend {name}")
+            plan.notes.append(f"{artifact.name} has no {cls.model_format} file of {precision} for backend {name}")
 
 
 def _networks(request: Request, folder: Path, plan: Plan, steps: bool) -> Iterator[tuple[str, Path]]:
