@@ -62,6 +62,7 @@ setup(
             "ros-sensor-msgs==5.5.1",
             "ros-diagnostic-msgs==5.5.1",
             "ros-std-msgs==5.5.1",
+            "ros-std-srvs==5.5.1",
         ],
         "test": ["pytest>=7,<9", "pytest-timeout", "ruff", "mypy", "import-linter", "pyyaml", "selenium>=4.15"],
     },

@@ -1,15 +1,14 @@
-"""The camera_info of the frames in a window."""
+"""The camera_info of recorded frames."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import numpy as np
 from rosbags.highlevel import AnyReader
 from rosbags.interfaces import Connection
 
-from fastdepth_ros.bags.recording import read_messages, stamp_ns
+from fastdepth_ros.bags.recording import CAMERA_INFO_TYPE, camera_info_beside, read_messages, stamp_ns
 from fastdepth_ros.depth.pairing import ByStamp
 
 _REACH_NS = 1_000_000_000
@@ -49,9 +48,8 @@ class Cameras:
             self._infos.add(stamp_ns(message), message)
 
 
-def matrix_of(info: Any | None) -> np.ndarray | None:
-    """K (9,) of a camera_info of either ROS; None where there is none or it is not calibrated."""
-    if info is None:
-        return None
-    k = np.asarray(info.k if hasattr(info, "k") else info.K, float)
-    return k if k[0] > 0 and k[4] > 0 else None
+def first_camera_info(reader: AnyReader, image_topic: str, connections: Sequence[Connection]) -> Any | None:
+    """The first camera_info of the bag beside an image topic, None where there is none."""
+    topic = camera_info_beside(image_topic, connections)
+    chosen = [c for c in reader.connections if c.topic == topic and c.msgtype == CAMERA_INFO_TYPE]
+    return next((message for message, _ in read_messages(reader, chosen)), None)

@@ -22,8 +22,8 @@ from fastdepth_ros.bags.recording import (
 from fastdepth_ros.bags.request import Request, Source, Topic
 from fastdepth_ros.bags.times import recorded_times
 from fastdepth_ros.bags.windows import Window, cut
+from fastdepth_ros.depth.depth_image import DEPTH_TOPICS
 
-DEPTH_TOPIC = "/depth/image"
 CAMERA_INFO_TOPIC = "/depth/camera_info"
 
 
@@ -57,7 +57,7 @@ def look_into(path: Path, request: Request) -> Opened:
         images = image_connections(reader, request.image_topic)
         info = request.camera_info_topic or camera_info_beside(request.image_topic, images)
         source = Source(path.absolute(), _camera_info(reader, info), _truth_info(reader, request))
-        copied = _copied(reader, request.copied)
+        copied = _copied(reader, request.copied, {topic.name for topic in own_topics(request.depth_encoding)})
         began = reader.start_time
         size = sum(size for _, size, _ in files)
         windows = cut(recorded_times(reader, images), (began, reader.end_time), size, request.selection)
@@ -65,9 +65,10 @@ def look_into(path: Path, request: Request) -> Opened:
     return Opened(source, files, began, tuple(windows), copied, is_sqlite3)
 
 
-def own_topics() -> tuple[Topic, Topic]:
+def own_topics(depth_encoding: str) -> tuple[Topic, Topic]:
     """Those of `request.DEPTH` and `request.CAMERA_INFO`."""
-    return _known_topic(DEPTH_TOPIC, "sensor_msgs/msg/Image"), _known_topic(CAMERA_INFO_TOPIC, CAMERA_INFO_TYPE)
+    depth_topic = f"/depth/{DEPTH_TOPICS[depth_encoding]}"
+    return _known_topic(depth_topic, "sensor_msgs/msg/Image"), _known_topic(CAMERA_INFO_TOPIC, CAMERA_INFO_TYPE)
 
 
 def _files(path: Path) -> tuple[tuple[str, int, int], ...]:
@@ -89,8 +90,8 @@ def _truth_info(reader: AnyReader, request: Request) -> str:
     return _camera_info(reader, request.truth.camera_info_topic or camera_info_beside(request.truth.topic, truths))
 
 
-def _copied(reader: AnyReader, patterns: Sequence[str]) -> tuple[Topic, ...]:
-    others = [c for c in reader.connections if c.topic not in (DEPTH_TOPIC, CAMERA_INFO_TOPIC)]
+def _copied(reader: AnyReader, patterns: Sequence[str], own: set[str]) -> tuple[Topic, ...]:
+    others = [c for c in reader.connections if c.topic not in own]
     for pattern in patterns:
         if not any(fnmatchcase(connection.topic, pattern) for connection in others):
             listing = ", ".join(sorted({connection.topic for connection in others}))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
+
+import numpy as np
 
 from fastdepth_ros.backends import BackendError, BackendOptions
 from fastdepth_ros.bags.windows import Selection, Window
@@ -16,7 +18,7 @@ from fastdepth_ros.depth.frame import Frame
 from fastdepth_ros.depth.geometry import Crop, field_of_view
 
 DEPTH, CAMERA_INFO = 0, 1  # numbers of the first two topics of every new bag
-Estimate = Callable[[Frame], DepthResult]
+Estimate = Callable[[Frame, np.ndarray | None], DepthResult]  # of a frame and its camera matrix (9,)
 
 
 class Recipe(Protocol):
@@ -46,6 +48,9 @@ class ModelRecipe:
     engine: str
     field: str = "trained"
     output: str = "network"
+    focal_scale: str = "auto"
+    max_depth_m: float = 0.0
+    outside_training_view: str = "keep"
 
     def estimator(self) -> DepthEstimator:
         """Raises BackendError where the engine is another, besides what `Artifact.load` raises."""
@@ -55,7 +60,16 @@ class ModelRecipe:
             raise BackendError(
                 f"{platform.node()} runs {backend.engine}, not {self.engine}; install the same everywhere"
             )
-        return DepthEstimator(backend, artifact.input_size_px, field=self.field, output=self.output)
+        return DepthEstimator(
+            backend,
+            artifact.input_size_px,
+            field=self.field,
+            output=self.output,
+            focal_scale=self.focal_scale,
+            trained_focal=artifact.trained_focal,
+            max_depth_m=self.max_depth_m,
+            outside_training_view=self.outside_training_view,
+        )
 
     def facts(self) -> dict[str, Any]:
         artifact = find_artifact(self.folder)
@@ -67,6 +81,10 @@ class ModelRecipe:
             "threads": self.options.threads,
             "field_of_view": self.field,
             "output_size": self.output,
+            "focal_scale": self.focal_scale,
+            "trained_focal": asdict(artifact.trained_focal) if artifact.trained_focal else None,
+            "max_depth_m": self.max_depth_m,
+            "outside_training_view": self.outside_training_view,
         }
 
     def crop(self, height_px: int, width_px: int) -> Crop | None:
@@ -97,6 +115,7 @@ class Request:
         camera_info_topic: default: `camera_info` beside the image topic.
         copied: patterns (`*` and `?`) of further topics that the new bag gets.
         zstd: compress the chunks of the new bag (mcap only).
+        depth_encoding: 32FC1 or 16UC1, each on the topic that REP 118 gives it.
     """
 
     recipe: Recipe
@@ -106,6 +125,7 @@ class Request:
     copied: tuple[str, ...] = ()
     selection: Selection = field(default_factory=Selection)
     zstd: bool = False
+    depth_encoding: str = "32FC1"
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ class Summary:
 
     Args:
         dropped: by reason, the frames that gave no depth.
+        unscaled: by reason, the depth images that are not scaled to the camera's focal length.
         copied: messages of other topics.
         unmeasured: by reason, the depth images without a truth to measure them by.
         measured: errors of each depth image that has a truth, as `truth.truth_errors` gives them, by stamp.
@@ -21,6 +22,7 @@ class Summary:
     frames_out: int = 0
     camera_infos_out: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
+    unscaled: dict[str, int] = field(default_factory=dict)
     copied: int = 0
     unmeasured: dict[str, int] = field(default_factory=dict)
     measured: list[dict[str, Any]] = field(default_factory=list)
@@ -31,7 +33,8 @@ class Summary:
         self.frames_out += other.frames_out
         self.camera_infos_out += other.camera_infos_out
         self.copied += other.copied
-        for mine, theirs in ((self.dropped, other.dropped), (self.unmeasured, other.unmeasured)):
+        for name in ("dropped", "unscaled", "unmeasured"):
+            mine, theirs = getattr(self, name), getattr(other, name)
             for reason, count in theirs.items():
                 mine[reason] = mine.get(reason, 0) + count
         self.measured += other.measured

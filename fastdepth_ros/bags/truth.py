@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -60,20 +61,23 @@ def truth_pixels(
     return between @ np.linalg.inv(from_frame)
 
 
-def truth_errors(depth: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
+def truth_errors(depth: np.ndarray, truth: np.ndarray, max_depth_m: float = inf) -> dict[str, Any]:
     """Errors of one depth image as it is, and after its median is brought to the truth's.
 
     Args:
-        depth: HxW metres; NaN counts as 0, as `fastdepth evaluate` takes what the network does not know.
+        depth: HxW metres; NaN counts as 0, as `fastdepth evaluate` takes what the network does not know, and +inf as
+            `max_depth_m`, the least that it says; where the truth is beyond that too, the pixel is left out.
         truth: HxW metres on the same grid, 0 unknown.
 
     Raises:
         FrameError: no pixel of the truth is known.
     """
-    known = truth > 0
+    beyond = np.isposinf(depth)
+    known = (truth > 0) & ~(beyond & (truth > max_depth_m))
     if not known.any():
         raise FrameError("truth is known nowhere in the field of view")
-    depth = np.nan_to_num(depth, nan=0.0)
+    truth = np.where(known, truth, 0)
+    depth = np.where(beyond, np.float32(max_depth_m), np.nan_to_num(depth, nan=0.0))
     typical = float(np.median(depth[known]))
     scale = float(np.median(truth[known])) / typical if typical > 0 else 1.0
     return {

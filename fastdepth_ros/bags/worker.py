@@ -11,7 +11,7 @@ import cv2
 from rosbags.convert.converter import migrate_bytes
 from rosbags.highlevel import AnyReader
 
-from fastdepth_ros.bags.cameras import Cameras, matrix_of
+from fastdepth_ros.bags.cameras import Cameras
 from fastdepth_ros.bags.contents import Record, of_topic, read_window
 from fastdepth_ros.bags.messages import camera_info_message, frame_from_bag, image_message
 from fastdepth_ros.bags.parts import PartWriter
@@ -19,6 +19,8 @@ from fastdepth_ros.bags.recording import TYPES, message_from, open_bag, stamp_ns
 from fastdepth_ros.bags.request import CAMERA_INFO, DEPTH, Estimate, Recipe, Task
 from fastdepth_ros.bags.sensor import Sensor
 from fastdepth_ros.bags.summary import Summary
+from fastdepth_ros.depth.camera_matrix import is_rectified, matrix_of
+from fastdepth_ros.depth.depth_image import encoded
 from fastdepth_ros.depth.frame import FrameError
 from fastdepth_ros.pool import Work
 
@@ -97,10 +99,11 @@ class _Window:
 
         self._cameras = cameras(task.source.camera_info_topic)
         self._sensor: Sensor | None = None
+        self._rectified = is_rectified(task.request.image_topic)
         truth = task.request.truth
         if truth is not None:
             infos = cameras(task.source.truth_info_topic)
-            self._sensor = Sensor(contents.beside[truth.topic], truth.tolerance_s, infos, task.request.recipe.crop)
+            self._sensor = Sensor(truth, contents.beside[truth.topic], infos, task.request.recipe.crop)
 
     def write(self, part: PartWriter) -> None:
         copied = {(topic.name, topic.msgtype): self._task.topics.index(topic) for topic in self._task.copied}
@@ -118,25 +121,29 @@ class _Window:
         self.summary.frames_in += 1
         try:
             frame = frame_from_bag(message)
-            result = self._estimate(frame)
+            stamp, frame_id = stamp_ns(message), message.header.frame_id
+            camera = self._cameras.at(stamp, frame.pixels.shape[:2])
+            k = matrix_of(camera, rectified=self._rectified)
+            result = self._estimate(frame, k)
         except FrameError as error:
-            _count(self.summary.dropped, error)
+            _count(self.summary.dropped, str(error))
             return
-        stamp, frame_id = stamp_ns(message), message.header.frame_id
-        camera = self._cameras.at(stamp, frame.pixels.shape[:2])
+        if result.unscaled:
+            _count(self.summary.unscaled, result.unscaled)
         if camera is not None:
             info = camera_info_message(stamp, frame_id, camera, result.from_frame, result.depth.shape)
             part.write(CAMERA_INFO, recorded_ns, TYPES.serialize_cdr(info, "sensor_msgs/msg/CameraInfo"))
             self.summary.camera_infos_out += 1
-        depth = image_message(stamp, frame_id, result.depth, "32FC1")
+        encoding = self._task.request.depth_encoding
+        depth = image_message(stamp, frame_id, encoded(result.depth, encoding), encoding)
         part.write(DEPTH, recorded_ns, TYPES.serialize_cdr(depth, "sensor_msgs/msg/Image"))
         self.summary.frames_out += 1
         if self._sensor is not None:
             try:
-                errors = self._sensor.errors(stamp, result, frame.pixels.shape[:2], matrix_of(camera))
+                errors = self._sensor.errors(stamp, result, frame.pixels.shape[:2], k)
                 self.summary.measured.append(errors)
             except FrameError as error:
-                _count(self.summary.unmeasured, error)
+                _count(self.summary.unmeasured, str(error))
 
     def _as_cdr(self, record: Record) -> bytes | memoryview:
         if self._reader.is2:
@@ -148,5 +155,5 @@ class _Window:
             )
 
 
-def _count(reasons: dict[str, int], error: FrameError) -> None:
-    reasons[str(error)] = reasons.get(str(error), 0) + 1
+def _count(reasons: dict[str, int], reason: str) -> None:
+    reasons[reason] = reasons.get(reason, 0) + 1

@@ -9,6 +9,7 @@ from importlib import import_module
 VERBS = {
     "bag": "depth for every frame of a recorded bag",
     "bench": "latencies on this device",
+    "calibrate-scale": "fit the scale of the depth to a depth sensor or a known distance",
     "compile": "artefact to code for one kind of processor, with TVM",
     "complexity": "weights and multiply-accumulates, beside the paper's tables",
     "demo": "run the node on a real ROS graph and show what it does",
@@ -37,7 +38,7 @@ EXTRAS = {  # module that a verb may lack -> extra that brings it
 def main(arguments: list[str] | None = None) -> int:
     """Entry point of `fastdepth`; a verb's own errors end it with one line and exit code 1."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    listing = "\n".join(f"  {verb:<12}{summary}" for verb, summary in VERBS.items())
+    listing = "\n".join(f"  {verb:<17}{summary}" for verb, summary in VERBS.items())
     parser = argparse.ArgumentParser(
         prog="fastdepth",
         description="Metric depth from one camera.",
@@ -60,7 +61,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(verb: str, arguments: list[str]) -> int:
-    module = import_module(f"fastdepth_ros.cli.{verb}")  # late: one verb must not load the engines of another
+    # late: one verb must not load the engines of another
+    module = import_module(f"fastdepth_ros.cli.{verb.replace('-', '_')}")
     parser = argparse.ArgumentParser(prog=f"fastdepth {verb}", description=VERBS[verb])
     module.add_arguments(parser)
     parsed = parser.parse_args(arguments)

@@ -18,8 +18,10 @@ from fastdepth_ros.bags.sources import find_bags, is_bag
 from fastdepth_ros.bags.summary import Summary
 from fastdepth_ros.bags.windows import Selection
 from fastdepth_ros.bags.worker import WINDOWS
+from fastdepth_ros.cli.depth_options import add_depth_options, depth_estimator
 from fastdepth_ros.cli.options import MODEL_ERRORS, add_model_options, load_model
 from fastdepth_ros.depth.artifact import Artifact
+from fastdepth_ros.depth.depth_image import DEPTH_TOPICS
 from fastdepth_ros.depth.estimator import OUTPUTS
 from fastdepth_ros.depth.geometry import FIELDS_OF_VIEW
 from fastdepth_ros.pool import cluster, cores, local
@@ -38,6 +40,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="the new bag; of several bags, the folder for theirs")
     parser.add_argument("--field-of-view", choices=FIELDS_OF_VIEW, default="trained", help="what the network sees")
     parser.add_argument("--output-size", choices=OUTPUTS, default="network", help="grid of the depth")
+    add_depth_options(parser)
+    parser.add_argument(
+        "--depth-encoding", choices=tuple(DEPTH_TOPICS), default="32FC1",
+        help="metres on /depth/image, or 16UC1 millimetres on /depth/image_raw (default 32FC1)",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
     which = parser.add_argument_group("which frames")
     which.add_argument("--start", type=float, default=0.0, metavar="S", help="seconds since the recording began")
@@ -115,8 +122,17 @@ def _request(parsed: argparse.Namespace, artifact: Artifact, backend: Backend) -
     threads = parsed.threads or (1 if parsed.device == "cpu" else 0)  # a worker has a core
     options = BackendOptions(threads, parsed.device)
     recipe = ModelRecipe(
-        artifact.folder.resolve(), parsed.backend, options, backend.engine, parsed.field_of_view, parsed.output_size
+        artifact.folder.resolve(),
+        parsed.backend,
+        options,
+        backend.engine,
+        parsed.field_of_view,
+        parsed.output_size,
+        parsed.focal_scale,
+        parsed.max_depth,
+        parsed.outside_training_view,
     )
+    depth_estimator(parsed, artifact, backend, field=recipe.field)  # raises what is wrong with the options
     truth = Truth(parsed.truth_topic, parsed.truth_camera_info_topic, parsed.truth_tolerance)
     return Request(
         recipe,
@@ -126,6 +142,7 @@ def _request(parsed: argparse.Namespace, artifact: Artifact, backend: Backend) -
         tuple(parsed.copy),
         Selection(parsed.start, parsed.end, parsed.every, parsed.rate),
         parsed.zstd,
+        parsed.depth_encoding,
     )
 
 
@@ -144,6 +161,8 @@ def _print(out: Path, summary: Summary, figures: dict[str, Any], seconds: float)
     print(f"{out}: {summary.frames_out} of {summary.frames_in} frames in {seconds:.1f} s")
     for reason, count in summary.dropped.items():
         print(f"  {count} dropped: {reason}")
+    for reason, count in summary.unscaled.items():
+        print(f"  {count} not scaled to the camera's focal length: {reason}")
     if not summary.camera_infos_out:
         print("  no camera_info of the frames' size: depth/camera_info is empty")
     if summary.copied:

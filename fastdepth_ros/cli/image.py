@@ -7,8 +7,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from fastdepth_ros.cli.depth_options import add_depth_options, add_focal_option, camera_matrix, depth_estimator
 from fastdepth_ros.cli.options import MODEL_ERRORS, add_model_options, load_model
-from fastdepth_ros.depth.estimator import OUTPUTS, DepthEstimator
+from fastdepth_ros.depth.estimator import OUTPUTS
 from fastdepth_ros.depth.files import read_frame, write_depth
 from fastdepth_ros.depth.frame import FrameError
 from fastdepth_ros.depth.geometry import FIELDS_OF_VIEW
@@ -25,6 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="auto: trained, but full for an image that already has the size of the network input",
     )  # fmt: skip
     parser.add_argument("--output-size", choices=OUTPUTS, default="network", help="grid of the depth")
+    add_depth_options(parser)
+    add_focal_option(parser)
     parser.add_argument("--force", action="store_true", help="replace files that exist")
 
 
@@ -42,8 +45,8 @@ def run(parsed: argparse.Namespace) -> None:
         field = parsed.field_of_view
         if field == "auto":
             field = "full" if frame.pixels.shape[:2] == (artifact.input_size_px,) * 2 else "trained"
-        estimator = DepthEstimator(backend, artifact.input_size_px, field=field, output=parsed.output_size)
-        depth = estimator(frame).depth
+        estimator = depth_estimator(parsed, artifact, backend, field=field, output=parsed.output_size)
+        depth = estimator(frame, camera_matrix(frame, parsed.focal_px)).depth
         for path in targets[file]:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_depth(path, depth)

@@ -9,6 +9,7 @@ import webbrowser
 import numpy as np
 
 from fastdepth_ros.bags.recording import BagError
+from fastdepth_ros.cli.depth_options import add_depth_options, add_focal_option, camera_matrix, depth_estimator
 from fastdepth_ros.cli.options import MODEL_ERRORS, add_model_options, add_view_options, load_model
 from fastdepth_ros.depth.artifact import Artifact
 from fastdepth_ros.depth.estimator import DepthEstimator, DepthResult
@@ -28,15 +29,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_view_options(parser)
     parser.add_argument("--image-topic", default="", help="of a bag (default: its topic with the most images)")
     parser.add_argument("--field-of-view", choices=FIELDS_OF_VIEW, default="trained", help="what the network sees")
-    parser.add_argument(
-        "--focal-px", type=float, default=0.0,
-        help="the camera's focal length in its pixels, for the point cloud (default: of the training camera's view)",
-    )  # fmt: skip
+    add_depth_options(parser)
+    add_focal_option(parser)
 
 
 def run(parsed: argparse.Namespace) -> None:
     artifact, backend = load_model(parsed)
-    estimator = DepthEstimator(backend, artifact.input_size_px, field=parsed.field_of_view)
+    estimator = depth_estimator(parsed, artifact, backend, field=parsed.field_of_view)
     with (
         open_source(parsed.source, parsed.image_topic) as source,
         LiveView(
@@ -57,29 +56,27 @@ def _show(
     source: Source, estimator: DepthEstimator, view: LiveView, artifact: Artifact, parsed: argparse.Namespace
 ) -> None:
     started, first_ns = time.monotonic(), None
-    for stamp_ns, frame in source.frames:
+    for stamp_ns, frame, found in source.frames:
         if not view.running:
             return
         first_ns = stamp_ns if first_ns is None else first_ns
         if not source.live:  # a recording runs as fast as it did
             time.sleep(max(started + (stamp_ns - first_ns) / 1e9 - time.monotonic(), 0))
-        height, width = frame.pixels.shape[:2]
-        crop = field_of_view(parsed.field_of_view, height, width)
-        result, bgr = estimator(frame), as_bgr(frame)
+        crop = field_of_view(parsed.field_of_view, *frame.pixels.shape[:2])
+        camera = camera_matrix(frame, parsed.focal_px)
+        camera = found if camera is None else camera
+        result, bgr = estimator(frame, camera), as_bgr(frame)
         seen = bgr[crop.top : crop.top + crop.height, crop.left : crop.left + crop.width]
-        k = _camera_matrix(artifact, result, width, height, parsed.focal_px)
+        k = _depth_camera(artifact, result, camera)
         view.show(Moment(stamp_ns, bgr, seen, result.depth, k, result.stages_ms))
 
 
-def _camera_matrix(
-    artifact: Artifact, result: DepthResult, width: int, height: int, focal_px: float
-) -> np.ndarray | None:
-    """3x3 of the depth image; without a focal length that of the training camera, which the network assumes."""
-    if focal_px:
-        camera = np.array([[focal_px, 0, (width - 1) / 2], [0, focal_px, (height - 1) / 2], [0, 0, 1.0]])
-        return result.from_frame @ camera
+def _depth_camera(artifact: Artifact, result: DepthResult, camera: np.ndarray | None) -> np.ndarray | None:
+    """3x3 of the depth image; of an unknown camera that of the training camera, which the network assumes."""
+    if camera is not None:
+        return result.from_frame @ np.reshape(camera, (3, 3))
     rows, columns = result.depth.shape
-    focal = artifact.manifest.get("trained_focal_px")
+    focal = artifact.trained_focal
     if focal is None:
         return None
-    return np.array([[focal["fx"], 0, (columns - 1) / 2], [0, focal["fy"], (rows - 1) / 2], [0, 0, 1.0]])
+    return np.array([[focal.fx, 0, (columns - 1) / 2], [0, focal.fy, (rows - 1) / 2], [0, 0, 1.0]])

@@ -9,6 +9,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from fastdepth_ros.bags.recording import BagError
+from fastdepth_ros.cli.depth_options import add_depth_options, add_focal_option, camera_matrix, depth_estimator
 from fastdepth_ros.cli.options import MODEL_ERRORS, add_model_options, load_model
 from fastdepth_ros.depth.estimator import DepthEstimator
 from fastdepth_ros.depth.frame import FrameError
@@ -26,6 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="MP4", help="the video, H.264")
     parser.add_argument("--image-topic", default="", help="of a bag (default: its topic with the most images)")
     parser.add_argument("--field-of-view", choices=FIELDS_OF_VIEW, default="trained", help="what the network sees")
+    add_depth_options(parser)
+    add_focal_option(parser)
     parser.add_argument("--height", type=int, default=480, help="of the pictures, in pixels (default 480)")
     parser.add_argument("--seconds", type=float, default=0.0, help="length; 0 is to the end, of a camera to Ctrl-C")
     parser.add_argument("--force", action="store_true", help="replace a video that exists")
@@ -39,7 +42,7 @@ def run(parsed: argparse.Namespace) -> None:
     if parsed.height < 32 or parsed.height % 2:
         raise ValueError(f"--height is {parsed.height}, needs an even number from 32 on")
     artifact, backend = load_model(parsed)
-    estimator = DepthEstimator(backend, artifact.input_size_px, field=parsed.field_of_view)
+    estimator = depth_estimator(parsed, artifact, backend, field=parsed.field_of_view)
     started = time.perf_counter()
     with open_source(parsed.source, parsed.image_topic) as source, VideoWriter(parsed.out) as writer:
         try:
@@ -55,10 +58,12 @@ def run(parsed: argparse.Namespace) -> None:
 
 def _write(source: Source, estimator: DepthEstimator, writer: VideoWriter, parsed: argparse.Namespace) -> None:
     first_ns = None
-    for stamp_ns, frame in tqdm(source.frames, total=source.total or None, unit="frame"):
+    for stamp_ns, frame, found in tqdm(source.frames, total=source.total or None, unit="frame"):
         first_ns = stamp_ns if first_ns is None else first_ns
         if parsed.seconds and stamp_ns - first_ns > parsed.seconds * 1e9:
             break
         crop = field_of_view(parsed.field_of_view, *frame.pixels.shape[:2])
         view = as_bgr(frame)[crop.top : crop.top + crop.height, crop.left : crop.left + crop.width]
-        writer.write(stamp_ns, side_by_side(view, estimator(frame).depth, parsed.height))
+        k = camera_matrix(frame, parsed.focal_px)
+        depth = estimator(frame, found if k is None else k).depth
+        writer.write(stamp_ns, side_by_side(view, depth, parsed.height))

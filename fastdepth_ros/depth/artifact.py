@@ -8,10 +8,12 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any
 
 from fastdepth_ros.backends import Backend, BackendOptions, ModelFile, backend_class
+from fastdepth_ros.depth.focal import Focal
 from fastdepth_ros.depth.golden import check_golden
 from fastdepth_ros.share import share_folder
 
@@ -46,6 +48,12 @@ class Artifact:
     def input_size_px(self) -> int:
         return self.manifest["input"]["shape"][1]
 
+    @property
+    def trained_focal(self) -> Focal | None:
+        """Of the camera that the network was trained with; None where the manifest does not say."""
+        told = self.manifest.get("trained_focal_px")
+        return Focal(float(told["fx"]), float(told["fy"])) if told is not None else None
+
     def model_file(self, model_format: str) -> ModelFile:
         """The file of one format, once its sha256 is verified.
 
@@ -74,9 +82,21 @@ class Artifact:
         """
         cls = backend_class(backend)
         engine = cls(self.model_file(cls.model_format), options or BackendOptions())
-        if "golden" in self.manifest:
-            check_golden(engine, self.manifest["golden"], self.input_size_px)
+        self.check_golden(engine)
         return engine
+
+    def check_golden(self, engine: Backend) -> float | None:
+        """Does an engine still compute this network?
+
+        Returns:
+            How far it is off on the golden frame, metres; None where the manifest has none.
+
+        Raises:
+            GoldenError: over the tolerance; says by how much.
+        """
+        if "golden" not in self.manifest:
+            return None
+        return check_golden(engine, self.manifest["golden"], self.input_size_px)
 
 
 def find_artifact(model: str | Path = "") -> Artifact:
@@ -120,10 +140,20 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         differing = {name: manifest[key].get(name) for name in wanted if manifest[key].get(name) != wanted[name]}
         if differing:
             raise ArtifactError(f"{path}: {key} is {differing}, this package runs {wanted}")
+    _require_focal(path, manifest.get("trained_focal_px"))
     _require_keys(path, "files", manifest["files"], ())
     for model_format, entry in manifest["files"].items():
         _require_keys(path, f"files.{model_format}", entry, ("file", "sha256"))
     return manifest
+
+
+def _require_focal(path: Path, focal: Any) -> None:
+    if focal is None:
+        return
+    _require_keys(path, "trained_focal_px", focal, ("fx", "fy"))
+    for axis in ("fx", "fy"):
+        if not isinstance(focal[axis], (int, float)) or not 0 < focal[axis] < inf:
+            raise ArtifactError(f"{path}: trained_focal_px.{axis} is {focal[axis]!r}, it should be a number above 0")
 
 
 def _require_keys(path: Path, what: str, found: Any, keys: tuple[str, ...]) -> None:

@@ -1,4 +1,4 @@
-"""Depth images as ROS messages hold them, to metres."""
+"""Depth images as ROS messages hold them, from and to metres."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from fastdepth_ros.depth.frame import FrameError
 _TYPES = {"32FC1": "f4", "16UC1": "u2", "mono16": "u2"}
 _NO_RETURN = 65535  # what some sensors write instead of 0
 _COMPRESSED_HEADER = 12  # compressedDepth: an enum and two floats before the PNG
+DEPTH_TOPICS = {"32FC1": "image", "16UC1": "image_raw"}  # by encoding: REP 118
 
 
 def metres_of(message: Any) -> np.ndarray:
-    """float32 HxW metres, 0 where unknown, of a sensor_msgs/Image (32FC1 metres, 16UC1 millimetres: REP 118) or a
-    CompressedImage (16UC1; compressedDepth).
+    """float32 HxW metres, 0 where unknown, +inf beyond range (REP 117), of a sensor_msgs/Image (32FC1 metres, 16UC1
+    millimetres: REP 118) or a CompressedImage (16UC1; compressedDepth).
 
     Raises:
         FrameError: another encoding, empty, or cut short.
@@ -24,7 +25,20 @@ def metres_of(message: Any) -> np.ndarray:
     values = _compressed_values(message) if hasattr(message, "format") else _values(message)
     if values.dtype.kind == "u":
         return np.where(values == _NO_RETURN, 0, values).astype(np.float32) / 1000
-    return np.where(np.isfinite(values) & (values > 0), values, 0).astype(np.float32)
+    return np.where(values > 0, values, 0).astype(np.float32)
+
+
+def encoded(depth: np.ndarray, encoding: str) -> np.ndarray:
+    """Depth as a message holds it.
+
+    Args:
+        depth: float32 HxW metres, NaN invalid, +inf beyond range.
+        encoding: 32FC1 (the same) or 16UC1: uint16 millimetres, 0 where invalid, beyond range or over 65.534 m.
+    """
+    if encoding == "32FC1":
+        return depth
+    millimetres = np.rint(depth * 1000)
+    return np.where(millimetres < _NO_RETURN, millimetres, 0).astype(np.uint16)
 
 
 def _values(message: Any) -> np.ndarray:

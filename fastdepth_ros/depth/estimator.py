@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from math import inf
+from typing import Any
 
 import cv2
 import numpy as np
 
 from fastdepth_ros.backends import Backend
+from fastdepth_ros.depth.focal import AUTO, Focal, fixed_focal_scale, focal_ratio, focal_scale, is_plausible
 from fastdepth_ros.depth.frame import Frame
-from fastdepth_ros.depth.geometry import FIELDS_OF_VIEW, Crop, field_of_view
+from fastdepth_ros.depth.geometry import FIELDS_OF_VIEW, Crop, field_of_view, trained_view
 from fastdepth_ros.depth.preprocess import network_input
+from fastdepth_ros.depth.temporal import TemporalFilter
 
 OUTPUTS = ("network", "camera")
+OUTSIDE = ("keep", "invalid")
 
 
 @dataclass(frozen=True)
@@ -21,36 +26,100 @@ class DepthResult:
     """Depth of one frame.
 
     Args:
-        depth: float32 HxW metres along the optical axis, NaN where invalid (REP 117).
+        depth: float32 HxW metres along the optical axis, NaN where invalid, +inf beyond `max_depth_m` (REP 117).
         from_frame: 3x3 map from frame pixels to depth pixels; multiply it from the left onto K and P.
         stages_ms: duration of each stage.
+        focal_scale: the factor on the network's depth.
+        unscaled: why the depth is not scaled to the camera's focal length though it should be, "" if it is.
+        max_depth_m: beyond which depth is +inf.
     """
 
     depth: np.ndarray
     from_frame: np.ndarray
     stages_ms: dict[str, float]
+    focal_scale: float = 1.0
+    unscaled: str = ""
+    max_depth_m: float = inf
+
+
+@dataclass(frozen=True)
+class Inferred:
+    """What the network said of a frame, before it is metres of this camera.
+
+    Args:
+        depth: float32 (size, size), as the backend gave it.
+        crop: what the network saw of the frame.
+        frame_shape: height and width.
+    """
+
+    depth: np.ndarray
+    crop: Crop
+    frame_shape: tuple[int, int]
+    stages_ms: dict[str, float]
 
 
 class DepthEstimator:
-    """The hot path, the same for the node, bags and single images.
+    """The hot path, the same for the node, bags and single images. Cheap to make anew around the same backend.
 
     Args:
         backend: a loaded engine.
         size_px: side of its network input.
         field: "trained" or "full": which part of a frame the network sees.
         output: grid of the result: the "network" input's, or the "camera" frame's, NaN outside the field of view.
+        focal_scale: "auto" by the frame's camera matrix, "off", or the factor on the network's depth.
+        trained_focal: of the camera that the network was trained with; None is unknown.
+        max_depth_m: beyond it depth is +inf; 0 is no limit.
+        outside_training_view: "keep" the depth at wider angles than the training camera saw, or make it "invalid".
+        temporal_filter: weight of the past, 0 (off) to below 1.
+
+    Raises:
+        ValueError: a setting that is not one.
     """
 
-    def __init__(self, backend: Backend, size_px: int, *, field: str = "trained", output: str = "network") -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        size_px: int,
+        *,
+        field: str = "trained",
+        output: str = "network",
+        focal_scale: Any = AUTO,
+        trained_focal: Focal | None = None,
+        max_depth_m: float = 0.0,
+        outside_training_view: str = "keep",
+        temporal_filter: float = 0.0,
+    ) -> None:
         if output not in OUTPUTS:
             raise ValueError(f"unknown output grid {output!r}, there is {', '.join(OUTPUTS)}")
         if field not in FIELDS_OF_VIEW:
             raise ValueError(f"unknown field of view {field!r}, there is {', '.join(FIELDS_OF_VIEW)}")
+        if outside_training_view not in OUTSIDE:
+            raise ValueError(f"outside the training view {outside_training_view!r}, there is {', '.join(OUTSIDE)}")
+        if not max_depth_m >= 0:
+            raise ValueError(f"a maximum depth of {max_depth_m} m makes no sense; 0 is no limit")
+        if not 0 <= temporal_filter < 1:
+            raise ValueError(f"a temporal filter of {temporal_filter} makes no sense; 0 is off, below 1 the most")
         self.backend = backend
         self._size_px, self._field, self._output = size_px, field, output
+        self._fixed_scale, self._trained_focal = fixed_focal_scale(focal_scale), trained_focal
+        self._max_depth_m = max_depth_m or inf
+        self._only_training_view = outside_training_view == "invalid"
+        self._filter = TemporalFilter(temporal_filter) if temporal_filter else None
 
-    def __call__(self, frame: Frame) -> DepthResult:
+    def __call__(self, frame: Frame, k: np.ndarray | None = None, stamp_ns: int | None = None) -> DepthResult:
         """Estimate the depth of one frame.
+
+        Args:
+            k: the frame's camera matrix, 9 numbers; None is unknown.
+            stamp_ns: the frame's, for the filter over time.
+
+        Raises:
+            FrameError: the frame is too small.
+        """
+        return self.measure(self.infer(frame), k, stamp_ns)
+
+    def infer(self, frame: Frame) -> Inferred:
+        """The first half of a call: prepare the frame and run the network.
 
         Raises:
             FrameError: the frame is too small.
@@ -61,24 +130,73 @@ class DepthEstimator:
         rgb = network_input(frame, crop, self._size_px)
         prepared = time.perf_counter_ns()
         depth = self.backend.infer(rgb)
-        inferred = time.perf_counter_ns()
-        # ReLU's exact 0 is not a depth: it says that the network has no answer
-        depth = np.where(depth > 0, depth, np.float32(np.nan))
-        if self._output == "camera":
-            depth, from_frame = _onto_camera(depth, crop, height, width), np.eye(3)
-        else:
-            from_frame = crop.onto_grid(*depth.shape)
         finished = time.perf_counter_ns()
-        stages_ms = {
-            "preprocess": (prepared - started) / 1e6,
-            "infer": (inferred - prepared) / 1e6,
-            "postprocess": (finished - inferred) / 1e6,
-        }
-        return DepthResult(depth, from_frame, stages_ms)
+        stages_ms = {"preprocess": (prepared - started) / 1e6, "infer": (finished - prepared) / 1e6}
+        return Inferred(depth, crop, (height, width), stages_ms)
+
+    def measure(self, inferred: Inferred, k: np.ndarray | None = None, stamp_ns: int | None = None) -> DepthResult:
+        """The second half: what the network said, as metres of this camera."""
+        started = time.perf_counter_ns()
+        crop, frame_shape, onto_camera = inferred.crop, inferred.frame_shape, self._output == "camera"
+        ratio = self._focal_ratio(k, crop)
+        scale, unscaled = self._scale(ratio, k)
+        depth = _metres(inferred.depth, scale)
+        if self._filter is not None:
+            depth[...] = self._filter(depth, (crop, frame_shape), stamp_ns)
+        if self._only_training_view:
+            _forget_outside(depth, ratio or _untold_ratio(crop, frame_shape))
+        from_frame = np.eye(3) if onto_camera else crop.onto_grid(*depth.shape)
+        if onto_camera:  # what is invalid is so before the resize, that no depth is a mean of one and of none
+            depth = _onto_camera(depth, crop, frame_shape)
+        if self._max_depth_m < inf:  # last, for infinity cannot be interpolated
+            depth[depth > self._max_depth_m] = inf
+        stages_ms = {**inferred.stages_ms, "postprocess": (time.perf_counter_ns() - started) / 1e6}
+        return DepthResult(depth, from_frame, stages_ms, scale, unscaled, self._max_depth_m)
+
+    def _focal_ratio(self, k: np.ndarray | None, crop: Crop) -> tuple[float, float] | None:
+        if k is None or self._trained_focal is None:
+            return None
+        return focal_ratio(k, crop.onto_grid(self._size_px, self._size_px), self._trained_focal)
+
+    def _scale(self, ratio: tuple[float, float] | None, k: np.ndarray | None) -> tuple[float, str]:
+        """The factor on the network's depth, and why it is not the camera's."""
+        if self._fixed_scale is not None:
+            return self._fixed_scale, ""
+        if ratio is None:
+            return 1.0, "the camera is unknown" if k is None else "the model's manifest lacks trained_focal_px"
+        scale = focal_scale(ratio)
+        if not is_plausible(scale):
+            return 1.0, f"a focal length {scale:.3g} times the training camera's is not credible"
+        return scale, ""
 
 
-def _onto_camera(depth: np.ndarray, crop: Crop, height: int, width: int) -> np.ndarray:
-    full = np.full((height, width), np.nan, np.float32)
-    view = full[crop.top : crop.top + crop.height, crop.left : crop.left + crop.width]
-    view[...] = cv2.resize(depth, (crop.width, crop.height), interpolation=cv2.INTER_LINEAR)
+def _metres(depth: np.ndarray, scale: float) -> np.ndarray:
+    """Scaled; ReLU's exact 0 is not a depth: it says that the network has no answer."""
+    metres = depth * np.float32(scale)
+    if not (metres.min() > 0 and metres.max() < inf):  # a look at two numbers is cheaper than a mask
+        np.putmask(metres, ~((metres > 0) & (metres < inf)), np.nan)
+    return metres
+
+
+def _untold_ratio(crop: Crop, frame_shape: tuple[int, int]) -> tuple[float, float]:
+    """As of the training camera, whose central crop is the training view."""
+    trained = trained_view(*frame_shape)
+    return trained.width / crop.width, trained.height / crop.height
+
+
+def _forget_outside(depth: np.ndarray, ratio: tuple[float, float]) -> None:
+    """Make NaN, in place, what lies further from the middle of the view than the training images reached."""
+    for axis, share in ((1, ratio[0]), (0, ratio[1])):
+        size = depth.shape[axis]
+        edge = round(size * (1 - min(share, 1.0)) / 2)
+        for outside in (slice(0, edge), slice(size - edge, size)):
+            depth[(slice(None), outside) if axis else outside] = np.nan
+
+
+def _onto_camera(depth: np.ndarray, crop: Crop, frame_shape: tuple[int, int]) -> np.ndarray:
+    full = np.empty(frame_shape, np.float32)
+    rows, columns = slice(crop.top, crop.top + crop.height), slice(crop.left, crop.left + crop.width)
+    for outside in (full[: rows.start], full[rows.stop :], full[rows, : columns.start], full[rows, columns.stop :]):
+        outside.fill(np.nan)
+    cv2.resize(depth, (crop.width, crop.height), dst=full[rows, columns], interpolation=cv2.INTER_LINEAR)
     return full

@@ -13,7 +13,7 @@ from fastdepth_ros.ros.statistics import PERCENTILES, Snapshot
 PERIOD_S = 1.0
 STALLED_LOOKS = 3  # a slow engine may take over a second for its first frame
 DROPS = ("unreadable", "failed")  # frames that gave no depth though no newer one came
-COUNTS = ("received", "published", "replaced", *DROPS, "camera_info_missing", "camera_info_mismatch")
+COUNTS = ("received", "published", "replaced", *DROPS, "camera_info_missing", "camera_info_mismatch", "unscaled")
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,16 @@ def health(snapshot: Snapshot, inputs: Inputs) -> tuple[bytes, str]:
         return DiagnosticStatus.WARN, f"no frame on {inputs.image_topic} in the last second: {reason}"
     if snapshot.stalled_looks >= STALLED_LOOKS:
         return DiagnosticStatus.ERROR, f"frames come in, but no depth came out for {snapshot.stalled_looks} s"
+    unscaled = "depth is not scaled to the camera's focal length" if news.get("unscaled") else ""
+    lost = ", ".join(filter(None, ("no depth/camera_info", unscaled)))
     if news.get("camera_info_mismatch"):
-        return DiagnosticStatus.WARN, "camera_info is of another size than the frames: no depth/camera_info"
+        return DiagnosticStatus.WARN, f"camera_info is of another size than the frames: {lost}"
     if news.get("camera_info_missing"):
-        return DiagnosticStatus.WARN, (
-            f"no camera_info on {inputs.info_topic} ({inputs.info_publishers} publishers): no depth/camera_info"
-        )
+        text = f"no camera_info on {inputs.info_topic} ({inputs.info_publishers} publishers): {lost}"
+        return DiagnosticStatus.WARN, text
+    if unscaled:
+        why = "camera_info is not calibrated, or the model's manifest lacks trained_focal_px"
+        return DiagnosticStatus.WARN, f"{unscaled}: {why}; publish a calibrated one, or set focal_scale"
     return DiagnosticStatus.OK, f"{snapshot.rate_in_hz:.1f} Hz in, {snapshot.rate_out_hz:.1f} Hz out"
 
 

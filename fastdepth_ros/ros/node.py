@@ -17,6 +17,7 @@ from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValu
 from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
+from std_srvs.srv import Trigger
 
 from fastdepth_ros.backends import BackendError
 from fastdepth_ros.depth.artifact import ArtifactError
@@ -55,6 +56,7 @@ class FastDepthNode(LifecycleNode):
         self._camera: Camera | None = None  # while active
         self.trouble = ""  # why the last transition failed
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 1)
+        self.create_service(Trigger, "~/check_golden", self._on_check_golden)
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # told also while simulated time stands still
         self.create_timer(PERIOD_S, self._publish_diagnostics, clock=steady)
 
@@ -79,10 +81,17 @@ class FastDepthNode(LifecycleNode):
     @told
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         assert self._pipeline is not None, "activated before it was configured"
+        try:
+            self._pipeline.check_golden()
+        except (BackendError, GoldenError) as error:
+            self.trouble = str(error)
+            self.get_logger().error(f"cannot activate: {error}")
+            return TransitionCallbackReturn.FAILURE
+        self.trouble = ""
         super().on_activate(state)  # the publishers
         self._pipeline.begin()
         self._camera = Camera(self, self._pipeline)
-        depth_topic = self.resolve_topic_name("depth/image")
+        depth_topic = self._pipeline.depth_topic
         self.get_logger().info(f"active: {self._camera.subscription.topic} -> {depth_topic}")
         return TransitionCallbackReturn.SUCCESS
 
@@ -112,6 +121,20 @@ class FastDepthNode(LifecycleNode):
             self._pipeline.close()
             self._pipeline = None
 
+    def _on_check_golden(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        """`~/check_golden`: does the backend still compute the model?"""
+        if self._pipeline is None:
+            response.message = "not configured: there is no backend to check"
+            return response
+        try:
+            off_m = self._pipeline.check_golden()
+            response.success = off_m is not None
+            response.message = self._pipeline.facts["golden frame"]
+        except (BackendError, GoldenError) as error:
+            response.message = str(error)
+            self.get_logger().error(f"golden frame: {error}")
+        return response
+
     def _close_camera(self) -> None:
         if self._camera is not None:
             if not self._camera.close():
@@ -139,7 +162,8 @@ class FastDepthNode(LifecycleNode):
             level, text = health(snapshot, inputs)
             facts.update(state="active", topic=subscription.topic, reliability=subscription.reliability)
         elif self._pipeline is not None:
-            level, text = DiagnosticStatus.WARN, "inactive: activate it to get depth"
+            level = DiagnosticStatus.ERROR if self.trouble else DiagnosticStatus.WARN
+            text = f"cannot activate: {self.trouble}" if self.trouble else "inactive: activate it to get depth"
             facts["state"] = "inactive"
         else:
             level = DiagnosticStatus.ERROR if self.trouble else DiagnosticStatus.WARN

@@ -9,15 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from fastdepth_ros.backends import backend_names
-from fastdepth_ros.depth.estimator import OUTPUTS
+from fastdepth_ros.depth.depth_image import DEPTH_TOPICS
+from fastdepth_ros.depth.estimator import OUTPUTS, OUTSIDE
+from fastdepth_ros.depth.focal import fixed_focal_scale
 from fastdepth_ros.depth.geometry import FIELDS_OF_VIEW
 
 TRANSPORTS = ("raw", "compressed")
 RELIABILITIES = ("auto", "reliable", "best_effort")
 
 
-def _parameter(default: Any, doc: str, *, choices: tuple[str, ...] = (), low: Any = None, high: Any = None) -> Any:
-    return field(default=default, metadata={"doc": doc, "choices": choices, "low": low, "high": high})
+def _parameter(
+    default: Any, doc: str, *, choices: tuple[str, ...] = (), low: Any = None, high: Any = None, check: Any = None
+) -> Any:
+    """A field; `check`, of one that takes several types, raises ValueError for what is not allowed."""
+    return field(default=default, metadata={"doc": doc, "choices": choices, "low": low, "high": high, "check": check})
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,22 @@ class Settings:
     output_size: str = _parameter(
         "network", "grid of depth/image: the network's 224x224 of the field of view, or the camera's", choices=OUTPUTS
     )
+    focal_scale: str | float = _parameter(
+        "auto", "factor on the network's depth: auto is the camera's focal length (camera_info) over the training "
+        "camera's, at the network input; off is 1; or a number, as fastdepth calibrate-scale fits it",
+        check=fixed_focal_scale,
+    )  # fmt: skip
+    max_depth_m: float = _parameter(0.0, "metres beyond which depth is +inf; 0 is no limit", low=0.0, high=1000.0)
+    outside_training_view: str = _parameter(
+        "keep", "depth at wider angles than the training camera saw: keep it, or make it invalid", choices=OUTSIDE
+    )
+    depth_encoding: str = _parameter(
+        "32FC1", "of the depth: 32FC1 metres on depth/image, or 16UC1 millimetres on depth/image_raw",
+        choices=tuple(DEPTH_TOPICS),
+    )  # fmt: skip
+    temporal_filter: float = _parameter(
+        0.0, "weight of the past where a pixel changes little, against flicker; 0 is off", low=0.0, high=0.95
+    )
     color_near_m: float = _parameter(0.5, "metres at the warm end of depth/image_color", low=0.01, high=1000.0)
     color_far_m: float = _parameter(10.0, "metres at the cold end of depth/image_color", low=0.01, high=1000.0)
 
@@ -66,9 +87,14 @@ FILES: dict[str, tuple[str, Mapping[str, Any]]] = {
 
 def complaint(name: str, value: Any) -> str:
     """Why a value is not allowed, or "" if it is. Ranges are rclpy's to check; choices it does not know."""
-    choices = next((entry.metadata["choices"] for entry in fields(Settings) if entry.name == name), ())
-    if choices and value not in choices:
-        return f"{name} is {value!r}, it can be {', '.join(choices)}"
+    metadata = next((entry.metadata for entry in fields(Settings) if entry.name == name), None)
+    if metadata and metadata["choices"] and value not in metadata["choices"]:
+        return f"{name} is {value!r}, it can be {', '.join(metadata['choices'])}"
+    if metadata and metadata["check"]:
+        try:
+            metadata["check"](value)
+        except ValueError as error:
+            return str(error)
     return ""
 
 
@@ -79,6 +105,7 @@ def declare(node: Any) -> None:
     for entry in fields(Settings):
         low, high = entry.metadata["low"], entry.metadata["high"]
         descriptor = ParameterDescriptor(description=entry.metadata["doc"], additional_constraints=_constraint(entry))
+        descriptor.dynamic_typing = entry.metadata["check"] is not None  # `-p focal_scale:=1.2`, and a bare `off`
         if isinstance(low, float):
             descriptor.floating_point_range = [FloatingPointRange(from_value=low, to_value=high)]
         elif isinstance(low, int):

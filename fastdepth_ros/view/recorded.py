@@ -6,7 +6,6 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -14,17 +13,17 @@ from rosbags.highlevel import AnyReader
 from rosbags.interfaces import Connection
 from tqdm import tqdm
 
+from fastdepth_ros.bags.cameras import first_camera_info
 from fastdepth_ros.bags.messages import frame_from_bag
 from fastdepth_ros.bags.recording import (
-    CAMERA_INFO_TYPE,
     BagError,
     busiest_camera_topic,
-    camera_info_beside,
     image_connections,
     open_bag,
     read_messages,
     stamp_ns,
 )
+from fastdepth_ros.depth.camera_matrix import matrix_of
 from fastdepth_ros.depth.colour import colour_depth
 from fastdepth_ros.depth.depth_image import metres_of
 from fastdepth_ros.depth.files import FAR_M, NEAR_M
@@ -147,7 +146,7 @@ def _read_depths(recorded: Recorded, reader: AnyReader, connections: list[Connec
         except FrameError as error:
             recorded.unreadable[f"{recorded.depth_topic}: {error}"] += 1
             continue
-        seen = depth[depth > 0]
+        seen = depth[(depth > 0) & np.isfinite(depth)]
         recorded.histogram += np.histogram(seen, EDGES_M)[0]
         stamps.append(stamp_ns(message))
         percentiles.append(np.percentile(seen, PERCENTILES) if seen.size else np.full(3, np.nan))
@@ -197,13 +196,8 @@ def _read_images(
 
 def _camera_matrix(reader: AnyReader, topic: str, connections: list[Connection]) -> np.ndarray | None:
     """K of the first camera_info beside an image topic."""
-    info_topic = camera_info_beside(topic, connections)
-    chosen = [c for c in reader.connections if c.topic == info_topic and c.msgtype == CAMERA_INFO_TYPE]
-    first = next(read_messages(reader, chosen), None)
-    if first is None:
-        return None
-    info: Any = first[0]
-    return np.reshape(info.k if hasattr(info, "k") else info.K, (3, 3))
+    k = matrix_of(first_camera_info(reader, topic, connections))
+    return None if k is None else np.reshape(k, (3, 3))
 
 
 def _health(reader: AnyReader) -> list[Health]:

@@ -9,12 +9,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
+import numpy as np
+from rosbags.highlevel import AnyReader
+from rosbags.interfaces import Connection
 
+from fastdepth_ros.bags.cameras import first_camera_info
 from fastdepth_ros.bags.messages import frame_from_bag
 from fastdepth_ros.bags.recording import busiest_camera_topic, image_connections, open_bag, read_messages, stamp_ns
+from fastdepth_ros.depth.camera_matrix import is_rectified, matrix_of
 from fastdepth_ros.depth.frame import Frame, FrameError
 
 BAG_SUFFIXES = (".bag", ".mcap", ".db3")
+
+
+Moment = tuple[int, Frame, np.ndarray | None]
 
 
 class SourceError(Exception):
@@ -26,13 +34,14 @@ class Source:
     """An opened source of frames.
 
     Args:
-        frames: stamp in nanoseconds and frame, in order; what cannot be read is left out and counted in `unreadable`.
+        frames: stamp in nanoseconds, frame and, where a bag tells it, camera matrix (9,), in order; what cannot be
+            read is left out and counted in `unreadable`.
         total: how many frames there should be, 0 for a camera.
         live: frames come when they come, and there is no end.
         unreadable: how many frames could not be read.
     """
 
-    frames: Iterator[tuple[int, Frame]]
+    frames: Iterator[Moment]
     total: int
     live: bool
     unreadable: int = 0
@@ -58,7 +67,7 @@ def open_source(text: str, image_topic: str = "") -> Iterator[Source]:
         with open_bag(path) as reader:
             connections = image_connections(reader, image_topic or busiest_camera_topic(reader))
             source = Source(iter(()), sum(connection.msgcount for connection in connections), False)
-            source.frames = _bag_frames(source, read_messages(reader, connections))
+            source.frames = _bag_frames(source, reader, connections)
             yield source
     elif path.is_file():
         with _capture(text, f"video {text}") as capture:
@@ -82,32 +91,36 @@ def _capture(name: int | str, told: str) -> Iterator[cv2.VideoCapture]:
         capture.release()
 
 
-def _camera_frames(capture: cv2.VideoCapture) -> Iterator[tuple[int, Frame]]:
+def _camera_frames(capture: cv2.VideoCapture) -> Iterator[Moment]:
     while True:
         read, bgr = capture.read()
         if not read:
             raise SourceError("the camera gives no more frames: unplugged?")
-        yield time.time_ns(), Frame(bgr, "bgr")
+        yield time.time_ns(), Frame(bgr, "bgr"), None
 
 
-def _file_frames(source: Source, capture: cv2.VideoCapture) -> Iterator[tuple[int, Frame]]:
+def _file_frames(source: Source, capture: cv2.VideoCapture) -> Iterator[Moment]:
     count = 0
     while True:
         read, bgr = capture.read()
         if not read:
             break
         count += 1
-        yield round(capture.get(cv2.CAP_PROP_POS_MSEC) * 1e6), Frame(bgr, "bgr")
+        yield round(capture.get(cv2.CAP_PROP_POS_MSEC) * 1e6), Frame(bgr, "bgr"), None
     if not count:
         raise SourceError("the video holds no frame that can be read")
     source.unreadable = max(source.total - count, 0)
 
 
-def _bag_frames(source: Source, found: Iterator[tuple[object, int]]) -> Iterator[tuple[int, Frame]]:
-    for message, _ in found:
+def _bag_frames(source: Source, reader: AnyReader, connections: list[Connection]) -> Iterator[Moment]:
+    topic = connections[0].topic
+    info = first_camera_info(reader, topic, connections)
+    k = matrix_of(info, rectified=is_rectified(topic))
+    for message, _ in read_messages(reader, connections):
         try:
             frame = frame_from_bag(message)
         except FrameError:
             source.unreadable += 1
             continue
-        yield stamp_ns(message), frame
+        fits = info is not None and (info.height, info.width) == frame.pixels.shape[:2]
+        yield stamp_ns(message), frame, k if fits else None

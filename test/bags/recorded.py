@@ -15,6 +15,7 @@ from rosbags.typesys import Stores, get_typestore
 IMAGE_TOPIC, INFO_TOPIC = "/camera/image_raw", "/camera/camera_info"
 TEXT_TOPIC = "/said"
 LONG_START_NS, LONG_PERIOD_NS = 1_700_000_000_000_000_000, 33_333_333
+K = (130.0, 0, 80, 0, 131, 60, 0, 0, 1)
 STAMPS_NS = [1_700_000_000_000_000_007 + index * 100_000_000 for index in range(4)]
 
 
@@ -33,7 +34,7 @@ def messages(types: Any, ros1: bool = False) -> list[tuple[str, str, int, Any]]:
         header = types.types["std_msgs/msg/Header"](**sequence, stamp=time, frame_id="eye")
         image = types.types["sensor_msgs/msg/Image"](header, 120, 160, "bgr8", 0, 480, bgr.reshape(-1))
         region = types.types["sensor_msgs/msg/RegionOfInterest"](0, 0, 0, 0, False)
-        k = np.array([130.0, 0, 80, 0, 131, 60, 0, 0, 1])
+        k = np.array(K)
         p = np.array([130.0, 0, 80, 0, 0, 131, 60, 0, 0, 0, 1, 0])
         matrices = [np.zeros(5), k, np.eye(3).ravel(), p]
         info = types.types["sensor_msgs/msg/CameraInfo"](header, 120, 160, "plumb_bob", *matrices, 0, 0, region)

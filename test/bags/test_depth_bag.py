@@ -8,15 +8,16 @@ import shutil
 import cv2
 import numpy as np
 import pytest
-from recorded import IMAGE_TOPIC, STAMPS_NS, frames, messages
+from recorded import IMAGE_TOPIC, STAMPS_NS, K, frames, messages
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
-from running import read_bag, run_bag
+from running import arguments, read_bag, run_bag
 
 from fastdepth_ros.bags.depth_bag import write_depth_bags
 from fastdepth_ros.bags.recording import stamp_ns
 from fastdepth_ros.bags.request import Request
 from fastdepth_ros.bags.worker import WINDOWS
+from fastdepth_ros.cli import main
 from fastdepth_ros.depth.artifact import find_artifact
 from fastdepth_ros.depth.estimator import DepthEstimator
 from fastdepth_ros.depth.frame import Frame
@@ -34,11 +35,11 @@ def test_every_frame_comes_out_once_with_its_stamp_and_the_depth_of_the_hot_path
     assert [stamp_ns(message) for _, message in found["/depth/image"]] == STAMPS_NS
     assert [recorded_ns for recorded_ns, _ in found["/depth/image"]] == STAMPS_NS
     artifact = find_artifact(artifact_folder)
-    estimator = DepthEstimator(artifact.load(), artifact.input_size_px)
+    estimator = DepthEstimator(artifact.load(), artifact.input_size_px, trained_focal=artifact.trained_focal)
     for (_, message), bgr in zip(found["/depth/image"], frames()):
         assert (message.encoding, message.header.frame_id, message.step) == ("32FC1", "eye", 896)
         depth = message.data.view(np.float32).reshape(224, 224)
-        np.testing.assert_array_equal(depth, estimator(Frame(bgr, "bgr")).depth)
+        np.testing.assert_array_equal(depth, estimator(Frame(bgr, "bgr"), np.array(K)).depth)
 
 
 def test_camera_info_goes_through_crop_and_scale(bag, tmp_path, artifact_folder):
@@ -150,7 +151,7 @@ def test_a_compressed_topic_finds_the_camera_info_of_its_raw_sibling(tmp_path, a
 
 
 def test_an_error_of_the_estimator_is_not_taken_for_a_damaged_bag(mcap_bag, tmp_path):
-    def broken(frame):
+    def broken(frame, k):
         raise KeyError("a bug of ours")
 
     class Broken:
@@ -163,4 +164,38 @@ def test_an_error_of_the_estimator_is_not_taken_for_a_damaged_bag(mcap_bag, tmp_
     request = Request(Broken(), IMAGE_TOPIC)
     with pytest.raises(KeyError, match="a bug of ours"):
         write_depth_bags({tmp_path / "out": [mcap_bag]}, request, lambda tasks: local(WINDOWS, 1))
+    assert not (tmp_path / "out").exists()
+
+
+def test_depth_may_be_millimetres_with_zero_beyond_the_maximum(mcap_bag, tmp_path, artifact_folder):
+    run_bag(mcap_bag, tmp_path / "metres", artifact_folder)
+    metres = read_bag(tmp_path / "metres")["/depth/image"][0][1].data.view(np.float32)
+    limit = round(float(np.nanmedian(metres)), 3)
+    run_bag(mcap_bag, tmp_path / "out", artifact_folder, "--depth-encoding", "16UC1", "--max-depth", limit)
+    found = read_bag(tmp_path / "out")
+    assert "/depth/image" not in found and len(found["/depth/camera_info"]) == 4
+    message = found["/depth/image_raw"][0][1]
+    assert (message.encoding, message.step) == ("16UC1", 448)
+    within = metres <= np.float32(limit)
+    np.testing.assert_allclose(message.data.view(np.uint16)[within], metres[within] * 1000, atol=0.51)
+    assert not message.data.view(np.uint16)[~within].any()
+
+
+def test_a_bag_without_camera_info_gives_unscaled_depth_and_says_so(mcap_bag, tmp_path, artifact_folder, capsys):
+    options = ["--camera-info-topic", "/none"]
+    assert run_bag(mcap_bag, tmp_path / "out", artifact_folder, *options) == 0
+    assert json.loads(capsys.readouterr().out)["unscaled"] == {"the camera is unknown": 4}
+    in_words = [one for one in arguments(mcap_bag, tmp_path / "told", artifact_folder, *options) if one != "--json"]
+    assert main(in_words) == 0
+    assert "4 not scaled to the camera's focal length: the camera is unknown" in capsys.readouterr().out
+    assert run_bag(mcap_bag, tmp_path / "off", artifact_folder, *options, "--focal-scale", "off") == 0
+    assert json.loads(capsys.readouterr().out)["unscaled"] == {}
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--focal-scale", "half"), ("--max-depth", "-1")], ids=["focal scale", "max depth"]
+)
+def test_a_setting_that_is_none_is_told_before_any_work(mcap_bag, tmp_path, artifact_folder, capsys, option, value):
+    assert run_bag(mcap_bag, tmp_path / "out", artifact_folder, option, value) == 1
+    assert value in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

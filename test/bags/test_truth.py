@@ -60,6 +60,16 @@ def test_the_scale_is_what_brings_the_medians_together():
         truth_errors(truth, truth * 0)
 
 
+def test_depth_beyond_the_maximum_counts_as_the_maximum_unless_the_truth_is_beyond_it_too():
+    truth = np.array([[2.0, 3.0, 9.0, 9.0]], np.float32)
+    depth = np.array([[2.0, np.inf, np.inf, 3.0]], np.float32)
+    row = truth_errors(depth, truth, 4.0)
+    assert row["pixels"] == 3
+    assert row["errors"]["mae"] == pytest.approx((0 + 1 + 6) / 3)
+    with pytest.raises(FrameError, match="known nowhere"):
+        truth_errors(depth[:, 2:3], truth[:, 2:3], 4.0)
+
+
 def bag_with_truth(path: Path, late_ns: int = 5_000_000) -> Path:
     """The recorded frames, and a flat wall 2 m away for all but the last."""
     from recorded import messages
@@ -106,7 +116,7 @@ def test_a_bag_with_truth_gets_metrics_by_time_and_a_picture(tmp_path, artifact_
 
 def test_truth_that_is_too_far_in_time_or_no_image_is_told(tmp_path, artifact_folder, capsys):
     bag = bag_with_truth(tmp_path / "in")
-    options = ("--truth-topic", TRUTH_TOPIC, "--truth-tolerance", 0.001)
+    options: tuple[object, ...] = ("--truth-topic", TRUTH_TOPIC, "--truth-tolerance", 0.001)
     assert run_bag(bag, tmp_path / "out", artifact_folder, *options) == 0
     metrics = json.loads(capsys.readouterr().out)["metrics"]
     assert metrics == {"images": 0, "unmeasured": {"no truth within 1 ms of the frame": 4}}

@@ -288,6 +288,27 @@ def test_image_writes_the_depth_of_the_hot_path(artifact_folder, image, tmp_path
     assert names(tmp_path) == ["in", "out.npy"]
 
 
+def test_image_scales_depth_to_a_focal_length_and_says_infinity_beyond_a_maximum(artifact_folder, image, tmp_path):
+    def depth(*options: object) -> np.ndarray:
+        out = tmp_path / "out.npy"
+        assert run("image", image, "--model", artifact_folder, "--out", out, "--force", *options) == 0
+        return np.load(out)
+
+    plain = depth()
+    # of the training camera at this width: 198.9 pixels over 224 of the network input, which is 292 of the frame
+    twice = depth("--focal-px", 2 * 198.9 * 292 / 224)
+    np.testing.assert_allclose(twice, 2 * plain, rtol=3e-3)
+    np.testing.assert_allclose(depth("--focal-scale", 1.5), 1.5 * plain, rtol=1e-6)
+    limit = float(np.nanmedian(plain))
+    np.testing.assert_array_equal(np.isposinf(depth("--max-depth", limit)), plain > np.float32(limit))
+
+
+def test_image_refuses_a_scale_that_is_none(capsys, artifact_folder, image, tmp_path):
+    common = ("image", image, "--model", artifact_folder, "--out", tmp_path / "out.npy")
+    assert "auto, off, or a number" in refused(capsys, *common, "--focal-scale", "half")
+    assert "--focal-px is -1" in refused(capsys, *common, "--focal-px", -1)
+
+
 def test_image_writes_a_coloured_png(artifact_folder, image, tmp_path):
     assert (
         run("image", image, "--model", artifact_folder, "--out", tmp_path / "out.png", "--output-size", "camera") == 0

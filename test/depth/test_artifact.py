@@ -22,6 +22,7 @@ from fastdepth_ros.depth.artifact import (
     sha256_of,
     write_manifest,
 )
+from fastdepth_ros.depth.focal import Focal
 
 ONE_THREAD = BackendOptions(threads=1)
 
@@ -217,3 +218,16 @@ def test_a_manifest_is_written_whole_and_read_back_equal(tmp_path):
     write_manifest(tmp_path, manifest)
     assert [path.name for path in tmp_path.iterdir()] == [MANIFEST]
     assert json.loads((tmp_path / MANIFEST).read_text()) == manifest
+
+
+def test_the_trained_focal_length_is_read_and_may_be_missing(folder):
+    assert find_artifact(DEFAULT_MODEL).trained_focal == find_artifact(folder).trained_focal == Focal(198.9, 265.8)
+    edit(folder, lambda manifest: manifest.pop("trained_focal_px"))
+    assert find_artifact(folder).trained_focal is None
+
+
+@pytest.mark.parametrize("value", [200.0, {"fx": 200.0}, {"fx": 200.0, "fy": 0}, {"fx": "200", "fy": 200.0}], ids=str)
+def test_a_trained_focal_length_that_is_none_is_refused(folder, value):
+    edit(folder, lambda manifest: manifest.update(trained_focal_px=value))
+    with pytest.raises(ArtifactError, match="trained_focal_px"):
+        find_artifact(folder)

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fastdepth_ros.depth.depth_image import metres_of
+from fastdepth_ros.depth.depth_image import encoded, metres_of
 from fastdepth_ros.depth.frame import FrameError
 
 
@@ -25,11 +25,12 @@ def message(pixels: np.ndarray, encoding: str, *, padding: int = 0, bigendian: b
 
 @pytest.mark.parametrize("padding", [0, 6])
 @pytest.mark.parametrize("bigendian", [False, True])
-def test_depth_is_metres_and_what_the_sensor_does_not_know_is_zero(padding, bigendian):
+def test_depth_is_metres_zero_where_unknown_and_infinite_beyond_range(padding, bigendian):
     millimetres = np.array([[0, 1500], [65535, 4321]], np.uint16)
     expected = np.array([[0, 1.5], [0, 4.321]], np.float32)
     np.testing.assert_allclose(metres_of(message(millimetres, "16UC1", padding=padding, bigendian=bigendian)), expected)
     metres = np.array([[np.nan, 1.5], [np.inf, 4.321]], np.float32)
+    expected[1, 0] = np.inf
     np.testing.assert_allclose(metres_of(message(metres, "32FC1", padding=padding, bigendian=bigendian)), expected)
 
 
@@ -50,3 +51,12 @@ def test_compressed_depth_is_read_and_what_is_no_depth_is_refused():
     ):
         with pytest.raises(FrameError, match="depth image"):
             metres_of(wrong)
+
+
+def test_depth_is_encoded_as_metres_or_as_millimetres_that_read_back():
+    depth = np.array([[0.5, 1.2344, np.nan], [np.inf, 65.534, 65.6]], np.float32)
+    assert encoded(depth, "32FC1") is depth
+    millimetres = encoded(depth, "16UC1")
+    assert millimetres.dtype == np.uint16
+    np.testing.assert_array_equal(millimetres, [[500, 1234, 0], [0, 65534, 0]])
+    np.testing.assert_allclose(metres_of(message(millimetres, "16UC1")), [[0.5, 1.234, 0], [0, 65.534, 0]], rtol=1e-6)

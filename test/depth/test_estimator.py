@@ -12,6 +12,7 @@ from onnx import TensorProto, helper
 from fastdepth_ros.backends import Backend, BackendOptions, ModelFile, backend_class
 from fastdepth_ros.depth.artifact import find_artifact
 from fastdepth_ros.depth.estimator import DepthEstimator
+from fastdepth_ros.depth.focal import Focal
 from fastdepth_ros.depth.frame import Frame, FrameError
 from fastdepth_ros.depth.geometry import Crop, trained_view
 
@@ -176,3 +177,79 @@ def test_an_artefact_gives_the_depth_that_its_backend_infers_from_the_network_in
     inferred = backend.infer(pixels)
     np.testing.assert_array_equal(result.depth, np.where(inferred > 0, inferred, np.nan))
     np.testing.assert_allclose(result.from_frame, np.eye(3), atol=1e-12)
+
+
+@pytest.mark.parametrize("output", ["network", "camera"])
+def test_depth_beyond_the_maximum_is_infinite_and_never_clipped(backend, output):
+    frame = ramp(1)
+    whole = DepthEstimator(backend, SIZE_PX, field="full", output=output)(frame).depth
+    limit = float(np.nanmedian(whole))
+    result = DepthEstimator(backend, SIZE_PX, field="full", output=output, max_depth_m=limit)(frame)
+    beyond = whole > limit
+    assert 0.3 < beyond.mean() < 0.7
+    assert np.isposinf(result.depth[beyond]).all() and result.max_depth_m == limit
+    np.testing.assert_array_equal(result.depth[~beyond], whole[~beyond])
+
+
+@pytest.mark.parametrize("output", ["network", "camera"])
+def test_an_infinity_of_the_engine_is_no_depth(backend, output):
+    class Overflowing:
+        engine = "overflowing"
+
+        def infer(self, rgb: np.ndarray) -> np.ndarray:
+            return np.full(rgb.shape[:2], np.inf, np.float32)
+
+    depth = DepthEstimator(Overflowing(), SIZE_PX, output=output)(ramp(0)).depth
+    assert np.isnan(depth).all()
+
+
+# the focal lengths at the network input are 1.2 times and half of the training camera's: only the height is too wide
+WIDE_K = np.array([1.2 * 198.9 * 80 / 224, 0, 40, 0, 0.5 * 265.8 * 60 / 224, 30, 0, 0, 1])
+
+
+@pytest.mark.parametrize("output", ["network", "camera"])
+@pytest.mark.parametrize(
+    ("k", "share"), [(WIDE_K, (0.5, 1.0)), (None, (54.72 / 60, 72.96 / 80))], ids=["known camera", "unknown camera"]
+)
+def test_depth_outside_of_the_training_view_can_be_invalid(backend, output, k, share):
+    options = {"field": "full", "output": output, "trained_focal": Focal(198.9, 265.8)}
+    frame = ramp(0)
+    kept = DepthEstimator(backend, SIZE_PX, **options)(frame, k).depth
+    assert np.isfinite(kept).all()
+    depth = DepthEstimator(backend, SIZE_PX, outside_training_view="invalid", **options)(frame, k).depth
+    valid = np.isfinite(depth)
+    np.testing.assert_array_equal(depth[valid], kept[valid])
+    for axis in (0, 1):
+        inside = np.flatnonzero(valid.any(axis=1 - axis))
+        assert inside.size / valid.shape[axis] == pytest.approx(share[axis], abs=0.05)
+        assert abs(inside[0] - (valid.shape[axis] - 1 - inside[-1])) <= 1  # around the middle
+
+
+def test_the_trained_view_of_an_unknown_camera_is_all_valid(backend):
+    depth = DepthEstimator(backend, SIZE_PX, outside_training_view="invalid")(ramp(0)).depth
+    assert np.isfinite(depth).all()
+
+
+def test_the_filter_over_time_works_on_what_is_scaled_and_before_the_limit(backend):
+    frames = [Frame(np.full((HEIGHT, WIDTH, 3), red, np.uint8)) for red in (210, 212)]  # 10 m and 10.1 m
+    estimator = DepthEstimator(backend, SIZE_PX, focal_scale=2, temporal_filter=0.5, max_depth_m=20.15)
+    first, second = (estimator(frame, stamp_ns=number).depth for number, frame in enumerate(frames))
+    np.testing.assert_allclose(first, 20)
+    assert (second > 20).all() and np.isfinite(second).all()  # unfiltered it were 20.2, which is beyond
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"focal_scale": "half"},
+        {"max_depth_m": -1.0},
+        {"max_depth_m": float("nan")},
+        {"outside_training_view": "blur"},
+        {"temporal_filter": 1.0},
+        {"temporal_filter": -0.1},
+    ],
+    ids=str,
+)
+def test_a_setting_that_is_none_is_refused(backend, options):
+    with pytest.raises(ValueError, match=str(next(iter(options.values())))):
+        DepthEstimator(backend, SIZE_PX, **options)

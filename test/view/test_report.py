@@ -203,3 +203,19 @@ def test_the_frame_beside_the_depth_is_the_depths_view(recording):
     shown = cv2.imdecode(np.frombuffer(moment.frame_jpeg, np.uint8), cv2.IMREAD_COLOR)
     view = cv2.resize(frames()[0][5 : 5 + 109, 7 : 7 + 146], (384, 288), interpolation=cv2.INTER_AREA)
     assert np.abs(shown.astype(int) - view).mean() < 4
+
+
+def test_a_report_takes_millimetres_and_depth_beyond_range(tmp_path):
+    depth = np.full((56, 56), 2.0, np.float32)
+    depth[:14], depth[14:28] = np.inf, np.nan
+    for topic, pixels in (("/depth/image", depth), ("/depth/image_raw", np.full((56, 56), 2000, np.uint16))):
+        bag = tmp_path / topic.replace("/", "_")
+        with Writer(bag, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+            connection = writer.add_connection(topic, "sensor_msgs/msg/Image", typestore=TYPES)
+            encoding = "32FC1" if pixels.dtype == np.float32 else "16UC1"
+            message = image_message(1, "eye", pixels, encoding)
+            writer.write(connection, 1, TYPES.serialize_cdr(message, "sensor_msgs/msg/Image"))
+        recorded = read_recorded(bag, depth_topic=topic)
+        np.testing.assert_allclose(recorded.percentiles_m, 2.0)
+        assert recorded.valid[0] == (0.5 if encoding == "32FC1" else 1)
+        assert recorded.histogram.sum() == recorded.valid[0] * 56 * 56

@@ -146,5 +146,5 @@ def test_a_video_without_a_picture_is_not_written(tmp_path):
 
 def test_a_bag_gives_its_frames_and_counts_those_it_cannot_read(tmp_path):
     with open_source(str(BAGS["mcap"](tmp_path)), IMAGE_TOPIC) as source:
-        assert [stamp for stamp, _ in source.frames] == STAMPS_NS
+        assert [stamp for stamp, _, _ in source.frames] == STAMPS_NS
         assert (source.total, source.live, source.unreadable) == (4, False, 0)

@@ -1,0 +1,114 @@
+"""`fastdepth calibrate-scale`: fit the scale of the depth to a depth sensor or a known distance."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from fastdepth_ros.backends import BackendOptions
+from fastdepth_ros.bags.calibration import Distance, fit, measure
+from fastdepth_ros.bags.calibration_picture import calibration_picture
+from fastdepth_ros.bags.recording import BagError, busiest_camera_topic, open_bag
+from fastdepth_ros.bags.request import ModelRecipe, Request, Truth
+from fastdepth_ros.bags.windows import Selection
+from fastdepth_ros.cli.options import MODEL_ERRORS, add_model_options, load_model
+from fastdepth_ros.depth.files import write_picture
+from fastdepth_ros.depth.geometry import FIELDS_OF_VIEW
+from fastdepth_ros.ros.parameter_file import write_parameter
+
+ERRORS = (BagError, ValueError, *MODEL_ERRORS)
+PARAMETER = "focal_scale"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_model_options(parser)
+    parser.add_argument("--bag", type=Path, required=True, help="rosbag2 folder (mcap, sqlite3) or ROS 1 .bag")
+    parser.add_argument("--image-topic", default="", help="default: the one with the most images that are not depth")
+    parser.add_argument("--camera-info-topic", default="", help="default: camera_info beside the image topic")
+    parser.add_argument("--field-of-view", choices=FIELDS_OF_VIEW, default="trained", help="as the node will have it")
+    parser.add_argument("--out", type=Path, metavar="YAML", help=f"parameter file that gets {PARAMETER}; may exist")
+    parser.add_argument("--picture", type=Path, metavar="PNG", help="truth over depth, by distance and by frame")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    truth = parser.add_mutually_exclusive_group(required=True)
+    truth.add_argument("--depth-topic", default="", help="a depth sensor's Image (16UC1, 32FC1) or compressedDepth")
+    truth.add_argument("--distance", type=float, metavar="M", help="metres, along the optical axis, of the region")
+    parser.add_argument("--depth-camera-info-topic", default="", help="default: camera_info beside the depth topic")
+    parser.add_argument(
+        "--tolerance", type=float, default=0.02, metavar="S", help="between stamps, seconds (default 0.02)"
+    )
+    parser.add_argument(
+        "--region", type=int, nargs=4, metavar=("LEFT", "TOP", "WIDTH", "HEIGHT"),
+        help="frame pixels that show what is at --distance (default: the middle)",
+    )  # fmt: skip
+    which = parser.add_argument_group("which frames")
+    which.add_argument("--start", type=float, default=0.0, metavar="S", help="seconds since the recording began")
+    which.add_argument("--end", type=float, metavar="S", help="the same, exclusive")
+    which.add_argument("--rate", type=float, default=2.0, metavar="HZ", help="so many frames a second (default 2)")
+
+
+def run(parsed: argparse.Namespace) -> None:
+    if parsed.picture:
+        import matplotlib  # noqa: F401 - not after the work
+
+        if parsed.picture.suffix != ".png":
+            raise ValueError(f"{parsed.picture}: the picture is written as .png")
+    if parsed.region and parsed.distance is None:
+        raise ValueError("--region says where --distance is; a depth sensor is compared everywhere")
+    distance = None if parsed.distance is None else Distance(parsed.distance, _region(parsed.region))
+    measured, unmeasured = measure(parsed.bag, _request(parsed), distance)
+    try:
+        figures: dict[str, Any] = {**fit(measured), "unmeasured": unmeasured}
+    except BagError as error:
+        reasons = "".join(f"\n  {count} frames: {reason}" for reason, count in unmeasured.items())
+        raise BagError(f"{parsed.bag}: {error}{reasons}") from error
+    if parsed.picture:
+        write_picture(parsed.picture, calibration_picture(measured, figures))
+    scale = f"{figures['scale']:.4f}"
+    if parsed.out:
+        write_parameter(parsed.out, PARAMETER, scale)
+    if parsed.json:
+        print(json.dumps(figures))
+        return
+    _print(figures)
+    if parsed.out:
+        print(f'{parsed.out}: {PARAMETER}: "{scale}"')
+
+
+def _region(given: list[int] | None) -> tuple[int, int, int, int] | None:
+    if given is None:
+        return None
+    left, top, width, height = given
+    if min(width, height) < 1:
+        raise ValueError(f"a region of {width}x{height} pixels is empty")
+    return left, top, width, height
+
+
+def _request(parsed: argparse.Namespace) -> Request:
+    artifact, backend = load_model(parsed)
+    options = BackendOptions(parsed.threads, parsed.device)
+    recipe = ModelRecipe(artifact.folder.resolve(), parsed.backend, options, backend.engine, parsed.field_of_view)
+    image_topic = parsed.image_topic
+    if not image_topic:
+        with open_bag(parsed.bag) as reader:
+            image_topic = busiest_camera_topic(reader)
+    truth = Truth(parsed.depth_topic, parsed.depth_camera_info_topic, parsed.tolerance)
+    selection = Selection(parsed.start, parsed.end, 1, parsed.rate)
+    return Request(
+        recipe, image_topic, parsed.camera_info_topic, truth if parsed.depth_topic else None, selection=selection
+    )
+
+
+def _print(figures: dict[str, Any]) -> None:
+    by_frame = figures["by_frame"]
+    print(f"truth / depth: {figures['scale']:.4f}, of {figures['frames']} frames and {figures['pixels']} pixels")
+    print("  half of the pixels lie in {:.3f} to {:.3f}".format(*figures["iqr"]))
+    print(f"  frames' own medians: {by_frame['p05']:.3f} to {by_frame['p95']:.3f} (5th to 95th percent)")
+    if figures["auto"] is None:
+        print("  the camera is unknown: auto would not scale")
+    else:
+        away = 100 * (figures["scale"] / figures["auto"] - 1)
+        print(f"  auto, by camera_info alone, gives {figures['auto']:.4f}; the fit is {away:+.1f} % from it")
+    for reason, count in figures["unmeasured"].items():
+        print(f"  {count} frames not compared: {reason}")

@@ -1,0 +1,59 @@
+"""Options of the verbs that compute depth: what is made of what the network says."""
+
+from __future__ import annotations
+
+import argparse
+
+import numpy as np
+
+from fastdepth_ros.backends import Backend
+from fastdepth_ros.depth.artifact import Artifact
+from fastdepth_ros.depth.estimator import OUTSIDE, DepthEstimator
+from fastdepth_ros.depth.focal import AUTO
+from fastdepth_ros.depth.frame import Frame
+
+
+def add_depth_options(parser: argparse.ArgumentParser) -> None:
+    """As the node's parameters of these names."""
+    parser.add_argument(
+        "--focal-scale", default=AUTO, metavar="auto|off|NUMBER",
+        help="factor on the network's depth (default auto: by the camera's focal length, where it is known)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--max-depth", type=float, default=0.0, metavar="M", help="beyond it depth is +inf (default 0: no limit)"
+    )
+    parser.add_argument(
+        "--outside-training-view", choices=OUTSIDE, default="keep",
+        help="depth at wider angles than the training camera saw (default keep)",
+    )  # fmt: skip
+
+
+def add_focal_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--focal-px", type=float, default=0.0, metavar="F",
+        help="the camera's focal length in its pixels, by which depth is scaled (default: as of the training camera)",
+    )  # fmt: skip
+
+
+def camera_matrix(frame: Frame, focal_px: float) -> np.ndarray | None:
+    """9 numbers, of square pixels around the middle of the frame; None where no focal length was given."""
+    if focal_px < 0:
+        raise ValueError(f"--focal-px is {focal_px:g}, a focal length is above 0")
+    height, width = frame.pixels.shape[:2]
+    return np.array([focal_px, 0, (width - 1) / 2, 0, focal_px, (height - 1) / 2, 0, 0, 1]) if focal_px else None
+
+
+def depth_estimator(
+    parsed: argparse.Namespace, artifact: Artifact, backend: Backend, *, field: str, output: str = "network"
+) -> DepthEstimator:
+    """The hot path with the options of `add_depth_options`."""
+    return DepthEstimator(
+        backend,
+        artifact.input_size_px,
+        field=field,
+        output=output,
+        focal_scale=parsed.focal_scale,
+        trained_focal=artifact.trained_focal,
+        max_depth_m=parsed.max_depth,
+        outside_training_view=parsed.outside_training_view,
+    )
