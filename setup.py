@@ -55,6 +55,7 @@ setup(
         "tvm": ["apache-tvm[rpc]>=0.27,<0.28", "apache-tvm-ffi==0.1.14.post0", "onnx>=1.14"],
         "openvino": ["openvino>=2023.3"],
         "bags": ["rosbags>=0.11", "apsw", "mcap>=1.0", "matplotlib>=3.5"],
+        "bench": ["matplotlib>=3.5", "nvidia-ml-py", "onnx>=1.14"],
         "cluster": ["ray>=2.10"],
         "demo": ["rosbags>=0.11", "apsw", "mcap>=1.0", "rich>=12"],
         "view": ["rosbags>=0.11", "apsw", "mcap>=1.0", "av>=12", 'rerun-sdk>=0.41; python_version >= "3.11"'],

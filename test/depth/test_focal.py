@@ -22,6 +22,7 @@ class Flat:
     """A backend for which everything is 2 m away."""
 
     engine = "flat"
+    channels = "rgb"
 
     def infer(self, rgb: np.ndarray) -> np.ndarray:
         return np.full(rgb.shape[:2], 2, np.float32)
