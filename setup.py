@@ -53,6 +53,7 @@ setup(
         ],
         # other releases of the ffi crash where kernels are measured
         "tvm": ["apache-tvm[rpc]>=0.27,<0.28", "apache-tvm-ffi==0.1.14.post0", "onnx>=1.14"],
+        "openvino": ["openvino>=2023.3"],
         "bags": ["rosbags>=0.11", "apsw", "mcap>=1.0", "matplotlib>=3.5"],
         "cluster": ["ray>=2.10"],
         "demo": ["rosbags>=0.11", "apsw", "mcap>=1.0", "rich>=12"],

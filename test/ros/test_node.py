@@ -133,9 +133,9 @@ class SlowBackend(OnnxRuntimeBackend):
     name = "slow"
     delay_s = 0.15
 
-    def infer(self, rgb: np.ndarray) -> np.ndarray:
+    def infer(self, pixels: np.ndarray) -> np.ndarray:
         time.sleep(self.delay_s)
-        return super().infer(rgb)
+        return super().infer(pixels)
 
 
 def test_the_newest_frame_wins_and_replaced_ones_are_counted(graph, artifact_folder, monkeypatch):
