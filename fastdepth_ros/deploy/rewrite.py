@@ -1,7 +1,7 @@
 """Rewrite a deployed network's ONNX into the same sums in a form that engines run faster.
 
 What `nn/deployed.py` cannot say in torch's words: how an engine lays the work out in memory. Each rewriting looks for
-its own pattern and leaves a graph that lacks it as it is. doc/speed.md says what each gains, and what was tried besides.
+its own pattern and leaves a graph that lacks it as it is. doc/speed.md says what each gains, and what else was tried.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ def pixels_as_they_lie(graph: _Graph) -> bool:
 def order_in_first_kernel(graph: _Graph) -> bool:
     """The first kernel's channels are gathered by a constant, which a backend sets to the camera's order."""
     reader = next((node for node in graph.graph.node if node.name == "kernel_rows"), None)
-    if reader is None:
+    if reader is None or graph.constant(ORDER) is not None:
         return False
     order = graph.add_constant(ORDER, channel_order("rgb"))
     graph.insert_before(
@@ -170,8 +170,8 @@ def last_upsample_unblocked(graph: _Graph) -> bool:
     resize = graph.maker(graph.graph.output[0].name)
     if resize is None or resize.op_type != "Resize":
         return False
-    shape = _shapes(graph.model)[resize.input[0]]
-    if shape[1] != 1:
+    maker, shape = graph.maker(resize.input[0]), _shapes(graph.model)[resize.input[0]]
+    if maker is None or maker.op_type == "Reshape" or shape[1] != 1:
         return False
     same = graph.add_constant("depth_shape", np.array(shape, np.int64))
     graph.insert_before(resize, helper.make_node("Reshape", [resize.input[0], same], ["depth_map"], "depth_map"))
