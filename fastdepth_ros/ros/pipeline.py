@@ -37,7 +37,10 @@ class Pipeline:
 
     def __init__(self, node: LifecycleNode, settings: Settings) -> None:
         self._artifact = find_artifact(settings.model)
-        self._backend = InTurn(self._artifact.load(settings.backend, BackendOptions(settings.threads, settings.device)))
+        options = BackendOptions(
+            settings.threads, settings.device, settings.power_save, settings.precision, settings.channels
+        )
+        self._backend = InTurn(self._artifact.load(settings.backend, options))
         self.settings = settings
         self.facts = {"backend": self._backend.engine, "model": self._artifact.name}
         self.statistics = Statistics()
@@ -62,7 +65,7 @@ class Pipeline:
     def check_golden(self) -> float | None:
         """`Artifact.check_golden` of the backend, while no frame is in it; on any thread."""
         try:
-            off_m = self._artifact.check_golden(self._backend)
+            off_m = self._artifact.check_golden(self._backend, self.settings.precision)
         except GoldenError as error:
             self.facts["golden frame"] = str(error)
             raise
