@@ -36,7 +36,7 @@ class OnnxRuntimeBackend:
         if options.precision == "bf16":
             raise BackendError("onnxruntime does not compute in bf16; backend openvino does")
         provider = _provider(options.device, onnxruntime.get_available_providers())
-        facts = _provider_options(provider, model, options, onnxruntime.__version__)
+        facts = provider_options(provider, model, options, onnxruntime.__version__)
         content = read_model(model.path, options.channels)
         try:
             self._session = onnxruntime.InferenceSession(content, settings, [provider], [facts])
@@ -73,7 +73,7 @@ def _provider(device: str, available: list[str]) -> str:
     return by_device[device]
 
 
-def _provider_options(provider: str, model: ModelFile, options: BackendOptions, version: str) -> dict[str, Any]:
+def provider_options(provider: str, model: ModelFile, options: BackendOptions, version: str) -> dict[str, Any]:
     """TensorRT builds its engine for minutes: it keeps it for the next start."""
     if provider != "TensorrtExecutionProvider":
         return {}

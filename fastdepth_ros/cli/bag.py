@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from dataclasses import replace
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
