@@ -24,11 +24,11 @@ class InTurn:
         self._backend, self._wait_s = backend, wait_s
         self._turn = threading.Lock()
 
-    def infer(self, rgb: np.ndarray) -> np.ndarray:
+    def infer(self, pixels: np.ndarray) -> np.ndarray:
         """Raises BackendError while another thread's call takes too long, besides what the backend raises."""
         if not self._turn.acquire(timeout=self._wait_s):
             raise BackendError(f"{self.engine} has been busy with another frame for {self._wait_s:g} s")
         try:
-            return self._backend.infer(rgb)
+            return self._backend.infer(pixels)
         finally:
             self._turn.release()

@@ -96,6 +96,9 @@ class Artifact:
     def check_golden(self, engine: Backend, precision: str = "fp32") -> float | None:
         """Does an engine still compute this network?
 
+        Args:
+            precision: that the engine was loaded with.
+
         Returns:
             How far it is off on the golden frame, metres; None where the manifest has none.
 

@@ -16,7 +16,8 @@ from fastdepth_ros.backends.in_turn import InTurn
 class Touchy:
     """An engine that does not bear two calls at once."""
 
-    name = model_format = module = install = engine = channels = "touchy"
+    name = model_format = module = install = engine = "touchy"
+    channels = "rgb"
 
     def __init__(self) -> None:
         self.inside, self.most = 0, 0
