@@ -25,7 +25,8 @@ def write_report(path: Path, results: Results, pictures: Sequence[str], compared
         pictures: file names beside it.
         compared: the section that `comparison` made.
     """
-    parts = [_head(results), _latencies(results), _machine(results), _halves(results), _node(results), _energy(results)]
+    parts = [_head(results), _latencies(results), _machine(results), _halves(results), _node(results)]
+    parts += [_energy(results), _flicker(results)]
     parts += [compared, *(f"![{name}]({name})\n" for name in pictures), _notes(results)]
     partial = path.with_name(f".partial.{path.name}")
     partial.write_text("\n".join(filter(None, parts)))
@@ -158,6 +159,23 @@ def _energy(results: Results) -> str:
         + f"\n{told}\n\nThe paper's Table II (Jetson TX2):\n\n"
         + _table(("platform", "mode", "ms", "W", "idle W", "mJ a frame"), paper)
     )
+
+
+def _flicker(results: Results) -> str:
+    rows = [
+        (row["model"], f"{row['temporal_filter']:g}", f"{row['std_m'] * 1e3:.1f}", f"{row['std_p95_m'] * 1e3:.1f}",
+         f"{row['relative']:.2%}")
+        for row in results.get("flicker", [])
+    ]  # fmt: skip
+    heads = (
+        "model",
+        "temporal_filter",
+        "standard deviation over time, median pixel, mm",
+        "p95 pixel, mm",
+        "of the depth",
+    )
+    text = "A room that stands still, with a small camera's noise anew in each frame.\n"
+    return f"## Flicker\n\n{_table(heads, rows)}\n{text}" if rows else ""
 
 
 def _notes(results: Results) -> str:

@@ -14,16 +14,18 @@ from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
-from fastdepth_ros.backends import BackendError, backend_names
+from fastdepth_ros.backends import BackendError, BackendOptions, backend_names
 from fastdepth_ros.backends.base import PRECISIONS
 from fastdepth_ros.bench.compare import caveats, changes
 from fastdepth_ros.bench.energy import find_meters, power_mode
+from fastdepth_ros.bench.flicker import flicker
 from fastdepth_ros.bench.harness import idle_power_w, measure
 from fastdepth_ros.bench.node import GraphError, Scene, run_scene
 from fastdepth_ros.bench.plan import Plan, Request, plan_eager, plan_engines, plan_halves, plan_peers, thread_counts
 from fastdepth_ros.bench.report import comparison, write_report
 from fastdepth_ros.bench.results import Results, ResultsError, read_results, results_of, write_results
-from fastdepth_ros.depth.artifact import ArtifactError
+from fastdepth_ros.depth.artifact import ArtifactError, find_artifact
+from fastdepth_ros.depth.golden import GoldenError
 
 ERRORS = (ArithmeticError, ArtifactError, BackendError, ResultsError, ValueError)
 NODE_WARM_UP_S = 2.0
@@ -97,7 +99,7 @@ def _measure(parsed: argparse.Namespace) -> Results:
         plan = _plan(parsed, request, folder)
         meters = [stack.enter_context(meter) for meter in find_meters()]
         scenes = _scenes(parsed, plan)
-        total = len(plan.subjects) * (rounds + 1) + len(scenes)
+        total = len(plan.subjects) * (rounds + 1) + len(scenes) + 1
         bar = stack.enter_context(tqdm(total=total, unit="turn", disable=not sys.stderr.isatty()))
 
         def progress(name: str) -> None:
@@ -115,8 +117,20 @@ def _measure(parsed: argparse.Namespace) -> Results:
             except GraphError as error:
                 failed[f"node {scene.size}"] = str(error)
         told = {meter.name: meter.what for meter in meters}
+        progress("flicker")
+        results["flicker"] = [row for model in parsed.models for row in _flicker(model, parsed.device, failed)]
         notes = [*results["notes"], *plan.notes]
         return {**results, "failed": failed, "notes": notes, "idle_w": idle_w, "meters": told}
+
+
+def _flicker(model: str, device: str, failed: dict[str, str]) -> list[dict[str, Any]]:
+    """On the default backend, where that is here."""
+    artifact = find_artifact(model)
+    try:
+        return flicker(artifact, artifact.load(options=BackendOptions(device=device)))
+    except (ArtifactError, BackendError, GoldenError, ValueError) as error:
+        failed[f"{artifact.name}/flicker"] = str(error)
+        return []
 
 
 def _plan(parsed: argparse.Namespace, request: Request, folder: Path) -> Plan:

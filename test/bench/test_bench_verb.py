@@ -52,11 +52,17 @@ def test_engines_halves_and_eager_torch_are_in_one_run(run_folder):
     assert engine["floor_ms"] == pytest.approx(2 * engine["macs"] / peak / 1e6)
 
 
+def test_the_filter_over_time_lessens_the_flicker(run_folder):
+    plain, filtered = json.loads((run_folder / "bench.json").read_text())["flicker"]
+    assert plain["temporal_filter"] == 0 and plain["std_m"] > filtered["std_m"] > 0
+
+
 def test_the_report_shows_them_and_its_picture_is_one(run_folder):
     text = (run_folder / "bench.md").read_text()
     for part in (
         "## Latency",
         "| tiny | onnxruntime | fp32 | 1 |",
+        "## Flicker",
         "## Encoder and decoder",
         "power mode MAXQ",
         "fig3.png",
