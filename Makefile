@@ -14,12 +14,12 @@ EXTRAS := demo,test
 # Its OpenCV was built for this numpy: the venv must not bring the next one. The live view wants numpy 2.
 NUMPY_MAJOR := $(shell $(PYTHON) -c 'import numpy; print(numpy.__version__.split(".")[0])')
 NUMPY := numpy<$(shell expr $(NUMPY_MAJOR) + 1)
-FULL := torch,train,cluster$(if $(filter 1,$(NUMPY_MAJOR)),,$(COMMA)view),tvm
+FULL := torch,train,cluster$(if $(filter 1,$(NUMPY_MAJOR)),,$(COMMA)view),tvm,openvino
 else
 VENV := .venv
 EXTRAS := ros,opencv,demo,test
 NUMPY := numpy
-FULL := torch,train,cluster,view,tvm
+FULL := torch,train,cluster,view,tvm,openvino
 endif
 RUN := $(VENV)/bin
 export ROS_LOG_DIR ?= $(CURDIR)/$(VENV)/log

@@ -26,7 +26,7 @@ setup(
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (SHARE, ["package.xml"]),
         (f"{SHARE}/launch", glob("launch/*.launch.py")),
-        (f"{SHARE}/config", glob("config/*.yaml")),
+        (f"{SHARE}/config", glob("config/*.*")),
         (f"{SHARE}/rviz", glob("rviz/*.rviz")),
         (f"lib/{NAME}", glob("scripts/*")),
         *models,
@@ -53,7 +53,9 @@ setup(
         ],
         # other releases of the ffi crash where kernels are measured
         "tvm": ["apache-tvm[rpc]>=0.27,<0.28", "apache-tvm-ffi==0.1.14.post0", "onnx>=1.14"],
+        "openvino": ["openvino>=2023.3"],
         "bags": ["rosbags>=0.11", "apsw", "mcap>=1.0", "matplotlib>=3.5"],
+        "bench": ["matplotlib>=3.5", "nvidia-ml-py", "onnx>=1.14"],
         "cluster": ["ray>=2.10"],
         "demo": ["rosbags>=0.11", "apsw", "mcap>=1.0", "rich>=12"],
         "view": ["rosbags>=0.11", "apsw", "mcap>=1.0", "av>=12", 'rerun-sdk>=0.41; python_version >= "3.11"'],

@@ -6,10 +6,12 @@ ros2 launch fastdepth_ros fastdepth.launch.py image:=/camera/image_raw
 from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
-from launch import LaunchContext, LaunchDescription
-from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch import Action, LaunchContext, LaunchDescription
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
+
+from fastdepth_ros.ros.shared_memory import shared_memory_variables
 
 SHARE = Path(get_package_share_directory("fastdepth_ros"))
 
@@ -32,6 +34,11 @@ ARGUMENTS = [
     DeclareLaunchArgument(
         "fixed_frame", default_value="camera_optical_frame", description="RViz's fixed frame: the camera's frame_id"
     ),
+    DeclareLaunchArgument(
+        "shared_memory",
+        default_value="false",
+        description="room for large images in Fast DDS's shared memory, for this node and what is launched after it",
+    ),
     DeclareLaunchArgument("log_level", default_value="info", description="debug, info, warn, error or fatal"),
 ]
 
@@ -40,7 +47,7 @@ def generate_launch_description() -> LaunchDescription:
     return LaunchDescription([*ARGUMENTS, OpaqueFunction(function=_nodes)])
 
 
-def _nodes(context: LaunchContext) -> list[Node]:
+def _nodes(context: LaunchContext) -> list[Action]:
     """The nodes, once the arguments have values: an empty one must not override the parameter file."""
     argument = {entry.name: LaunchConfiguration(entry.name).perform(context) for entry in ARGUMENTS}
     image, namespace = argument["image"], argument["namespace"]
@@ -48,7 +55,10 @@ def _nodes(context: LaunchContext) -> list[Node]:
     camera_info = argument["camera_info"] or f"{beside}{slash}camera_info"
     overrides = {name: argument[name] for name in ("backend", "model", "image_transport") if argument[name]}
     use_sim_time = {"use_sim_time": argument["use_sim_time"].lower() == "true"}
-    nodes = [
+    wants_memory = argument["shared_memory"].lower() == "true"
+    variables = shared_memory_variables() if wants_memory else {}
+    actions: list[Action] = [SetEnvironmentVariable(name, value) for name, value in variables.items()]
+    actions.append(
         Node(
             package="fastdepth_ros",
             executable="fastdepth_node",
@@ -59,11 +69,11 @@ def _nodes(context: LaunchContext) -> list[Node]:
             arguments=["--ros-args", "--log-level", argument["log_level"]],
             output="screen",
         )
-    ]
+    )
     if argument["rviz"].lower() == "true":
         prefix = f"/{namespace.strip('/')}" if namespace else ""
         topics = ("depth/image", "depth/camera_info", "depth/image_color")
-        nodes.append(
+        actions.append(
             Node(
                 package="rviz2",
                 executable="rviz2",
@@ -72,4 +82,4 @@ def _nodes(context: LaunchContext) -> list[Node]:
                 remappings=[("/camera/image_raw", image), *((f"/{topic}", f"{prefix}/{topic}") for topic in topics)],
             )
         )
-    return nodes
+    return actions

@@ -21,6 +21,7 @@ PASSED_ON = {
     "backend": ("", "engine; empty leaves it to params_file"),
     "model": ("", "artefact; empty leaves it to params_file"),
     "params_file": (str(SHARE / "config" / "fastdepth.yaml"), "parameters, YAML"),
+    "shared_memory": ("false", "room for large images in Fast DDS's shared memory; the player takes it anyway"),
     "rviz": ("false", "start RViz with our configuration"),
     "fixed_frame": ("camera_optical_frame", "RViz's fixed frame: the camera's frame_id"),
     "log_level": ("info", "debug, info, warn, error or fatal"),

@@ -23,6 +23,7 @@ ALLOWED_SKIPS = (
     "ray is not installed",
     "a tmpfs cannot be mounted",
     "tvm is not installed",
+    "openvino is not installed",
     "g++ is not installed",
     "no GPU of NVIDIA is here",
     "qemu and the cross compiler are not installed",

@@ -10,6 +10,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from fastdepth_ros.backends.cores import available_cores
+
+PRECISIONS = ("fp32", "fp16", "bf16", "int8")
+CHANNELS = ("rgb", "bgr")
+
 
 class BackendError(Exception):
     """A backend that is unknown, not installed, or that cannot run this model; the message says what to do."""
@@ -39,10 +44,34 @@ class BackendOptions:
     Args:
         threads: of the engine; 0 leaves the number to it.
         device: "cpu", or what the backend calls its other devices ("cuda", "cuda:1", "tensorrt").
+        power_save: threads sleep while they wait, and 0 threads are half the cores; costs milliseconds.
+        precision: of the artefact's file, one of PRECISIONS.
+        channels: order of the network input's channels, one of CHANNELS.
+
+    Raises:
+        BackendError: a precision or an order that there is not.
     """
 
     threads: int = 0
     device: str = "cpu"
+    power_save: bool = False
+    precision: str = "fp32"
+    channels: str = "rgb"
+
+    def __post_init__(self) -> None:
+        for name, value, known in (("precision", self.precision, PRECISIONS), ("channels", self.channels, CHANNELS)):
+            if value not in known:
+                raise BackendError(f"{name} is {value!r}, it can be {', '.join(known)}")
+
+    @property
+    def device_text(self) -> str:
+        """For `Backend.engine`: the device, and the precision where it is not the usual one."""
+        return self.device if self.precision == "fp32" else f"{self.device}, {self.precision}"
+
+    @property
+    def thread_limit(self) -> int:
+        """How many threads the engine may have; 0 leaves the number to it."""
+        return max(1, available_cores() // 2) if self.power_save and not self.threads else self.threads
 
 
 class Backend(Protocol):
@@ -56,6 +85,7 @@ class Backend(Protocol):
 
     Attributes:
         engine: engine, version and device, for diagnostics: "onnxruntime 1.31.1 (cpu)".
+        channels: order of the network input's channels: "rgb", or "bgr" where the options ask for it.
     """
 
     name: str
@@ -63,14 +93,15 @@ class Backend(Protocol):
     module: str
     install: str
     engine: str
+    channels: str
 
     def __init__(self, model: ModelFile, options: BackendOptions) -> None: ...
 
-    def infer(self, rgb: np.ndarray) -> np.ndarray:
+    def infer(self, pixels: np.ndarray) -> np.ndarray:
         """Run the network once.
 
         Args:
-            rgb: network input, uint8 (size, size, 3) in C order.
+            pixels: network input, uint8 (size, size, 3) in C order, channels as `channels` says.
 
         Returns:
             float32 (size, size) metres, owned by the caller.

@@ -20,15 +20,15 @@ class InTurn:
 
     def __init__(self, backend: Backend, wait_s: float = WAIT_S) -> None:
         self.name, self.model_format, self.engine = backend.name, backend.model_format, backend.engine
-        self.module, self.install = backend.module, backend.install
+        self.module, self.install, self.channels = backend.module, backend.install, backend.channels
         self._backend, self._wait_s = backend, wait_s
         self._turn = threading.Lock()
 
-    def infer(self, rgb: np.ndarray) -> np.ndarray:
+    def infer(self, pixels: np.ndarray) -> np.ndarray:
         """Raises BackendError while another thread's call takes too long, besides what the backend raises."""
         if not self._turn.acquire(timeout=self._wait_s):
             raise BackendError(f"{self.engine} has been busy with another frame for {self._wait_s:g} s")
         try:
-            return self._backend.infer(rgb)
+            return self._backend.infer(pixels)
         finally:
             self._turn.release()

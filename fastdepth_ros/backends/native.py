@@ -5,7 +5,6 @@ A wrong library does not raise when it is loaded, it ends the process.
 
 from __future__ import annotations
 
-import os
 import platform
 import struct
 from collections.abc import Iterable
@@ -63,12 +62,3 @@ def host_features() -> frozenset[str]:
         if name.strip() in ("flags", "Features"):  # x86, Arm
             return frozenset(values.split())
     return frozenset()
-
-
-def available_cores() -> int:
-    """Cores that this process may use; two hardware threads of one core count once."""
-    cores = set()
-    for cpu in os.sched_getaffinity(0):
-        siblings = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
-        cores.add(siblings.read_text() if siblings.is_file() else str(cpu))
-    return len(cores)

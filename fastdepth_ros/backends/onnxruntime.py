@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from fastdepth_ros.backends.base import BackendError, BackendOptions, ModelFile, register_backend
+from fastdepth_ros.backends.cache import engine_cache
+from fastdepth_ros.backends.channels import read_model
 
 
 @register_backend
@@ -24,18 +28,25 @@ class OnnxRuntimeBackend:
         import onnxruntime
 
         settings = onnxruntime.SessionOptions()
-        settings.intra_op_num_threads = options.threads
+        settings.intra_op_num_threads = options.thread_limit
         settings.inter_op_num_threads = 1
         settings.log_severity_level = 3  # its warnings about unknown hardware say nothing to a user
+        if options.power_save:
+            settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        if options.precision == "bf16":
+            raise BackendError("onnxruntime does not compute in bf16; backend openvino does")
         provider = _provider(options.device, onnxruntime.get_available_providers())
+        facts = provider_options(provider, model, options, onnxruntime.__version__)
+        content = read_model(model.path, options.channels)
         try:
-            self._session = onnxruntime.InferenceSession(str(model.path), settings, providers=[provider])
+            self._session = onnxruntime.InferenceSession(content, settings, [provider], [facts])
         except Exception as error:  # its error classes share no base but Exception
             raise BackendError(f"onnxruntime cannot load {model.path} (opset {model.opset}): {error}") from error
         if self._session.get_providers()[0] != provider:
             raise BackendError(f"onnxruntime could not start {provider}; see its log, or choose device 'cpu'")
         self._check(model)
-        self.engine = f"onnxruntime {onnxruntime.__version__} ({options.device})"
+        self.channels = options.channels
+        self.engine = f"onnxruntime {onnxruntime.__version__} ({options.device_text})"
         self._input = self._session.get_inputs()[0].name
 
     def _check(self, model: ModelFile) -> None:
@@ -50,8 +61,8 @@ class OnnxRuntimeBackend:
         if opset != str(model.opset):
             raise BackendError(f"{model.path} is of opset {opset}, its manifest says {model.opset}")
 
-    def infer(self, rgb: np.ndarray) -> np.ndarray:
-        (depth,) = self._session.run(None, {self._input: rgb[None]})  # (1, 1, size, size)
+    def infer(self, pixels: np.ndarray) -> np.ndarray:
+        (depth,) = self._session.run(None, {self._input: pixels[None]})  # (1, 1, size, size)
         return depth[0, 0]
 
 
@@ -60,3 +71,18 @@ def _provider(device: str, available: list[str]) -> str:
     if device not in by_device:
         raise BackendError(f"onnxruntime has no device {device!r} here, it has {', '.join(sorted(by_device))}")
     return by_device[device]
+
+
+def provider_options(provider: str, model: ModelFile, options: BackendOptions, version: str) -> dict[str, Any]:
+    """TensorRT builds its engine for minutes: it keeps it for the next start."""
+    if provider != "TensorrtExecutionProvider":
+        return {}
+    folder = str(engine_cache(f"tensorrt-onnxruntime-{version}", model))
+    return {
+        "trt_engine_cache_enable": True,
+        "trt_engine_cache_path": folder,
+        "trt_timing_cache_enable": True,
+        "trt_timing_cache_path": folder,
+        "trt_fp16_enable": options.precision == "fp16",
+        "trt_int8_enable": options.precision == "int8",  # scales are in the file
+    }

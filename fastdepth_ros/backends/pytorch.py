@@ -23,12 +23,16 @@ class PyTorchBackend:
     def __init__(self, model: ModelFile, options: BackendOptions) -> None:
         import torch
 
+        if options.precision != "fp32":
+            raise BackendError(
+                f"pytorch is the reference, in fp32; {options.precision} runs in onnxruntime or openvino"
+            )
         from fastdepth_ros.nn.checkpoints import CheckpointError, load_checkpoint
         from fastdepth_ros.nn.deployed import Deployed, deployed, sharpen
 
         try:
-            if options.threads:
-                torch.set_num_threads(options.threads)
+            if options.thread_limit:
+                torch.set_num_threads(options.thread_limit)
             network, _ = load_checkpoint(model.path)
             self._device = torch.device(options.device)
             runnable = deployed(network)
@@ -38,9 +42,11 @@ class PyTorchBackend:
         except (AssertionError, CheckpointError, RuntimeError) as error:  # a torch without CUDA asserts that it has it
             raise BackendError(f"pytorch cannot load {model.path} on {options.device!r}: {error}") from error
         self._torch = torch
+        self.channels = options.channels
         self.engine = f"pytorch {torch.__version__} ({self._device})"
 
-    def infer(self, rgb: np.ndarray) -> np.ndarray:
+    def infer(self, pixels: np.ndarray) -> np.ndarray:
         with self._torch.inference_mode():
-            tensor = self._torch.from_numpy(rgb).to(self._device)[None]
-            return self._network(tensor)[0, 0].cpu().numpy()
+            tensor = self._torch.from_numpy(pixels).to(self._device)[None]
+            rgb = tensor if self.channels == "rgb" else tensor.flip(-1)
+            return self._network(rgb)[0, 0].cpu().numpy()

@@ -9,7 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 import numpy as np
 
 from fastdepth_ros.backends.base import BackendError, BackendOptions, ModelFile, register_backend
-from fastdepth_ros.backends.native import available_cores, check_library
+from fastdepth_ros.backends.cores import available_cores
+from fastdepth_ros.backends.native import check_library
 
 SETTINGS = {
     "TVM_BIND_THREADS": "0",  # else two processes sit on the same cores, and taskset is void
@@ -37,10 +38,16 @@ class TvmBackend:
         _check_versions(model, built)
         if options.device.partition(":")[0] != built["device"]:
             raise BackendError(f"{model.path} is compiled for device {built['device']!r}, not {options.device!r}")
+        if (options.precision, options.channels) != ("fp32", "rgb"):
+            raise BackendError(
+                f"{model.path} is compiled for fp32 and rgb, not {options.precision} and {options.channels}"
+            )
         check_library(model.path, built["cpu_features"])
-        threads = options.threads or available_cores()
+        threads = options.thread_limit or available_cores()
         for name, value in SETTINGS.items():
             os.environ.setdefault(name, value)
+        if options.power_save:
+            os.environ["TVM_THREAD_POOL_SPIN_COUNT"] = "0"
         os.environ["TVM_NUM_THREADS"] = str(threads)  # how many a pool may have; by itself it takes half the CPUs
         import tvm.runtime
         from tvm.runtime.vm import VirtualMachine
@@ -56,13 +63,14 @@ class TvmBackend:
         self._input = tvm.runtime.empty(shape, "uint8", self._device)
         self._set_threads = tvm.get_global_func("runtime.config_threadpool")
         self._threads, self._thread = threads, 0
+        self.channels = options.channels
         self.engine = f"tvm {built['tvm']} ({options.device})"
 
-    def infer(self, rgb: np.ndarray) -> np.ndarray:
+    def infer(self, pixels: np.ndarray) -> np.ndarray:
         if self._thread != threading.get_ident():  # each thread that calls has a pool of its own
             self._thread = threading.get_ident()
             self._set_threads(0, self._threads)
-        self._input.copyfrom(rgb[None])
+        self._input.copyfrom(pixels[None])
         return self._main(self._input).numpy()[0, 0]
 
 

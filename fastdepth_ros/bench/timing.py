@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,14 +17,17 @@ class Latency:
     """Of one runner, over all rounds.
 
     Args:
-        median_ms, min_ms, p95_ms: of a single run.
+        median_ms, min_ms, p95_ms, p99_ms: of a single run.
         runs: how many.
+        rounds_ms: median of each round; how far they lie apart is the noise.
     """
 
     median_ms: float
     min_ms: float
     p95_ms: float
+    p99_ms: float
     runs: int
+    rounds_ms: tuple[float, ...]
 
 
 def take_turns(
@@ -41,20 +44,28 @@ def take_turns(
         frames: timed runs in a turn, after three that are not.
         after_turn: called after each turn, for progress.
     """
-    times: dict[str, list[float]] = {name: [] for name in runners}
+    times: dict[str, list[list[float]]] = {name: [] for name in runners}
     for _ in range(rounds):
         for name, run in runners.items():
             time.sleep(PAUSE_S)
             for _ in range(WARM_UP):
                 run()
-            for _ in range(frames):
-                started = time.perf_counter_ns()
-                run()
-                times[name].append((time.perf_counter_ns() - started) / 1e6)
+            times[name].append([timed(run) for _ in range(frames)])
             after_turn()
-    return {name: _latency(values) for name, values in times.items()}
+    return {name: latency(rounds) for name, rounds in times.items()}
 
 
-def _latency(times_ms: list[float]) -> Latency:
-    median, p95 = np.percentile(times_ms, (50, 95))
-    return Latency(float(median), float(min(times_ms)), float(p95), len(times_ms))
+def timed(run: Callable[[], object]) -> float:
+    """Milliseconds of one run."""
+    started = time.perf_counter_ns()
+    run()
+    return (time.perf_counter_ns() - started) / 1e6
+
+
+def latency(rounds_ms: Sequence[Sequence[float]]) -> Latency:
+    """Of the single runs of each round."""
+    times_ms = [time_ms for single in rounds_ms for time_ms in single]
+    median, p95, p99 = (float(value) for value in np.percentile(times_ms, (50, 95, 99)))
+    return Latency(
+        median, min(times_ms), p95, p99, len(times_ms), tuple(float(np.median(single)) for single in rounds_ms)
+    )

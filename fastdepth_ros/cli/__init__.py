@@ -20,6 +20,7 @@ VERBS = {
     "live": "depth of a webcam, without ROS, in a window or a browser",
     "models": "list, show, verify, import and fetch artefacts",
     "prune": "NetAdapt: a trained network to a budget",
+    "quantize": "an artefact in int8, fp16 or bf16 too",
     "report": "one HTML page about a recording with depth",
     "rooms": "synthetic rooms with exact depth, as a data set to train on",
     "train": "train a network",
@@ -32,6 +33,7 @@ EXTRAS = {  # module that a verb may lack -> extra that brings it
     "mcap": "bags", "ray": "cluster", "rerun": "view", "av": "view",
     "rclpy": "ros", "rich": "demo", "yaml": "train", "h5py": "train", "scipy": "train", "matplotlib": "bags",
     "tensorboard": "train", "tvm": "tvm", "tvm_ffi": "tvm",
+    "openvino": "openvino",
 }  # fmt: skip
 
 

@@ -6,10 +6,11 @@ import argparse
 import json
 import time
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fastdepth_ros.backends import Backend, BackendOptions
+from fastdepth_ros.backends import Backend
 from fastdepth_ros.bags.depth_bag import Windows, write_depth_bags
 from fastdepth_ros.bags.measures import read_measures
 from fastdepth_ros.bags.recording import BagError
@@ -19,7 +20,7 @@ from fastdepth_ros.bags.summary import Summary
 from fastdepth_ros.bags.windows import Selection
 from fastdepth_ros.bags.worker import WINDOWS
 from fastdepth_ros.cli.depth_options import add_depth_options, depth_estimator
-from fastdepth_ros.cli.options import MODEL_ERRORS, add_model_options, load_model
+from fastdepth_ros.cli.options import MODEL_ERRORS, add_model_options, backend_options, load_model
 from fastdepth_ros.depth.artifact import Artifact
 from fastdepth_ros.depth.depth_image import DEPTH_TOPICS
 from fastdepth_ros.depth.estimator import OUTPUTS
@@ -120,7 +121,7 @@ def _bags(parsed: argparse.Namespace) -> dict[Path, list[Path]]:
 
 def _request(parsed: argparse.Namespace, artifact: Artifact, backend: Backend) -> Request:
     threads = parsed.threads or (1 if parsed.device == "cpu" else 0)  # a worker has a core
-    options = BackendOptions(threads, parsed.device)
+    options = replace(backend_options(parsed), threads=threads)
     recipe = ModelRecipe(
         artifact.folder.resolve(),
         parsed.backend,

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from fastdepth_ros.backends import Backend, BackendOptions
-from fastdepth_ros.cli.options import MODEL_ERRORS, add_model_options, load_model
+from fastdepth_ros.backends import Backend
+from fastdepth_ros.cli.options import MODEL_ERRORS, add_model_options, backend_options, load_model
 from fastdepth_ros.data.datasets import DATASETS, Dataset, DatasetError, open_dataset
 from fastdepth_ros.depth.artifact import Artifact, find_artifact, write_manifest
 from fastdepth_ros.depth.files import write_picture
@@ -48,7 +48,7 @@ def run(parsed: argparse.Namespace) -> None:
     errors = [row.errors for row in rows]
     figures = mean_errors(errors)
     if parsed.record:
-        _record(artifact, f"{parsed.dataset}/{parsed.split}/{parsed.preprocess}", figures)
+        record(artifact, parsed.precision, f"{parsed.dataset}/{parsed.split}/{parsed.preprocess}", figures)
     if parsed.per_image:
         _write_table(parsed.per_image, rows)
     if parsed.panel or parsed.worst:
@@ -62,10 +62,14 @@ def run(parsed: argparse.Namespace) -> None:
         print(f"  {title:<19}" + "  ".join(f"{name} {values[name]:.3f}" for name in NAMES))
 
 
-def _record(artifact: Artifact, key: str, figures: dict[str, float]) -> None:
+def record(artifact: Artifact, precision: str, key: str, figures: dict[str, float]) -> None:
+    """Write the accuracy of one precision into the artefact's manifest."""
+    facts = artifact.facts(precision)
     rounded = {name: round(value, 4) for name, value in figures.items()}
-    accuracy = {**artifact.manifest.get("accuracy", {}), key: rounded}
-    write_manifest(artifact.folder, {**artifact.manifest, "accuracy": accuracy})
+    facts = {**facts, "accuracy": {**facts.get("accuracy", {}), key: rounded}}
+    if precision != "fp32":
+        facts = {**artifact.manifest, "precisions": {**artifact.manifest["precisions"], precision: facts}}
+    write_manifest(artifact.folder, facts)
 
 
 def _write_table(path: Path, rows: list[ImageErrors]) -> None:
@@ -76,9 +80,8 @@ def _write_table(path: Path, rows: list[ImageErrors]) -> None:
 
 
 def _others(parsed: argparse.Namespace) -> dict[str, Backend]:
-    options = BackendOptions(parsed.threads, parsed.device)
     artifacts = [find_artifact(model) for model in parsed.beside]
-    return {artifact.name: artifact.load(parsed.backend, options) for artifact in artifacts}
+    return {artifact.name: artifact.load(parsed.backend, backend_options(parsed)) for artifact in artifacts}
 
 
 def _draw(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastdepth_ros.backends import BackendOptions, backend_names
+from fastdepth_ros.backends.base import PRECISIONS
 from fastdepth_ros.cli.options import MODEL_ERRORS
 from fastdepth_ros.depth.artifact import MANIFEST, find_artifact, sha256_of
 from fastdepth_ros.depth.catalogue import CatalogueError, Entry, find_entry, read_catalogue
@@ -71,19 +72,27 @@ def _list(parsed: argparse.Namespace) -> int:
 
 def _show(parsed: argparse.Namespace) -> int:
     artifact = find_artifact(parsed.model)
-    print(json.dumps({name: value for name, value in artifact.manifest.items() if name != "golden"}, indent=2))
+    print(json.dumps(_without_golden(artifact.manifest), indent=2))
     return 0
+
+
+def _without_golden(facts: Any) -> Any:
+    if not isinstance(facts, dict):
+        return facts
+    return {name: _without_golden(value) for name, value in facts.items() if name != "golden"}
 
 
 def _verify(parsed: argparse.Namespace) -> int:
     artifact = find_artifact(parsed.model)
     failed = False
-    for name in backend_names(artifact.manifest["files"]):
-        try:
-            print(f"{name}: {artifact.load(name, BackendOptions()).engine} computes {artifact.name}")
-        except MODEL_ERRORS as error:
-            failed = True
-            print(f"{name}: {error}")
+    for precision in PRECISIONS:
+        for name in backend_names(artifact.formats(precision)):
+            try:
+                engine = artifact.load(name, BackendOptions(precision=precision)).engine
+                print(f"{name}: {engine} computes {artifact.name}")
+            except MODEL_ERRORS as error:
+                failed = True
+                print(f"{name}: {error}")
     return int(failed)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from fastdepth_ros.backends import Backend, BackendError, BackendOptions, backend_names
+from fastdepth_ros.backends.base import PRECISIONS
 from fastdepth_ros.depth.artifact import DEFAULT_BACKEND, DEFAULT_MODEL, Artifact, ArtifactError, find_artifact
 from fastdepth_ros.depth.golden import GoldenError
 
@@ -26,11 +27,17 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--threads", type=int, default=0, help="of the engine; 0 leaves it to the engine")
     parser.add_argument("--device", default="cpu", help="of the backend: cpu, cuda, ... (default cpu)")
+    parser.add_argument("--precision", choices=PRECISIONS, default="fp32", help="of the artefact's file (default fp32)")
+    parser.add_argument("--power-save", action="store_true", help="few threads, none of which spins; slower")
 
 
 def load_model(parsed: argparse.Namespace) -> tuple[Artifact, Backend]:
     artifact = find_artifact(parsed.model)
-    return artifact, artifact.load(parsed.backend, BackendOptions(parsed.threads, parsed.device))
+    return artifact, artifact.load(parsed.backend, backend_options(parsed))
+
+
+def backend_options(parsed: argparse.Namespace) -> BackendOptions:
+    return BackendOptions(parsed.threads, parsed.device, parsed.power_save, parsed.precision)
 
 
 def add_view_options(parser: argparse.ArgumentParser) -> None:

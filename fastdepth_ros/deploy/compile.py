@@ -138,4 +138,5 @@ def _manifest(
         **installed_versions(),
         **tuning,
     }
-    return {**source.manifest, "name": name, "files": {"tvm": entry}, "compiled_from": source.name}
+    kept = {key: value for key, value in source.manifest.items() if key != "precisions"}
+    return {**kept, "name": name, "files": {"tvm": entry}, "compiled_from": source.name}

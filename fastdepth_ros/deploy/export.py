@@ -17,6 +17,7 @@ import torch
 
 from fastdepth_ros import __version__
 from fastdepth_ros.backends import BackendOptions, ModelFile, backend_class
+from fastdepth_ros.deploy.rewrite import rewrite
 from fastdepth_ros.depth.artifact import INPUT_SIZE_PX, INTERFACE, VERSION, sha256_of, write_manifest
 from fastdepth_ros.depth.golden import golden_frame, golden_record
 from fastdepth_ros.nn.checkpoints import save_checkpoint
@@ -52,9 +53,10 @@ def export_artifact(network: DepthNetwork, out: Path, facts: Mapping[str, Any]) 
     building = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     try:
         save_checkpoint(network, building / "model.safetensors")
-        write_onnx(network, building / "model.onnx")
+        rewritings = write_onnx(network, building / "model.onnx")
         off_m, golden = _compare(building)
-        write_manifest(building, {**_manifest(network, out.name, building), **facts, "golden": golden})
+        manifest = _manifest(network, out.name, building, rewritings)
+        write_manifest(building, {**manifest, **facts, "golden": golden})
         building.chmod(0o755)
         os.replace(building, out)
     finally:
@@ -62,21 +64,27 @@ def export_artifact(network: DepthNetwork, out: Path, facts: Mapping[str, Any]) 
     return off_m
 
 
-def write_onnx(network: DepthNetwork, path: Path) -> None:
-    """ONNX of the deployed form: uint8 (1, 224, 224, 3) RGB to float32 (1, 1, 224, 224) metres."""
+def write_onnx(network: DepthNetwork, path: Path) -> list[str]:
+    """ONNX of the deployed form: uint8 (1, 224, 224, 3) RGB to float32 (1, 1, 224, 224) metres.
+
+    Returns:
+        The names of the rewritings that made it out of the network, in order.
+    """
+    runnable = deployed(network)
     example = torch.zeros(1, INPUT_SIZE_PX, INPUT_SIZE_PX, 3, dtype=torch.uint8)
     with warnings.catch_warnings():
         # The tracing exporter is deprecated, but the new one turns the pads and the upsample into larger graphs.
         warnings.simplefilter("ignore", DeprecationWarning)
         torch.onnx.export(
-            deployed(network), (example,), str(path), input_names=["rgb"], output_names=["depth"], opset_version=OPSET,
+            runnable, (example,), str(path), input_names=["rgb"], output_names=["depth"], opset_version=OPSET,
             dynamo=False,
         )  # fmt: skip
     model = onnx.load(path)
     onnx.helper.set_model_props(model, {"opset": str(OPSET)})
     model.producer_version, model.doc_string = torch.__version__.partition("+")[0], ""
-    onnx.checker.check_model(model, full_check=True)
+    applied = [*runnable.rewritings, *rewrite(model)]
     onnx.save(model, path)
+    return applied
 
 
 def _compare(folder: Path) -> tuple[float, dict[str, Any]]:
@@ -91,13 +99,18 @@ def _compare(folder: Path) -> tuple[float, dict[str, Any]]:
     return off_m, golden_record(reference, INPUT_SIZE_PX)
 
 
-def _manifest(network: DepthNetwork, name: str, folder: Path) -> dict[str, Any]:
+def _manifest(network: DepthNetwork, name: str, folder: Path, rewritings: list[str]) -> dict[str, Any]:
     counts = complexity(copy.deepcopy(network))["total"]
     return {
         "version": VERSION,
         "name": name,
         "files": {
-            "onnx": {"file": "model.onnx", "sha256": sha256_of(folder / "model.onnx"), "opset": OPSET},
+            "onnx": {
+                "file": "model.onnx",
+                "sha256": sha256_of(folder / "model.onnx"),
+                "opset": OPSET,
+                "rewritings": rewritings,
+            },
             "safetensors": {"file": "model.safetensors", "sha256": sha256_of(folder / "model.safetensors")},
         },
         **INTERFACE,

@@ -6,6 +6,7 @@ convolution is 1x1, it runs before the nearest upsample instead, which is the sa
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -135,10 +136,24 @@ class _Reader:
         known = self._constants if node.input[0] in self._constants else self._maps
         known[node.output[0]] = values[0]
 
-    def _transpose(self, node: Any, values: list[_Map], attributes: dict[str, Any]) -> None:
+    def _cast(self, node: Any, values: list[_Map], attributes: dict[str, Any]) -> None:
         self._maps[node.output[0]] = values[0]
 
-    _cast = _transpose
+    def _transpose(self, node: Any, values: list[Any], attributes: dict[str, Any]) -> None:
+        self._lay_out(node, values[0], lambda array: array.transpose(attributes["perm"]))
+
+    def _reshape(self, node: Any, values: list[Any], attributes: dict[str, Any]) -> None:
+        self._lay_out(node, values[0], lambda array: array.reshape(values[1]))
+
+    def _gather(self, node: Any, values: list[Any], attributes: dict[str, Any]) -> None:
+        self._lay_out(node, values[0], lambda array: array.take(values[1], attributes["axis"]))
+
+    def _lay_out(self, node: Any, value: Any, change: Callable[[np.ndarray], np.ndarray]) -> None:
+        """A constant is laid out anew; a map, of which steps know rows, columns and channels, stays what it is."""
+        if isinstance(value, np.ndarray):
+            self._constants[node.output[0]] = change(value)
+        else:
+            self._maps[node.output[0]] = value
 
     def _div(self, node: Any, values: list[Any], attributes: dict[str, Any]) -> None:
         self._maps[node.output[0]] = replace(values[0], factor=values[0].factor / float(values[1]))
@@ -162,6 +177,12 @@ class _Reader:
         source, weight = values[0], values[1]
         (kernel, _), (stride, _), pads = attributes["kernel_shape"], attributes["strides"], attributes["pads"]
         group, outputs = attributes["group"], weight.shape[0]
+        if kernel == 1 and weight.shape[1] == 1 and len(values) == 2 and (weight == 1).all():
+            self._maps[node.output[0]] = source
+            return
+        if source.terms == (Term(IMAGE),) and weight.shape[1] == 1:  # pixels as they lie
+            weight = weight.reshape(outputs, kernel, -1, 3).transpose(0, 3, 1, 2)
+            pads = [pad // across for pad, across in zip(pads, (1, 3, 1, 3))]
         if group not in (1, outputs) or len(set(pads)) != 1 or set(attributes["dilations"]) != {1}:
             raise UnsupportedNetworkError(f"{node.name} convolves in {group} groups, with pads {pads}")
         bias = values[2] if len(values) > 2 else np.zeros(outputs, np.float32)

@@ -23,7 +23,7 @@ from tvm import rpc
 from tvm.s_tir.meta_schedule.arg_info import TensorInfo
 from tvm.s_tir.meta_schedule.runner import EvaluatorConfig, LocalRunner, RPCConfig, RPCRunner, RunnerInput
 
-from fastdepth_ros.backends.native import available_cores
+from fastdepth_ros.backends.cores import available_cores
 from fastdepth_ros.deploy.compile import CompileError, build
 from fastdepth_ros.deploy.module import kernel_arguments, kernel_function, kernel_name, kernels
 from fastdepth_ros.deploy.records import Records, Trial

@@ -54,16 +54,24 @@ class Artifact:
         told = self.manifest.get("trained_focal_px")
         return Focal(float(told["fx"]), float(told["fy"])) if told is not None else None
 
-    def model_file(self, model_format: str) -> ModelFile:
-        """The file of one format, once its sha256 is verified.
+    def formats(self, precision: str = "fp32") -> list[str]:
+        """The formats in which there is a file of this precision."""
+        files, ending = self.manifest["files"], file_key("", precision)
+        if precision == "fp32":
+            return [key for key in files if "-" not in key]
+        return [key.removesuffix(ending) for key in files if key.endswith(ending)]
+
+    def model_file(self, model_format: str, precision: str = "fp32") -> ModelFile:
+        """The file of one format and precision, once its sha256 is verified.
 
         Raises:
             ArtifactError: the artefact has no such file, or the file is not the one that the manifest names.
         """
-        files = self.manifest["files"]
-        if model_format not in files:
-            raise ArtifactError(f"{self.folder} has no {model_format} file, it has {', '.join(sorted(files))}")
-        entry = files[model_format]
+        files, key = self.manifest["files"], file_key(model_format, precision)
+        if key not in files:
+            remedy = "" if precision == "fp32" else f"; `fastdepth quantize --to {precision}` makes one of onnx"
+            raise ArtifactError(f"{self.folder} has no {key} file, it has {', '.join(sorted(files))}{remedy}")
+        entry = files[key]
         path = self.folder / entry["file"]
         if path.parent != self.folder:
             raise ArtifactError(f"{self.folder / MANIFEST} names {entry['file']!r}, which is not in its own folder")
@@ -80,13 +88,16 @@ class Artifact:
         Raises:
             ArtifactError, BackendError, GoldenError: as the message says.
         """
-        cls = backend_class(backend)
-        engine = cls(self.model_file(cls.model_format), options or BackendOptions())
-        self.check_golden(engine)
+        cls, options = backend_class(backend), options or BackendOptions()
+        engine = cls(self.model_file(cls.model_format, options.precision), options)
+        self.check_golden(engine, options.precision)
         return engine
 
-    def check_golden(self, engine: Backend) -> float | None:
+    def check_golden(self, engine: Backend, precision: str = "fp32") -> float | None:
         """Does an engine still compute this network?
+
+        Args:
+            precision: that the engine was loaded with.
 
         Returns:
             How far it is off on the golden frame, metres; None where the manifest has none.
@@ -94,9 +105,12 @@ class Artifact:
         Raises:
             GoldenError: over the tolerance; says by how much.
         """
-        if "golden" not in self.manifest:
-            return None
-        return check_golden(engine, self.manifest["golden"], self.input_size_px)
+        facts = self.facts(precision)
+        return check_golden(engine, facts["golden"], self.input_size_px) if "golden" in facts else None
+
+    def facts(self, precision: str) -> Mapping[str, Any]:
+        """What the manifest says of one precision: golden record, accuracy."""
+        return self.manifest if precision == "fp32" else self.manifest.get("precisions", {}).get(precision, {})
 
 
 def find_artifact(model: str | Path = "") -> Artifact:
@@ -113,6 +127,11 @@ def find_artifact(model: str | Path = "") -> Artifact:
         names = sorted(path.parent.name for path in bundled.glob(f"*/{MANIFEST}"))
         raise ArtifactError(f"no artefact at {folder} (no {MANIFEST} there); bundled are {', '.join(names)}")
     return Artifact(folder, _read_manifest(folder / MANIFEST))
+
+
+def file_key(model_format: str, precision: str) -> str:
+    """Under which a manifest names a file: "onnx", "onnx-int8"."""
+    return model_format if precision == "fp32" else f"{model_format}-{precision}"
 
 
 def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
@@ -142,8 +161,11 @@ def _read_manifest(path: Path) -> dict[str, Any]:
             raise ArtifactError(f"{path}: {key} is {differing}, this package runs {wanted}")
     _require_focal(path, manifest.get("trained_focal_px"))
     _require_keys(path, "files", manifest["files"], ())
-    for model_format, entry in manifest["files"].items():
-        _require_keys(path, f"files.{model_format}", entry, ("file", "sha256"))
+    for key, entry in manifest["files"].items():
+        _require_keys(path, f"files.{key}", entry, ("file", "sha256"))
+    _require_keys(path, "precisions", manifest.get("precisions", {}), ())
+    for key, facts in manifest.get("precisions", {}).items():
+        _require_keys(path, f"precisions.{key}", facts, ("golden",))
     return manifest
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -15,10 +17,13 @@ def matrix_of(info: Any | None, *, rectified: bool = False) -> np.ndarray | None
     """
     if info is None:
         return None
-    k = np.asarray(_field(info, "k"), float)
-    p = np.asarray(_field(info, "p"), float).reshape(3, 4)[:, :3].ravel()
-    matrix = p if rectified and _calibrated(p) else k
-    return matrix if _calibrated(matrix) else None
+    if rectified:
+        p = _field(info, "p")
+        matrix = (*p[0:3], *p[4:7], *p[8:11])
+        if _calibrated(matrix):
+            return np.array(matrix, float)
+    k = _field(info, "k")
+    return np.array(k, float) if _calibrated(k) else None
 
 
 def is_rectified(image_topic: str) -> bool:
@@ -29,12 +34,12 @@ def is_rectified(image_topic: str) -> bool:
 
 def is_distorted(info: Any) -> bool:
     """Whether a camera_info says that its lens distorts the images that are not rectified."""
-    return bool(np.any(_field(info, "d")))
+    return any(_field(info, "d"))
 
 
 def _field(info: Any, name: str) -> Any:
     return getattr(info, name if hasattr(info, "k") else name.upper())
 
 
-def _calibrated(matrix: np.ndarray) -> bool:
-    return bool(np.isfinite(matrix).all() and matrix[0] > 0 and matrix[4] > 0)
+def _calibrated(matrix: Sequence[float]) -> bool:
+    return all(map(isfinite, matrix)) and matrix[0] > 0 and matrix[4] > 0

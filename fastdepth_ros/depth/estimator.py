@@ -127,9 +127,9 @@ class DepthEstimator:
         started = time.perf_counter_ns()
         height, width = frame.pixels.shape[:2]
         crop = field_of_view(self._field, height, width)
-        rgb = network_input(frame, crop, self._size_px)
+        pixels = network_input(frame, crop, self._size_px, self.backend.channels)
         prepared = time.perf_counter_ns()
-        depth = self.backend.infer(rgb)
+        depth = self.backend.infer(pixels)
         finished = time.perf_counter_ns()
         stages_ms = {"preprocess": (prepared - started) / 1e6, "infer": (finished - prepared) / 1e6}
         return Inferred(depth, crop, (height, width), stages_ms)

@@ -53,8 +53,7 @@ def focal_ratio(k: Any, onto_input: np.ndarray, trained: Focal) -> tuple[float, 
         k: camera matrix of the frame, 9 numbers.
         onto_input: 3x3 map from frame pixels to network input pixels (`Crop.onto_grid`).
     """
-    focal = onto_input @ np.reshape(k, (3, 3))
-    return float(focal[0, 0] / trained.fx), float(focal[1, 1] / trained.fy)
+    return float(onto_input[0, 0] * k[0] / trained.fx), float(onto_input[1, 1] * k[4] / trained.fy)
 
 
 def focal_scale(ratio: tuple[float, float]) -> float:

@@ -35,7 +35,7 @@ def golden_frame(size_px: int) -> np.ndarray:
 
 def golden_record(backend: Backend, size_px: int) -> dict[str, Any]:
     """What the manifest keeps: depth in metres on every sixteenth pixel, rounded to 0.1 mm."""
-    depth = _sample(backend.infer(golden_frame(size_px)))
+    depth = _sample(backend.infer(_golden_input(backend, size_px)))
     return {
         "spacing_px": SPACING_PX,
         "tolerance_m": TOLERANCE_M,
@@ -52,7 +52,7 @@ def check_golden(backend: Backend, record: Mapping[str, Any], size_px: int) -> f
     Raises:
         GoldenError: the record is malformed, or it is over the record's tolerance; says by how much.
     """
-    depth = _sample(backend.infer(golden_frame(size_px)))
+    depth = _sample(backend.infer(_golden_input(backend, size_px)))
     try:
         expected, tolerance_m = np.asarray(record["depth_m"], np.float32), float(record["tolerance_m"])
     except (KeyError, TypeError, ValueError) as error:
@@ -66,6 +66,11 @@ def check_golden(backend: Backend, record: Mapping[str, Any], size_px: int) -> f
             "this engine does not compute this network"
         )
     return off_m
+
+
+def _golden_input(backend: Backend, size_px: int) -> np.ndarray:
+    frame = golden_frame(size_px)
+    return frame if backend.channels == "rgb" else np.ascontiguousarray(frame[..., ::-1])
 
 
 def _sample(depth: np.ndarray) -> np.ndarray:

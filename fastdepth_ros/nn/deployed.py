@@ -20,6 +20,8 @@ class Deployed(nn.Module):
     112x112: both act on each pixel alone, so they commute with the nearest upsample that follows.
     """
 
+    rewritings = ("batch_norm_folded", "scaling_in_first_kernel", "head_before_last_upsample")
+
     def __init__(self, network: FastDepth) -> None:
         super().__init__()
         self.network = folded(network)
@@ -32,7 +34,9 @@ class Deployed(nn.Module):
 
 
 class DeployedVariant(nn.Module):
-    """Any other variant as it is, from the same input."""
+    """Any other variant as it is, from the same input; the export to ONNX folds its batch norm."""
+
+    rewritings = ("batch_norm_folded",)
 
     def __init__(self, network: DepthNetwork) -> None:
         super().__init__()
@@ -43,7 +47,7 @@ class DeployedVariant(nn.Module):
         return self.network(rgb.permute(0, 3, 1, 2).float() / 255)
 
 
-def deployed(network: DepthNetwork) -> nn.Module:
+def deployed(network: DepthNetwork) -> Deployed | DeployedVariant:
     """What a backend runs of a network."""
     return Deployed(network) if isinstance(network, FastDepth) else DeployedVariant(network)
 

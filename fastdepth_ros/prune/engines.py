@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import tempfile
 import warnings
 from collections.abc import Callable
@@ -33,16 +32,6 @@ def engine_version(name: str) -> str:
     if name not in ENGINES:
         raise ValueError(f"unknown engine {name!r}, there is {', '.join(sorted(ENGINES))}")
     return f"{name} {version('torch' if name == 'pytorch' else name)}"
-
-
-def device_name() -> str:
-    """The processor's name, as the system gives it."""
-    try:
-        with open("/proc/cpuinfo") as lines:
-            names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    except OSError:
-        names = []
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 @engine("onnxruntime")

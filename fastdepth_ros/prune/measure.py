@@ -15,12 +15,13 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
+from fastdepth_ros.bench.machine import processor_name
 from fastdepth_ros.nn.channels import Channels
 from fastdepth_ros.nn.checkpoints import folded
 from fastdepth_ros.nn.fastdepth import FastDepth, initialise
 from fastdepth_ros.nn.layers import upsample
 from fastdepth_ros.nn.shapes import INPUT_PX, LayerShape, layer_shapes
-from fastdepth_ros.prune.engines import ENGINES, Run, device_name, engine_version
+from fastdepth_ros.prune.engines import ENGINES, Run, engine_version
 from fastdepth_ros.prune.table import LatencyTable
 
 HEAD_PX = 112  # deployed, the last convolution runs before the last upsampling
@@ -59,7 +60,7 @@ def measure(
             rows[shape] = max(0.0, (long - short) / (LONG - SHORT) / (2 if shape.kind == "conv" else 1))
         else:
             rows[shape] = max(0.0, _median_ms([load(_layer(shape), *size)])[0] - nothing)
-    table = LatencyTable(rows, device_name(), name, threads, HEAD_PX)
+    table = LatencyTable(rows, processor_name(), name, threads, HEAD_PX)
     table.network_ms["measured"] = network_ms(channels, engine, threads)
     return table
 

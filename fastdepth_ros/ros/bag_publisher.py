@@ -19,6 +19,7 @@ from rosbags.highlevel import AnyReader
 from rosgraph_msgs.msg import Clock
 
 from fastdepth_ros.bags.recording import IMAGE_TYPES, TYPES, BagError, open_bag, raw_messages, stamp_ns
+from fastdepth_ros.ros.shared_memory import use_shared_memory
 
 CLOCK_PERIOD_S = 0.01
 SETTLE_S = 0.5  # discovery is two-sided: a subscriber that we see may not see us yet
@@ -125,6 +126,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Entry point of the executable `bag_publisher`."""
     arguments = sys.argv if arguments is None else ["bag_publisher", *arguments]
     parsed = _parser().parse_args(remove_ros_args(arguments)[1:])
+    use_shared_memory()
     rclpy.init(args=arguments)
     try:
         with open_bag(parsed.bag) as reader:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
@@ -16,8 +18,8 @@ class Camera:
 
     def __init__(self, node: LifecycleNode, pipeline: Pipeline) -> None:
         self._node, self._pipeline = node, pipeline
-        self._worker: NewestFirst[Image | CompressedImage] = NewestFirst(
-            pipeline.process, lambda: pipeline.statistics.count("replaced")
+        self._worker: NewestFirst[tuple[Image | CompressedImage, int]] = NewestFirst(
+            lambda arrival: pipeline.process(*arrival), lambda: pipeline.statistics.count("replaced")
         )
         compressed = pipeline.settings.image_transport == "compressed"
         # As image_transport does: the name is remapped first, then gets the transport's suffix.
@@ -42,5 +44,5 @@ class Camera:
         self._pipeline.add_camera_info(message)
 
     def _on_image(self, message: Image | CompressedImage) -> None:
+        self._worker.offer((message, time.perf_counter_ns()))
         self._pipeline.statistics.count("received")
-        self._worker.offer(message)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import struct
 import sys
-from array import array
 from typing import Any
 
 import numpy as np
+from rclpy.serialization import serialize_message
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
@@ -18,6 +19,10 @@ try:  # a robot has it; it knows more encodings than we do
     from cv_bridge import CvBridge, CvBridgeError
 except ImportError:
     CvBridge = None
+
+
+STAMP, STAMP_AT = struct.Struct("=iI"), 4  # behind the four bytes that say how a message is serialized
+LENGTH = struct.Struct("=I")
 
 
 def frame_from_message(message: Image | CompressedImage) -> Frame:
@@ -48,21 +53,56 @@ def stamp_ns(header: Header) -> int:
     return header.stamp.sec * 1_000_000_000 + header.stamp.nanosec
 
 
-def fill_image(message: Image, header: Header, pixels: np.ndarray, encoding: str) -> None:
-    """Put an array into a message, reusing the message's memory where the size is the same.
+class ImageBytes:
+    """Serialized image messages: the pixels are copied once, and nothing else is done anew but the stamp.
 
-    Args:
-        pixels: HxW or HxWxC in this machine's byte order.
+    rclpy publishes bytes as they are; of a message it makes first a C structure and then those bytes.
     """
-    pixels = np.ascontiguousarray(pixels)
-    message.header = header
-    message.height, message.width = pixels.shape[:2]
-    message.encoding = encoding
-    message.is_bigendian = int(sys.byteorder == "big")
-    message.step = pixels.nbytes // message.height
-    if len(message.data) != pixels.nbytes:
-        message.data = array("B", bytes(pixels.nbytes))
-    np.copyto(np.frombuffer(message.data, np.uint8), pixels.reshape(-1).view(np.uint8))
+
+    def __init__(self) -> None:
+        self._key: tuple[Any, ...] = ()
+        self._head = b""
+
+    def __call__(self, header: Header, pixels: np.ndarray, encoding: str) -> bytes:
+        """The message as `Publisher.publish` takes it.
+
+        Args:
+            pixels: HxW or HxWxC in this machine's byte order.
+        """
+        key = (header.frame_id, pixels.shape, pixels.dtype, encoding)
+        if key != self._key:
+            height, width = pixels.shape[:2]
+            message = Image(header=header, height=height, width=width, encoding=encoding)
+            message.is_bigendian = int(sys.byteorder == "big")
+            message.step = pixels.nbytes // height
+            empty = serialize_message(message)
+            self._head = empty[: -LENGTH.size] + LENGTH.pack(pixels.nbytes)  # `data` is the last field
+            self._key = key
+        return b"".join((*_stamped(self._head, header), np.ascontiguousarray(pixels).data))
+
+
+class CameraInfoBytes:
+    """Serialized messages of the camera behind the depth images; made anew when camera, frame or grid change."""
+
+    def __init__(self) -> None:
+        self._key: tuple[Any, ...] = ()
+        self._bytes = b""
+
+    def __call__(self, header: Header, source: Any, from_frame: np.ndarray, shape: tuple[int, int]) -> bytes:
+        """The message as `Publisher.publish` takes it; the arguments are those of `fill_camera_info`."""
+        numbers = (from_frame, source.k, source.p, source.d, source.r)
+        key = (header.frame_id, shape, source.distortion_model, *(each.tobytes() for each in numbers))
+        if key != self._key:
+            message = CameraInfo()
+            fill_camera_info(message, header, source, from_frame, shape)
+            self._key, self._bytes = key, serialize_message(message)
+        return b"".join(_stamped(self._bytes, header))
+
+
+def _stamped(serialized: bytes, header: Header) -> tuple[bytes, bytes, bytes]:
+    """A serialized message that begins with a header, its stamp replaced."""
+    stamp = STAMP.pack(header.stamp.sec, header.stamp.nanosec)
+    return serialized[:STAMP_AT], stamp, serialized[STAMP_AT + STAMP.size :]
 
 
 def fill_camera_info(

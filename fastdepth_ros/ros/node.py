@@ -27,6 +27,7 @@ from fastdepth_ros.ros.camera import Camera
 from fastdepth_ros.ros.diagnostics import PERIOD_S, Inputs, diagnostic_array, health
 from fastdepth_ros.ros.pipeline import Pipeline
 
+SWITCH_INTERVAL_S = 1e-4  # Python's 5 ms would keep a new frame waiting while the executor goes on
 Transition = Callable[["FastDepthNode", LifecycleState], TransitionCallbackReturn]
 
 
@@ -176,6 +177,7 @@ class FastDepthNode(LifecycleNode):
 
 def main(arguments: list[str] | None = None) -> int:
     """Entry point of the executable `fastdepth_node`."""
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     try:
         rclpy.init(args=arguments)
     except RuntimeError as error:  # a parameter file that is missing or malformed

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fastdepth_ros.backends import backend_names
+from fastdepth_ros.backends.base import CHANNELS, PRECISIONS
 from fastdepth_ros.depth.depth_image import DEPTH_TOPICS
 from fastdepth_ros.depth.estimator import OUTPUTS, OUTSIDE
 from fastdepth_ros.depth.focal import fixed_focal_scale
@@ -33,9 +34,17 @@ class Settings:
     backend: str = _parameter("onnxruntime", "engine that runs the network", choices=tuple(backend_names()))
     model: str = _parameter("", "artefact folder, or the name of a bundled model; empty is the bundled default")
     device: str = _parameter(
-        "cpu", "device of the backend: cpu, cuda, tensorrt (onnxruntime); cpu, cuda:0 (pytorch, tvm)"
+        "cpu",
+        "device of the backend: cpu, cuda, tensorrt (onnxruntime); cpu, gpu (openvino); cpu, cuda:0 (pytorch, tvm)",
     )
     threads: int = _parameter(0, "threads of the backend; 0 leaves the number to it", low=0, high=256)
+    power_save: bool = _parameter(
+        False, "threads of the backend sleep while they wait, and 0 threads are half the cores; costs milliseconds"
+    )
+    precision: str = _parameter("fp32", "of the artefact's file; fastdepth quantize makes others", choices=PRECISIONS)
+    channels: str = _parameter(
+        "rgb", "order in which the network takes the pixels; frames of the other order are turned", choices=CHANNELS
+    )
     image_transport: str = _parameter(
         "raw", "raw subscribes image; compressed subscribes the remapped name of image + /compressed",
         choices=TRANSPORTS,

@@ -19,7 +19,7 @@ from fastdepth_ros.depth.estimator import DepthEstimator, DepthResult
 from fastdepth_ros.depth.frame import Frame, FrameError
 from fastdepth_ros.depth.golden import GoldenError
 from fastdepth_ros.depth.pairing import ByStamp
-from fastdepth_ros.ros.images import fill_camera_info, fill_image, frame_from_message, stamp_ns
+from fastdepth_ros.ros.images import CameraInfoBytes, ImageBytes, frame_from_message, stamp_ns
 from fastdepth_ros.ros.parameters import Settings
 from fastdepth_ros.ros.statistics import Statistics
 
@@ -37,7 +37,10 @@ class Pipeline:
 
     def __init__(self, node: LifecycleNode, settings: Settings) -> None:
         self._artifact = find_artifact(settings.model)
-        self._backend = InTurn(self._artifact.load(settings.backend, BackendOptions(settings.threads, settings.device)))
+        options = BackendOptions(
+            settings.threads, settings.device, settings.power_save, settings.precision, settings.channels
+        )
+        self._backend = InTurn(self._artifact.load(settings.backend, options))
         self.settings = settings
         self.facts = {"backend": self._backend.engine, "model": self._artifact.name}
         self.statistics = Statistics()
@@ -49,8 +52,7 @@ class Pipeline:
         self._depth = node.create_lifecycle_publisher(Image, self.depth_topic, PUBLISHED)
         self._depth_info = node.create_lifecycle_publisher(CameraInfo, "depth/camera_info", PUBLISHED)
         self._colour = node.create_lifecycle_publisher(Image, "depth/image_color", PUBLISHED)
-        # Reused from frame to frame: filling their memory anew is free, allocating it is not.
-        self._depth_message, self._info_message, self._colour_message = Image(), CameraInfo(), Image()
+        self._depth_bytes, self._info_bytes, self._colour_bytes = ImageBytes(), CameraInfoBytes(), ImageBytes()
         self._told: set[str] = set()
 
     def begin(self) -> None:
@@ -62,7 +64,7 @@ class Pipeline:
     def check_golden(self) -> float | None:
         """`Artifact.check_golden` of the backend, while no frame is in it; on any thread."""
         try:
-            off_m = self._artifact.check_golden(self._backend)
+            off_m = self._artifact.check_golden(self._backend, self.settings.precision)
         except GoldenError as error:
             self.facts["golden frame"] = str(error)
             raise
@@ -76,8 +78,12 @@ class Pipeline:
         for publisher in (self._depth, self._depth_info, self._colour):
             self._node.destroy_lifecycle_publisher(publisher)
 
-    def process(self, message: Image | CompressedImage) -> None:
-        """One frame; one that gives no depth is counted and told."""
+    def process(self, message: Image | CompressedImage, arrived_ns: int) -> None:
+        """One frame; one that gives no depth is counted and told.
+
+        Args:
+            arrived_ns: on the performance counter, when the frame was handed over.
+        """
         started = time.perf_counter_ns()
         try:
             frame = frame_from_message(message)
@@ -93,10 +99,12 @@ class Pipeline:
             age_ns = self._node.get_clock().now().nanoseconds - stamp
             self.statistics.time(
                 {
+                    "wait": (started - arrived_ns) / 1e6,
                     "decode": (decoded - started) / 1e6,
                     **result.stages_ms,
                     "publish": (published - estimated) / 1e6,
-                    "total": (published - started) / 1e6,
+                    "total": (published - arrived_ns) / 1e6,
+                    "overhead": (published - arrived_ns) / 1e6 - result.stages_ms["infer"],
                     "age": age_ns / 1e6,
                 }
             )
@@ -108,16 +116,13 @@ class Pipeline:
                 self._drop("failed", "", error)
 
     def _publish(self, header: Any, result: DepthResult, camera: CameraInfo | None) -> None:
-        if camera is not None:
-            fill_camera_info(self._info_message, header, camera, result.from_frame, result.depth.shape)
-            self._depth_info.publish(self._info_message)
         encoding = self.settings.depth_encoding
-        fill_image(self._depth_message, header, encoded(result.depth, encoding), encoding)
-        self._depth.publish(self._depth_message)
+        self._depth.publish(self._depth_bytes(header, encoded(result.depth, encoding), encoding))
+        if camera is not None:
+            self._depth_info.publish(self._info_bytes(header, camera, result.from_frame, result.depth.shape))
         if self._colour.get_subscription_count():
             picture = colour_depth(result.depth, self.settings.color_near_m, self.settings.color_far_m)
-            fill_image(self._colour_message, header, picture, "bgr8")
-            self._colour.publish(self._colour_message)
+            self._colour.publish(self._colour_bytes(header, picture, "bgr8"))
 
     def _camera_of(self, header: Any, frame: Frame) -> CameraInfo | None:
         """The frame's camera_info; one that is missing or of another size is counted."""

@@ -13,23 +13,27 @@ import pytest
 import setuptools
 
 from fastdepth_ros.backends import BackendError, BackendOptions, ModelFile, backend_class, backend_names, base
+from fastdepth_ros.backends.cores import available_cores
+from fastdepth_ros.backends.onnxruntime import provider_options
 from fastdepth_ros.depth.golden import golden_frame
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZE_PX, OPSET = 224, 17
-FILES = {"onnxruntime": "model.onnx", "pytorch": "model.safetensors"}
+FILES = {"onnxruntime": "model.onnx", "openvino": "model.onnx", "pytorch": "model.safetensors"}
 NOISE = np.random.default_rng(0).integers(0, 256, (SIZE_PX, SIZE_PX, 3), dtype=np.uint8)
 
 
 def load(folder: Path, backend: str, options: BackendOptions | None = None):
-    model = ModelFile(folder / FILES[backend], SIZE_PX, OPSET if backend == "onnxruntime" else None)
+    if backend == "openvino":
+        pytest.importorskip("openvino", reason="openvino is not installed")
+    model = ModelFile(folder / FILES[backend], SIZE_PX, OPSET if FILES[backend] == "model.onnx" else None)
     return backend_class(backend)(model, options or BackendOptions(threads=1))
 
 
-def test_onnxruntime_and_pytorch_are_there():
+def test_the_engines_are_there():
     assert set(FILES) <= set(backend_names())
     assert backend_names() == sorted(backend_names())
-    for name in FILES:
+    for name in ("onnxruntime", "pytorch"):
         assert backend_class(name).name == name
 
 
@@ -97,17 +101,67 @@ def test_depth_belongs_to_the_caller(artifact_folder, backend):
     np.testing.assert_array_equal(engine.infer(NOISE), kept)
 
 
-def test_the_two_engines_agree(artifact_folder):
+def test_the_engines_agree(artifact_folder):
     engines = [load(artifact_folder, backend) for backend in FILES]
     for rgb in (NOISE, golden_frame(SIZE_PX), np.zeros_like(NOISE), np.full_like(NOISE, 255)):
-        one, other = (engine.infer(rgb) for engine in engines)
-        np.testing.assert_allclose(one, other, atol=1e-4)
+        first, *others = (engine.infer(rgb) for engine in engines)
+        for other in others:
+            np.testing.assert_allclose(first, other, rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("backend", FILES)
 def test_the_number_of_threads_does_not_change_the_depth(artifact_folder, backend):
     depths = [load(artifact_folder, backend, BackendOptions(threads=threads)).infer(NOISE) for threads in (1, 2)]
     np.testing.assert_allclose(*depths, atol=1e-5)
+
+
+@pytest.mark.parametrize("backend", FILES)
+def test_power_save_does_not_change_the_depth(artifact_folder, backend):
+    saving = load(artifact_folder, backend, BackendOptions(power_save=True))
+    np.testing.assert_allclose(saving.infer(NOISE), load(artifact_folder, backend).infer(NOISE), atol=1e-5)
+
+
+def test_power_save_takes_half_the_cores_unless_told_how_many():
+    assert BackendOptions(power_save=True).thread_limit == max(1, available_cores() // 2)
+    assert BackendOptions(threads=3, power_save=True).thread_limit == 3
+    assert BackendOptions().thread_limit == 0
+
+
+@pytest.mark.parametrize("backend", FILES)
+def test_bgr_pixels_give_the_same_depth_where_the_backend_is_told(artifact_folder, backend):
+    engine = load(artifact_folder, backend, BackendOptions(threads=1, channels="bgr"))
+    assert engine.channels == "bgr"
+    bgr = np.ascontiguousarray(NOISE[..., ::-1])
+    np.testing.assert_allclose(engine.infer(bgr), load(artifact_folder, backend).infer(NOISE), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "value"), [("precision", "int4"), ("channels", "grb")])
+def test_an_option_that_there_is_not_lists_those_that_there_are(name, value):
+    with pytest.raises(BackendError, match=rf"{name} is '{value}', it can be (fp32, fp16, bf16, int8|rgb, bgr)"):
+        BackendOptions(**{name: value})
+
+
+@pytest.mark.parametrize(("backend", "precision"), [("pytorch", "int8"), ("onnxruntime", "bf16")])
+def test_a_precision_that_an_engine_does_not_compute_in_is_refused(artifact_folder, backend, precision):
+    with pytest.raises(BackendError, match=precision):
+        load(artifact_folder, backend, BackendOptions(precision=precision))
+
+
+def test_tensorrt_keeps_its_engines_where_neither_new_weights_nor_a_new_release_find_them(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    model = ModelFile(tmp_path / "model.onnx", SIZE_PX, facts={"sha256": "abc" * 20})
+    options = BackendOptions(device="tensorrt", precision="fp16")
+    told = provider_options("TensorrtExecutionProvider", model, options, "1.31.1")
+    folder = tmp_path / "fastdepth_ros" / "tensorrt-onnxruntime-1.31.1" / ("abc" * 20)[:16]
+    assert folder.is_dir()
+    assert told["trt_engine_cache_enable"] and told["trt_engine_cache_path"] == str(folder)
+    assert told["trt_fp16_enable"] and not told["trt_int8_enable"]
+    assert provider_options("CPUExecutionProvider", model, options, "1.31.1") == {}
+
+
+def test_openvino_lists_its_devices_when_it_lacks_one(artifact_folder):
+    with pytest.raises(BackendError, match=r"openvino has no device 'abacus' here, it has .*cpu"):
+        load(artifact_folder, "openvino", BackendOptions(device="abacus"))
 
 
 @pytest.mark.parametrize("backend", FILES)

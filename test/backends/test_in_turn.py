@@ -17,6 +17,7 @@ class Touchy:
     """An engine that does not bear two calls at once."""
 
     name = model_format = module = install = engine = "touchy"
+    channels = "rgb"
 
     def __init__(self) -> None:
         self.inside, self.most = 0, 0

@@ -17,7 +17,7 @@ pytest.importorskip("tvm", reason="tvm is not installed")
 import tvm
 
 from fastdepth_ros.backends import BackendOptions, ModelFile, backend_class
-from fastdepth_ros.backends.native import available_cores
+from fastdepth_ros.backends.cores import available_cores
 from fastdepth_ros.backends.tvm import installed_versions
 from fastdepth_ros.cli import main
 from fastdepth_ros.deploy import compile as compile_module

@@ -99,7 +99,7 @@ def test_the_graph_takes_bytes_and_gives_float_metres_at_the_opset_of_the_manife
 def test_the_head_runs_before_the_last_upsample(exported):
     _, out, _ = exported
     kinds = [node.op_type for node in onnx.load(out / "model.onnx").graph.node if node.op_type != "Constant"]
-    assert kinds[-3:] == ["Conv", "Relu", "Resize"]
+    assert kinds[-4:] == ["Conv", "Relu", "Reshape", "Resize"]
 
 
 def test_the_manifest_names_each_file_with_its_sha256_and_says_what_the_network_is(exported):

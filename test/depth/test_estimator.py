@@ -194,7 +194,7 @@ def test_depth_beyond_the_maximum_is_infinite_and_never_clipped(backend, output)
 @pytest.mark.parametrize("output", ["network", "camera"])
 def test_an_infinity_of_the_engine_is_no_depth(backend, output):
     class Overflowing:
-        engine = "overflowing"
+        engine, channels = "overflowing", "rgb"
 
         def infer(self, rgb: np.ndarray) -> np.ndarray:
             return np.full(rgb.shape[:2], np.inf, np.float32)

@@ -21,7 +21,7 @@ TRAINED = Focal(198.9, 265.8)
 class Flat:
     """A backend for which everything is 2 m away."""
 
-    engine = "flat"
+    engine, channels = "flat", "rgb"
 
     def infer(self, rgb: np.ndarray) -> np.ndarray:
         return np.full(rgb.shape[:2], 2, np.float32)

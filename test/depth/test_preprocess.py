@@ -40,6 +40,14 @@ def test_each_channel_order_gives_the_same_rgb_without_alpha(order):
     assert tuple(small[114, 114]) == CORNERS["yellow"]
 
 
+@pytest.mark.parametrize("order", ["rgb", "bgr", "rgba", "bgra"])
+def test_a_backend_that_takes_bgr_gets_the_same_pixels_in_bgr(order):
+    frame, view = Frame(in_order(quadrants(), order), order), trained_view(480, 640)
+    turned = network_input(frame, view, 224, "bgr")
+    assert turned.flags.c_contiguous
+    np.testing.assert_array_equal(turned[..., ::-1], network_input(frame, view, 224))
+
+
 @pytest.mark.parametrize("shape", [(480, 640), (480, 640, 1)])
 def test_grey_becomes_three_equal_channels(shape):
     grey = np.full(shape, 77, np.uint8)

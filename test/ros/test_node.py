@@ -133,9 +133,9 @@ class SlowBackend(OnnxRuntimeBackend):
     name = "slow"
     delay_s = 0.15
 
-    def infer(self, rgb: np.ndarray) -> np.ndarray:
+    def infer(self, pixels: np.ndarray) -> np.ndarray:
         time.sleep(self.delay_s)
-        return super().infer(rgb)
+        return super().infer(pixels)
 
 
 def test_the_newest_frame_wins_and_replaced_ones_are_counted(graph, artifact_folder, monkeypatch):
@@ -178,7 +178,7 @@ def test_diagnostics_give_rates_stage_times_backend_and_model(graph, artifact_fo
     found = values(status)
     assert status.name == "fastdepth: depth"
     assert float(found["rate in [Hz]"]) > 1 and float(found["rate out [Hz]"]) > 1
-    for stage in ("decode", "preprocess", "infer", "postprocess", "publish", "total"):
+    for stage in ("decode", "preprocess", "infer", "postprocess", "publish", "total", "wait", "overhead"):
         p50, p95, p99 = (float(found[f"{stage} p{percent} [ms]"]) for percent in (50, 95, 99))
         assert 0 < p50 <= p95 <= p99
     assert "age p95 [ms]" in found

@@ -1,0 +1,93 @@
+"""The node on a real ROS graph: a camera and the node, each a process of its own, on a domain of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+STAGES = ("wait", "decode", "preprocess", "infer", "postprocess", "publish", "overhead", "total", "age")
+
+
+class GraphError(Exception):
+    """A node or camera that did not run; the message holds what it said last."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One measurement on the graph.
+
+    Args:
+        size: of the camera's frames, "640x480".
+        rate_hz: of the camera.
+        parameters: of the node.
+    """
+
+    size: str
+    rate_hz: float
+    parameters: Mapping[str, str]
+
+
+def run_scene(scene: Scene, warm_up_s: float, seconds: float) -> dict[str, Any]:
+    """Run camera and node for some seconds.
+
+    Returns:
+        size, rate_hz, sent, heard, latency_ms (camera to depth, p50, p95, p99), stages_ms (the node's own, p50, p95 and
+        p99 over its last 300 frames), counts, node_cpu (cores), parameters.
+
+    Raises:
+        GraphError: no figures came.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {**os.environ, **_own_domain(Path(folder))}
+        parameters = [part for name, value in scene.parameters.items() for part in ("-p", f"{name}:={value}")]
+        node = ["fastdepth_ros.ros.node", "--ros-args", *parameters]
+        with _process(node, environment, Path(folder, "node.log")) as running:
+            camera = [
+                "fastdepth_ros.ros.measuring_camera", "--node", str(running.pid), "--size", scene.size,
+                "--rate", str(scene.rate_hz), "--warm-up", str(warm_up_s), "--seconds", str(seconds),
+            ]  # fmt: skip
+            done = subprocess.run([sys.executable, "-m", *camera], env=environment, capture_output=True, text=True)
+        if done.returncode:
+            said = (Path(folder, "node.log").read_text() + done.stderr).strip().splitlines()
+            raise GraphError("; ".join(said[-3:]))
+    found = json.loads(done.stdout)
+    told = found.pop("diagnostics")
+    stages = {stage: [float(told[f"{stage} p{percent} [ms]"]) for percent in (50, 95, 99)] for stage in STAGES}
+    return {**found, "size": scene.size, "parameters": dict(scene.parameters), "stages_ms": stages}
+
+
+def _own_domain(folder: Path) -> dict[str, str]:
+    return {
+        "ROS_DOMAIN_ID": str(random.randint(1, 100)),
+        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
+        "ROS_LOCALHOST_ONLY": "1",  # what Humble calls it
+        "ROS_LOG_DIR": str(folder),
+    }
+
+
+@contextmanager
+def _process(module: list[str], environment: Mapping[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Run `python -m module...`; ended as Ctrl-C would, killed if it does not listen."""
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *module], env=environment, stdout=output, stderr=subprocess.STDOUT
+        )
+        try:
+            yield process
+        finally:
+            process.send_signal(signal.SIGINT)
+            try:
+                process.wait(15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()

@@ -1,0 +1,206 @@
+"""Which subjects there are: engines by precision, model and threads; halves of networks; peers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from fastdepth_ros.backends import BackendError, BackendOptions, backend_class, backend_names
+from fastdepth_ros.backends.cores import available_cores
+from fastdepth_ros.bench.machine import machine_subjects
+from fastdepth_ros.bench.subject import Subject, load_estimator, load_onnx, load_torch_eager
+from fastdepth_ros.depth.artifact import Artifact, find_artifact
+
+FRAME_PX = (480, 640)  # height, width
+NYU_ACCURACY = "nyu-labeled/test/authors"  # key of a manifest's accuracy
+FIG3 = {  # the steps of the paper's Fig. 3: encoder, decoder, kernel, skip
+    "ResNet-50 + UpProj": ("resnet50", "upproj", "standard", "none"),
+    "MobileNet + NNConv5": ("mobilenet", "nnconv5", "standard", "none"),
+    "depthwise decoder": ("mobilenet", "nnconv5", "depthwise", "none"),
+    "skip-add": ("mobilenet", "nnconv5", "depthwise", "add"),
+}
+
+
+@dataclass
+class Plan:
+    """Subjects to measure, and why not of those that cannot be.
+
+    Args:
+        notes: what the report tells.
+    """
+
+    subjects: list[Subject] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to compare.
+
+    Args:
+        models: artefacts, by name or folder.
+        backends: empty takes all that are installed and have a file in the artefact.
+        threads: of the engines.
+        precisions: that the engines compute in.
+        device: of the backends.
+        power_save: also with threads that sleep while they wait.
+    """
+
+    models: Sequence[str] = ("",)
+    backends: Sequence[str] = ()
+    threads: Sequence[int] = ()
+    precisions: Sequence[str] = ("fp32",)
+    device: str = "cpu"
+    power_save: bool = False
+
+    def options(self) -> Iterator[BackendOptions]:
+        """Of every run of a model on a backend."""
+        for power_save in (False, True)[: 1 + self.power_save]:
+            for precision in self.precisions:
+                for count in self.threads or thread_counts():
+                    yield BackendOptions(count, self.device, power_save, precision)
+
+
+def thread_counts() -> tuple[int, ...]:
+    """One, and as many as there are cores."""
+    return tuple(sorted({1, available_cores()}))
+
+
+def plan_engines(request: Request) -> Plan:
+    """Frame to depth for every model, engine and number of threads, and the machine's own figures.
+
+    Raises:
+        ArtifactError, BackendError: a model or a backend that was named is not there.
+    """
+    plan = Plan()
+    for count in request.threads or thread_counts():
+        plan.subjects += machine_subjects(count)
+    for artifact in (find_artifact(model) for model in request.models):
+        for options in request.options():
+            for backend in _backends(artifact, request.backends, options.precision, plan):
+                plan.subjects.append(engine_subject(artifact, backend, options))
+    return plan
+
+
+def engine_subject(artifact: Artifact, backend: str, options: BackendOptions) -> Subject:
+    """One engine, from a 640x480 bgr8 frame in memory to an array of metres."""
+    runs = f"{backend}, power_save" if options.power_save else backend
+    name = f"{artifact.name}/{runs}/{options.precision}/{options.threads}"
+    load = partial(load_estimator, str(artifact.folder.resolve()), backend, options, FRAME_PX)
+    facts = {"group": "engine", "precision": options.precision, "device": options.device, "backend": runs}
+    return Subject(name, load, options.threads, {**facts, **artifact_facts(artifact, options.precision)})
+
+
+def artifact_facts(artifact: Artifact, precision: str = "fp32") -> dict[str, Any]:
+    accuracy = artifact.facts(precision).get("accuracy", {}).get(NYU_ACCURACY, {})
+    known = {name: accuracy[name] for name in ("delta1", "rmse") if name in accuracy}
+    return {"model": artifact.name, "macs": artifact.manifest.get("macs"), **known}
+
+
+def plan_halves(request: Request, folder: Path, *, steps: bool) -> Plan:
+    """Encoder, decoder and whole of each model, and of the paper's steps, in ONNX Runtime with all threads.
+
+    Args:
+        folder: where the halves are written.
+        steps: also those of Fig. 3, with random weights; needs torch.
+    """
+    plan = Plan()
+    if find_spec("onnx") is None:
+        plan.notes.append("no encoder and decoder apart: needs onnx: pip install onnx")
+        return plan
+    from fastdepth_ros.bench.split import SplitError, cut
+
+    threads = max(request.threads or thread_counts())
+    for name, path in _networks(request, folder, plan, steps):
+        try:
+            parts = dict(zip(("encoder", "decoder"), cut(path, folder)))
+        except SplitError as error:
+            plan.notes.append(f"{name} is not cut in two: {error}")
+            continue
+        for part, file in {**parts, "whole": path}.items():
+            facts = {"group": "half", "model": name, "part": part}
+            plan.subjects.append(Subject(f"half/{name}/{part}", partial(load_onnx, file, threads), threads, facts))
+    return plan
+
+
+def plan_peers(request: Request, folder: Path) -> Plan:
+    """What others do: torch eager as the authors' scripts run it, and networks of other papers, weights at random.
+
+    Args:
+        folder: where the networks are written.
+    """
+    from fastdepth_ros.bench.peers import PEERS, write_network
+    from fastdepth_ros.nn.complexity import complexity
+    from fastdepth_ros.nn.prior import PRIOR
+
+    plan = plan_eager(request)
+    threads = max(request.threads or thread_counts())
+    for registry, group in ((PEERS, "peer"), (PRIOR, "prior")):
+        for name in registry.names():
+            network, file = registry[name](), folder / f"{name}.onnx"
+            size = network.input_px if group == "prior" else (network.size_px,) * 2
+            write_network(network, size, file)
+            macs = complexity(network, size)["total"].macs
+            facts = {"group": group, "model": name, "size_px": list(size), "macs": macs}
+            plan.subjects.append(Subject(f"{group}/{name}", partial(load_onnx, file, threads), threads, facts))
+    return plan
+
+
+def plan_eager(request: Request) -> Plan:
+    """torch eager on each model that has a checkpoint, where torch is installed."""
+    plan = Plan()
+    if find_spec("torch") is None:
+        return plan
+    for artifact in (find_artifact(model) for model in request.models):
+        if "safetensors" not in artifact.manifest["files"]:
+            continue
+        checkpoint = artifact.model_file("safetensors").path
+        for count in request.threads or thread_counts():
+            load = partial(load_torch_eager, checkpoint.resolve(), count, FRAME_PX)
+            facts = {"group": "eager", "backend": "torch eager", "precision": "fp32", **artifact_facts(artifact)}
+            plan.subjects.append(Subject(f"{artifact.name}/torch eager/fp32/{count}", load, count, facts))
+    return plan
+
+
+def _backends(artifact: Artifact, wanted: Sequence[str], precision: str, plan: Plan) -> Iterator[str]:
+    there = backend_names(artifact.formats(precision))
+    if not there:
+        plan.notes.append(f"{artifact.name} has no file of {precision}: fastdepth quantize makes one")
+    for name in wanted or there:
+        try:
+            cls = backend_class(name)
+        except BackendError as error:
+            if wanted:
+                raise
+            plan.notes.append(str(error))
+            continue
+        if name in there:
+            yield name
+        else:
+            plan.notes.append(f"{artifact.name} has no {cls.model_format} file of {precision} for backend {name}")
+
+
+def _networks(request: Request, folder: Path, plan: Plan, steps: bool) -> Iterator[tuple[str, Path]]:
+    if steps and find_spec("torch") is not None:
+        import torch
+
+        from fastdepth_ros.deploy.export import write_onnx
+        from fastdepth_ros.nn.fastdepth import initialise
+        from fastdepth_ros.nn.network import DepthNetwork
+
+        for name, (encoder, decoder, kernel, skip) in FIG3.items():
+            file = folder / f"{name}.onnx"
+            with torch.no_grad():
+                network = DepthNetwork.of(encoder, decoder, kernel=kernel, skip=skip).eval()
+                initialise(network)
+                write_onnx(network, file)
+            yield name, file
+    elif steps:
+        plan.notes.append("no steps of Fig. 3: they need torch")
+    for artifact in (find_artifact(model) for model in request.models):
+        if "onnx" in artifact.manifest["files"]:
+            yield artifact.name, artifact.model_file("onnx").path.resolve()

@@ -1,0 +1,91 @@
+"""The figures of one run: from what was measured to rows, and to JSON and back."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from fastdepth_ros import __version__
+from fastdepth_ros.bench.harness import Measured
+from fastdepth_ros.bench.machine import describe, machine_figures
+from fastdepth_ros.bench.subject import Subject
+
+VERSION = 1
+Results = dict[str, Any]
+
+
+class ResultsError(Exception):
+    """A file that holds no results of ours."""
+
+
+def results_of(
+    subjects: Sequence[Subject],
+    measured: Mapping[str, Measured],
+    failed: Mapping[str, str],
+    settings: Mapping[str, Any],
+) -> Results:
+    """Everything that was measured, as JSON holds it.
+
+    Each row has its subject's facts, the latency's figures, and where the network's MACs are known `floor_ms`, the
+    least time that they take at this machine's peak on as many threads, and `ratio`, the median over it.
+    """
+    fastest_ms = {name: found.latency.min_ms for name, found in measured.items()}
+    counts = sorted({subject.threads for subject in subjects if subject.name.startswith("machine/")})
+    peaks = [machine_figures(count, fastest_ms) for count in counts]
+    peak_of = {peak["threads"]: peak["peak_gflops"] for peak in peaks}
+    rows = [
+        _row(subject, measured[subject.name], peak_of.get(subject.threads))
+        for subject in subjects
+        if subject.name in measured and "group" in subject.facts
+    ]
+    below = [row["name"] for row in rows if row.get("ratio", 1.0) < 1.0]
+    notes = [f"{name} is faster than its floor: others kept the machine from its peak; measure again" for name in below]
+    return {
+        "version": VERSION,
+        "fastdepth_ros": __version__,
+        "date": time.strftime("%Y-%m-%d %H:%M"),
+        "machine": describe(),
+        "settings": dict(settings),
+        "peaks": peaks,
+        "rows": rows,
+        "failed": dict(failed),
+        "notes": notes,
+    }
+
+
+def _row(subject: Subject, found: Measured, peak_gflops: float | None) -> dict[str, Any]:
+    figures = asdict(found)
+    row = {"name": subject.name, "threads": subject.threads, **subject.facts, **figures.pop("latency"), **figures}
+    if row.get("macs") and peak_gflops:
+        row["floor_ms"] = 2 * row["macs"] / peak_gflops / 1e6
+        row["ratio"] = row["median_ms"] / row["floor_ms"]
+    return row
+
+
+def write_results(path: Path, results: Results) -> None:
+    """Write JSON, whole or not at all."""
+    partial = path.with_name(f".partial.{path.name}")
+    partial.write_text(json.dumps(results, indent=1) + "\n")
+    os.replace(partial, path)
+
+
+def read_results(path: Path) -> Results:
+    """Read what `write_results` wrote.
+
+    Raises:
+        ResultsError: missing, no JSON, or of something else.
+    """
+    try:
+        results = json.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise ResultsError(f"no file {path}") from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ResultsError(f"{path} is not JSON: {error}") from error
+    if not isinstance(results, dict) or results.get("version") != VERSION or "rows" not in results:
+        raise ResultsError(f"{path} holds no figures of fastdepth bench of version {VERSION}")
+    return results

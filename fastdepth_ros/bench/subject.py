@@ -1,0 +1,103 @@
+"""What is measured: a function that loads something and returns what to time. It runs in a process of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastdepth_ros.backends import BackendOptions
+from fastdepth_ros.depth.artifact import find_artifact
+from fastdepth_ros.depth.estimator import DepthEstimator
+from fastdepth_ros.depth.frame import Frame
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TVM_NUM_THREADS")
+
+
+class Loaded(NamedTuple):
+    """What a subject's process has loaded: a call to time, and what the engine calls itself."""
+
+    run: Callable[[], object]
+    engine: str
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One row of the figures.
+
+    Args:
+        name: unlike all others.
+        load: picklable.
+        threads: of the engine; 0 leaves the number to it.
+        facts: what the report says of it.
+        at_least: timed runs in a turn, where it needs more than the others to be seen undisturbed.
+    """
+
+    name: str
+    load: Callable[[], Loaded]
+    threads: int = 0
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    at_least: int = 1
+
+    def environment(self) -> dict[str, str]:
+        """Of its process: libraries read there how many threads they may have."""
+        return dict.fromkeys(THREAD_VARIABLES, str(self.threads)) if self.threads else {}
+
+
+def test_frame(size_px: tuple[int, int]) -> np.ndarray:
+    """uint8 (height, width, 3): a fixed noisy frame; how long a network takes does not depend on it."""
+    return np.random.default_rng(0).integers(0, 256, (*size_px, 3), dtype=np.uint8)
+
+
+def load_estimator(model: str, backend: str, options: BackendOptions, size_px: tuple[int, int]) -> Loaded:
+    """Our hot path: a bgr8 frame in memory to an array of metres.
+
+    Raises:
+        ArtifactError, BackendError, GoldenError: as they say.
+    """
+    artifact = find_artifact(model)
+    engine = artifact.load(backend, options)
+    estimator = DepthEstimator(engine, artifact.input_size_px)
+    return Loaded(partial(estimator, Frame(test_frame(size_px), "bgr")), engine.engine)
+
+
+def load_onnx(path: Path, threads: int) -> Loaded:
+    """Any ONNX file in ONNX Runtime, from noise."""
+    import onnxruntime
+
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = threads
+    settings.log_severity_level = 3
+    session = onnxruntime.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
+    rng, feed = np.random.default_rng(0), {}
+    for entry in session.get_inputs():
+        if entry.type == "tensor(uint8)":
+            feed[entry.name] = rng.integers(0, 256, entry.shape, dtype=np.uint8)
+        else:
+            feed[entry.name] = rng.random(entry.shape, dtype=np.float32)
+    return Loaded(lambda: session.run(None, feed), f"onnxruntime {onnxruntime.__version__} (cpu)")
+
+
+def load_torch_eager(checkpoint: Path, threads: int, size_px: tuple[int, int]) -> Loaded:
+    """PyTorch as the authors' scripts run it: their view of the frame, the module as it was trained, float32."""
+    import torch
+
+    from fastdepth_ros.data.authors import authors_view
+    from fastdepth_ros.nn.checkpoints import load_checkpoint
+
+    if threads:
+        torch.set_num_threads(threads)
+    network, _ = load_checkpoint(checkpoint)
+    network.eval()
+    frame = test_frame(size_px)
+
+    def run() -> np.ndarray:
+        rgb = np.asarray(authors_view(frame[..., ::-1], 224), dtype=np.float32) / 255
+        with torch.no_grad():
+            return network(torch.from_numpy(rgb.transpose(2, 0, 1).copy())[None]).squeeze().numpy()
+
+    return Loaded(run, f"torch {torch.__version__} eager (cpu)")

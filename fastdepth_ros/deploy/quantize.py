@@ -1,0 +1,191 @@
+"""Another precision of an artefact: the same network in int8, fp16 or bf16, beside what the artefact has.
+
+int8 is static and in QDQ form, which every engine reads: weights per output channel, activations by their range on the
+frames that are given. The first convolution and the head stay float32; they are a fiftieth of the work and make half of
+the error.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+from tqdm import tqdm
+
+from fastdepth_ros.backends import Backend, BackendOptions
+from fastdepth_ros.depth.artifact import Artifact, file_key, find_artifact, sha256_of, write_manifest
+from fastdepth_ros.depth.golden import SPACING_PX, TOLERANCE_M, golden_frame, golden_record
+
+REDUCED = ("int8", "fp16", "bf16")
+# What computes a precision everywhere; bf16 has no file of its own, it is a way to compute the fp32 one.
+ENGINES = {"int8": "onnxruntime", "fp16": "onnxruntime", "bf16": "openvino"}
+
+
+class QuantizeError(Exception):
+    """An artefact of which no such precision can be made."""
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far a precision's depth is from fp32's, over all pixels of the frames: metres."""
+
+    frames: int
+    mean_m: float
+    p99_m: float
+    engine: str
+
+
+def quantize_artifact(
+    source: Artifact, precision: str, out: Path, frames: Sequence[np.ndarray], frames_of: str
+) -> Agreement:
+    """Write `out`: all that `source` has, and the precision with its golden record. All or nothing.
+
+    Args:
+        source: has model.onnx.
+        precision: one of REDUCED.
+        out: a folder that does not exist yet.
+        frames: network inputs as the camera gives them, uint8 (size, size, 3) RGB.
+        frames_of: what they are, for the manifest.
+
+    Raises:
+        QuantizeError: `out` exists, no frames, or the source has that precision.
+        ArtifactError, BackendError: as the message says.
+    """
+    if precision not in REDUCED:
+        raise QuantizeError(f"unknown precision {precision!r}, there is {', '.join(REDUCED)}")
+    if out.exists():
+        raise QuantizeError(f"{out} exists; choose another folder or remove it")
+    if not len(frames):
+        raise QuantizeError("no frames to calibrate on")
+    key = file_key("onnx", precision)
+    if key in source.manifest["files"]:
+        raise QuantizeError(f"{source.folder} has {precision} already")
+    parent = source.model_file("onnx").path
+    out.parent.mkdir(parents=True, exist_ok=True)
+    building = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    try:
+        for entry in source.manifest["files"].values():
+            shutil.copy(source.folder / entry["file"], building)
+        name = parent.name if precision == "bf16" else f"model.{precision}.onnx"
+        if precision == "int8":
+            write_int8(parent, building / name, frames)
+        elif precision == "fp16":
+            write_fp16(parent, building / name)
+        manifest = {**source.manifest, "name": out.name, "quantized_from": source.name}
+        entry = {**source.manifest["files"]["onnx"], "file": name, "sha256": sha256_of(building / name)}
+        manifest["files"] = {**source.manifest["files"], key: entry}
+        write_manifest(building, manifest)
+        facts, agreement = _prove(find_artifact(building), precision, frames)
+        facts["calibration"] = {"frames": len(frames), "of": frames_of} if precision == "int8" else None
+        facts = {name: value for name, value in facts.items() if value is not None}
+        known = source.manifest.get("precisions", {})
+        write_manifest(building, {**manifest, "precisions": {**known, precision: facts}})
+        building.chmod(0o755)
+        os.replace(building, out)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    return agreement
+
+
+def write_int8(source: Path, target: Path, frames: Sequence[np.ndarray]) -> None:
+    """Static int8 in QDQ form, its ranges those of the frames."""
+    graph = onnx.load(source).graph
+    with _quiet():
+        quantize_static(
+            str(source), str(target), _Frames(graph.input[0].name, frames),
+            quant_format=QuantFormat.QDQ, per_channel=True,
+            activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, nodes_to_exclude=_ends(graph),
+        )  # fmt: skip
+    _copy_opset(source, target)
+
+
+def write_fp16(source: Path, target: Path) -> None:
+    """Weights and sums in fp16, metres in float32."""
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+
+    model = onnx.load(source)
+    for node in [node for node in model.graph.node if node.op_type == "Constant"]:  # of a Resize it must stay float32
+        tensor = model.graph.initializer.add()
+        tensor.CopyFrom(node.attribute[0].t)
+        tensor.name = node.output[0]
+        model.graph.node.remove(node)
+    with _quiet():
+        onnx.save(convert_float_to_float16(model, keep_io_types=True), target)
+    _copy_opset(source, target)
+
+
+class _Frames(CalibrationDataReader):
+    """The frames one by one, with a progress bar."""
+
+    def __init__(self, name: str, frames: Sequence[np.ndarray]) -> None:
+        self._name, self._frames = name, iter(tqdm(frames, unit="frame", desc="calibrate"))
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        frame = next(self._frames, None)
+        return None if frame is None else {self._name: frame[None]}
+
+
+def _ends(graph: onnx.GraphProto) -> list[str]:
+    """The nodes up to the first convolution, and those from the last one on."""
+    convolutions = [index for index, node in enumerate(graph.node) if node.op_type == "Conv"]
+    return [node.name for node in (*graph.node[: convolutions[0] + 1], *graph.node[convolutions[-1] :])]
+
+
+def _copy_opset(source: Path, target: Path) -> None:
+    """The mark by which a backend knows the file again."""
+    model = onnx.load(target)
+    onnx.helper.set_model_props(model, {entry.key: entry.value for entry in onnx.load(source).metadata_props})
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, target)
+
+
+def _prove(artifact: Artifact, precision: str, frames: Sequence[np.ndarray]) -> tuple[dict[str, Any], Agreement]:
+    """The golden record of a precision, and how far its depth is from fp32's.
+
+    Another engine rounds otherwise. It may be as far from the record as the precision itself is from fp32.
+    """
+    reference = artifact.load("onnxruntime", BackendOptions())
+    engine = artifact.load(ENGINES[precision], BackendOptions(precision=precision))
+    golden = golden_record(engine, artifact.input_size_px)
+    off_m = _golden_difference(engine, reference, artifact.input_size_px)
+    golden["tolerance_m"] = round(max(TOLERANCE_M, 2 * off_m), 4)
+    bar = tqdm(frames, unit="frame", desc="compare")
+    differences = np.stack([np.abs(engine.infer(frame) - reference.infer(frame)) for frame in bar])
+    agreement = Agreement(len(frames), float(differences.mean()), float(np.percentile(differences, 99)), engine.engine)
+    return {
+        "golden": golden,
+        "agreement_with_fp32": {
+            "frames": agreement.frames,
+            "mean_m": round(agreement.mean_m, 4),
+            "p99_m": round(agreement.p99_m, 4),
+            "engine": agreement.engine,
+        },
+        "made_with": {"onnxruntime": onnxruntime.__version__},
+    }, agreement
+
+
+def _golden_difference(engine: Backend, reference: Backend, size_px: int) -> float:
+    rgb, sampled = golden_frame(size_px), slice(SPACING_PX // 2, None, SPACING_PX)
+    return float(np.abs(engine.infer(rgb) - reference.infer(rgb))[sampled, sampled].max())
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """ONNX Runtime's tools advise on the root logger what was done already."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(disabled)

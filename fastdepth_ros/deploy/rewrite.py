@@ -1,0 +1,193 @@
+"""Rewrite a deployed network's ONNX into the same sums in a form that engines run faster.
+
+What `nn/deployed.py` cannot say in torch's words: how an engine lays the work out in memory. Each rewriting looks for
+its own pattern and leaves a graph that lacks it as it is. doc/speed.md says what each gains, and what else was tried.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from fastdepth_ros.backends.channels import ORDER, channel_order
+
+IMAGE_CHANNELS = 3
+
+
+def rewrite(model: onnx.ModelProto) -> list[str]:
+    """Rewrite a graph from uint8 (1, H, W, 3) to metres (1, 1, H, W), in place.
+
+    Returns:
+        The names of the rewritings that it took, in order.
+    """
+    rewritings = (scaling_in_first_kernel, pixels_as_they_lie, order_in_first_kernel, sums_in_convolutions,
+                  last_upsample_unblocked)  # fmt: skip
+    applied = [rewriting.__name__ for rewriting in rewritings if rewriting(_Graph(model))]
+    onnx.checker.check_model(model, full_check=True)
+    return applied
+
+
+class _Graph:
+    """A graph with the look-ups that rewriting needs."""
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        self.model, self.graph = model, model.graph
+
+    def constant(self, name: str) -> np.ndarray | None:
+        for tensor in self.graph.initializer:
+            if tensor.name == name:
+                return numpy_helper.to_array(tensor)
+        maker = self.maker(name)
+        if maker is not None and maker.op_type == "Constant":
+            return numpy_helper.to_array(maker.attribute[0].t)
+        return None
+
+    def maker(self, name: str) -> onnx.NodeProto | None:
+        return next((node for node in self.graph.node if name in node.output), None)
+
+    def readers(self, name: str) -> list[onnx.NodeProto]:
+        return [node for node in self.graph.node if name in node.input]
+
+    def only_reader(self, name: str, kind: str) -> onnx.NodeProto | None:
+        readers = self.readers(name)
+        return readers[0] if len(readers) == 1 and readers[0].op_type == kind else None
+
+    def add_constant(self, name: str, values: np.ndarray) -> str:
+        self.graph.initializer.append(numpy_helper.from_array(values, name))
+        return name
+
+    def set_constant(self, name: str, values: np.ndarray) -> None:
+        tensor = next(tensor for tensor in self.graph.initializer if tensor.name == name)
+        tensor.CopyFrom(numpy_helper.from_array(values, name))
+
+    def insert_before(self, node: onnx.NodeProto, *nodes: onnx.NodeProto) -> None:
+        place = list(self.graph.node).index(node)
+        for offset, new in enumerate(nodes):
+            self.graph.node.insert(place + offset, new)
+
+    def first_convolution(self) -> tuple[onnx.NodeProto, onnx.NodeProto, onnx.NodeProto] | None:
+        """Transpose, cast and convolution, where the image goes through these and nothing else."""
+        transpose = self.only_reader(self.graph.input[0].name, "Transpose")
+        cast = transpose and self.only_reader(transpose.output[0], "Cast")
+        convolution = cast and self.only_reader(cast.output[0], "Conv")
+        return (transpose, cast, convolution) if transpose and cast and convolution else None
+
+
+def scaling_in_first_kernel(graph: _Graph) -> bool:
+    """The division of the image by a number becomes one of the first kernel."""
+    for division in [node for node in graph.graph.node if node.op_type == "Div"]:
+        cast, divisor = graph.maker(division.input[0]), graph.constant(division.input[1])
+        convolution = graph.only_reader(division.output[0], "Conv")
+        if cast is None or cast.op_type != "Cast" or divisor is None or divisor.size != 1 or convolution is None:
+            continue
+        kernel = graph.constant(convolution.input[1])
+        graph.set_constant(convolution.input[1], (kernel / divisor).astype(np.float32))
+        convolution.input[0] = cast.output[0]
+        graph.graph.node.remove(division)
+        return True
+    return False
+
+
+def pixels_as_they_lie(graph: _Graph) -> bool:
+    """The first convolution reads interleaved pixels, as an image of one channel that is three times as wide.
+
+    A kernel of K x 3K in steps of three columns takes the same sums as one of 3 x K x K over three planes; nothing is
+    transposed, neither the image before it nor the planes within the engine.
+    """
+    found = graph.first_convolution()
+    if found is None:
+        return False
+    transpose, cast, convolution = found
+    height, width = (axis.dim_value for axis in graph.graph.input[0].type.tensor_type.shape.dim[1:3])
+    kernel = graph.constant(convolution.input[1])
+    if kernel is None or kernel.shape[1] != IMAGE_CHANNELS:
+        return False
+    outputs, _, rows, columns = kernel.shape
+    for attribute in convolution.attribute:
+        if attribute.name in ("kernel_shape", "strides"):
+            attribute.ints[1] *= IMAGE_CHANNELS
+        elif attribute.name == "pads":
+            attribute.ints[1] *= IMAGE_CHANNELS
+            attribute.ints[3] *= IMAGE_CHANNELS
+    one_plane = graph.add_constant("one_plane", np.array([1, 1, height, width * IMAGE_CHANNELS], np.int64))
+    one_kernel = graph.add_constant("one_kernel", np.array([outputs, 1, rows, columns * IMAGE_CHANNELS], np.int64))
+    graph.insert_before(
+        transpose, helper.make_node("Reshape", [transpose.input[0], one_plane], ["pixels"], "as_they_lie")
+    )
+    graph.insert_before(
+        convolution,
+        helper.make_node("Transpose", [convolution.input[1]], ["kernel_rows"], "kernel_rows", perm=(0, 2, 3, 1)),
+        helper.make_node("Reshape", ["kernel_rows", one_kernel], ["kernel_of_pixels"], "kernel_of_pixels"),
+    )
+    cast.input[0], convolution.input[1] = "pixels", "kernel_of_pixels"
+    graph.graph.node.remove(transpose)
+    return True
+
+
+def order_in_first_kernel(graph: _Graph) -> bool:
+    """The first kernel's channels are gathered by a constant, which a backend sets to the camera's order."""
+    reader = next((node for node in graph.graph.node if node.name == "kernel_rows"), None)
+    if reader is None or graph.constant(ORDER) is not None:
+        return False
+    order = graph.add_constant(ORDER, channel_order("rgb"))
+    graph.insert_before(
+        reader, helper.make_node("Gather", [reader.input[0], order], ["kernel_order"], "kernel_order", axis=1)
+    )
+    reader.input[0] = "kernel_order"
+    return True
+
+
+def sums_in_convolutions(graph: _Graph) -> bool:
+    """What is added to an upsampled map goes through a depthwise 1x1 convolution of ones.
+
+    Engines add what a convolution makes to what is there while they write it. By itself the addition is a pass over
+    memory of its own, and a slow one.
+    """
+    shapes = _shapes(graph.model)
+    sums = [node for node in graph.graph.node if node.op_type == "Add" and _resized(graph, node) is not None]
+    for node in sums:
+        upsampled = _resized(graph, node)
+        other = next(name for name in node.input if name != upsampled)
+        channels = shapes[other][1]
+        ones = graph.add_constant(f"{node.name}/ones", np.ones((channels, 1, 1, 1), np.float32))
+        same = helper.make_node(
+            "Conv", [other, ones], [f"{node.name}/same"], f"{node.name}/same",
+            group=channels, kernel_shape=(1, 1), strides=(1, 1), pads=(0, 0, 0, 0), dilations=(1, 1),
+        )  # fmt: skip
+        graph.insert_before(node, same)
+        node.input[list(node.input).index(other)] = same.output[0]
+    return bool(sums)
+
+
+def last_upsample_unblocked(graph: _Graph) -> bool:
+    """A reshape that changes nothing stands before the last upsample of the one map of depth.
+
+    Without it ONNX Runtime upsamples the map in blocks of 16 channels, 15 of them padding.
+    """
+    resize = graph.maker(graph.graph.output[0].name)
+    if resize is None or resize.op_type != "Resize":
+        return False
+    maker, shape = graph.maker(resize.input[0]), _shapes(graph.model)[resize.input[0]]
+    if maker is None or maker.op_type == "Reshape" or shape[1] != 1:
+        return False
+    same = graph.add_constant("depth_shape", np.array(shape, np.int64))
+    graph.insert_before(resize, helper.make_node("Reshape", [resize.input[0], same], ["depth_map"], "depth_map"))
+    resize.input[0] = "depth_map"
+    return True
+
+
+def _resized(graph: _Graph, addition: onnx.NodeProto) -> str | None:
+    """That input of an addition which an upsample makes, where no convolution makes the other."""
+    makers = {name: graph.maker(name) for name in addition.input}
+    kinds = [maker.op_type if maker else "Constant" for maker in makers.values()]
+    upsampled = [name for name, kind in zip(makers, kinds) if kind == "Resize"]
+    return upsampled[0] if len(upsampled) == 1 and not {"Constant", "Conv"} & set(kinds) else None
+
+
+def _shapes(model: onnx.ModelProto) -> dict[str, list[int]]:
+    inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True).graph
+    values: list[Any] = [*inferred.value_info, *inferred.output]
+    return {value.name: [axis.dim_value for axis in value.type.tensor_type.shape.dim] for value in values}

@@ -1,0 +1,133 @@
+"""Other precisions of an artefact: beside fp32, never in its place."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from fastdepth_ros.backends import BackendError, BackendOptions
+from fastdepth_ros.cli import main
+from fastdepth_ros.deploy.quantize import QuantizeError, quantize_artifact
+from fastdepth_ros.depth.artifact import ArtifactError, find_artifact
+
+SIZE_PX = 224
+FRAMES = np.random.default_rng(0).integers(0, 256, (6, SIZE_PX, SIZE_PX, 3), dtype=np.uint8)
+UNSEEN = np.random.default_rng(1).integers(0, 256, (SIZE_PX, SIZE_PX, 3), dtype=np.uint8)
+ENGINES = [("int8", "onnxruntime"), ("int8", "openvino"), ("fp16", "onnxruntime"), ("fp16", "openvino"),
+           ("bf16", "openvino")]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def reduced(artifact_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny artefact in every precision that the engines here have."""
+    pytest.importorskip("openvino", reason="openvino is not installed")
+    folder, source = tmp_path_factory.mktemp("reduced"), artifact_folder
+    for precision in ("int8", "fp16", "bf16"):
+        quantize_artifact(find_artifact(source), precision, folder / precision, FRAMES, "noise")
+        source = folder / precision
+    return source
+
+
+def infer(folder: Path, backend: str, precision: str) -> np.ndarray:
+    return find_artifact(folder).load(backend, BackendOptions(threads=1, precision=precision)).infer(UNSEEN)
+
+
+@pytest.mark.parametrize(("precision", "backend"), ENGINES)
+def test_a_precision_is_near_fp32_and_not_it(reduced, precision, backend):
+    exact = infer(reduced, "onnxruntime", "fp32")
+    off_m = np.abs(infer(reduced, backend, precision) - exact)
+    assert 0 < off_m.mean() < 0.02 * np.ptp(exact)
+
+
+@pytest.mark.parametrize(("precision", "backend"), ENGINES)
+def test_the_engine_says_its_precision(reduced, precision, backend):
+    engine = find_artifact(reduced).load(backend, BackendOptions(precision=precision)).engine
+    assert f"(cpu, {precision}" in engine
+
+
+def test_fp32_stays_what_it_was_and_the_default(reduced, artifact_folder):
+    before, after = find_artifact(artifact_folder), find_artifact(reduced)
+    for key, entry in before.manifest["files"].items():
+        assert after.manifest["files"][key] == entry
+    assert after.manifest["golden"] == before.manifest["golden"]
+    np.testing.assert_array_equal(after.load().infer(UNSEEN), before.load().infer(UNSEEN))
+
+
+def test_the_manifest_says_what_a_precision_is_worth(reduced):
+    manifest = find_artifact(reduced).manifest
+    assert set(manifest["precisions"]) == {"int8", "fp16", "bf16"}
+    int8, fp16 = manifest["precisions"]["int8"], manifest["precisions"]["fp16"]
+    assert int8["calibration"] == {"frames": len(FRAMES), "of": "noise"}
+    assert int8["agreement_with_fp32"]["frames"] == len(FRAMES)
+    assert int8["agreement_with_fp32"]["mean_m"] > fp16["agreement_with_fp32"]["mean_m"]
+    assert int8["golden"]["tolerance_m"] > manifest["golden"]["tolerance_m"]
+    assert manifest["files"]["onnx-bf16"]["file"] == "model.onnx"
+
+
+def test_bgr_pixels_go_straight_into_int8_too(reduced):
+    turned = np.ascontiguousarray(UNSEEN[..., ::-1])
+    engine = find_artifact(reduced).load("onnxruntime", BackendOptions(threads=1, precision="int8", channels="bgr"))
+    np.testing.assert_allclose(engine.infer(turned), infer(reduced, "onnxruntime", "int8"), rtol=0, atol=1e-3)
+
+
+def test_a_precision_that_is_not_there_is_refused_with_its_remedy(artifact_folder):
+    with pytest.raises(
+        ArtifactError, match=r"no onnx-int8 file, it has onnx, safetensors; `fastdepth quantize --to int8"
+    ):
+        find_artifact(artifact_folder).load("onnxruntime", BackendOptions(precision="int8"))
+
+
+@pytest.mark.parametrize(("backend", "precision"), [("pytorch", "int8"), ("onnxruntime", "bf16")])
+def test_an_engine_without_the_precision_is_refused_and_not_replaced(reduced, backend, precision):
+    with pytest.raises((ArtifactError, BackendError), match=precision):
+        find_artifact(reduced).load(backend, BackendOptions(precision=precision))
+
+
+def test_what_cannot_be_made_leaves_nothing_behind(reduced, artifact_folder, tmp_path):
+    for folder, frames, told in (
+        (reduced, FRAMES, "has int8 already"),
+        (artifact_folder, FRAMES[:0], "no frames to calibrate on"),
+    ):
+        with pytest.raises(QuantizeError, match=told):
+            quantize_artifact(find_artifact(folder), "int8", tmp_path / "out", frames, "noise")
+    (tmp_path / "out").mkdir()
+    with pytest.raises(QuantizeError, match="exists"):
+        quantize_artifact(find_artifact(artifact_folder), "int8", tmp_path / "out", FRAMES, "noise")
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_the_verb_calibrates_on_my_images_and_records_the_accuracy(artifact_folder, tmp_path, capsys):
+    images, data = tmp_path / "mine", tmp_path / "data"
+    for folder in (images, data / "rgb", data / "depth"):
+        folder.mkdir(parents=True)
+    for number, frame in enumerate(FRAMES[:4]):
+        picture = cv2.resize(frame, (640, 480))
+        cv2.imwrite(str(images / f"{number}.png"), picture)
+        cv2.imwrite(str(data / "rgb" / f"{number}.png"), picture)
+        cv2.imwrite(str(data / "depth" / f"{number}.png"), np.full((480, 640), 2000 + 100 * number, np.uint16))
+    (data / "split.csv").write_text("name,split\n" + "".join(f"{number},test\n" for number in range(4)))
+    out = tmp_path / "int8"
+    arguments = ["--images", str(images), "--frames", "3", "--dataset", "folder", "--root", str(data)]
+    assert main(["quantize", "--model", str(artifact_folder), "--to", "int8", "--out", str(out), *arguments]) == 0
+    printed = capsys.readouterr().out
+    assert "in int8 too; on 3 frames of mine it is off from fp32 by" in printed
+    assert "delta1 lost: " in printed
+    facts = json.loads((out / "manifest.json").read_text())["precisions"]["int8"]
+    assert facts["calibration"] == {"frames": 3, "of": "mine"}
+    assert facts["accuracy"]["folder/test/authors"]["images"] == 4
+    assert main(["models", "verify", str(out)]) == 0
+    assert "int8) computes int8" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--images", "/nowhere"], ["--bag", "/nowhere"], ["--frames", "0"], ["--dataset", "folder"]]
+)
+def test_what_the_verb_cannot_read_is_told(artifact_folder, tmp_path, capsys, arguments):
+    asked = ["quantize", "--model", str(artifact_folder), "--to", "int8", "--out", str(tmp_path / "out"), *arguments]
+    assert main(asked) == 1
+    assert capsys.readouterr().err.startswith("fastdepth quantize: ")
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,56 @@
+"""Serialized messages: what is put together from bytes reads as the message that it stands for."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy", reason="rclpy is not installed")
+
+from rclpy.serialization import deserialize_message
+from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import Header
+
+from fastdepth_ros.ros.images import CameraInfoBytes, ImageBytes, fill_camera_info
+
+
+def header(seconds: int, frame_id: str = "eye") -> Header:
+    made = Header(frame_id=frame_id)
+    made.stamp.sec, made.stamp.nanosec = seconds, 5
+    return made
+
+
+@pytest.mark.parametrize("frame_id", ["", "a", "camera_optical_frame"])
+@pytest.mark.parametrize(("shape", "dtype", "encoding"), [
+    ((7, 5), np.float32, "32FC1"), ((4, 6), np.uint16, "16UC1"), ((3, 5, 3), np.uint8, "bgr8"),
+])  # fmt: skip
+def test_an_image_is_read_as_it_was_written(frame_id, shape, dtype, encoding):
+    serialize, rng = ImageBytes(), np.random.default_rng(0)
+    for seconds in (-1, 0, 2**31 - 1):
+        pixels = rng.integers(0, 255, shape).astype(dtype)
+        message = deserialize_message(serialize(header(seconds, frame_id), pixels, encoding), Image)
+        assert message.header == header(seconds, frame_id)
+        assert (message.height, message.width, message.encoding) == (*shape[:2], encoding)
+        assert (message.step, message.is_bigendian) == (pixels.nbytes // shape[0], 0)
+        np.testing.assert_array_equal(np.frombuffer(message.data, dtype).reshape(shape), pixels)
+
+
+def test_an_image_may_change_its_size_and_frame_from_one_to_the_next():
+    serialize = ImageBytes()
+    for number, frame_id in enumerate(("a", "a", "bcdef")):
+        pixels = np.full((3 + number, 4), number, np.float32)
+        message = deserialize_message(serialize(header(number, frame_id), pixels[:, ::-1], "32FC1"), Image)
+        assert (message.height, message.header.frame_id, len(message.data)) == (3 + number, frame_id, pixels.nbytes)
+
+
+def test_a_camera_info_follows_its_camera():
+    serialize, from_frame = CameraInfoBytes(), np.diag([0.5, 0.25, 1.0])
+    for number, focal in enumerate((500.0, 500.0, 600.0)):
+        source = CameraInfo(height=480, width=640, distortion_model="plumb_bob", d=[0.1, 0.2])
+        source.k = [focal, 0.0, 320.0, 0.0, focal, 240.0, 0.0, 0.0, 1.0]
+        source.p = [focal, 0.0, 320.0, 0.0, 0.0, focal, 240.0, 0.0, 0.0, 0.0, 1.0, 0.0]
+        expected = CameraInfo()
+        fill_camera_info(expected, header(number), source, from_frame, (224, 224))
+        message = deserialize_message(serialize(header(number), source, from_frame, (224, 224)), CameraInfo)
+        assert message == expected
+        assert message.k[0] == focal / 2
