@@ -14,6 +14,7 @@ from launch_ros.actions import Node
 from fastdepth_ros.ros.shared_memory import shared_memory_variables
 
 SHARE = Path(get_package_share_directory("fastdepth_ros"))
+RESPAWN_DELAY_S = 2.0
 
 ARGUMENTS = [
     DeclareLaunchArgument("image", default_value="image", description="camera image topic"),
@@ -33,6 +34,11 @@ ARGUMENTS = [
     DeclareLaunchArgument("rviz", default_value="false", description="start RViz with our configuration"),
     DeclareLaunchArgument(
         "fixed_frame", default_value="camera_optical_frame", description="RViz's fixed frame: the camera's frame_id"
+    ),
+    DeclareLaunchArgument(
+        "respawn",
+        default_value="true",
+        description="start the node anew where its process ends, as after a hung backend",
     ),
     DeclareLaunchArgument(
         "shared_memory",
@@ -68,6 +74,8 @@ def _nodes(context: LaunchContext) -> list[Action]:
             remappings=[("image", image), ("camera_info", camera_info)],
             arguments=["--ros-args", "--log-level", argument["log_level"]],
             output="screen",
+            respawn=argument["respawn"].lower() == "true",
+            respawn_delay=RESPAWN_DELAY_S,
         )
     )
     if argument["rviz"].lower() == "true":

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from fastdepth_ros.ros.images import stamp_ns
+from fastdepth_ros.ros.parameters import Settings
 from fastdepth_ros.ros.pipeline import Pipeline
-from fastdepth_ros.ros.subscription import ImageSubscription
-from fastdepth_ros.ros.worker import NewestFirst
+from fastdepth_ros.ros.stamps import StampWatch
+from fastdepth_ros.ros.subscription import ImageSubscription, take
+from fastdepth_ros.ros.watchdog import Watchdog
+
+LENIENT_S = 1.0
 
 
 class Camera:
@@ -18,17 +24,38 @@ class Camera:
 
     def __init__(self, node: LifecycleNode, pipeline: Pipeline) -> None:
         self._node, self._pipeline = node, pipeline
-        self._worker: NewestFirst[tuple[Image | CompressedImage, int]] = NewestFirst(
-            lambda arrival: pipeline.process(*arrival), lambda: pipeline.statistics.count("replaced")
+        self.paused = False
+        self._stamps = StampWatch()
+        settings = pipeline.settings
+        self.worker: Watchdog[tuple[Image | CompressedImage, int]] = Watchdog(
+            lambda arrival: pipeline.process(*arrival),
+            lambda: pipeline.statistics.count("replaced"),
+            pipeline.abandon,
+            pipeline.reload,
+            settings.backend_deadline_s,
+            settings.load_deadline_s,
         )
-        compressed = pipeline.settings.image_transport == "compressed"
-        # As image_transport does: the name is remapped first, then gets the transport's suffix.
-        topic = node.resolve_topic_name("image") + ("/compressed" if compressed else "")
         self.info_topic = node.resolve_topic_name("camera_info")
         self._info = node.create_subscription(CameraInfo, "camera_info", self._on_camera_info, qos_profile_sensor_data)
-        self.subscription = ImageSubscription(
-            node, topic, CompressedImage if compressed else Image, pipeline.settings.reliability, self._on_image
-        )
+        self.subscription = self._subscribed(settings)
+
+    def change(self, settings: Settings) -> None:
+        """Listen as other parameters want it."""
+        before = self._pipeline.settings
+        self.worker.deadline_s, self.worker.load_deadline_s = settings.backend_deadline_s, settings.load_deadline_s
+        if (before.image_transport, before.reliability) != (settings.image_transport, settings.reliability):
+            old, self.subscription = self.subscription, self._subscribed(settings)
+            old.destroy()
+
+    def listen(self) -> None:
+        """Hear what has come, while the executor waits for something else."""
+        take(self._info)
+        self.subscription.take()
+
+    def forget(self) -> None:
+        """The clock jumped."""
+        self._stamps.forget(self._node.get_clock().now().nanoseconds, LENIENT_S)
+        self._pipeline.forget()
 
     def close(self) -> bool:
         """Stop listening, finish the frame in work.
@@ -38,11 +65,31 @@ class Camera:
         """
         self.subscription.destroy()
         self._node.destroy_subscription(self._info)
-        return self._worker.stop()
+        return self.worker.stop()
+
+    def _subscribed(self, settings: Settings) -> ImageSubscription:
+        compressed = settings.image_transport == "compressed"
+        # As image_transport does: the name is remapped first, then gets the transport's suffix.
+        topic = self._node.resolve_topic_name("image") + ("/compressed" if compressed else "")
+        image_type = CompressedImage if compressed else Image
+        return ImageSubscription(self._node, topic, image_type, settings.reliability, self._on_image, self._on_lost)
 
     def _on_camera_info(self, message: CameraInfo) -> None:
         self._pipeline.add_camera_info(message)
 
+    def _on_lost(self, number: int) -> None:
+        self._pipeline.statistics.count("lost", number=number)
+
     def _on_image(self, message: Image | CompressedImage) -> None:
-        self._worker.offer((message, time.perf_counter_ns()))
-        self._pipeline.statistics.count("received")
+        statistics = self._pipeline.statistics
+        if self.paused:
+            statistics.count("paused")
+        else:
+            self.worker.offer((message, time.perf_counter_ns()))
+            self._check_stamp(message.header)
+        statistics.count("received")
+
+    def _check_stamp(self, header: Any) -> None:
+        found = self._stamps.check(stamp_ns(header), self._node.get_clock().now().nanoseconds)
+        for name, seconds in found.items():
+            self._pipeline.statistics.count(name, str(seconds))

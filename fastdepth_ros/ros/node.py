@@ -2,31 +2,44 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+import time
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import asdict, fields
 from functools import wraps
 from typing import Any
 
 import rclpy
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from std_srvs.srv import Trigger
+from std_srvs.srv import SetBool, Trigger
 
 from fastdepth_ros.backends import BackendError
 from fastdepth_ros.depth.artifact import ArtifactError
 from fastdepth_ros.depth.golden import GoldenError
 from fastdepth_ros.ros import parameters
 from fastdepth_ros.ros.camera import Camera
-from fastdepth_ros.ros.diagnostics import PERIOD_S, Inputs, diagnostic_array, health
+from fastdepth_ros.ros.clock import ClockWatch
+from fastdepth_ros.ros.diagnostics import PERIOD_S, Reporter, diagnostic_array
+from fastdepth_ros.ros.engine import load_engine
+from fastdepth_ros.ros.findings import Finding
+from fastdepth_ros.ros.health import Look, findings
 from fastdepth_ros.ros.pipeline import Pipeline
+from fastdepth_ros.ros.statistics import Snapshot
+from fastdepth_ros.ros.subscription import unfit_subscribers
+from fastdepth_ros.ros.watchdog import EXIT_CODE, BackendLost, beside, hold_lifeline
+from fastdepth_ros.ros.watchdog import PERIOD_S as WATCH_PERIOD_S
 
+LOADING_ERRORS = (ArtifactError, BackendError, GoldenError, ValueError, OSError)
+FAREWELL_S = 0.3  # for the last diagnostics to leave
+LIFELINE_S = 30.0  # beyond all that may keep the executor busy
 SWITCH_INTERVAL_S = 1e-4  # Python's 5 ms would keep a new frame waiting while the executor goes on
 Transition = Callable[["FastDepthNode", LifecycleState], TransitionCallbackReturn]
 
@@ -56,10 +69,16 @@ class FastDepthNode(LifecycleNode):
         self._pipeline: Pipeline | None = None  # while configured
         self._camera: Camera | None = None  # while active
         self.trouble = ""  # why the last transition failed
+        self.own_process = False  # which may be ended where nothing else helps
+        self._label = "unconfigured"
+        self._reporter = Reporter(self.get_logger())
+        self._clock_watch = ClockWatch(self, self._on_clock_jump)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 1)
         self.create_service(Trigger, "~/check_golden", self._on_check_golden)
+        self._enable = self.create_service(SetBool, "~/enable", self._on_enable)
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # told also while simulated time stands still
         self.create_timer(PERIOD_S, self._publish_diagnostics, clock=steady)
+        self.create_timer(WATCH_PERIOD_S, self._watch, clock=steady)
 
     def autostart(self) -> None:
         """Configure and activate, if the parameter says so."""
@@ -70,12 +89,14 @@ class FastDepthNode(LifecycleNode):
     @told
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         try:
-            self._pipeline = Pipeline(self, parameters.read(self))
-        except (ArtifactError, BackendError, GoldenError, ValueError, OSError) as error:
+            settings = parameters.read(self)
+            engine = beside(lambda: load_engine(settings), settings.load_deadline_s)
+        except LOADING_ERRORS as error:
             self.trouble = str(error)
             self.get_logger().error(f"cannot configure: {error}")
             return TransitionCallbackReturn.FAILURE
-        self.trouble = ""
+        self._pipeline = Pipeline(self, settings, engine)
+        self.trouble, self._label = "", "inactive"
         self.get_logger().info("configured: {model} on {backend}".format(**self._pipeline.facts))
         return TransitionCallbackReturn.SUCCESS
 
@@ -83,8 +104,8 @@ class FastDepthNode(LifecycleNode):
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         assert self._pipeline is not None, "activated before it was configured"
         try:
-            self._pipeline.check_golden()
-        except (BackendError, GoldenError) as error:
+            beside(self._pipeline.make_ready, self._pipeline.settings.load_deadline_s)
+        except LOADING_ERRORS as error:
             self.trouble = str(error)
             self.get_logger().error(f"cannot activate: {error}")
             return TransitionCallbackReturn.FAILURE
@@ -92,6 +113,7 @@ class FastDepthNode(LifecycleNode):
         super().on_activate(state)  # the publishers
         self._pipeline.begin()
         self._camera = Camera(self, self._pipeline)
+        self._label = "active"
         depth_topic = self._pipeline.depth_topic
         self.get_logger().info(f"active: {self._camera.subscription.topic} -> {depth_topic}")
         return TransitionCallbackReturn.SUCCESS
@@ -99,6 +121,7 @@ class FastDepthNode(LifecycleNode):
     @told
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         self._close_camera()
+        self._label = "inactive"
         return super().on_deactivate(state)
 
     @told
@@ -109,18 +132,27 @@ class FastDepthNode(LifecycleNode):
     @told
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         self.close()
+        self._label = "finalized"
         return TransitionCallbackReturn.SUCCESS
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self.close()
+        try:
+            self.close()
+        except Exception as error:
+            self.get_logger().fatal(f"cannot be put right: {type(error).__name__}: {error}")
+            self._label = "finalized"
+            return TransitionCallbackReturn.FAILURE
         return TransitionCallbackReturn.SUCCESS  # to unconfigured, from where it can be configured anew
 
     def close(self) -> None:
         """Stop the worker and free backend and publishers, whatever the state."""
-        self._close_camera()
-        if self._pipeline is not None:
-            self._pipeline.close()
-            self._pipeline = None
+        try:
+            self._close_camera()
+        finally:
+            if self._pipeline is not None:
+                self._pipeline.close()
+                self._pipeline = None
+            self._label = "unconfigured"
 
     def _on_check_golden(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         """`~/check_golden`: does the backend still compute the model?"""
@@ -128,7 +160,7 @@ class FastDepthNode(LifecycleNode):
             response.message = "not configured: there is no backend to check"
             return response
         try:
-            off_m = self._pipeline.check_golden()
+            off_m = beside(self._pipeline.check_golden, self._pipeline.settings.load_deadline_s, self._listen)
             response.success = off_m is not None
             response.message = self._pipeline.facts["golden frame"]
         except (BackendError, GoldenError) as error:
@@ -136,43 +168,110 @@ class FastDepthNode(LifecycleNode):
             self.get_logger().error(f"golden frame: {error}")
         return response
 
+    def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        """`~/enable`: pause the work, or go on with it."""
+        if self._camera is None:
+            response.message = f"{self._label}: there is nothing to pause or resume"
+            return response
+        self._camera.paused = not request.data
+        response.success, response.message = True, "enabled" if request.data else "paused"
+        self.get_logger().info(f"{response.message} by ~/enable")
+        return response
+
+    def _on_clock_jump(self) -> None:
+        if self._camera is not None:
+            self._camera.forget()
+
+    def _listen(self) -> None:
+        """What the executor would do with frames, while it waits for a backend."""
+        if self._camera is not None:
+            self._camera.listen()
+
+    def _watch(self) -> None:
+        """Raises BackendLost, which ends `rclpy.spin`."""
+        try:
+            if self._camera is not None:
+                self._camera.worker.check()
+        except BackendLost as error:
+            self.trouble = str(error)
+            self._publish_diagnostics()
+            raise
+
     def _close_camera(self) -> None:
         if self._camera is not None:
             if not self._camera.close():
-                self.get_logger().error("the backend still computes after 10 s; its thread is left behind")
+                self.get_logger().error("the backend still computes; its thread is left behind")
             self._camera = None
 
     def _on_parameters(self, changes: list[Parameter]) -> SetParametersResult:
+        """Apply the changes, or say why not; frames go on through the old backend while a new one is loaded."""
         ours = {field.name for field in fields(parameters.Settings)}
-        changed = [change for change in changes if change.name in ours]
-        reasons = [text for change in changed if (text := parameters.complaint(change.name, change.value))]
-        if changed and self._pipeline is not None:
-            names = ", ".join(change.name for change in changed)
-            reasons.append(f"{names}: read when the node is configured; deactivate it and clean it up first")
+        changed = {change.name: change.value for change in changes if change.name in ours}
+        reasons = [text for name, value in changed.items() if (text := parameters.complaint(name, value))]
+        if changed and not reasons and self._pipeline is not None:
+            reasons = self._applied(changed, self._pipeline)
         return SetParametersResult(successful=not reasons, reason="; ".join(reasons))
 
+    def _applied(self, changed: dict[str, Any], pipeline: Pipeline) -> list[str]:
+        """Why the changes were not applied; empty if they were."""
+        before = asdict(pipeline.settings)
+        fixed = [
+            f"{name}: {why}"
+            for name, why in parameters.FIXED.items()
+            if changed.get(name, before[name]) != before[name]
+        ]
+        if fixed:
+            return fixed
+        try:
+            settings = parameters.read(self, changed)
+            engine = beside(lambda: pipeline.prepare(settings), settings.load_deadline_s, self._listen)
+        except LOADING_ERRORS as error:
+            self.get_logger().error(f"{', '.join(changed)} not changed: {error}")
+            return [str(error)]
+        if self._camera is not None:
+            self._camera.change(settings)
+        pipeline.change(settings, engine)
+        return []
+
     def _publish_diagnostics(self) -> None:
-        snapshot, facts = None, dict(self._pipeline.facts) if self._pipeline is not None else {}
+        if self.own_process:
+            hold_lifeline(self._lifeline_s())
+        facts = {"state": self._label, **(self._pipeline.facts if self._pipeline is not None else {})}
+        clock = self._clock_watch.look()
+        snapshot = None
         if self._pipeline is not None and self._camera is not None:
-            subscription = self._camera.subscription
             snapshot = self._pipeline.statistics.look()
-            info_topic = self._camera.info_topic
-            inputs = Inputs(
-                subscription.topic, subscription.publishers(), info_topic, self.count_publishers(info_topic)
-            )
-            level, text = health(snapshot, inputs)
-            facts.update(state="active", topic=subscription.topic, reliability=subscription.reliability)
-        elif self._pipeline is not None:
-            level = DiagnosticStatus.ERROR if self.trouble else DiagnosticStatus.WARN
-            text = f"cannot activate: {self.trouble}" if self.trouble else "inactive: activate it to get depth"
-            facts["state"] = "inactive"
+            found = self._findings(self._pipeline, self._camera, snapshot, clock)
+            subscription = self._camera.subscription
+            facts.update(topic=subscription.topic, reliability=subscription.reliability)
+        elif self.trouble:
+            found = [Finding("cannot_run", {"reason": self.trouble, "node": self.get_fully_qualified_name()})]
         else:
-            level = DiagnosticStatus.ERROR if self.trouble else DiagnosticStatus.WARN
-            text = f"cannot run: {self.trouble}" if self.trouble else "unconfigured: configure and activate it"
-            facts["state"] = "unconfigured"
-        self._diagnostics.publish(
-            diagnostic_array(self.get_clock().now(), self.get_name(), level, text, facts, snapshot)
+            found = [Finding(self._label, {"node": self.get_fully_qualified_name()})]
+        self._reporter.report(found)
+        self._diagnostics.publish(diagnostic_array(self.get_clock().now(), self.get_name(), found, facts, snapshot))
+
+    def _findings(
+        self, pipeline: Pipeline, camera: Camera, snapshot: Snapshot, clock: dict[str, float]
+    ) -> list[Finding]:
+        look = Look(
+            pipeline.settings,
+            snapshot,
+            camera.subscription.inputs(camera.info_topic),
+            pipeline.depth_topic,
+            clock,
+            unfit_subscribers(self, pipeline.depth_topic),
+            camera.worker.busy_s,
+            camera.worker.reloading,
+            self._enable.srv_name if camera.paused else "",
         )
+        lost = [Finding("backend_lost", {"reason": self.trouble})] if self.trouble else []
+        return [*lost, *findings(look)]
+
+    def _lifeline_s(self) -> float:
+        """How long the executor may be kept from its work; 0 is for ever."""
+        deadlines_s = [self.get_parameter(name).value for name in ("backend_deadline_s", "load_deadline_s")]
+        return LIFELINE_S + sum(deadlines_s) if all(deadlines_s) else 0.0
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -186,10 +285,15 @@ def main(arguments: list[str] | None = None) -> int:
     node = None
     try:
         node = FastDepthNode()
+        node.own_process = True
         node.autostart()
         rclpy.spin(node)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
+    except BackendLost as error:
+        print(f"fastdepth_node: {error}", file=sys.stderr, flush=True)
+        time.sleep(FAREWELL_S)
+        os._exit(EXIT_CODE)  # an engine that hangs would keep the process from ending
     except (InvalidParameterTypeException, InvalidParameterValueException) as error:
         print(f"fastdepth_node: {error}", file=sys.stderr)
         return 1
@@ -198,6 +302,7 @@ def main(arguments: list[str] | None = None) -> int:
             raise
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # launch sends it more than once
+        hold_lifeline(0)
         if node is not None:
             node.close()
             node.destroy_node()

@@ -28,7 +28,7 @@ def _parameter(
 
 @dataclass(frozen=True)
 class Settings:
-    """The parameters, read once when the node is configured."""
+    """The parameters. A change while the node is configured makes new ones; FIXED names those that cannot change."""
 
     autostart: bool = _parameter(True, "configure and activate at start; false leaves that to a lifecycle manager")
     backend: str = _parameter("onnxruntime", "engine that runs the network", choices=tuple(backend_names()))
@@ -76,10 +76,25 @@ class Settings:
     temporal_filter: float = _parameter(
         0.0, "weight of the past where a pixel changes little, against flicker; 0 is off", low=0.0, high=0.95
     )
+    max_age_ms: float = _parameter(
+        1000.0, "age of depth that is told as too old on /diagnostics; 0 is any", low=0.0, high=1e6
+    )
+    min_rate_hz: float = _parameter(
+        0.0, "depth images a second under which /diagnostics tells it; 0 is any", low=0.0, high=1000.0
+    )
+    backend_deadline_s: float = _parameter(
+        5.0, "after which a call of the backend is abandoned as hung; 0 waits for ever", low=0.0, high=3600.0
+    )
+    load_deadline_s: float = _parameter(
+        120.0, "after which the loading of a backend is given up; 0 waits for ever", low=0.0, high=36000.0
+    )
     color_near_m: float = _parameter(0.5, "metres at the warm end of depth/image_color", low=0.01, high=1000.0)
     color_far_m: float = _parameter(10.0, "metres at the cold end of depth/image_color", low=0.01, high=1000.0)
 
 
+FIXED = {
+    "depth_encoding": "names the topic of the depth; deactivate the node and clean it up first",
+}
 TX2 = "doc/jetson_tx2.md says how its model is made; what is not named here keeps its default."
 FILES: dict[str, tuple[str, Mapping[str, Any]]] = {
     "fastdepth.yaml": ("Parameters of the fastdepth node with their defaults.", asdict(Settings())),
@@ -122,13 +137,14 @@ def declare(node: Any) -> None:
         node.declare_parameter(entry.name, entry.default, descriptor)
 
 
-def read(node: Any) -> Settings:
-    """The node's parameters as they are now.
+def read(node: Any, changes: Mapping[str, Any] | None = None) -> Settings:
+    """The node's parameters as they are now, or as `changes` of them would make them.
 
     Raises:
         ValueError: a choice that is not one, or colour ends that are not in order.
     """
-    settings = Settings(**{entry.name: node.get_parameter(entry.name).value for entry in fields(Settings)})
+    now = {entry.name: node.get_parameter(entry.name).value for entry in fields(Settings)}
+    settings = Settings(**{**now, **(changes or {})})
     complaints = [text for entry in fields(Settings) if (text := complaint(entry.name, getattr(settings, entry.name)))]
     if settings.color_near_m >= settings.color_far_m:
         complaints.append(f"color_near_m {settings.color_near_m} is not under color_far_m {settings.color_far_m}")

@@ -9,16 +9,14 @@ from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from fastdepth_ros.backends import Backend, BackendOptions
-from fastdepth_ros.backends.in_turn import InTurn
-from fastdepth_ros.depth.artifact import Artifact, find_artifact
 from fastdepth_ros.depth.camera_matrix import is_distorted, is_rectified, matrix_of
 from fastdepth_ros.depth.colour import colour_depth
 from fastdepth_ros.depth.depth_image import DEPTH_TOPICS, encoded
-from fastdepth_ros.depth.estimator import DepthEstimator, DepthResult
+from fastdepth_ros.depth.estimator import DepthResult
 from fastdepth_ros.depth.frame import Frame, FrameError
 from fastdepth_ros.depth.golden import GoldenError
 from fastdepth_ros.depth.pairing import ByStamp
+from fastdepth_ros.ros.engine import Engine, changed_engine, load_engine
 from fastdepth_ros.ros.images import CameraInfoBytes, ImageBytes, frame_from_message, stamp_ns
 from fastdepth_ros.ros.parameters import Settings
 from fastdepth_ros.ros.statistics import Statistics
@@ -26,27 +24,19 @@ from fastdepth_ros.ros.statistics import Statistics
 PUBLISHED = QoSProfile(depth=10)
 MAX_TOLD = 100  # a hostile publisher can invent encodings without end
 KEPT_CAMERA_INFOS = 30
+BACKWARD_NS = 1_000_000_000
 
 
 class Pipeline:
-    """Backend and publishers of a configured node. `process` runs on the worker's thread, the rest on the executor's.
+    """Engine and publishers of a configured node. `process` runs on the worker's thread, the rest on the executor's."""
 
-    Raises:
-        ArtifactError, BackendError, GoldenError: as the message says.
-    """
-
-    def __init__(self, node: LifecycleNode, settings: Settings) -> None:
-        self._artifact = find_artifact(settings.model)
-        options = BackendOptions(
-            settings.threads, settings.device, settings.power_save, settings.precision, settings.channels
-        )
-        self._backend = InTurn(self._artifact.load(settings.backend, options))
-        self.settings = settings
-        self.facts = {"backend": self._backend.engine, "model": self._artifact.name}
+    def __init__(self, node: LifecycleNode, settings: Settings, engine: Engine) -> None:
+        self.settings, self._engine, self._in_work = settings, engine, engine
+        self.facts = dict(engine.facts)
         self.statistics = Statistics()
         self._cameras: ByStamp[CameraInfo] = ByStamp(KEPT_CAMERA_INFOS)
+        self._newest_info_ns = 0
         self._node = node
-        self._estimator = estimator_for(settings, self._artifact, self._backend)
         self._rectified = is_rectified(node.resolve_topic_name("image"))
         self.depth_topic = node.resolve_topic_name(f"depth/{DEPTH_TOPICS[settings.depth_encoding]}")
         self._depth = node.create_lifecycle_publisher(Image, self.depth_topic, PUBLISHED)
@@ -58,13 +48,55 @@ class Pipeline:
     def begin(self) -> None:
         """Start counting anew, on activation."""
         self.statistics = Statistics()
-        self._cameras = ByStamp(KEPT_CAMERA_INFOS)
+        self.forget()
         self._told.clear()
+
+    def forget(self) -> None:
+        """The clock jumped: what came before it belongs to no frame that will come."""
+        self._cameras = ByStamp(KEPT_CAMERA_INFOS)
+        self._newest_info_ns = 0
+
+    def prepare(self, settings: Settings) -> Engine:
+        """An engine as other parameters want it, beside the one that runs; on any thread.
+
+        Raises:
+            ArtifactError, BackendError, GoldenError, ValueError: as the message says.
+        """
+        return changed_engine(self._engine, settings) or load_engine(settings)
+
+    def change(self, settings: Settings, engine: Engine) -> None:
+        """From the next frame on."""
+        self.settings, self._engine = settings, engine
+        self.facts.update(engine.facts)
+
+    def abandon(self) -> None:
+        """The frame in work is given up; nothing that it may still give is published."""
+        self._in_work.abandoned = True
+        if self._engine.backend is self._in_work.backend:
+            self._engine.abandoned = True
+        self.statistics.count("abandoned")
+
+    def reload(self) -> None:
+        """Load the backend anew, unless a change of parameters brought another one.
+
+        Raises:
+            ArtifactError, BackendError, GoldenError, ValueError: as the message says.
+        """
+        if self._engine.abandoned:
+            settings = self.settings
+            engine = load_engine(settings)
+            if self.settings is settings:
+                self.change(settings, engine)
+
+    def make_ready(self) -> None:
+        """Load anew what hung, and check the golden frame; raises as those two do."""
+        self.reload()
+        self.check_golden()
 
     def check_golden(self) -> float | None:
         """`Artifact.check_golden` of the backend, while no frame is in it; on any thread."""
         try:
-            off_m = self._artifact.check_golden(self._backend, self.settings.precision)
+            off_m = self._engine.artifact.check_golden(self._engine.backend, self.settings.precision)
         except GoldenError as error:
             self.facts["golden frame"] = str(error)
             raise
@@ -72,7 +104,11 @@ class Pipeline:
         return off_m
 
     def add_camera_info(self, message: CameraInfo) -> None:
-        self._cameras.add(stamp_ns(message.header), message)
+        stamp = stamp_ns(message.header)
+        if stamp < self._newest_info_ns - BACKWARD_NS:  # a bag that loops, a driver that starts anew
+            self.forget()
+        self._newest_info_ns = max(stamp, self._newest_info_ns)
+        self._cameras.add(stamp, message)
 
     def close(self) -> None:
         for publisher in (self._depth, self._depth_info, self._colour):
@@ -85,13 +121,16 @@ class Pipeline:
             arrived_ns: on the performance counter, when the frame was handed over.
         """
         started = time.perf_counter_ns()
+        self._in_work = engine = self._engine
         try:
             frame = frame_from_message(message)
             decoded = time.perf_counter_ns()
-            stamp, estimator = stamp_ns(message.header), self._estimator
-            inferred = estimator.infer(frame)
+            stamp = stamp_ns(message.header)
+            inferred = engine.estimator.infer(frame)
+            if engine.abandoned:
+                return
             camera = self._camera_of(message.header, frame)  # now, for it may come after its image
-            result = estimator.measure(inferred, matrix_of(camera, rectified=self._rectified), stamp)
+            result = engine.estimator.measure(inferred, matrix_of(camera, rectified=self._rectified), stamp)
             estimated = time.perf_counter_ns()
             self._tell_scale(result)
             self._publish(message.header, result, camera)
@@ -112,7 +151,7 @@ class Pipeline:
         except FrameError as error:
             self._drop("unreadable", getattr(message, "encoding", ""), error)
         except Exception as error:  # an engine's own; whatever it is, the next frame may be good
-            if self._node.context.ok():  # else the node is shut down under our hands
+            if self._node.context.ok() and not engine.abandoned:  # else the node is shut down under our hands
                 self._drop("failed", "", error)
 
     def _publish(self, header: Any, result: DepthResult, camera: CameraInfo | None) -> None:
@@ -132,11 +171,8 @@ class Pipeline:
             self.statistics.count("camera_info_missing")
             return None
         if (camera.height, camera.width) != (height, width):
-            self.statistics.count("camera_info_mismatch")
-            self._tell_once(
-                "camera_info",
-                f"camera_info is {camera.width}x{camera.height}, frames are {width}x{height}: no depth/camera_info",
-            )
+            sizes = f"{camera.width}x{camera.height}, frames are {width}x{height}"
+            self.statistics.count("camera_info_mismatch", sizes)
             return None
         if is_distorted(camera) and not self._rectified:
             self.facts["lens"] = f"{camera.distortion_model} distortion, not rectified: subscribe image_rect"
@@ -145,16 +181,11 @@ class Pipeline:
     def _tell_scale(self, result: DepthResult) -> None:
         self.facts["focal scale"] = f"{result.focal_scale:.4f}" if not result.unscaled else f"1: {result.unscaled}"
         if result.unscaled:
-            self.statistics.count("unscaled")
-            self._tell_once(
-                "focal scale",
-                f"depth is not scaled to this camera's focal length: {result.unscaled}. Publish a calibrated "
-                "camera_info, or set focal_scale to off or to the number of fastdepth calibrate-scale",
-            )
+            self.statistics.count("unscaled", result.unscaled)
 
     def _drop(self, name: str, encoding: str, error: Exception) -> None:
         text = f"{error}" if isinstance(error, FrameError) else f"{type(error).__name__}: {error}"
-        self.statistics.fail(name, text)
+        self.statistics.count(name, text)
         self._tell_once(f"{type(error).__name__} {encoding}", f"frame {name}: {text}")
 
     def _tell_once(self, kind: str, text: str) -> None:
@@ -162,18 +193,3 @@ class Pipeline:
         if kind not in self._told and len(self._told) < MAX_TOLD:
             self._told.add(kind)
             self._node.get_logger().error(text)
-
-
-def estimator_for(settings: Settings, artifact: Artifact, backend: Backend) -> DepthEstimator:
-    """The hot path as the parameters want it, around a backend that is loaded."""
-    return DepthEstimator(
-        backend,
-        artifact.input_size_px,
-        field=settings.field_of_view,
-        output=settings.output_size,
-        focal_scale=settings.focal_scale,
-        trained_focal=artifact.trained_focal,
-        max_depth_m=settings.max_depth_m,
-        outside_training_view=settings.outside_training_view,
-        temporal_filter=settings.temporal_filter,
-    )

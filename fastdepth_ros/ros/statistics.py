@@ -23,7 +23,9 @@ class Snapshot:
         counts: since the node was activated: received, published, replaced, and what went wrong.
         news: what `counts` grew by since the last look.
         stalled_looks: how many looks in a row saw frames come in and none go out.
-        last_error: text of the newest frame that gave no depth, "" if there was none since the last look.
+        details: the newest detail of each name in `news` that has one.
+        oldest_ms, slowest_ms: the greatest age and the longest inference since the last look.
+        silent_s: since the newest frame came, or since the node was activated.
     """
 
     rate_in_hz: float
@@ -31,8 +33,11 @@ class Snapshot:
     durations_ms: dict[str, tuple[float, ...]]
     counts: dict[str, int]
     news: dict[str, int]
-    last_error: str
+    details: dict[str, str]
     stalled_looks: int
+    oldest_ms: float
+    slowest_ms: float
+    silent_s: float
 
 
 class Statistics:
@@ -43,23 +48,24 @@ class Statistics:
         self._counts: Counter[str] = Counter()
         self._seen: Counter[str] = Counter()
         self._durations_ms: dict[str, deque[float]] = {}
-        self._last_error = ""
+        self._details: dict[str, str] = {}
+        self._longest_ms: dict[str, float] = {}
         self._stalled_looks = 0
-        self._looked_at = time.monotonic()
+        self._looked_at = self._received_at = time.monotonic()
 
-    def count(self, name: str) -> None:
+    def count(self, name: str, detail: str = "", number: int = 1) -> None:
         with self._lock:
-            self._counts[name] += 1
-
-    def fail(self, name: str, text: str) -> None:
-        with self._lock:
-            self._counts[name] += 1
-            self._last_error = text
+            self._counts[name] += number
+            if detail:
+                self._details[name] = detail
+            if name == "received":
+                self._received_at = time.monotonic()
 
     def time(self, durations_ms: dict[str, float]) -> None:
         with self._lock:
             for stage, duration_ms in durations_ms.items():
                 self._durations_ms.setdefault(stage, deque(maxlen=WINDOW_FRAMES)).append(duration_ms)
+                self._longest_ms[stage] = max(duration_ms, self._longest_ms.get(stage, 0.0))
 
     def look(self) -> Snapshot:
         """The figures now; rates and news start anew."""
@@ -68,7 +74,9 @@ class Statistics:
             elapsed_s = max(now - self._looked_at, 1e-3)
             news = self._counts - self._seen
             self._seen, self._looked_at = self._counts.copy(), now
-            last_error, self._last_error = self._last_error, ""
+            details, self._details = self._details, {}
+            longest_ms, self._longest_ms = self._longest_ms, {}
+            silent_s = now - self._received_at
             stalled = news["received"] > 0 and news["published"] == 0
             self._stalled_looks = self._stalled_looks + 1 if stalled else 0
             stalled_looks = self._stalled_looks
@@ -81,6 +89,9 @@ class Statistics:
             percentiles,
             counts,
             dict(news),
-            last_error,
+            details,
             stalled_looks,
+            longest_ms.get("age", 0.0),
+            longest_ms.get("infer", 0.0),
+            silent_s,
         )

@@ -36,6 +36,32 @@ class Graph:
         self._executor.add_node(node)
         return node
 
+    def do(self, work: Callable[[], Any]) -> Any:
+        """The result of something done on the thread that spins the nodes, as their services are."""
+        errors: list[Exception] = []
+
+        def guarded() -> Any:  # an error would end the thread
+            try:
+                return work()
+            except Exception as error:
+                errors.append(error)
+
+        task = self.begin(guarded)
+        wait_until(task.done, "the nodes' thread")
+        if errors:
+            raise errors[0]
+        return task.result()
+
+    def begin(self, work: Callable[[], Any]) -> Any:
+        """The same without waiting for it."""
+        return self._executor.create_task(work)
+
+    def remove(self, node: Any) -> None:
+        self._nodes.remove(node)
+        self._executor.remove_node(node)
+        node.close()
+        node.destroy_node()
+
     def fastdepth(self, *, remap: dict[str, str] | None = None, **parameters: Any) -> Any:
         """A fastdepth node with these parameters, not yet configured."""
         arguments = ["--ros-args"]
@@ -71,9 +97,10 @@ class Listener:
 
 
 class CameraDriver:
-    """Publishes frames as a camera driver does; the stamp is a whole number of seconds, the frame's number."""
+    """Publishes frames as a camera driver does; the stamp is a whole number of seconds, the frame's number, or now."""
 
     def __init__(self, graph: Graph, topic: str = "/image", kind: type = Image, reliable: bool = True) -> None:
+        self._clock = graph.peer.get_clock()
         policy = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
         self._images = graph.peer.create_publisher(kind, topic, QoSProfile(depth=10, reliability=policy))
         self._infos = graph.peer.create_publisher(CameraInfo, "/camera_info", 10)
@@ -82,23 +109,30 @@ class CameraDriver:
         wait_until(self._images.get_subscription_count, "the node to subscribe")
         wait_until(self._infos.get_subscription_count, "the node to subscribe camera_info")
 
-    def send(self, number: int, pixels: np.ndarray, encoding: str = "bgr8", **changes) -> None:
+    def send(self, number: int | None, pixels: np.ndarray, encoding: str = "bgr8", **changes) -> None:
         message = Image(height=pixels.shape[0], width=pixels.shape[1], encoding=encoding)
         message.step = pixels.nbytes // max(pixels.shape[0], 1)
         message.data = pixels.tobytes()
         self.publish(number, message, **changes)
 
-    def publish(self, number: int, message, **changes) -> None:
-        message.header.stamp.sec, message.header.frame_id = number, "eye"
+    def publish(self, number: int | None, message, **changes) -> None:
+        self._stamp(message, number)
         for name, value in changes.items():
             setattr(message, name, value)
         self._images.publish(message)
 
-    def send_info(self, number: int, height: int = 480, width: int = 640) -> None:
+    def send_info(self, number: int | None, height: int = 480, width: int = 640) -> None:
         message = CameraInfo(height=height, width=width, k=KINECT_K, distortion_model="plumb_bob", d=[0.1] * 5)
         message.p = [518.858, 0.0, 324.58, -7.0, 0.0, 519.470, 252.74, 0.0, 0.0, 0.0, 1.0, 0.0]
-        message.header.stamp.sec, message.header.frame_id = number, "eye"
+        self._stamp(message, number)
         self._infos.publish(message)
+
+    def _stamp(self, message, number: int | None) -> None:
+        message.header.frame_id = "eye"
+        if number is None:
+            message.header.stamp = self._clock.now().to_msg()
+        else:
+            message.header.stamp.sec = number
 
 
 def depth_of(message: Image) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -78,3 +79,20 @@ def test_a_bag_is_replayed_and_the_launch_ends_with_it(graph: Graph, artifact_fo
     output, _ = running.communicate(timeout=60)
     assert running.returncode == 0, output
     assert depths.heard
+
+
+def test_a_node_whose_process_ends_is_started_anew(graph: Graph, artifact_folder):
+    diagnostics = Listener(graph, "/diagnostics", DiagnosticArray)
+    running = launched("fastdepth.launch.py", f"model:={artifact_folder}", "respawn:=true")
+    try:
+        for _ in range(2):
+            diagnostics.heard.clear()
+            wait_until(
+                lambda: any(v.value == "active" for a in diagnostics.heard for v in a.status[0].values), "active"
+            )
+            (node,) = subprocess.check_output(["pgrep", "-P", str(running.pid)], text=True).split()
+            os.kill(int(node), signal.SIGKILL)
+            wait_until(lambda node=node: not Path("/proc", node).exists(), "its end")
+    finally:
+        running.send_signal(signal.SIGINT)
+        running.communicate(timeout=30)

@@ -1,0 +1,53 @@
+"""The node's clock: simulated time that stands still, loops or is missing, a computer's clock that is set."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from rclpy.clock import JumpThreshold
+from rclpy.duration import Duration
+from rclpy.node import Node
+
+FORWARD_S = 10.0  # simulators step less
+SET_S = 0.5  # a slewed clock differs by less in a second
+
+
+class ClockWatch:
+    """Notices what the clock does that it should not.
+
+    Args:
+        jumped: called after a jump of simulated time.
+    """
+
+    def __init__(self, node: Node, jumped: Callable[[], None]) -> None:
+        self._node, self._jumped = node, jumped
+        self._jump_s = 0.0
+        self._last_ns, self._looked_at = node.get_clock().now().nanoseconds, time.monotonic()
+        threshold = JumpThreshold(min_forward=Duration(seconds=FORWARD_S), min_backward=Duration(nanoseconds=-1))
+        self._handle = node.get_clock().create_jump_callback(threshold, post_callback=self._on_jump)
+
+    def look(self) -> dict[str, float]:
+        """Finding's name and its seconds, since the last look."""
+        now_ns, now = self._node.get_clock().now().nanoseconds, time.monotonic()
+        went_ns, elapsed_s = now_ns - self._last_ns, now - self._looked_at
+        self._last_ns, self._looked_at = now_ns, now
+        jump_s, self._jump_s = self._jump_s, 0.0
+        if self._simulated():
+            if went_ns == 0:
+                return {"clock_still": now_ns / 1e9} if self._node.count_publishers("/clock") else {"no_clock": 0.0}
+        elif abs(went_ns / 1e9 - elapsed_s) > SET_S:
+            self._jumped()
+            jump_s = went_ns / 1e9 - elapsed_s
+        return {"clock_jump": jump_s} if jump_s else {}
+
+    def close(self) -> None:
+        self._handle.unregister()
+
+    def _simulated(self) -> bool:
+        return self._node.get_parameter("use_sim_time").value
+
+    def _on_jump(self, jump) -> None:
+        if self._simulated() and self._last_ns:  # the first /clock is no jump
+            self._jump_s = jump.delta.nanoseconds / 1e9
+        self._jumped()

@@ -1,0 +1,140 @@
+"""From what an active node counted and saw since the last look to what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from fastdepth_ros.ros.findings import Finding
+from fastdepth_ros.ros.parameters import Settings
+from fastdepth_ros.ros.statistics import Snapshot
+
+SILENT_S = 1.5  # a camera of 1 Hz is none that sends nothing
+STALLED_LOOKS = 3  # a slow engine may take over a second for its first frame
+SLOW_SHARE = 0.2  # of the deadline
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What an active node listens to, and who publishes it.
+
+    Args:
+        image_publishers, best_effort: how many of our type, and how many of them are best effort.
+        incompatible: of each publisher whose QoS does not fit, its name and the reason.
+        other_types: that the topic carries too.
+        images_elsewhere: topics of our type.
+    """
+
+    image_topic: str
+    image_type: str
+    image_publishers: int
+    best_effort: int
+    incompatible: dict[str, str]
+    other_types: list[str]
+    images_elsewhere: list[str]
+    info_topic: str
+    info_publishers: int
+
+
+@dataclass(frozen=True)
+class Look:
+    """All that the findings of an active node follow from.
+
+    Args:
+        clock: finding's name and its seconds, as of ClockWatch.
+        unfit_listeners: of each subscriber of the depth whose QoS does not fit, its name and the reason.
+        busy_s: for how long the backend has been at the frame in work.
+        reloading: it hung and is being loaded anew.
+        paused: the service's name if it paused the node.
+    """
+
+    settings: Settings
+    snapshot: Snapshot
+    inputs: Inputs
+    depth_topic: str = ""
+    clock: dict[str, float] = field(default_factory=dict)
+    unfit_listeners: dict[str, str] = field(default_factory=dict)
+    busy_s: float = 0.0
+    reloading: bool = False
+    paused: str = ""
+
+
+def findings(look: Look) -> list[Finding]:
+    """What is wrong; empty if nothing is."""
+    if look.paused:
+        return [Finding("paused", {"service": look.paused}), *_clock(look)]
+    return [*_input(look), *_camera_info(look), *_stamps(look), *_clock(look), *_timing(look), *_backend(look)]
+
+
+def _input(look: Look) -> Iterator[Finding]:
+    inputs, snapshot = look.inputs, look.snapshot
+    case = {"topic": inputs.image_topic, "silent_s": snapshot.silent_s}
+    if inputs.incompatible:
+        reason = "; ".join(sorted(set(inputs.incompatible.values())))
+        yield Finding(
+            "incompatible_qos", {**case, "publishers": ", ".join(sorted(inputs.incompatible)), "reason": reason}
+        )
+    if inputs.other_types:
+        yield Finding("wrong_type", {**case, "types": ", ".join(inputs.other_types), "wanted": inputs.image_type})
+    if snapshot.silent_s > SILENT_S and "clock_still" not in look.clock and "no_clock" not in look.clock:
+        if not inputs.image_publishers:
+            if not inputs.other_types:
+                found = ", ".join(inputs.images_elsewhere[:3]) or "nowhere"
+                yield Finding("no_publisher", {**case, "images": f"{inputs.image_type} is published on: {found}"})
+        elif inputs.best_effort:
+            yield Finding("nothing_arrives", {**case, "best_effort": inputs.best_effort})
+        elif not inputs.incompatible:
+            yield Finding("no_frames", {**case, "publishers": inputs.image_publishers})
+    if lost := snapshot.news.get("lost"):
+        yield Finding("frames_lost", {**case, "lost": lost})
+    if count := snapshot.news.get("unreadable"):
+        yield Finding("unreadable", {"count": count, "error": snapshot.details.get("unreadable", "")})
+    if look.unfit_listeners:
+        reason = "; ".join(sorted(set(look.unfit_listeners.values())))
+        subscribers = ", ".join(sorted(look.unfit_listeners))
+        yield Finding("output_qos", {"subscribers": subscribers, "topic": look.depth_topic, "reason": reason})
+
+
+def _camera_info(look: Look) -> Iterator[Finding]:
+    news, details = look.snapshot.news, look.snapshot.details
+    if news.get("camera_info_mismatch"):
+        yield Finding("camera_info_mismatch", {"sizes": details.get("camera_info_mismatch", "")})
+    if news.get("camera_info_missing"):
+        case = {"topic": look.inputs.info_topic, "publishers": look.inputs.info_publishers}
+        yield Finding("camera_info_missing", case)
+    if news.get("unscaled"):
+        yield Finding("unscaled", {"reason": details.get("unscaled", "")})
+
+
+def _stamps(look: Look) -> Iterator[Finding]:
+    for name in ("stamp_zero", "stamp_future", "stamp_jump"):
+        if count := look.snapshot.news.get(name):
+            yield Finding(name, {"count": count, "seconds": float(look.snapshot.details.get(name, 0))})
+
+
+def _clock(look: Look) -> Iterator[Finding]:
+    for name, seconds in look.clock.items():
+        yield Finding(name, {"seconds": seconds})
+
+
+def _timing(look: Look) -> Iterator[Finding]:
+    settings, snapshot = look.settings, look.snapshot
+    if 0 < settings.max_age_ms < snapshot.oldest_ms:
+        yield Finding("old_frames", {"age_ms": snapshot.oldest_ms, "max_age_ms": settings.max_age_ms})
+    if snapshot.rate_out_hz < settings.min_rate_hz:
+        case = {"rate_hz": snapshot.rate_out_hz, "rate_in_hz": snapshot.rate_in_hz, "min_rate_hz": settings.min_rate_hz}
+        yield Finding("low_rate", case)
+
+
+def _backend(look: Look) -> Iterator[Finding]:
+    deadline_s, snapshot = look.settings.backend_deadline_s, look.snapshot
+    if look.reloading or snapshot.news.get("abandoned"):
+        yield Finding("backend_hung", {"deadline_s": deadline_s})
+        return
+    if count := snapshot.news.get("failed"):
+        yield Finding("failed", {"count": count, "error": snapshot.details.get("failed", "")})
+    slowest_s = max(look.busy_s, snapshot.slowest_ms / 1e3)
+    if deadline_s and slowest_s > SLOW_SHARE * deadline_s:
+        yield Finding("backend_slow", {"seconds": slowest_s, "deadline_s": deadline_s})
+    if snapshot.stalled_looks >= STALLED_LOOKS:
+        yield Finding("no_output", {"seconds": snapshot.stalled_looks})

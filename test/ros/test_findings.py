@@ -1,0 +1,149 @@
+"""What the node says when something is wrong: every finding has its words, and the page has every finding."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("rclpy", reason="rclpy is not installed")
+
+from fastdepth_ros.ros.diagnostics import LOG_PERIOD_S, Reporter
+from fastdepth_ros.ros.findings import ERROR, KINDS, TASKS, WARN, Finding, as_markdown, worst
+from fastdepth_ros.ros.health import Inputs, Look, findings
+from fastdepth_ros.ros.parameters import Settings
+from fastdepth_ros.ros.stamps import StampWatch
+from fastdepth_ros.ros.statistics import Snapshot, Statistics
+
+ROOT = Path(__file__).resolve().parents[2]
+WELL = Inputs("/image", "sensor_msgs/msg/Image", 1, 0, {}, [], [], "/camera_info", 1)
+CALM = Snapshot(10.0, 10.0, {}, {}, {"received": 10, "published": 10}, {}, 0, 20.0, 15.0, 0.1)
+LOOK = Look(Settings(), CALM, WELL)
+
+CASES = {
+    "paused": replace(LOOK, paused="/fastdepth/enable"),
+    "no_publisher": replace(
+        LOOK,
+        inputs=replace(WELL, image_publishers=0, images_elsewhere=["/eye/image_raw"]),
+        snapshot=replace(CALM, silent_s=3.0),
+    ),
+    "no_frames": replace(LOOK, snapshot=replace(CALM, silent_s=3.0)),
+    "nothing_arrives": replace(LOOK, inputs=replace(WELL, best_effort=1), snapshot=replace(CALM, silent_s=3.0)),
+    "frames_lost": replace(LOOK, snapshot=replace(CALM, news={"lost": 7})),
+    "incompatible_qos": replace(LOOK, inputs=replace(WELL, incompatible={"/eye": "best effort, not reliable"})),
+    "wrong_type": replace(LOOK, inputs=replace(WELL, image_publishers=0, other_types=["std_msgs/msg/String"])),
+    "unreadable": replace(LOOK, snapshot=replace(CALM, news={"unreadable": 2}, details={"unreadable": "what8"})),
+    "output_qos": replace(LOOK, unfit_listeners={"/rviz": "transient local"}),
+    "camera_info_missing": replace(LOOK, snapshot=replace(CALM, news={"camera_info_missing": 1})),
+    "camera_info_mismatch": replace(LOOK, snapshot=replace(CALM, news={"camera_info_mismatch": 1})),
+    "unscaled": replace(LOOK, snapshot=replace(CALM, news={"unscaled": 1}, details={"unscaled": "the camera"})),
+    "stamp_zero": replace(LOOK, snapshot=replace(CALM, news={"stamp_zero": 1}, details={"stamp_zero": "0.0"})),
+    "stamp_future": replace(LOOK, snapshot=replace(CALM, news={"stamp_future": 1}, details={"stamp_future": "5.0"})),
+    "stamp_jump": replace(LOOK, snapshot=replace(CALM, news={"stamp_jump": 1}, details={"stamp_jump": "-3.0"})),
+    "no_clock": replace(LOOK, clock={"no_clock": 0.0}, snapshot=replace(CALM, silent_s=9.0)),
+    "clock_still": replace(LOOK, clock={"clock_still": 12.0}, snapshot=replace(CALM, silent_s=9.0)),
+    "clock_jump": replace(LOOK, clock={"clock_jump": -60.0}),
+    "old_frames": replace(LOOK, snapshot=replace(CALM, oldest_ms=1500.0)),
+    "low_rate": replace(LOOK, settings=Settings(min_rate_hz=20.0)),
+    "failed": replace(LOOK, snapshot=replace(CALM, news={"failed": 3}, details={"failed": "RuntimeError: lost"})),
+    "no_output": replace(LOOK, snapshot=replace(CALM, stalled_looks=4)),
+    "backend_slow": replace(LOOK, busy_s=1.5),
+    "backend_hung": replace(LOOK, reloading=True),
+}
+STATES = {"unconfigured", "inactive", "finalized", "cannot_run", "backend_lost"}  # that the node tells by itself
+
+
+def test_nothing_is_found_where_nothing_is_wrong():
+    assert findings(LOOK) == []
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_case_has_its_finding_alone_with_words_and_remedy(name):
+    (finding,) = findings(CASES[name])
+    assert finding.name == name
+    assert finding.kind.task in TASKS and finding.kind.level in (WARN, ERROR)
+    assert "Remedy: " in finding.message and "{" not in finding.message.replace("{data: true}", "")
+
+
+def test_every_finding_of_the_table_is_tested_or_told_by_the_nodes_state():
+    assert set(CASES) | STATES == set(KINDS)
+
+
+def test_the_page_has_the_table():
+    page = (ROOT / "doc" / "diagnostics.md").read_text()
+    assert as_markdown() in page, "write it anew: python -m fastdepth_ros.ros.findings"
+
+
+def test_the_worst_is_told_first():
+    assert worst([]) is None
+    assert worst([Finding("old_frames"), Finding("failed"), Finding("backend_slow")]).name == "failed"
+
+
+S = 1_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("stamps", "wrong"),
+    [
+        ([(100, 100), (101, 101)], set()),
+        ([(0, 100)], {"stamp_zero"}),
+        ([(-1, 100)], {"stamp_zero"}),
+        ([(105, 100)], {"stamp_future"}),
+        ([(100, 100), (100, 101)], {"stamp_jump"}),
+        ([(100, 100), (97, 101)], {"stamp_jump"}),
+        ([(100, 107), (106, 107.5)], {"stamp_jump"}),
+        ([(100, 100), (130, 130)], set()),  # a camera that rested
+    ],
+)
+def test_a_stamp_is_believed_as_long_as_it_goes_with_time(stamps, wrong):
+    watch = StampWatch()
+    found = [watch.check(int(stamp * S), int(now * S)) for stamp, now in stamps]
+    assert set(found[-1]) == wrong
+
+
+def test_after_a_jump_of_the_clock_frames_on_their_way_are_not_blamed():
+    watch = StampWatch()
+    watch.check(100 * S, 100 * S)
+    watch.forget(40 * S, lenient_s=1.0)
+    assert watch.check(100 * S, 40 * S) == {}
+    assert watch.check(42 * S, 42 * S) == {}
+
+
+def test_details_and_extremes_are_of_the_time_since_the_last_look():
+    statistics = Statistics()
+    statistics.count("failed", "first")
+    statistics.count("failed", "second")
+    statistics.time({"age": 30.0, "infer": 10.0})
+    snapshot = statistics.look()
+    assert (snapshot.details, snapshot.oldest_ms, snapshot.slowest_ms) == ({"failed": "second"}, 30.0, 10.0)
+    snapshot = statistics.look()
+    assert (snapshot.details, snapshot.oldest_ms, snapshot.news) == ({}, 0.0, {})
+
+
+class Lines:
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def error(self, text: str) -> None:
+        self.lines.append(f"error {text}")
+
+    def warning(self, text: str) -> None:
+        self.lines.append(f"warning {text}")
+
+    def info(self, text: str) -> None:
+        self.lines.append(f"info {text}")
+
+
+def test_a_finding_is_logged_when_it_comes_and_when_it_is_over_but_not_again_and_again(monkeypatch):
+    now = 100.0
+    monkeypatch.setattr("fastdepth_ros.ros.diagnostics.time.monotonic", lambda: now)
+    log = Lines()
+    reporter = Reporter(log)
+    still = Finding("clock_still", {"seconds": 1.0})
+    for found in ([still], [still], [], [still], []):
+        reporter.report(found)
+    assert [line.partition(" ")[0] for line in log.lines] == ["warning", "info"]
+    now += LOG_PERIOD_S
+    reporter.report([still])
+    assert len(log.lines) == 3

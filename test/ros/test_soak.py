@@ -1,0 +1,17 @@
+"""At twice the rate that it sustains the node stays as it is: memory, threads, age."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("rclpy", reason="rclpy is not installed")
+
+from soak import soak
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_three_minutes_of_too_many_frames_leave_memory_threads_and_age_flat(domain, artifact_folder):
+    found = soak(artifact_folder, 3.0)
+    print(found.figures)
+    assert found.complaints() == []
