@@ -7,13 +7,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from fastdepth_ros.backends import BackendOptions
 from fastdepth_ros.bags.calibration import Distance, fit, measure
 from fastdepth_ros.bags.calibration_picture import calibration_picture
 from fastdepth_ros.bags.recording import BagError, busiest_camera_topic, open_bag
 from fastdepth_ros.bags.request import ModelRecipe, Request, Truth
 from fastdepth_ros.bags.windows import Selection
-from fastdepth_ros.cli.options import MODEL_ERRORS, add_model_options, load_model
+from fastdepth_ros.cli.options import MODEL_ERRORS, add_model_options, backend_options, load_model
 from fastdepth_ros.depth.files import write_picture
 from fastdepth_ros.depth.geometry import FIELDS_OF_VIEW
 from fastdepth_ros.ros.parameter_file import write_parameter
@@ -87,7 +86,7 @@ def _region(given: list[int] | None) -> tuple[int, int, int, int] | None:
 
 def _request(parsed: argparse.Namespace) -> Request:
     artifact, backend = load_model(parsed)
-    options = BackendOptions(parsed.threads, parsed.device)
+    options = backend_options(parsed)
     recipe = ModelRecipe(artifact.folder.resolve(), parsed.backend, options, backend.engine, parsed.field_of_view)
     image_topic = parsed.image_topic
     if not image_topic:
