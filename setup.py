@@ -70,6 +70,7 @@ setup(
         "console_scripts": [
             "fastdepth = fastdepth_ros.cli:main",
             "fastdepth_node = fastdepth_ros.ros.node:main",
+            "fastdepth_cameras = fastdepth_ros.ros.cameras:main",
             "bag_publisher = fastdepth_ros.ros.bag_publisher:main",
         ],
     },

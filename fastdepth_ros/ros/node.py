@@ -170,7 +170,7 @@ class FastDepthNode(LifecycleNode):
             text = f"cannot run: {self.trouble}" if self.trouble else "unconfigured: configure and activate it"
             facts["state"] = "unconfigured"
         self._diagnostics.publish(
-            diagnostic_array(self.get_clock().now(), self.get_name(), level, text, facts, snapshot)
+            diagnostic_array(self.get_clock().now(), self.get_fully_qualified_name()[1:], level, text, facts, snapshot)
         )
 
 

@@ -73,10 +73,17 @@ class Listener:
 class CameraDriver:
     """Publishes frames as a camera driver does; the stamp is a whole number of seconds, the frame's number."""
 
-    def __init__(self, graph: Graph, topic: str = "/image", kind: type = Image, reliable: bool = True) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        topic: str = "/image",
+        kind: type = Image,
+        reliable: bool = True,
+        info_topic: str = "/camera_info",
+    ) -> None:
         policy = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
         self._images = graph.peer.create_publisher(kind, topic, QoSProfile(depth=10, reliability=policy))
-        self._infos = graph.peer.create_publisher(CameraInfo, "/camera_info", 10)
+        self._infos = graph.peer.create_publisher(CameraInfo, info_topic, 10)
 
     def wait(self) -> None:
         wait_until(self._images.get_subscription_count, "the node to subscribe")
