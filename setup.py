@@ -64,7 +64,7 @@ setup(
             "ros-std-msgs==5.5.1",
             "ros-std-srvs==5.5.1",
         ],
-        "test": ["pytest>=7,<9", "pytest-timeout", "ruff", "mypy", "import-linter", "pyyaml", "selenium>=4.15"],
+        "test": ["pytest>=7,<9", "pytest-timeout", "hypothesis", "ruff", "mypy", "import-linter", "pyyaml", "selenium>=4.15"],
     },
     entry_points={
         "console_scripts": [

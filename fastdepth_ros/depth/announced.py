@@ -8,6 +8,9 @@ from fastdepth_ros.depth.frame import FrameError
 
 MAX_PIXELS = 1 << 25  # 8K video has 33.2 million, this is 33.5
 _MAX_SCANS = 64  # of a JPEG; a progressive one has about 10, and each goes over all of the image
+# The most pixels that a byte can hold, so that few bytes do not keep a decoder busy: of JPEG a block of 8x8 a
+# bit; of PNG 1032 (deflate) times 8 pixels; of BMP run lengths. A WebP of one colour has no such bound.
+_PIXELS_PER_BYTE = {"JPEG": 512, "PNG": 8256, "BMP": 512}
 _LONE_MARKERS = {0x01, *range(0xD0, 0xD8)}  # have no length
 _NO_FRAME_HEADER = {0xC4, 0xC8, 0xCC}  # tables between the markers of frame headers
 
@@ -23,6 +26,8 @@ def check_announced(encoded: bytes) -> None:
     except (error, IndexError):
         raise FrameError(f"compressed image of {len(encoded)} bytes is corrupt: cut short in its header") from None
     check_size(width, height, name)
+    if width * height > _PIXELS_PER_BYTE.get(name, MAX_PIXELS) * len(encoded):
+        raise FrameError(f"{name} of {len(encoded)} bytes is cut short: they cannot hold {width}x{height} pixels")
     if name == "JPEG" and encoded.count(b"\xff\xda") > _MAX_SCANS:
         raise FrameError(f"JPEG of {len(encoded)} bytes has over {_MAX_SCANS} scans: no camera's, not decoded")
 
@@ -41,8 +46,8 @@ def _announced(encoded: bytes) -> tuple[str, int, int]:
     """Format, width and height."""
     if encoded.startswith(b"\xff\xd8"):
         return "JPEG", *_jpeg(encoded)
-    if encoded.startswith(b"\x89PNG\r\n\x1a\n"):  # its first chunk is IHDR
-        return "PNG", *unpack_from(">II", encoded, 16)
+    if encoded.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "PNG", *_png(encoded)
     if encoded.startswith(b"BM"):
         return "BMP", *_bmp(encoded)
     if encoded.startswith(b"RIFF") and encoded[8:12] == b"WEBP":
@@ -68,6 +73,20 @@ def _jpeg(encoded: bytes) -> tuple[int, int]:
             raise FrameError(f"JPEG of {len(encoded)} bytes is corrupt: it has no frame header")
         else:
             position += 2 if marker in _LONE_MARKERS else 2 + unpack_from(">H", encoded, position + 2)[0]
+
+
+def _png(encoded: bytes) -> tuple[int, int]:
+    """OpenCV makes room for a chunk as long as it says it is, though the data ends before."""
+    position, names = 8, []
+    while position < len(encoded) and names[-1:] != [b"IEND"]:
+        length, name = unpack_from(">I4s", encoded, position)
+        position += 12 + length
+        if position > len(encoded):
+            raise FrameError(f"PNG of {len(encoded)} bytes is cut short: its chunk {name!r} has {length}")
+        names.append(name)
+    if names[:1] != [b"IHDR"] or names.count(b"IHDR") > 1 or b"acTL" in names:
+        raise FrameError(f"PNG of {len(encoded)} bytes is corrupt: no image or several ({len(names)} chunks)")
+    return unpack_from(">II", encoded, 16)
 
 
 def _bmp(encoded: bytes) -> tuple[int, int]:

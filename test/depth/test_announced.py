@@ -107,6 +107,26 @@ def test_a_jpeg_with_thousands_of_scans_is_not_decoded():
         decode_compressed(data[:last] + data[last:-2] * 1000 + data[-2:])
 
 
+def test_a_png_chunk_that_is_longer_than_the_data_is_not_allocated():
+    data = encoded(".png")
+    struct.pack_into(">I", data, data.index(b"IDAT") - 4, 0xFF000000)
+    with pytest.raises(FrameError, match="cut short: its chunk b'IDAT' has 4278190080"):
+        decode_compressed(bytes(data))
+
+
+def test_a_png_of_several_images_is_not_decoded():
+    data = png_of(64, 48, bytes(64 * 48 * 3 + 48))
+    with pytest.raises(FrameError, match="several"):
+        decode_compressed(data[:33] + data[8:33] + data[33:])
+
+
+@pytest.mark.parametrize("make", [jpeg_of, png_of, bmp_of])
+def test_few_bytes_cannot_keep_the_decoder_busy_with_many_pixels(make):
+    data = make(5700, 5700)
+    with pytest.raises(FrameError, match="cannot hold 5700x5700 pixels"):
+        decode_compressed(data)
+
+
 def test_formats_that_no_camera_sends_are_not_decoded():
     with pytest.raises(FrameError, match="JPEG, PNG, BMP and WebP are read"):
         decode_compressed(bytes(encoded(".tiff")), format_name="tiff")
