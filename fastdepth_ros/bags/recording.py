@@ -14,10 +14,15 @@ from rosbags.interfaces import Connection
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
+from fastdepth_ros.bags.bounded import bound_rosbags
+
+bound_rosbags()
+
 IMAGE_TYPES = {"sensor_msgs/msg/Image": "raw", "sensor_msgs/msg/CompressedImage": "compressed"}
 CAMERA_INFO_TYPE = "sensor_msgs/msg/CameraInfo"
 REMEDY = "`mcap recover`, `ros2 bag reindex` or `rosbag reindex` may rescue what is whole"
 TYPES = get_typestore(Stores.ROS2_HUMBLE)  # of what we write; its message definitions hold to this day
+_TYPES1 = get_typestore(Stores.ROS1_NOETIC)
 
 
 class BagError(Exception):
@@ -71,13 +76,17 @@ def raw_messages(
 
 
 def message_from(reader: AnyReader, connection: Connection, raw: bytes) -> Any:
-    """The message in the bytes of `raw_messages`.
+    """The message in the bytes of `raw_messages`; a bag that defines ROS's own types otherwise is not believed.
 
     Raises:
         BagError: the bytes are not of the connection's type.
     """
     with told(reader.paths[0]):
-        return reader.deserialize(raw, connection.msgtype)
+        if connection.msgtype not in TYPES.fielddefs:
+            return reader.deserialize(raw, connection.msgtype)
+        if reader.is2:
+            return TYPES.deserialize_cdr(raw, connection.msgtype)
+        return _TYPES1.deserialize_ros1(raw, connection.msgtype)
 
 
 def read_messages(

@@ -17,7 +17,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parents[2])]
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "bags"), str(HERE.parents[1])]
 
 from limits import deadline, in_child, limit_memory, peak_mb
 

@@ -169,4 +169,5 @@ def _join(random: Random, data: bytearray) -> bytearray:
     return data[: random.randrange(len(data) + 1)] + random.choice(good_images())[random.randrange(200) :]
 
 
-DAMAGES = [_flip, _flip, _flip_early, _cut, _drop, _insert, _repeat, _number, _join]
+IN_PLACE = [_flip, _flip, _flip_early, _number]
+DAMAGES = [*IN_PLACE, _cut, _drop, _insert, _repeat, _join]
