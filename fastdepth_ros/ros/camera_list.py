@@ -95,11 +95,11 @@ def _camera(path: Path, number: int, entry: Any) -> ListedCamera:
 
 
 def _check_parameters(where: str, parameters: Mapping[str, Any]) -> None:
-    kinds = {one.name: type(one.default) for one in fields(Settings)}
+    kinds = {one.name: None if one.metadata["check"] else type(one.default) for one in fields(Settings)}
     for name, value in parameters.items():
         if name not in kinds:
             raise CameraListError(f"{where}: there is no parameter {name!r}, there is {', '.join(kinds)}")
-        if type(value) is not kinds[name]:
-            raise CameraListError(f"{where}: {name} is {value!r}, it should be of type {kinds[name].__name__}")
+        if (kind := kinds[name]) and type(value) is not kind:
+            raise CameraListError(f"{where}: {name} is {value!r}, it should be of type {kind.__name__}")
         if text := complaint(name, value):
             raise CameraListError(f"{where}: {text}")

@@ -36,7 +36,7 @@ class Pipeline:
     """
 
     def __init__(self, node: LifecycleNode, settings: Settings) -> None:
-        self._artifact = find_artifact(settings.model)
+        self._artifact = find_artifact(settings.model, settings.model_root)
         self._backend = InTurn(self._artifact.load(settings.backend, BackendOptions(settings.threads, settings.device)))
         self.settings = settings
         self.facts = {"backend": self._backend.engine, "model": self._artifact.name}

@@ -32,6 +32,14 @@ raise SystemExit(service.run())
 """
 
 
+def finished(file: str, *arguments: str) -> str:
+    """What a launch says that ends by itself."""
+    running = launched(file, *arguments)
+    output, _ = running.communicate(timeout=60)
+    assert running.returncode == 0, output
+    return output
+
+
 def launched(file: str, *arguments: str) -> subprocess.Popen:
     command = [sys.executable, "-c", RUN, str(LAUNCH / file), *arguments]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
