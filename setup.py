@@ -64,6 +64,13 @@ setup(
             "ros-std-msgs==5.5.1",
             "ros-std-srvs==5.5.1",
         ],
+        "ros-jazzy": [
+            "ros-rclpy[fastrtps]==7.1.6",
+            "ros-sensor-msgs==5.3.6",
+            "ros-diagnostic-msgs==5.3.6",
+            "ros-std-msgs==5.3.6",
+            "ros-std-srvs==5.3.6",
+        ],
         "test": ["pytest>=7,<9", "pytest-timeout", "hypothesis", "ruff", "mypy", "import-linter", "pyyaml", "selenium>=4.15"],
     },
     entry_points={

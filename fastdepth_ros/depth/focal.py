@@ -53,7 +53,8 @@ def focal_ratio(k: Any, onto_input: np.ndarray, trained: Focal) -> tuple[float, 
         k: camera matrix of the frame, 9 numbers.
         onto_input: 3x3 map from frame pixels to network input pixels (`Crop.onto_grid`).
     """
-    focal = onto_input @ np.reshape(k, (3, 3))
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is not plausible either
+        focal = onto_input @ np.reshape(k, (3, 3))
     return float(focal[0, 0] / trained.fx), float(focal[1, 1] / trained.fy)
 
 

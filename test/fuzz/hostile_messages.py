@@ -12,8 +12,10 @@ import cv2
 import numpy as np
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from fastdepth_ros.depth.camera_matrix import matrix_of
 from fastdepth_ros.depth.encodings import encoding_names
 from fastdepth_ros.depth.estimator import OUTPUTS, DepthEstimator
+from fastdepth_ros.depth.focal import Focal
 from fastdepth_ros.depth.frame import FrameError
 from fastdepth_ros.depth.geometry import FIELDS_OF_VIEW
 from fastdepth_ros.ros.images import fill_camera_info, frame_from_message
@@ -73,7 +75,10 @@ class Steps:
 
     def __init__(self) -> None:
         self._estimators = [
-            DepthEstimator(_Flat(), 224, field=field, output=output) for field in FIELDS_OF_VIEW for output in OUTPUTS
+            DepthEstimator(_Flat(), 224, field=field, output=output, trained_focal=Focal(198.9, 265.8), temporal_filter=steady)
+            for field in FIELDS_OF_VIEW
+            for output in OUTPUTS
+            for steady in (0.0, 0.5)
         ]
         self._info = CameraInfo()
 
@@ -84,11 +89,13 @@ class Steps:
             What became of it: "depth", or the first words of the refusal.
         """
         message = hostile_image(random) if random.random() < 0.5 else hostile_compressed(random)
+        estimator, camera = random.choice(self._estimators), hostile_camera_info(random)
         try:
-            result = random.choice(self._estimators)(frame_from_message(message))
+            inferred = estimator.infer(frame_from_message(message))
         except FrameError as error:
             return re.sub(r"'.*?'|\d+|\(.*", "", str(error)).partition(":")[0].partition(",")[0][:60].strip()
-        fill_camera_info(self._info, message.header, hostile_camera_info(random), result.from_frame, result.depth.shape)
+        result = estimator.measure(inferred, matrix_of(camera, rectified=random.random() < 0.5), random.getrandbits(31))
+        fill_camera_info(self._info, message.header, camera, result.from_frame, result.depth.shape)
         assert result.depth.dtype == np.float32 and result.depth.size > 0
         return "depth"
 
