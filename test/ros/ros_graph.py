@@ -47,7 +47,7 @@ class Graph:
 
     def close(self) -> None:
         self._executor.shutdown(timeout_sec=5)
-        self._thread.join(5)
+        self._thread.join(60)  # a node destroyed while it is waited on crashes rclpy
         for node in self._nodes:
             if hasattr(node, "close"):
                 node.close()

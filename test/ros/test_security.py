@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import grimp
 import pytest
@@ -104,3 +106,31 @@ def test_the_node_refuses_a_model_outside_model_root_and_model_root_cannot_be_ch
     (answer,) = node.set_parameters([Parameter("model", value="")])
     assert answer.successful
     assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS
+
+
+def test_the_policy_of_the_page_allows_all_that_the_node_has(graph, artifact_folder):
+    from ros_graph import CameraDriver, wait_until
+
+    node = graph.fastdepth(
+        model=artifact_folder, use_sim_time=True, remap={"image": "/camera/image_raw", "camera_info": "/camera/camera_info"}
+    )
+    node.trigger_configure()
+    node.trigger_activate()
+    CameraDriver(graph, "/camera/image_raw", info_topic="/camera/camera_info").wait()
+    (policy,) = re.findall(r"```xml\n(.*?)```", (ROOT / "doc" / "security.md").read_text(), flags=re.DOTALL)
+    profile = ElementTree.fromstring(policy).find(".//profile")
+
+    def allowed(kind: str, right: str) -> set[str]:
+        names = [entry.text for entry in profile.findall(f"{kind}s[@{right}='ALLOW']/{kind}")]
+        return {f"/{name}".replace("/~", "/fastdepth") for name in names}
+
+    found = {
+        ("topic", "subscribe"): node.get_subscriber_names_and_types_by_node("fastdepth", "/"),
+        ("topic", "publish"): node.get_publisher_names_and_types_by_node("fastdepth", "/"),
+        ("service", "reply"): node.get_service_names_and_types_by_node("fastdepth", "/"),
+    }
+    wait_until(lambda: node.count_subscribers("/camera/image_raw"), "the subscription")
+    for (kind, right), names_and_types in found.items():
+        names = {name for name, _ in names_and_types}
+        assert len(names) >= 3
+        assert names <= allowed(kind, right)
