@@ -71,7 +71,16 @@ setup(
             "ros-std-msgs==5.3.6",
             "ros-std-srvs==5.3.6",
         ],
-        "test": ["pytest>=7,<9", "pytest-timeout", "hypothesis", "ruff", "mypy", "import-linter", "pyyaml", "selenium>=4.15"],
+        "test": [
+            "pytest>=7,<9",
+            "pytest-timeout",
+            "hypothesis",
+            "ruff",
+            "mypy",
+            "import-linter",
+            "pyyaml",
+            "selenium>=4.15",
+        ],
     },
     entry_points={
         "console_scripts": [

@@ -86,8 +86,9 @@ def decode_compressed(data: Any, *, format_name: str = "", upright: bool = False
     is_jpeg = encoded.startswith(b"\xff\xd8")
     if is_jpeg and b"\xff\xd9" not in encoded.rstrip(b"\0")[-1024:]:  # else OpenCV paints the rest grey
         raise FrameError(f"JPEG of {len(encoded)} bytes is cut short: it has no end marker")
+    flags = cv2.IMREAD_COLOR | (0 if upright else cv2.IMREAD_IGNORE_ORIENTATION)
     try:
-        bgr = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR | (0 if upright else cv2.IMREAD_IGNORE_ORIENTATION))
+        bgr = cv2.imdecode(np.frombuffer(encoded, np.uint8), flags)
     except cv2.error as error:
         raise FrameError(f"compressed image cannot be decoded: {error}") from error
     if bgr is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import sqrt
+from math import nan, sqrt
 from typing import Any
 
 import numpy as np
@@ -62,6 +62,7 @@ def focal_scale(ratio: tuple[float, float]) -> float:
     """The factor on the network's depth: the mean of both axes' ratios, which differ where the view is not 4:3.
 
     Depth = focal length x size / size in pixels, and the network knows only the sizes in pixels; squeezed along one
-    axis, an object's area shrinks by the product of both ratios, hence the geometric mean.
+    axis, an object's area shrinks by the product of both ratios, hence the geometric mean. NaN where a ratio is not
+    above 0: a camera matrix can be nonsense.
     """
-    return sqrt(ratio[0]) * sqrt(ratio[1])
+    return sqrt(ratio[0]) * sqrt(ratio[1]) if min(ratio) > 0 else nan

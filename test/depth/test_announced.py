@@ -72,7 +72,7 @@ def extended_webp(side: int) -> bytes:
         webp_of(16383, 50),
         extended_webp(SIDE),
     ],
-    ids=["png", "png of 2^62", "jpeg", "progressive jpeg", "bmp", "bmp upside down", "webp lossless", "webp", "webp extended"],
+    ids=["png", "png of 2^62", "jpeg", "progressive", "bmp", "bmp upside down", "lossless webp", "webp", "long webp"],
 )  # fmt: skip
 def test_an_image_that_announces_more_pixels_than_a_camera_has_costs_no_memory(data):
     tracemalloc.start()

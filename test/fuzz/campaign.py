@@ -20,7 +20,7 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "bags"), str(HERE.parents[1])]
 
-from limits import deadline, in_child, limit_memory, peak_mb
+from limits import deadline, in_child, limit_memory, peak_mb  # noqa: E402
 
 BATCH = {"messages": 20_000, "bags": 50}
 

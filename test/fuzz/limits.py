@@ -14,7 +14,7 @@ MOST_MEMORY = 1 << 30  # beyond what the process has when it starts
 MOST_SECONDS = 20
 
 
-class Hang(Exception):
+class HangError(Exception):
     """One input took over MOST_SECONDS."""
 
 
@@ -27,7 +27,7 @@ def limit_memory() -> None:
 
 @contextmanager
 def deadline() -> Iterator[None]:
-    """Raise Hang where the block takes too long in Python; one that hangs in C, the alarm's default ends."""
+    """Raise HangError where the block takes too long in Python; one that hangs in C, the alarm's default ends."""
     signal.signal(signal.SIGALRM, _hung)
     signal.alarm(MOST_SECONDS)
     try:
@@ -72,4 +72,4 @@ def _child(pipe: Any, work: Callable[..., Any], arguments: tuple[Any, ...]) -> N
 
 
 def _hung(signum: int, frame: Any) -> None:
-    raise Hang(f"over {MOST_SECONDS} s")
+    raise HangError(f"over {MOST_SECONDS} s")

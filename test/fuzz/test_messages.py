@@ -24,7 +24,7 @@ def test_whatever_comes_is_depth_or_refused(random: Random):
 
 
 def test_hostile_messages_cost_neither_the_process_nor_its_memory():
-    done = in_child(message_batch, 0, 3000)
+    done = in_child(message_batch, 0, 1500)
     assert not done["broken"], done["broken"]
-    assert done["became"]["depth"] > 300  # else the messages are too hostile to reach anything
+    assert done["became"]["depth"] > 150  # else the messages are too hostile to reach anything
     assert len(done["became"]) > 15

@@ -68,7 +68,7 @@ ENCODINGS = {"32FC1", "16UC1"}  # of all three
 
 
 def test_the_nodes_depth_has_the_types_encoding_stamps_and_qos_that_they_ask_for(graph, artifact_folder):
-    from rclpy.qos import QoSCompatibility, QoSProfile, ReliabilityPolicy, qos_check_compatible, qos_profile_system_default
+    from rclpy import qos
     from ros_graph import CameraDriver, Listener, picture, wait_until
     from sensor_msgs.msg import CameraInfo, Image
 
@@ -88,13 +88,13 @@ def test_the_nodes_depth_has_the_types_encoding_stamps_and_qos_that_they_ask_for
     fx, cx, cy = info.p[0], info.p[2], info.p[6]  # PinholeCameraModel takes them from P
     assert fx > 0 and 0 < cx < info.width and 9 / 2 < cy < info.height - 9 / 2  # scan_height rows fit around cy
     assert not np.frombuffer(depth.data, np.float32).max() <= 0
-    asked = [qos_profile_system_default, QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)]
-    for topic, kind in (("/depth/image", "sensor_msgs/msg/Image"), ("/depth/camera_info", "sensor_msgs/msg/CameraInfo")):
-        (publisher,) = graph.peer.get_publishers_info_by_topic(topic)
-        assert publisher.topic_type == kind
-        for qos in asked:
-            compatibility, reason = qos_check_compatible(publisher.qos_profile, qos)
-            assert compatibility != QoSCompatibility.ERROR, reason
+    asked = [qos.qos_profile_system_default, qos.QoSProfile(depth=10, reliability=qos.ReliabilityPolicy.RELIABLE)]
+    for topic, kind in (("image", "Image"), ("camera_info", "CameraInfo")):
+        (publisher,) = graph.peer.get_publishers_info_by_topic(f"/depth/{topic}")
+        assert publisher.topic_type == f"sensor_msgs/msg/{kind}"
+        for profile in asked:
+            compatibility, reason = qos.qos_check_compatible(publisher.qos_profile, profile)
+            assert compatibility != qos.QoSCompatibility.ERROR, reason
 
 
 def test_the_costmaps_layers_have_parameters_that_nav2_knows_and_listen_to_what_is_published():

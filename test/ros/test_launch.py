@@ -70,9 +70,8 @@ def test_a_bag_is_replayed_and_the_launch_ends_with_it(graph: Graph, artifact_fo
 def test_two_cameras_come_up_in_one_process_or_in_two(graph: Graph, artifact_folder, tmp_path, processes):
     cameras = tmp_path / "cameras.yaml"
     model = {"model": str(artifact_folder)}
-    cameras.write_text(
-        yaml.safe_dump({"cameras": [{"name": name, "image": "image", "parameters": model} for name in ("left", "right")]})
-    )
+    listed = [{"name": name, "image": "image", "parameters": model} for name in ("left", "right")]
+    cameras.write_text(yaml.safe_dump({"cameras": listed}))
     diagnostics = Listener(graph, "/diagnostics", DiagnosticArray)
     running = launched("multi_camera.launch.py", f"cameras:={cameras}", f"processes:={processes}")
     try:

@@ -14,7 +14,8 @@ import grimp
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-ON_A_ROBOT = ("ros.node", "ros.cameras", "ros.bag_publisher", "backends.onnxruntime", "backends.tvm", "backends.pytorch")
+BACKENDS = ("backends.onnxruntime", "backends.tvm", "backends.pytorch")
+ON_A_ROBOT = ("ros.node", "ros.cameras", "ros.bag_publisher", *BACKENDS)
 # name of a call -> what makes it harmless
 DANGEROUS = {
     "pickle.load": "", "pickle.loads": "", "pickle.Unpickler": "", "marshal.loads": "", "shelve.open": "",
@@ -111,9 +112,8 @@ def test_the_node_refuses_a_model_outside_model_root_and_model_root_cannot_be_ch
 def test_the_policy_of_the_page_allows_all_that_the_node_has(graph, artifact_folder):
     from ros_graph import CameraDriver, wait_until
 
-    node = graph.fastdepth(
-        model=artifact_folder, use_sim_time=True, remap={"image": "/camera/image_raw", "camera_info": "/camera/camera_info"}
-    )
+    remap = {"image": "/camera/image_raw", "camera_info": "/camera/camera_info"}
+    node = graph.fastdepth(model=artifact_folder, use_sim_time=True, remap=remap)
     node.trigger_configure()
     node.trigger_activate()
     CameraDriver(graph, "/camera/image_raw", info_topic="/camera/camera_info").wait()
