@@ -77,7 +77,8 @@ def _jpeg(encoded: bytes) -> tuple[int, int]:
 
 def _png(encoded: bytes) -> tuple[int, int]:
     """OpenCV makes room for a chunk as long as it says it is, though the data ends before."""
-    position, names = 8, []
+    position = 8
+    names: list[bytes] = []
     while position < len(encoded) and names[-1:] != [b"IEND"]:
         length, name = unpack_from(">I4s", encoded, position)
         position += 12 + length
