@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from errno import EINVAL
 from pathlib import Path
 from typing import Any
 
@@ -102,8 +103,10 @@ def told(path: Any) -> Iterator[None]:
     """Turn what rosbags raises over a bad file into a BagError; wrap nothing but calls into rosbags."""
     try:
         yield
-    except OSError:
-        raise
+    except OSError as error:
+        if error.errno != EINVAL:  # that one: a record points to before the file
+            raise
+        raise BagError(f"{path} is damaged: {error}; {REMEDY}") from error
     except AnyReaderError as error:
         raise BagError(f"{path} cannot be read as a bag (cut short or not one?): {error}; {REMEDY}") from error
     except Exception as error:  # where a record ends early or a byte is wrong, any kind comes through

@@ -16,7 +16,7 @@ from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, W
 from rosbags.typesys import Stores, get_typestore
 
 from fastdepth_ros.bags import bounded
-from fastdepth_ros.bags.recording import BagError, image_connections, message_from, open_bag, raw_messages
+from fastdepth_ros.bags.recording import BagError, image_connections, message_from, open_bag, raw_messages, told
 
 SIDE = 4096  # 16 MB of zeros, a few kilobytes packed
 IMAGE = "sensor_msgs/msg/Image"
@@ -112,3 +112,10 @@ def test_a_bag_that_defines_images_otherwise_is_not_believed(tmp_path):
         writer.finish()
     with pytest.raises(BagError, match="damaged"):
         read_all(tmp_path / "odd.mcap")
+
+
+def test_a_record_that_points_to_before_the_file_is_damage_of_a_file_with_a_name(tmp_path):
+    (tmp_path / "in.mcap").touch()
+    with pytest.raises(BagError, match=r"in\.mcap is damaged"), (tmp_path / "in.mcap").open("rb") as stream:
+        with told(tmp_path / "in.mcap"):
+            stream.seek(-1)
