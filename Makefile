@@ -4,6 +4,8 @@
 PYTHON ?= python3
 FASTDEPTH_TORCH ?= torch==2.13.0
 DATA ?= ../shared/data
+# Which ROS 2 wheels, where no ROS 2 is sourced: kilted or jazzy; each has an environment of its own.
+ROS_LINE ?= kilted
 COMMA := ,
 HAS_ROS := $(shell $(PYTHON) -c 'import rclpy' 2>/dev/null && echo yes)
 
@@ -16,15 +18,15 @@ NUMPY_MAJOR := $(shell $(PYTHON) -c 'import numpy; print(numpy.__version__.split
 NUMPY := numpy<$(shell expr $(NUMPY_MAJOR) + 1)
 FULL := torch,train,cluster$(if $(filter 1,$(NUMPY_MAJOR)),,$(COMMA)view),tvm,openvino
 else
-VENV := .venv
-EXTRAS := ros,opencv,demo,test
+VENV := .venv$(if $(filter jazzy,$(ROS_LINE)),-jazzy-wheels)
+EXTRAS := ros$(if $(filter jazzy,$(ROS_LINE)),-jazzy),opencv,demo,test
 NUMPY := numpy
 FULL := torch,train,cluster,view,tvm,openvino
 endif
 RUN := $(VENV)/bin
 export ROS_LOG_DIR ?= $(CURDIR)/$(VENV)/log
 
-.PHONY: demo test test-slow model lint clean
+.PHONY: demo test test-slow fuzz model lint clean
 
 demo: $(VENV)/robot
 	$(RUN)/fastdepth demo --out demo
@@ -34,6 +36,10 @@ test: $(VENV)/full
 
 test-slow: $(VENV)/full
 	$(RUN)/python -m pytest -m slow
+
+# A million hostile messages and a thousand damaged bags, about half an hour.
+fuzz: $(VENV)/full
+	$(RUN)/python test/fuzz/campaign.py
 
 # The long way to the bundled models, DATA=FOLDER: doc/training.md says how far it came.
 model: $(VENV)/full

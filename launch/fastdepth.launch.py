@@ -7,7 +7,13 @@ from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
 from launch import Action, LaunchContext, LaunchDescription
-from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
+from launch.actions import (
+    DeclareLaunchArgument,
+    IncludeLaunchDescription,
+    OpaqueFunction,
+    SetEnvironmentVariable,
+)
+from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
@@ -45,12 +51,24 @@ ARGUMENTS = [
         default_value="false",
         description="room for large images in Fast DDS's shared memory, for this node and what is launched after it",
     ),
+    DeclareLaunchArgument(
+        "point_cloud", default_value="none", description="none, xyz or xyzrgb: depth/points, by depth_image_proc"
+    ),
+    DeclareLaunchArgument("laser_scan", default_value="false", description="scan, by depthimage_to_laserscan"),
+    DeclareLaunchArgument(
+        "scan_frame", default_value="camera_link", description="frame of the scan, at the camera: x forward, z up"
+    ),
     DeclareLaunchArgument("log_level", default_value="info", description="debug, info, warn, error or fatal"),
 ]
 
 
 def generate_launch_description() -> LaunchDescription:
-    return LaunchDescription([*ARGUMENTS, OpaqueFunction(function=_nodes)])
+    passed_on = ("image", "camera_info", "namespace", "use_sim_time", "point_cloud", "laser_scan", "scan_frame")
+    downstream = IncludeLaunchDescription(
+        PythonLaunchDescriptionSource(str(SHARE / "launch" / "downstream.launch.py")),
+        launch_arguments={name: LaunchConfiguration(name) for name in passed_on}.items(),
+    )
+    return LaunchDescription([*ARGUMENTS, OpaqueFunction(function=_nodes), downstream])
 
 
 def _nodes(context: LaunchContext) -> list[Action]:

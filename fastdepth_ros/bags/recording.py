@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from errno import EINVAL
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,15 @@ from rosbags.interfaces import Connection
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
+from fastdepth_ros.bags.bounded import bound_rosbags
+
+bound_rosbags()
+
 IMAGE_TYPES = {"sensor_msgs/msg/Image": "raw", "sensor_msgs/msg/CompressedImage": "compressed"}
 CAMERA_INFO_TYPE = "sensor_msgs/msg/CameraInfo"
 REMEDY = "`mcap recover`, `ros2 bag reindex` or `rosbag reindex` may rescue what is whole"
 TYPES = get_typestore(Stores.ROS2_HUMBLE)  # of what we write; its message definitions hold to this day
+_TYPES1 = get_typestore(Stores.ROS1_NOETIC)
 
 
 class BagError(Exception):
@@ -71,13 +77,17 @@ def raw_messages(
 
 
 def message_from(reader: AnyReader, connection: Connection, raw: bytes) -> Any:
-    """The message in the bytes of `raw_messages`.
+    """The message in the bytes of `raw_messages`; a bag that defines ROS's own types otherwise is not believed.
 
     Raises:
         BagError: the bytes are not of the connection's type.
     """
     with told(reader.paths[0]):
-        return reader.deserialize(raw, connection.msgtype)
+        if connection.msgtype not in TYPES.fielddefs:
+            return reader.deserialize(raw, connection.msgtype)
+        if reader.is2:
+            return TYPES.deserialize_cdr(raw, connection.msgtype)
+        return _TYPES1.deserialize_ros1(raw, connection.msgtype)
 
 
 def read_messages(
@@ -93,8 +103,10 @@ def told(path: Any) -> Iterator[None]:
     """Turn what rosbags raises over a bad file into a BagError; wrap nothing but calls into rosbags."""
     try:
         yield
-    except OSError:
-        raise
+    except OSError as error:
+        if error.errno != EINVAL:  # that one: a record points to before the file
+            raise
+        raise BagError(f"{path} is damaged: {error}; {REMEDY}") from error
     except AnyReaderError as error:
         raise BagError(f"{path} cannot be read as a bag (cut short or not one?): {error}; {REMEDY}") from error
     except Exception as error:  # where a record ends early or a byte is wrong, any kind comes through

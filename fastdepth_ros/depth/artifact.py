@@ -113,16 +113,22 @@ class Artifact:
         return self.manifest if precision == "fp32" else self.manifest.get("precisions", {}).get(precision, {})
 
 
-def find_artifact(model: str | Path = "") -> Artifact:
+def find_artifact(model: str | Path = "", root: str | Path = "") -> Artifact:
     """One of the bundled artefacts by its bare name, the default one for "", or any by its folder (`./name`).
 
+    Args:
+        root: where an artefact that is not bundled must lie, links followed; empty is anywhere.
+
     Raises:
-        ArtifactError: neither a folder with a manifest nor a bundled name; lists those.
+        ArtifactError: neither a folder with a manifest nor a bundled name, of which it lists all; or not below root.
     """
     text = str(model) or DEFAULT_MODEL
     bundled = share_folder() / "models"
     is_name = "/" not in text and text not in (".", "..")
-    folder = bundled / text if is_name and (bundled / text / MANIFEST).is_file() else Path(text).expanduser()
+    is_bundled = is_name and (bundled / text / MANIFEST).is_file()
+    folder = bundled / text if is_bundled else Path(text).expanduser()
+    if root and not is_bundled and not folder.resolve().is_relative_to(Path(root).expanduser().resolve()):
+        raise ArtifactError(f"{folder} is not below {root}, where model_root allows models; put it there")
     if not (folder / MANIFEST).is_file():
         names = sorted(path.parent.name for path in bundled.glob(f"*/{MANIFEST}"))
         raise ArtifactError(f"no artefact at {folder} (no {MANIFEST} there); bundled are {', '.join(names)}")

@@ -7,6 +7,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from fastdepth_ros.depth.announced import check_announced
 from fastdepth_ros.depth.frame import FrameError
 
 _TYPES = {"32FC1": "f4", "16UC1": "u2", "mono16": "u2"}
@@ -55,8 +56,12 @@ def _values(message: Any) -> np.ndarray:
 def _compressed_values(message: Any) -> np.ndarray:
     if not message.format.startswith("16UC1") or "compressedDepth" not in message.format:
         raise FrameError(f"a compressed depth image is 16UC1; compressedDepth, not {message.format!r}")
-    png = np.frombuffer(message.data, np.uint8)[_COMPRESSED_HEADER:]
-    image = cv2.imdecode(png, cv2.IMREAD_UNCHANGED) if png.size else None
+    png = bytes(message.data[_COMPRESSED_HEADER:])
+    try:
+        check_announced(png)
+        image = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
+    except (FrameError, cv2.error) as error:
+        raise FrameError(f"compressed depth image cannot be decoded: {error}") from error
     if image is None or image.dtype != np.uint16 or image.ndim != 2:
         raise FrameError(f"compressed depth image of {len(message.data)} bytes holds no 16-bit PNG")
     return image

@@ -9,6 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from fastdepth_ros.depth.announced import check_announced, check_size
 from fastdepth_ros.depth.frame import Frame, FrameError
 
 
@@ -57,37 +58,41 @@ def decode_raw(image: RawImage) -> Frame:
 
     Raises:
         UnknownEncodingError: not one of `encoding_names()`.
-        FrameError: empty, `step` too small, or `data` shorter than `step * height`.
+        FrameError: empty, of more pixels than any camera has, `step` too small, or `data` shorter than
+            `step * height`.
     """
     decode = _decoder(image.encoding)
     if image.height < 1 or image.width < 1:
         raise FrameError(f"image is empty: {image.width}x{image.height}")
+    check_size(image.width, image.height, "image")
     return decode(image)
 
 
 def decode_compressed(data: Any, *, format_name: str = "", upright: bool = False) -> Frame:
-    """A frame from a JPEG or PNG (sensor_msgs/CompressedImage).
+    """A frame from a JPEG, PNG, BMP or WebP (sensor_msgs/CompressedImage).
 
     Args:
         upright: turn it as its EXIF says, as for a photograph; a camera's matrix holds in the sensor's orientation.
 
     Raises:
-        FrameError: corrupt, cut short, or a depth image.
+        FrameError: corrupt, cut short, of more pixels than any camera has, or a depth image.
     """
     if "compressedDepth" in format_name:
         raise FrameError(f"compressed image of format {format_name!r} holds depth, not colour")
-    encoded = np.frombuffer(data, np.uint8)
-    if encoded.size == 0:
+    encoded = bytes(data)
+    if not encoded:
         raise FrameError("compressed image is empty")
-    is_jpeg = encoded[:2].tobytes() == b"\xff\xd8"
-    if is_jpeg and b"\xff\xd9" not in encoded.tobytes().rstrip(b"\0")[-1024:]:  # else OpenCV paints the rest grey
-        raise FrameError(f"JPEG of {encoded.size} bytes is cut short: it has no end marker")
+    check_announced(encoded)
+    is_jpeg = encoded.startswith(b"\xff\xd8")
+    if is_jpeg and b"\xff\xd9" not in encoded.rstrip(b"\0")[-1024:]:  # else OpenCV paints the rest grey
+        raise FrameError(f"JPEG of {len(encoded)} bytes is cut short: it has no end marker")
+    flags = cv2.IMREAD_COLOR | (0 if upright else cv2.IMREAD_IGNORE_ORIENTATION)
     try:
-        bgr = cv2.imdecode(encoded, cv2.IMREAD_COLOR | (0 if upright else cv2.IMREAD_IGNORE_ORIENTATION))
-    except cv2.error as error:  # dimensions over OpenCV's limit
+        bgr = cv2.imdecode(np.frombuffer(encoded, np.uint8), flags)
+    except cv2.error as error:
         raise FrameError(f"compressed image cannot be decoded: {error}") from error
     if bgr is None:
-        raise FrameError(f"compressed image ({format_name!r}, {encoded.size} bytes) is corrupt or of no known format")
+        raise FrameError(f"compressed image ({format_name!r}, {len(encoded)} bytes) is corrupt")
     return Frame(bgr, "bgr")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import sqrt
+from math import nan, sqrt
 from typing import Any
 
 import numpy as np
@@ -53,13 +53,15 @@ def focal_ratio(k: Any, onto_input: np.ndarray, trained: Focal) -> tuple[float, 
         k: camera matrix of the frame, 9 numbers.
         onto_input: 3x3 map from frame pixels to network input pixels (`Crop.onto_grid`).
     """
-    return float(onto_input[0, 0] * k[0] / trained.fx), float(onto_input[1, 1] * k[4] / trained.fy)
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is not plausible either
+        return float(onto_input[0, 0] * k[0] / trained.fx), float(onto_input[1, 1] * k[4] / trained.fy)
 
 
 def focal_scale(ratio: tuple[float, float]) -> float:
     """The factor on the network's depth: the mean of both axes' ratios, which differ where the view is not 4:3.
 
     Depth = focal length x size / size in pixels, and the network knows only the sizes in pixels; squeezed along one
-    axis, an object's area shrinks by the product of both ratios, hence the geometric mean.
+    axis, an object's area shrinks by the product of both ratios, hence the geometric mean. NaN where a ratio is not
+    above 0: a camera matrix can be nonsense.
     """
-    return sqrt(ratio[0]) * sqrt(ratio[1])
+    return sqrt(ratio[0]) * sqrt(ratio[1]) if min(ratio) > 0 else nan

@@ -94,4 +94,5 @@ def camera_through(from_frame: np.ndarray, k: Sequence[float], p: Sequence[float
     Returns:
         float64 (9,) and (12,).
     """
-    return (from_frame @ np.reshape(k, (3, 3))).ravel(), (from_frame @ np.reshape(p, (3, 4))).ravel()
+    with np.errstate(over="ignore", invalid="ignore"):  # a camera that says nonsense gets nonsense back
+        return (from_frame @ np.reshape(k, (3, 3))).ravel(), (from_frame @ np.reshape(p, (3, 4))).ravel()

@@ -6,6 +6,7 @@ import argparse
 import sys
 import time
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -114,12 +115,13 @@ def _types_of(reader: AnyReader) -> Any:
 
 
 def message_class(type_name: str) -> type | None:
-    """The Python class of "package/msg/Name", if it is installed."""
+    """The Python class of "package/msg/Name", if it is installed; a bag can make nothing else be imported."""
     package, _, name = type_name.partition("/msg/")
-    try:
-        return getattr(import_module(f"{package}.msg"), name, None)
-    except ModuleNotFoundError:
+    found = find_spec(package) if package.isidentifier() else None
+    folders = found.submodule_search_locations or () if found else ()
+    if not any(Path(folder, "msg", "__init__.py").is_file() for folder in folders):
         return None
+    return getattr(import_module(f"{package}.msg"), name, None)
 
 
 def main(arguments: list[str] | None = None) -> int:

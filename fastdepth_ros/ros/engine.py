@@ -38,7 +38,7 @@ def load_engine(settings: Settings) -> Engine:
     Raises:
         ArtifactError, BackendError, GoldenError, ValueError: as the message says.
     """
-    artifact = find_artifact(settings.model)
+    artifact = find_artifact(settings.model, settings.model_root)
     backend = InTurn(artifact.load(settings.backend, backend_options(settings)))
     return Engine(_source(settings), artifact, backend, estimator_for(settings, artifact, backend))
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, fields
 from functools import wraps
-from typing import Any
+from typing import Any, NoReturn
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
@@ -249,7 +249,8 @@ class FastDepthNode(LifecycleNode):
         else:
             found = [Finding(self._label, {"node": self.get_fully_qualified_name()})]
         self._reporter.report(found)
-        self._diagnostics.publish(diagnostic_array(self.get_clock().now(), self.get_name(), found, facts, snapshot))
+        name = self.get_fully_qualified_name()[1:]  # of several nodes, each with its namespace
+        self._diagnostics.publish(diagnostic_array(self.get_clock().now(), name, found, facts, snapshot))
 
     def _findings(
         self, pipeline: Pipeline, camera: Camera, snapshot: Snapshot, clock: dict[str, float]
@@ -274,6 +275,13 @@ class FastDepthNode(LifecycleNode):
         return LIFELINE_S + sum(deadlines_s) if all(deadlines_s) else 0.0
 
 
+def end_for(lost: BackendLost) -> NoReturn:
+    """End the process, which an engine that hangs would keep from ending, for launch to start it anew."""
+    print(f"fastdepth_ros: {lost}", file=sys.stderr, flush=True)
+    time.sleep(FAREWELL_S)
+    os._exit(EXIT_CODE)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Entry point of the executable `fastdepth_node`."""
     sys.setswitchinterval(SWITCH_INTERVAL_S)
@@ -291,9 +299,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     except BackendLost as error:
-        print(f"fastdepth_node: {error}", file=sys.stderr, flush=True)
-        time.sleep(FAREWELL_S)
-        os._exit(EXIT_CODE)  # an engine that hangs would keep the process from ending
+        end_for(error)
     except (InvalidParameterTypeException, InvalidParameterValueException) as error:
         print(f"fastdepth_node: {error}", file=sys.stderr)
         return 1

@@ -20,10 +20,19 @@ RELIABILITIES = ("auto", "reliable", "best_effort")
 
 
 def _parameter(
-    default: Any, doc: str, *, choices: tuple[str, ...] = (), low: Any = None, high: Any = None, check: Any = None
+    default: Any,
+    doc: str,
+    *,
+    choices: tuple[str, ...] = (),
+    low: Any = None,
+    high: Any = None,
+    check: Any = None,
+    fixed: bool = False,
 ) -> Any:
-    """A field; `check`, of one that takes several types, raises ValueError for what is not allowed."""
-    return field(default=default, metadata={"doc": doc, "choices": choices, "low": low, "high": high, "check": check})
+    """A field; `check`, of one that takes several types, raises ValueError for what is not allowed; one that is
+    `fixed` is given at the node's start."""
+    metadata = {"doc": doc, "choices": choices, "low": low, "high": high, "check": check, "fixed": fixed}
+    return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True)
@@ -33,6 +42,9 @@ class Settings:
     autostart: bool = _parameter(True, "configure and activate at start; false leaves that to a lifecycle manager")
     backend: str = _parameter("onnxruntime", "engine that runs the network", choices=tuple(backend_names()))
     model: str = _parameter("", "artefact folder, or the name of a bundled model; empty is the bundled default")
+    model_root: str = _parameter(
+        "", "folder outside which no model is loaded but the bundled ones; empty is anywhere", fixed=True
+    )
     device: str = _parameter(
         "cpu",
         "device of the backend: cpu, cuda, tensorrt (onnxruntime); cpu, gpu (openvino); cpu, cuda:0 (pytorch, tvm)",
@@ -130,6 +142,7 @@ def declare(node: Any) -> None:
         low, high = entry.metadata["low"], entry.metadata["high"]
         descriptor = ParameterDescriptor(description=entry.metadata["doc"], additional_constraints=_constraint(entry))
         descriptor.dynamic_typing = entry.metadata["check"] is not None  # `-p focal_scale:=1.2`, and a bare `off`
+        descriptor.read_only = entry.metadata["fixed"]
         if isinstance(low, float):
             descriptor.floating_point_range = [FloatingPointRange(from_value=low, to_value=high)]
         elif isinstance(low, int):
@@ -177,6 +190,8 @@ def _constraint(entry: Field[Any]) -> str:
         return "one of " + ", ".join(entry.metadata["choices"])
     if entry.metadata["low"] is not None:
         return f"{entry.metadata['low']} to {entry.metadata['high']}"
+    if entry.metadata["fixed"]:
+        return "given at start, then read-only"
     return ""
 
 

@@ -231,3 +231,14 @@ def test_a_trained_focal_length_that_is_none_is_refused(folder, value):
     edit(folder, lambda manifest: manifest.update(trained_focal_px=value))
     with pytest.raises(ArtifactError, match="trained_focal_px"):
         find_artifact(folder)
+
+
+def test_a_model_outside_the_folder_that_is_allowed_is_refused_also_through_a_link(folder, tmp_path):
+    allowed = tmp_path / "allowed"
+    inside = Path(shutil.copytree(folder, allowed / "inside"))
+    (allowed / "link").symlink_to(folder)
+    assert find_artifact(inside, allowed).folder == inside
+    assert find_artifact("", allowed).name == DEFAULT_MODEL
+    for model in (folder, allowed / "link", allowed / "inside" / ".." / ".." / folder.name, f"{allowed}/../model"):
+        with pytest.raises(ArtifactError, match="is not below .*allowed"):
+            find_artifact(model, allowed)

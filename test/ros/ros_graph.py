@@ -73,7 +73,7 @@ class Graph:
 
     def close(self) -> None:
         self._executor.shutdown(timeout_sec=5)
-        self._thread.join(5)
+        self._thread.join(60)  # a node destroyed while it is waited on crashes rclpy
         for node in self._nodes:
             if hasattr(node, "close"):
                 node.close()
@@ -99,11 +99,18 @@ class Listener:
 class CameraDriver:
     """Publishes frames as a camera driver does; the stamp is a whole number of seconds, the frame's number, or now."""
 
-    def __init__(self, graph: Graph, topic: str = "/image", kind: type = Image, reliable: bool = True) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        topic: str = "/image",
+        kind: type = Image,
+        reliable: bool = True,
+        info_topic: str = "/camera_info",
+    ) -> None:
         self._clock = graph.peer.get_clock()
         policy = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
         self._images = graph.peer.create_publisher(kind, topic, QoSProfile(depth=10, reliability=policy))
-        self._infos = graph.peer.create_publisher(CameraInfo, "/camera_info", 10)
+        self._infos = graph.peer.create_publisher(CameraInfo, info_topic, 10)
 
     def wait(self) -> None:
         wait_until(self._images.get_subscription_count, "the node to subscribe")

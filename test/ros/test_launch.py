@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 pytest.importorskip("launch_ros", reason="launch is not installed")
 pytest.importorskip("rclpy", reason="rclpy is not installed")
@@ -35,6 +36,14 @@ raise SystemExit(service.run())
 """
 
 
+def finished(file: str, *arguments: str) -> str:
+    """What a launch says that ends by itself."""
+    running = launched(file, *arguments)
+    output, _ = running.communicate(timeout=60)
+    assert running.returncode == 0, output
+    return output
+
+
 def launched(file: str, *arguments: str) -> subprocess.Popen:
     command = [sys.executable, "-c", RUN, str(LAUNCH / file), *arguments]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -44,9 +53,7 @@ def test_the_node_comes_up_active_and_ctrl_c_ends_it_cleanly(graph: Graph, artif
     diagnostics = Listener(graph, "/diagnostics", DiagnosticArray)
     running = launched("fastdepth.launch.py", "image:=/camera/image_raw", f"model:={artifact_folder}", "namespace:=one")
     try:
-        wait_until(
-            lambda: any(v.value == "active" for a in diagnostics.heard for v in a.status[0].values), "an active node"
-        )
+        wait_until(lambda: active(diagnostics) == {"one/fastdepth: depth"}, "an active node")
         assert graph.peer.count_publishers("/one/depth/image") == 1
     finally:
         running.send_signal(signal.SIGINT)
@@ -96,3 +103,34 @@ def test_a_node_whose_process_ends_is_started_anew(graph: Graph, artifact_folder
     finally:
         running.send_signal(signal.SIGINT)
         running.communicate(timeout=30)
+
+
+@pytest.mark.parametrize("processes", ["one", "several"])
+def test_two_cameras_come_up_in_one_process_or_in_two(graph: Graph, artifact_folder, tmp_path, processes):
+    cameras = tmp_path / "cameras.yaml"
+    model = {"model": str(artifact_folder)}
+    listed = [{"name": name, "image": "image", "parameters": model} for name in ("left", "right")]
+    cameras.write_text(yaml.safe_dump({"cameras": listed}))
+    diagnostics = Listener(graph, "/diagnostics", DiagnosticArray)
+    running = launched("multi_camera.launch.py", f"cameras:={cameras}", f"processes:={processes}")
+    try:
+        wait_until(lambda: active(diagnostics) == {"left/fastdepth: depth", "right/fastdepth: depth"}, "both nodes")
+    finally:
+        running.send_signal(signal.SIGINT)
+        output, _ = running.communicate(timeout=30)
+    assert running.returncode == 0
+    assert output.count("process has finished cleanly") == {"one": 1, "several": 2}[processes]
+
+
+def test_a_list_of_cameras_that_cannot_be_used_ends_the_launch_with_its_reason(domain, tmp_path):
+    (tmp_path / "cameras.yaml").write_text("cameras: []")
+    running = launched("multi_camera.launch.py", f"cameras:={tmp_path / 'cameras.yaml'}")
+    output, _ = running.communicate(timeout=30)
+    assert running.returncode == 1
+    assert "has no list `cameras:` with at least one camera" in output
+
+
+def active(diagnostics: Listener) -> set[str]:
+    """Names of the nodes that say that they are active."""
+    statuses = [status for array in diagnostics.heard for status in array.status]
+    return {status.name for status in statuses if any(entry.value == "active" for entry in status.values)}

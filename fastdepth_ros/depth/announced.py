@@ -1,0 +1,109 @@
+"""What a compressed image announces before it is decoded: a few bytes can ask a decoder for gigabytes, or for hours."""
+
+from __future__ import annotations
+
+from struct import error, unpack_from
+
+from fastdepth_ros.depth.frame import FrameError
+
+MAX_PIXELS = 1 << 25  # 8K video has 33.2 million, this is 33.5
+_MAX_SCANS = 64  # of a JPEG; a progressive one has about 10, and each goes over all of the image
+# The most pixels that a byte can hold, so that few bytes do not keep a decoder busy: of JPEG a block of 8x8 a
+# bit; of PNG 1032 (deflate) times 8 pixels; of BMP run lengths. A WebP of one colour has no such bound.
+_PIXELS_PER_BYTE = {"JPEG": 512, "PNG": 8256, "BMP": 512}
+_LONE_MARKERS = {0x01, *range(0xD0, 0xD8)}  # have no length
+_NO_FRAME_HEADER = {0xC4, 0xC8, 0xCC}  # tables between the markers of frame headers
+
+
+def check_announced(encoded: bytes) -> None:
+    """Refuse a compressed image that is of no format we decode, cut short in its header, or too large.
+
+    Raises:
+        FrameError: as the text says.
+    """
+    try:
+        name, width, height = _announced(encoded)
+    except (error, IndexError):
+        raise FrameError(f"compressed image of {len(encoded)} bytes is corrupt: cut short in its header") from None
+    check_size(width, height, name)
+    if width * height > _PIXELS_PER_BYTE.get(name, MAX_PIXELS) * len(encoded):
+        raise FrameError(f"{name} of {len(encoded)} bytes is cut short: they cannot hold {width}x{height} pixels")
+    if name == "JPEG" and encoded.count(b"\xff\xda") > _MAX_SCANS:
+        raise FrameError(f"JPEG of {len(encoded)} bytes has over {_MAX_SCANS} scans: no camera's, not decoded")
+
+
+def check_size(width: int, height: int, what: str) -> None:
+    """Refuse an image of more pixels than any camera has.
+
+    Raises:
+        FrameError: over MAX_PIXELS.
+    """
+    if width * height > MAX_PIXELS:
+        raise FrameError(f"{what} of {width}x{height} pixels is not read, {MAX_PIXELS} pixels are the most")
+
+
+def _announced(encoded: bytes) -> tuple[str, int, int]:
+    """Format, width and height."""
+    if encoded.startswith(b"\xff\xd8"):
+        return "JPEG", *_jpeg(encoded)
+    if encoded.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "PNG", *_png(encoded)
+    if encoded.startswith(b"BM"):
+        return "BMP", *_bmp(encoded)
+    if encoded.startswith(b"RIFF") and encoded[8:12] == b"WEBP":
+        return "WebP", *_webp(encoded)
+    raise FrameError(
+        f"compressed image of {len(encoded)} bytes is corrupt or of no known format: JPEG, PNG, BMP and WebP are read"
+    )
+
+
+def _jpeg(encoded: bytes) -> tuple[int, int]:
+    position = 2
+    while True:
+        position = encoded.find(b"\xff", position)
+        if position < 0:
+            raise IndexError
+        marker = encoded[position + 1]
+        if marker in (0x00, 0xFF):  # rubbish or padding, which decoders pass over
+            position += 1
+        elif 0xC0 <= marker <= 0xCF and marker not in _NO_FRAME_HEADER:
+            height, width = unpack_from(">HH", encoded, position + 5)
+            return width, height
+        elif marker in (0xD9, 0xDA):
+            raise FrameError(f"JPEG of {len(encoded)} bytes is corrupt: it has no frame header")
+        else:
+            position += 2 if marker in _LONE_MARKERS else 2 + unpack_from(">H", encoded, position + 2)[0]
+
+
+def _png(encoded: bytes) -> tuple[int, int]:
+    """OpenCV makes room for a chunk as long as it says it is, though the data ends before."""
+    position = 8
+    names: list[bytes] = []
+    while position < len(encoded) and names[-1:] != [b"IEND"]:
+        length, name = unpack_from(">I4s", encoded, position)
+        position += 12 + length
+        if position > len(encoded):
+            raise FrameError(f"PNG of {len(encoded)} bytes is cut short: its chunk {name!r} has {length}")
+        names.append(name)
+    if names[:1] != [b"IHDR"] or names.count(b"IHDR") > 1 or b"acTL" in names:
+        raise FrameError(f"PNG of {len(encoded)} bytes is corrupt: no image or several ({len(names)} chunks)")
+    return unpack_from(">II", encoded, 16)
+
+
+def _bmp(encoded: bytes) -> tuple[int, int]:
+    if unpack_from("<I", encoded, 14)[0] == 12:  # of OS/2
+        return unpack_from("<HH", encoded, 18)
+    width, height = unpack_from("<ii", encoded, 18)
+    return abs(width), abs(height)
+
+
+def _webp(encoded: bytes) -> tuple[int, int]:
+    kind = encoded[12:16]
+    if kind == b"VP8 ":
+        width, height = unpack_from("<HH", encoded, 26)
+        return width & 0x3FFF, height & 0x3FFF
+    if kind == b"VP8L":
+        (bits,) = unpack_from("<I", encoded, 21)
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    low, high = unpack_from("<I", encoded, 24)[0] & 0xFFFFFF, unpack_from("<I", encoded, 26)[0] >> 8  # VP8X
+    return low + 1, high + 1

@@ -1,0 +1,115 @@
+"""`fastdepth_cameras`: the nodes of several cameras in one process, each on an executor and a thread of its own."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
+from pathlib import Path
+
+import rclpy
+from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.parameter import Parameter
+from rclpy.utilities import remove_ros_args
+
+from fastdepth_ros.backends.cores import available_cores
+from fastdepth_ros.ros.camera_list import CameraListError, ListedCamera, read_cameras, thread_share
+from fastdepth_ros.ros.node import FastDepthNode, end_for
+from fastdepth_ros.ros.watchdog import BackendLost
+
+
+def node_of(camera: ListedCamera, share: int) -> FastDepthNode:
+    """The node of one camera.
+
+    Args:
+        share: its threads, where neither the list nor a parameter file names a number.
+    """
+    remappings = [part for source, target in camera.remappings for part in ("-r", f"{source}:={target}")]
+    node = FastDepthNode(
+        namespace=camera.node_namespace,
+        cli_args=["--ros-args", *remappings],
+        parameter_overrides=[Parameter(name, value=value) for name, value in camera.parameters.items()],
+    )
+    if not node.get_parameter("threads").value:
+        node.set_parameters([Parameter("threads", value=share)])
+    return node
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Entry point of the executable `fastdepth_cameras`."""
+    parser = argparse.ArgumentParser("fastdepth_cameras", description=__doc__)
+    parser.add_argument("cameras", type=Path, help="YAML list of cameras, as config/cameras.yaml")
+    parser.add_argument("--only", metavar="NAME", help="this camera alone, with its share of the machine")
+    given = parser.parse_args(remove_ros_args([sys.argv[0], *(sys.argv[1:] if arguments is None else arguments)])[1:])
+    try:
+        listed = read_cameras(given.cameras)
+        chosen = [camera for camera in listed if given.only in (None, camera.name)]
+        if not chosen:
+            raise CameraListError(f"{given.cameras} has no camera {given.only!r}")
+        rclpy.init(args=arguments)
+    except (CameraListError, RuntimeError) as error:  # of rclpy: a parameter file that is missing or malformed
+        print(f"fastdepth_cameras: {error}", file=sys.stderr)
+        return 1
+    nodes: list[FastDepthNode] = []
+    try:
+        share = thread_share(listed, available_cores())
+        nodes += (node_of(camera, share) for camera in chosen)
+        return _spin(nodes)
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    except (InvalidParameterTypeException, InvalidParameterValueException) as error:
+        print(f"fastdepth_cameras: {error}", file=sys.stderr)
+        return 1
+    except RuntimeError:
+        if rclpy.ok():  # else a signal ended the context while a node was being made
+            raise
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for node in nodes:
+            node.close()
+            node.destroy_node()
+        rclpy.try_shutdown()
+    return 0
+
+
+def _spin(nodes: Sequence[FastDepthNode]) -> int:
+    """Until the context ends. A node that loads its model or answers a service keeps no other waiting.
+
+    Returns:
+        1 where an executor failed, for launch to start the process again; else 0.
+    """
+    with ThreadPoolExecutor(len(nodes)) as pool:
+        spinning = [pool.submit(_spin_one, node) for node in nodes]
+        with suppress(KeyboardInterrupt):  # the context ends with it, and the threads with that
+            wait(spinning)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # launch sends it more than once
+    return max(one.result() for one in spinning)
+
+
+def _spin_one(node: FastDepthNode) -> int:
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    try:
+        node.autostart()
+        executor.spin()
+    except ExternalShutdownException:
+        pass
+    except BackendLost as error:  # every camera of the process starts anew with it
+        end_for(error)
+    except Exception:
+        if rclpy.ok():  # else the context ended under its hands
+            node.get_logger().fatal(traceback.format_exc())
+            rclpy.try_shutdown()
+            return 1
+    finally:
+        executor.shutdown()
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

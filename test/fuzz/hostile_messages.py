@@ -1,0 +1,183 @@
+"""Messages that no honest driver sends: sizes that do not fit, encodings that do not exist, damaged JPEG and PNG."""
+
+from __future__ import annotations
+
+import re
+import struct
+from array import array
+from functools import cache
+from random import Random
+
+import cv2
+import numpy as np
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from fastdepth_ros.depth.camera_matrix import matrix_of
+from fastdepth_ros.depth.encodings import encoding_names
+from fastdepth_ros.depth.estimator import OUTPUTS, DepthEstimator
+from fastdepth_ros.depth.focal import Focal
+from fastdepth_ros.depth.frame import FrameError
+from fastdepth_ros.depth.geometry import FIELDS_OF_VIEW
+from fastdepth_ros.ros.images import fill_camera_info, frame_from_message
+
+SIDES = [0, 1, 2, 3, 31, 32, 33, 48, 64, 65, 100, 1023, 32767, 32768, 65535, 65536, 1 << 20, 1 << 31, (1 << 32) - 1]
+NUMBERS = [0.0, -0.0, 1.0, -1.0, 1e-308, 1e308, float("inf"), -float("inf"), float("nan"), 500.0]
+MOST_BYTES = 1 << 18
+
+
+def hostile_image(random: Random) -> Image:
+    """An Image whose fields nearly fit, or do not at all."""
+    encoding = random.choice(encoding_names())
+    height, width = (random.choice(SIDES) if random.random() < 0.3 else random.randrange(80) for _ in range(2))
+    pixel_bytes = random.choice([1, 1, 2, 3, 4, 6, 8])
+    step = min(width * pixel_bytes, (1 << 32) - 1)
+    rows = random.choice([height, height, height * 3 // 2, height + 1, max(0, height - 1)])
+    size = min(step * rows + random.choice([0, 0, 0, -1, 1, 100, -100]), MOST_BYTES)
+    message = Image(height=height, width=width, step=step, encoding=encoding)
+    message.data = array("B", random.randbytes(64) + bytes(max(0, size - 64)))
+    for _ in range(random.choice([0, 0, 1, 1, 2])):
+        field = random.choice(["height", "width", "step", "encoding", "is_bigendian"])
+        if field == "encoding":
+            message.encoding = _hostile_text(random, encoding)
+        elif field == "is_bigendian":
+            message.is_bigendian = random.randrange(256)
+        else:
+            near = max(0, getattr(message, field) + random.randrange(-3, 4)) & 0xFFFFFFFF
+            setattr(message, field, random.choice([near, random.choice(SIDES), random.getrandbits(32)]))
+    return message
+
+
+def hostile_compressed(random: Random) -> CompressedImage:
+    """A CompressedImage: a good one, damaged."""
+    message = CompressedImage(format=random.choice(["jpeg", "png", "bgr8; jpeg compressed bgr8", "", "16UC1; png"]))
+    data = bytearray(random.choice(good_images()))
+    for _ in range(random.choice([0, 1, 1, 2, 4, 16])):
+        data = random.choice(DAMAGES)(random, data)
+    if random.random() < 0.05:
+        message.format = _hostile_text(random, message.format)
+    message.data = array("B", bytes(data[:MOST_BYTES]))
+    return message
+
+
+def hostile_camera_info(random: Random) -> CameraInfo:
+    message = CameraInfo(height=random.choice(SIDES), width=random.choice(SIDES))
+    message.d = [random.choice(NUMBERS) for _ in range(random.choice([0, 4, 5, 8, 14, 1000]))]
+    message.k, message.r = [random.choice(NUMBERS) for _ in range(9)], [random.choice(NUMBERS) for _ in range(9)]
+    message.p = [random.choice(NUMBERS) for _ in range(12)]
+    message.distortion_model = _hostile_text(random, "plumb_bob")
+    message.binning_x, message.binning_y = random.getrandbits(32), random.choice(SIDES)
+    message.roi.height, message.roi.width = random.choice(SIDES), random.getrandbits(32)
+    return message
+
+
+class Steps:
+    """What the node does with a message, but for the engine, whose depth is everywhere 2 m."""
+
+    def __init__(self) -> None:
+        focal = Focal(198.9, 265.8)
+        self._estimators = [
+            DepthEstimator(_Flat(), 224, field=field, output=output, trained_focal=focal, temporal_filter=steady)
+            for field in FIELDS_OF_VIEW
+            for output in OUTPUTS
+            for steady in (0.0, 0.5)
+        ]
+        self._info = CameraInfo()
+
+    def __call__(self, random: Random) -> str:
+        """One hostile message, and where it gives depth, a hostile camera_info for it.
+
+        Returns:
+            What became of it: "depth", or the first words of the refusal.
+        """
+        message = hostile_image(random) if random.random() < 0.5 else hostile_compressed(random)
+        estimator = random.choice(self._estimators)
+        try:
+            inferred = estimator.infer(frame_from_message(message))
+        except FrameError as error:
+            return re.sub(r"'.*?'|\d+|\(.*", "", str(error)).partition(":")[0].partition(",")[0][:60].strip()
+        camera = hostile_camera_info(random)
+        result = estimator.measure(inferred, matrix_of(camera, rectified=random.random() < 0.5), random.getrandbits(31))
+        fill_camera_info(self._info, message.header, camera, result.from_frame, result.depth.shape)
+        assert result.depth.dtype == np.float32 and result.depth.size > 0
+        return "depth"
+
+
+class _Flat:
+    def infer(self, rgb: np.ndarray) -> np.ndarray:
+        assert rgb.shape == (224, 224, 3) and rgb.dtype == np.uint8
+        return np.full((224, 224), 2.0, np.float32)
+
+
+@cache
+def good_images() -> tuple[bytes, ...]:
+    colour = cv2.resize(np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8), (64, 48))
+    kinds = [
+        (".jpg", colour, [cv2.IMWRITE_JPEG_QUALITY, 60]),
+        (".jpg", colour, [cv2.IMWRITE_JPEG_PROGRESSIVE, 1]),
+        (".jpg", colour, [cv2.IMWRITE_JPEG_RST_INTERVAL, 2]),
+        (".jpg", colour[..., 0], []),
+        (".png", colour, []),
+        (".png", colour.astype(np.uint16) * 257, []),
+        (".png", np.dstack([colour, colour[..., :1]]), []),
+        (".png", colour[..., 0] // 128 * 255, [cv2.IMWRITE_PNG_BILEVEL, 1]),
+        (".bmp", colour, []),
+        (".bmp", colour[..., 0], []),
+        (".webp", colour, [cv2.IMWRITE_WEBP_QUALITY, 50]),
+        (".webp", np.dstack([colour, colour[..., :1]]), [cv2.IMWRITE_WEBP_QUALITY, 101]),
+    ]
+    return tuple(cv2.imencode(suffix, pixels, options)[1].tobytes() for suffix, pixels, options in kinds)
+
+
+def _hostile_text(random: Random, text: str) -> str:
+    odd = ["", text.upper(), text + "\0", text * 50, text[:-1], "ü" * 9, "16UC1; compressedDepth png", "32FC1"]
+    return random.choice(odd)
+
+
+def _flip(random: Random, data: bytearray) -> bytearray:
+    if data:
+        data[random.randrange(len(data))] ^= 1 << random.randrange(8)
+    return data
+
+
+def _flip_early(random: Random, data: bytearray) -> bytearray:
+    if data:
+        data[random.randrange(min(len(data), 64))] = random.randrange(256)
+    return data
+
+
+def _cut(random: Random, data: bytearray) -> bytearray:
+    return data[: random.randrange(len(data) + 1)]
+
+
+def _drop(random: Random, data: bytearray) -> bytearray:
+    start = random.randrange(len(data) + 1)
+    del data[start : start + random.randrange(1, 33)]
+    return data
+
+
+def _insert(random: Random, data: bytearray) -> bytearray:
+    start = random.randrange(len(data) + 1)
+    data[start:start] = random.randbytes(random.randrange(1, 33))
+    return data
+
+
+def _repeat(random: Random, data: bytearray) -> bytearray:
+    start = random.randrange(len(data) + 1)
+    data[start:start] = data[start : start + random.randrange(1, 400)] * random.choice([1, 2, 30])
+    return data
+
+
+def _number(random: Random, data: bytearray) -> bytearray:
+    """A size where one may stand, in either byte order."""
+    if len(data) >= 68:
+        kind, value = random.choice([(">I", random.choice(SIDES)), ("<I", random.choice(SIDES)), (">H", 0xFFFF)])
+        struct.pack_into(kind, data, random.randrange(64), value)
+    return data
+
+
+def _join(random: Random, data: bytearray) -> bytearray:
+    return data[: random.randrange(len(data) + 1)] + random.choice(good_images())[random.randrange(200) :]
+
+
+IN_PLACE = [_flip, _flip, _flip_early, _number]
+DAMAGES = [*IN_PLACE, _cut, _drop, _insert, _repeat, _join]
