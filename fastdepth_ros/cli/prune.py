@@ -54,13 +54,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     search.add_argument("--steps", type=int, default=40, help="batches of each proposal's short tuning (40)")
     search.add_argument("--batch", type=int, default=16, help="pairs of a batch (16)")
     search.add_argument("--learning-rate", type=float, default=5e-4, help="of the short tuning (5e-4)")
+    search.add_argument("--input-px", type=int, default=224, help="of the search; 128 takes a third of its time (224)")
     search.add_argument("--workers", type=int, default=1, help="proposals at the same time, one process each (1)")
     search.add_argument(
         "--ray", metavar="ADDRESS", help="of a Ray cluster in place of --workers; auto for this machine's"
     )
     tuning = parser.add_argument_group("long tuning of what is left, then its accuracy on the test split")
     tuning.add_argument("--epochs", type=int, default=20, help="of the long tuning; 0 leaves it out (20)")
-    tuning.add_argument("--recipe", default="strong", help=f"{', '.join(recipe_names())}, or a YAML file (strong)")
+    tuning.add_argument("--recipe", default="finish", help=f"{', '.join(recipe_names())}, or a YAML file (finish)")
     latency = parser.add_argument_group("latency")
     latency.add_argument("--table", type=Path, help="layer times: JSON of --measure, or CSV")
     latency.add_argument("--measure", type=Path, metavar="JSON", help="measure a table here and write it")
@@ -118,7 +119,9 @@ def _prune(parsed: argparse.Namespace) -> None:
     if not 0 < budget < cost:
         raise ValueError(f"a budget of {budget:.4g} {what.unit} prunes nothing: the network costs {cost:.4g}")
     search = Search(parsed.resource, budget, parsed.reduction, parsed.decay, parsed.multiple)
-    training = Training(parsed.dataset, parsed.root, parsed.holdout, parsed.steps, parsed.batch, parsed.learning_rate)
+    training = Training(
+        parsed.dataset, parsed.root, parsed.holdout, parsed.steps, parsed.batch, parsed.learning_rate, parsed.input_px
+    )
     with cluster(TRIALS, parsed.ray) if parsed.ray else local(TRIALS, parsed.workers) as pool:
         netadapt = NetAdapt(parsed.start, search, training, what, parsed.out, pool)
         winner = netadapt.run()

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from fastdepth_ros.data.augment import augment
+from fastdepth_ros.data.augment import augment_steady
 from fastdepth_ros.data.authors import authors_view
 from fastdepth_ros.data.datasets import Dataset, Pair, Subset, open_dataset
 from fastdepth_ros.data.loader import PairLoader
@@ -33,6 +33,7 @@ class Training:
         dataset, root: the training split of a data set.
         holdout: share of it that judges and never trains, the same in every proposal.
         steps, batch, learning_rate: of the short tuning.
+        input_px: side of the network input, of tuning and judging alike; small is quick.
         seed: of the split.
     """
 
@@ -42,6 +43,7 @@ class Training:
     steps: int = 40
     batch: int = 16
     learning_rate: float = 5e-4
+    input_px: int = INPUT_SIZE
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -50,6 +52,8 @@ class Training:
         for name in ("steps", "batch"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, needs at least 1")
+        if self.input_px < 32 or self.input_px % 32:
+            raise ValueError(f"input_px is {self.input_px}, the encoder needs a multiple of 32")
 
 
 @dataclass(frozen=True)
@@ -80,26 +84,29 @@ def run_trial(trial: Trial) -> dict[str, float]:
     network = slimmed(parent, trial.channels).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     tuned, held_out = _split(trial.training)
     _tune(network, tuned, trial, device)
-    errors = accuracy(network, (held_out[index] for index in range(len(held_out))), device)
+    pairs = (held_out[index] for index in range(len(held_out)))
+    errors = accuracy(network, pairs, device, trial.training.input_px)
     trial.out.parent.mkdir(parents=True, exist_ok=True)
     save_checkpoint(network.cpu(), trial.out, {name: repr(errors[name]) for name in ("delta1", "rmse")})
     return {name: errors[name] for name in ("delta1", "rmse")}
 
 
-def accuracy(network: nn.Module, pairs: Iterable[Pair], device: torch.device) -> dict[str, float]:
-    """Mean errors by the authors' protocol."""
+def accuracy(
+    network: nn.Module, pairs: Iterable[Pair], device: torch.device, size_px: int = INPUT_SIZE
+) -> dict[str, float]:
+    """Mean errors by the authors' protocol, on a grid of `size_px`."""
     network.eval()
     errors = []
     with torch.inference_mode():
         for pair in pairs:
-            rgb = torch.from_numpy(authors_view(pair.rgb, INPUT_SIZE)).to(device).permute(2, 0, 1)[None].float() / 255
-            errors.append(depth_errors(network(rgb)[0, 0].cpu().numpy(), authors_view(pair.depth, INPUT_SIZE)))
+            rgb = torch.from_numpy(authors_view(pair.rgb, size_px)).to(device).permute(2, 0, 1)[None].float() / 255
+            errors.append(depth_errors(network(rgb)[0, 0].cpu().numpy(), authors_view(pair.depth, size_px)))
     return mean_errors(errors)
 
 
 def _tune(network: FastDepth, dataset: Dataset, trial: Trial, device: torch.device) -> None:
     training = trial.training
-    loader = PairLoader(dataset, augment, training.batch, trial.seed, device=device)
+    loader = PairLoader(dataset, augment_steady, training.batch, trial.seed, device=device, size_px=training.input_px)
     batches = (batch for epoch in count() for batch in loader.epoch(epoch))
     optimizer = torch.optim.AdamW(network.parameters(), training.learning_rate, weight_decay=0.01)
     network.train()
