@@ -1,4 +1,4 @@
-# A teacher, photographs, rooms, an unpruned network and a pruned one: `make model DATA=../shared/data`. Killed, it goes on.
+# A teacher, photographs, rooms, the pruned network and the unpruned one: `make model DATA=../shared/data`. Killed, it goes on.
 # DATA holds nyu_labeled (the 795 training pairs) and images/miniplaces_indoor.npz (photographs without depth).
 
 RUNS ?= runs
@@ -32,12 +32,21 @@ $(RUNS)/rooms.done:
 	$(FASTDEPTH) rooms --count 150 --out $(RUNS)/rooms
 	touch $@
 
-$(RUNS)/parent.done: $(RUNS)/photos.done
-	$(TRAIN) $(PHOTOS) --recipe distil --channels unpruned --out $(RUNS)/parent
+$(RUNS)/labelled.done:
+	$(TRAIN) --recipe plain --out $(RUNS)/labelled
 	touch $@
 
-$(RUNS)/pruned.done: $(RUNS)/parent.done
-	$(TRAIN) $(PHOTOS) --recipe slim --start $(RUNS)/parent/last.safetensors --channels pruned --out $(RUNS)/pruned
+$(RUNS)/distilled.done: $(RUNS)/labelled.done $(RUNS)/photos.done $(RUNS)/rooms.done
+	$(TRAIN) $(MORE) --recipe distil --start $(RUNS)/labelled/last.safetensors --out $(RUNS)/distilled
+	touch $@
+
+$(RUNS)/pruned.done: $(RUNS)/distilled.done
+	$(TRAIN) $(MORE) --recipe mixed --start $(RUNS)/distilled/last.safetensors --out $(RUNS)/pruned
+	touch $@
+
+# The unpruned network grows out of the pruned one: it computes the same before its first step.
+$(RUNS)/parent.done: $(RUNS)/pruned.done
+	$(TRAIN) $(MORE) --recipe mixed --epochs 1 --start $(RUNS)/pruned/last.safetensors --channels unpruned --out $(RUNS)/parent
 	touch $@
 
 $(RUNS)/%-finished.done: $(RUNS)/%.done

@@ -103,6 +103,8 @@ class Steps:
 
 
 class _Flat:
+    channels = "rgb"
+
     def infer(self, rgb: np.ndarray) -> np.ndarray:
         assert rgb.shape == (224, 224, 3) and rgb.dtype == np.uint8
         return np.full((224, 224), 2.0, np.float32)

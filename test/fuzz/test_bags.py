@@ -14,4 +14,4 @@ def test_damaged_bags_cost_neither_the_process_nor_its_memory():
     done = in_child(bag_batch, 0, 40)
     assert not done["broken"], done["broken"]
     assert done["became"]["depth"] >= 3
-    assert len(done["became"]) > 5
+    assert len(done["became"]) > 3
