@@ -25,6 +25,8 @@ from fastdepth_ros.depth.files import FAR_M, NEAR_M
 from fastdepth_ros.view.points import point_cloud
 
 VIEWER = Path(rerun_cli.__file__).with_name("rerun")
+FLUSH_TIMEOUT_S = 5.0
+END_TIMEOUT_S = 3.0
 START_TIMEOUT_S = 30.0
 MEMORY = "512MB"  # of what is kept for a browser that comes late; the oldest goes
 FRAME_WIDTH_PX = 640
@@ -139,12 +141,20 @@ class LiveView:
         self._recording.log("health", rr.TextLog(text, level=("INFO", "WARN", "ERROR")[min(level, 2)]))
 
     def close(self) -> None:
-        """End the viewer, once what was sent has arrived."""
+        """End the viewer, once what was sent has arrived; one that does not answer is not waited for long."""
+        try:
+            self._recording.flush(timeout_sec=FLUSH_TIMEOUT_S)
+            self._recording.disconnect()  # before the viewer ends, or it complains
+        except RuntimeError:  # not all has arrived, and disconnecting would wait for it
+            pass
+        self._end_viewer()
         self._recording.disconnect()
+
+    def _end_viewer(self) -> None:
         for end in (self._viewer.terminate, self._viewer.kill):
             end()
             with suppress(subprocess.TimeoutExpired):
-                self._viewer.wait(timeout=10)
+                self._viewer.wait(timeout=END_TIMEOUT_S)
                 return
 
     def _show_points(self, depth: np.ndarray, k: np.ndarray, colours: np.ndarray) -> None:

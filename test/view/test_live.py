@@ -21,7 +21,7 @@ from fastdepth_ros.view.points import point_cloud
 
 pytest.importorskip("rerun", reason="rerun is not installed")
 
-from fastdepth_ros.view.live_view import LiveView, ViewError
+from fastdepth_ros.view.live_view import LiveView, Moment, ViewError
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -65,6 +65,16 @@ def test_live_serves_a_page_and_shows_a_recording_until_it_ends_and_its_viewer_w
     while any(map(answers, ports)):
         assert time.monotonic() < deadline, "the viewer outlived us"
         time.sleep(0.1)
+
+
+def test_a_viewer_that_no_longer_answers_is_ended_all_the_same(ports):
+    view = LiveView(web_port=ports[0], data_port=ports[1])
+    os.kill(view._viewer.pid, signal.SIGSTOP)
+    for stamp_ns in range(40):  # more than the sockets hold
+        frame = np.random.default_rng(stamp_ns).integers(0, 256, (480, 640, 3), np.uint8)
+        view.show(Moment(stamp_ns, frame, None, None, None, {}))
+    view.close()
+    assert not view.running
 
 
 def test_without_a_display_a_window_is_refused_and_the_browser_named(tmp_path, artifact_folder, capsys, monkeypatch):
