@@ -31,6 +31,7 @@ class OnnxRuntimeBackend:
         settings.intra_op_num_threads = options.thread_limit
         settings.inter_op_num_threads = 1
         settings.log_severity_level = 3  # its warnings about unknown hardware say nothing to a user
+        settings.add_session_config_entry("session.force_spinning_stop", "1")  # between frames none spins
         if options.power_save:
             settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
         if options.precision == "bf16":

@@ -36,7 +36,9 @@ class Camera:
             settings.load_deadline_s,
         )
         self.info_topic = node.resolve_topic_name("camera_info")
-        self._info = node.create_subscription(CameraInfo, "camera_info", self._on_camera_info, qos_profile_sensor_data)
+        self._info = node.create_subscription(
+            CameraInfo, "camera_info", pipeline.add_camera_info, qos_profile_sensor_data, raw=True
+        )
         self.subscription = self._subscribed(settings)
 
     def change(self, settings: Settings) -> None:
@@ -73,9 +75,6 @@ class Camera:
         topic = self._node.resolve_topic_name("image") + ("/compressed" if compressed else "")
         image_type = CompressedImage if compressed else Image
         return ImageSubscription(self._node, topic, image_type, settings.reliability, self._on_image, self._on_lost)
-
-    def _on_camera_info(self, message: CameraInfo) -> None:
-        self._pipeline.add_camera_info(message)
 
     def _on_lost(self, number: int) -> None:
         self._pipeline.statistics.count("lost", number=number)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import struct
 import sys
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
 
 import numpy as np
-from rclpy.serialization import serialize_message
+from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
@@ -23,6 +24,8 @@ except ImportError:
 
 STAMP, STAMP_AT = struct.Struct("=iI"), 4  # behind the four bytes that say how a message is serialized
 LENGTH = struct.Struct("=I")
+LITTLE_ENDIAN = 1  # CDR's second byte
+Content = TypeVar("Content")
 
 
 def frame_from_message(message: Image | CompressedImage) -> Frame:
@@ -81,21 +84,49 @@ class ImageBytes:
         return b"".join((*_stamped(self._head, header), np.ascontiguousarray(pixels).data))
 
 
+class CameraInfoReader(Generic[Content]):
+    """Serialized camera_info to what is made of it: read only when something but the stamp has changed.
+
+    Args:
+        make: of a message, which is shared by all that say the same.
+    """
+
+    def __init__(self, make: Callable[[CameraInfo], Content]) -> None:
+        self._make = make
+        self._known: tuple[bytes, bytes] | None = None
+        self._content: Content
+
+    def __call__(self, serialized: bytes) -> tuple[int, Content]:
+        """The stamp in nanoseconds, and the content."""
+        known = serialized[:STAMP_AT], serialized[STAMP_AT + STAMP.size :]
+        if known != self._known:
+            message = deserialize_message(serialized, CameraInfo)
+            self._content = self._make(message)
+            if serialized[1] != LITTLE_ENDIAN or sys.byteorder != "little":
+                return stamp_ns(message.header), self._content
+            self._known = known
+        seconds, nanoseconds = STAMP.unpack_from(serialized, STAMP_AT)
+        return seconds * 1_000_000_000 + nanoseconds, self._content
+
+
 class CameraInfoBytes:
     """Serialized messages of the camera behind the depth images; made anew when camera, frame or grid change."""
 
     def __init__(self) -> None:
+        self._source: Any = None
         self._key: tuple[Any, ...] = ()
         self._bytes = b""
 
     def __call__(self, header: Header, source: Any, from_frame: np.ndarray, shape: tuple[int, int]) -> bytes:
-        """The message as `Publisher.publish` takes it; the arguments are those of `fill_camera_info`."""
-        numbers = (from_frame, source.k, source.p, source.d, source.r)
-        key = (header.frame_id, shape, source.distortion_model, *(each.tobytes() for each in numbers))
-        if key != self._key:
+        """The message as `Publisher.publish` takes it; the arguments are those of `fill_camera_info`.
+
+        A source that was given before is not looked into again.
+        """
+        key = (header.frame_id, shape, from_frame.tobytes())
+        if source is not self._source or key != self._key:
             message = CameraInfo()
             fill_camera_info(message, header, source, from_frame, shape)
-            self._key, self._bytes = key, serialize_message(message)
+            self._source, self._key, self._bytes = source, key, serialize_message(message)
         return b"".join(_stamped(self._bytes, header))
 
 

@@ -11,6 +11,7 @@ from dataclasses import asdict, fields
 from functools import wraps
 from typing import Any, NoReturn
 
+import cv2
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
@@ -40,7 +41,7 @@ from fastdepth_ros.ros.watchdog import PERIOD_S as WATCH_PERIOD_S
 LOADING_ERRORS = (ArtifactError, BackendError, GoldenError, ValueError, OSError)
 FAREWELL_S = 0.3  # for the last diagnostics to leave
 LIFELINE_S = 30.0  # beyond all that may keep the executor busy
-SWITCH_INTERVAL_S = 1e-4  # Python's 5 ms would keep a new frame waiting while the executor goes on
+SWITCH_INTERVAL_S = 1e-5  # Python's 5 ms would keep a new frame waiting while the executor goes on
 Transition = Callable[["FastDepthNode", LifecycleState], TransitionCallbackReturn]
 
 
@@ -285,6 +286,7 @@ def end_for(lost: BackendLost) -> NoReturn:
 def main(arguments: list[str] | None = None) -> int:
     """Entry point of the executable `fastdepth_node`."""
     sys.setswitchinterval(SWITCH_INTERVAL_S)
+    cv2.setNumThreads(1)  # waking another thread costs more than a small resize, and they spin
     try:
         rclpy.init(args=arguments)
     except RuntimeError as error:  # a parameter file that is missing or malformed

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
@@ -17,7 +19,7 @@ from fastdepth_ros.depth.frame import Frame, FrameError
 from fastdepth_ros.depth.golden import GoldenError
 from fastdepth_ros.depth.pairing import ByStamp
 from fastdepth_ros.ros.engine import Engine, changed_engine, load_engine
-from fastdepth_ros.ros.images import CameraInfoBytes, ImageBytes, frame_from_message, stamp_ns
+from fastdepth_ros.ros.images import CameraInfoBytes, CameraInfoReader, ImageBytes, frame_from_message, stamp_ns
 from fastdepth_ros.ros.parameters import Settings
 from fastdepth_ros.ros.statistics import Statistics
 
@@ -27,6 +29,20 @@ KEPT_CAMERA_INFOS = 30
 BACKWARD_NS = 1_000_000_000
 
 
+@dataclass(frozen=True)
+class Calibration:
+    """What a camera_info says, looked at once.
+
+    Args:
+        matrix: that holds for the images, 9 numbers; None is uncalibrated.
+        lens: what is wrong with it, "" if nothing is.
+    """
+
+    info: CameraInfo
+    matrix: np.ndarray | None
+    lens: str
+
+
 class Pipeline:
     """Engine and publishers of a configured node. `process` runs on the worker's thread, the rest on the executor's."""
 
@@ -34,10 +50,11 @@ class Pipeline:
         self.settings, self._engine, self._in_work = settings, engine, engine
         self.facts = dict(engine.facts)
         self.statistics = Statistics()
-        self._cameras: ByStamp[CameraInfo] = ByStamp(KEPT_CAMERA_INFOS)
+        self._cameras: ByStamp[Calibration] = ByStamp(KEPT_CAMERA_INFOS)
         self._newest_info_ns = 0
         self._node = node
         self._rectified = is_rectified(node.resolve_topic_name("image"))
+        self._read_info = CameraInfoReader(self._calibration)
         self.depth_topic = node.resolve_topic_name(f"depth/{DEPTH_TOPICS[settings.depth_encoding]}")
         self._depth = node.create_lifecycle_publisher(Image, self.depth_topic, PUBLISHED)
         self._depth_info = node.create_lifecycle_publisher(CameraInfo, "depth/camera_info", PUBLISHED)
@@ -103,12 +120,16 @@ class Pipeline:
         self.facts["golden frame"] = "the manifest has none" if off_m is None else f"off by {off_m:.6f} m"
         return off_m
 
-    def add_camera_info(self, message: CameraInfo) -> None:
-        stamp = stamp_ns(message.header)
+    def add_camera_info(self, serialized: bytes) -> None:
+        stamp, calibration = self._read_info(serialized)
         if stamp < self._newest_info_ns - BACKWARD_NS:  # a bag that loops, a driver that starts anew
             self.forget()
         self._newest_info_ns = max(stamp, self._newest_info_ns)
-        self._cameras.add(stamp, message)
+        self._cameras.add(stamp, calibration)
+
+    def _calibration(self, info: CameraInfo) -> Calibration:
+        lens = "" if self._rectified or not is_distorted(info) else f"{info.distortion_model} distortion"
+        return Calibration(info, matrix_of(info, rectified=self._rectified), lens)
 
     def close(self) -> None:
         for publisher in (self._depth, self._depth_info, self._colour):
@@ -130,7 +151,7 @@ class Pipeline:
             if engine.abandoned:
                 return
             camera = self._camera_of(message.header, frame)  # now, for it may come after its image
-            result = engine.estimator.measure(inferred, matrix_of(camera, rectified=self._rectified), stamp)
+            result = engine.estimator.measure(inferred, camera.matrix if camera is not None else None, stamp)
             estimated = time.perf_counter_ns()
             self._tell_scale(result)
             self._publish(message.header, result, camera)
@@ -154,28 +175,28 @@ class Pipeline:
             if self._node.context.ok() and not engine.abandoned:  # else the node is shut down under our hands
                 self._drop("failed", "", error)
 
-    def _publish(self, header: Any, result: DepthResult, camera: CameraInfo | None) -> None:
+    def _publish(self, header: Any, result: DepthResult, camera: Calibration | None) -> None:
         encoding = self.settings.depth_encoding
         self._depth.publish(self._depth_bytes(header, encoded(result.depth, encoding), encoding))
         if camera is not None:
-            self._depth_info.publish(self._info_bytes(header, camera, result.from_frame, result.depth.shape))
+            self._depth_info.publish(self._info_bytes(header, camera.info, result.from_frame, result.depth.shape))
         if self._colour.get_subscription_count():
             picture = colour_depth(result.depth, self.settings.color_near_m, self.settings.color_far_m)
             self._colour.publish(self._colour_bytes(header, picture, "bgr8"))
 
-    def _camera_of(self, header: Any, frame: Frame) -> CameraInfo | None:
-        """The frame's camera_info; one that is missing or of another size is counted."""
+    def _camera_of(self, header: Any, frame: Frame) -> Calibration | None:
+        """What the frame's camera_info says; one that is missing or of another size is counted."""
         camera = self._cameras.at(stamp_ns(header))
         height, width = frame.pixels.shape[:2]
         if camera is None:
             self.statistics.count("camera_info_missing")
             return None
-        if (camera.height, camera.width) != (height, width):
-            sizes = f"{camera.width}x{camera.height}, frames are {width}x{height}"
+        if (camera.info.height, camera.info.width) != (height, width):
+            sizes = f"{camera.info.width}x{camera.info.height}, frames are {width}x{height}"
             self.statistics.count("camera_info_mismatch", sizes)
             return None
-        if is_distorted(camera) and not self._rectified:
-            self.facts["lens"] = f"{camera.distortion_model} distortion, not rectified: subscribe image_rect"
+        if camera.lens:
+            self.facts["lens"] = f"{camera.lens}, not rectified: subscribe image_rect"
         return camera
 
     def _tell_scale(self, result: DepthResult) -> None:

@@ -7,11 +7,11 @@ import pytest
 
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 
-from rclpy.serialization import deserialize_message
+from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
-from fastdepth_ros.ros.images import CameraInfoBytes, ImageBytes, fill_camera_info
+from fastdepth_ros.ros.images import CameraInfoBytes, CameraInfoReader, ImageBytes, fill_camera_info
 
 
 def header(seconds: int, frame_id: str = "eye") -> Header:
@@ -54,3 +54,24 @@ def test_a_camera_info_follows_its_camera():
         message = deserialize_message(serialize(header(number), source, from_frame, (224, 224)), CameraInfo)
         assert message == expected
         assert message.k[0] == focal / 2
+
+
+def test_a_camera_info_is_looked_at_again_only_when_more_than_its_stamp_changes():
+    seen = []
+    read = CameraInfoReader(lambda message: seen.append(message) or message.k[0])
+    for number, focal in enumerate((500.0, 500.0, 600.0, 500.0)):
+        message = CameraInfo(header=header(number), k=[focal] * 9)
+        assert read(serialize_message(message)) == (number * 1_000_000_000 + 5, focal)
+    assert len(seen) == 3
+
+
+def test_a_camera_info_of_the_other_byte_order_keeps_its_stamp():
+    message = CameraInfo()  # all zero but the stamp and the lengths: whole words
+    message.header.stamp.sec, message.header.stamp.nanosec = 7, 8
+    body = serialize_message(message)[4:]
+    swapped = np.frombuffer(body + bytes(-len(body) % 4), np.uint32).byteswap().tobytes()
+    big = b"\0\0\0\0" + swapped
+    read = CameraInfoReader(lambda message: message.header.stamp)
+    for _ in range(2):
+        stamp, content = read(big)
+        assert stamp == 7_000_000_008 == content.sec * 1_000_000_000 + content.nanosec
