@@ -49,15 +49,11 @@ $(RUNS)/parent.done: $(RUNS)/pruned.done
 	$(TRAIN) $(MORE) --recipe mixed --epochs 1 --start $(RUNS)/pruned/last.safetensors --channels unpruned --out $(RUNS)/parent
 	touch $@
 
-$(RUNS)/%-finished.done: $(RUNS)/%.done
-	$(TRAIN) --recipe finish --start $(RUNS)/$*/last.safetensors --out $(RUNS)/$*-finished
-	touch $@
+$(RUNS)/fastdepth: $(RUNS)/parent.done
+	$(FASTDEPTH) export $(RUNS)/parent/last.safetensors --out $@
 
-$(RUNS)/fastdepth: $(RUNS)/parent-finished.done
-	$(FASTDEPTH) export $(RUNS)/parent-finished/last.safetensors --out $@
-
-$(RUNS)/fastdepth-pruned: $(RUNS)/pruned-finished.done
-	$(FASTDEPTH) export $(RUNS)/pruned-finished/last.safetensors --out $@
+$(RUNS)/fastdepth-pruned: $(RUNS)/pruned.done
+	$(FASTDEPTH) export $(RUNS)/pruned/last.safetensors --out $@
 
 .PHONY: all
 .PRECIOUS: $(RUNS)/%.done

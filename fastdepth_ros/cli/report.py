@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fastdepth_ros.bags.recording import BagError
 from fastdepth_ros.view.figures import FiguresError, read_figures
-from fastdepth_ros.view.recorded import DEPTH_TOPIC, read_recorded
+from fastdepth_ros.view.recorded import DEPTH_TOPICS, read_recorded
 from fastdepth_ros.view.report import write_report
 
 ERRORS = (BagError, FiguresError, ValueError)
@@ -16,7 +16,7 @@ ERRORS = (BagError, FiguresError, ValueError)
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("bag", type=Path, help="bag with depth, as the node or `fastdepth bag` wrote it")
     parser.add_argument("--out", type=Path, required=True, metavar="HTML", help="the page")
-    parser.add_argument("--depth-topic", default=DEPTH_TOPIC, help=f"default {DEPTH_TOPIC}")
+    parser.add_argument("--depth-topic", default="", help=f"default: {' or '.join(DEPTH_TOPICS)}")
     parser.add_argument("--images", type=Path, metavar="BAG", help="bag with the camera's images (default: the same)")
     parser.add_argument("--image-topic", default="", help="of the camera (default: its topic with the most images)")
     parser.add_argument("--metrics", type=Path, metavar="JSON", help="of evaluate --json, or of bag --truth-topic")

@@ -23,6 +23,7 @@ from fastdepth_ros.bags.recording import (
     read_messages,
     stamp_ns,
 )
+from fastdepth_ros.depth import depth_image
 from fastdepth_ros.depth.camera_matrix import matrix_of
 from fastdepth_ros.depth.colour import colour_depth
 from fastdepth_ros.depth.depth_image import metres_of
@@ -30,7 +31,7 @@ from fastdepth_ros.depth.files import FAR_M, NEAR_M
 from fastdepth_ros.depth.frame import FrameError
 from fastdepth_ros.view.pictures import as_bgr, jpeg, view_of
 
-DEPTH_TOPIC = "/depth/image"
+DEPTH_TOPICS = tuple(f"/depth/{name}" for name in depth_image.DEPTH_TOPICS.values())
 DIAGNOSTICS_TYPE = "diagnostic_msgs/msg/DiagnosticArray"
 PERCENTILES = (5, 50, 95)
 EDGES_M = np.geomspace(0.1, 100.0, 121)  # of the histogram
@@ -107,11 +108,12 @@ class Recorded:
 
 
 def read_recorded(
-    bag: Path, *, depth_topic: str = DEPTH_TOPIC, images: Path | None = None, image_topic: str = "", shown: int = 60
+    bag: Path, *, depth_topic: str = "", images: Path | None = None, image_topic: str = "", shown: int = 60
 ) -> Recorded:
     """Read a bag that the node or `fastdepth bag` wrote.
 
     Args:
+        depth_topic: default: what the node publishes, /depth/image or /depth/image_raw.
         images: bag that holds the camera's images; default: the same.
         image_topic: of the camera; default: the image topic with the most images that are not depth, if there is one.
         shown: how many moments get a picture, evenly over the bag.
@@ -120,6 +122,8 @@ def read_recorded(
         BagError: unreadable, no such topic, no depth image in it, or `images` of another recording.
     """
     with open_bag(bag) as reader:
+        there = {connection.topic for connection in reader.connections}
+        depth_topic = depth_topic or next((topic for topic in DEPTH_TOPICS if topic in there), DEPTH_TOPICS[0])
         connections = image_connections(reader, depth_topic)
         recorded = Recorded(bag.name, depth_topic)
         _read_depths(recorded, reader, connections, shown)

@@ -215,7 +215,8 @@ def test_a_report_takes_millimetres_and_depth_beyond_range(tmp_path):
             encoding = "32FC1" if pixels.dtype == np.float32 else "16UC1"
             message = image_message(1, "eye", pixels, encoding)
             writer.write(connection, 1, TYPES.serialize_cdr(message, "sensor_msgs/msg/Image"))
-        recorded = read_recorded(bag, depth_topic=topic)
+        recorded = read_recorded(bag)
+        assert recorded.depth_topic == topic
         np.testing.assert_allclose(recorded.percentiles_m, 2.0)
         assert recorded.valid[0] == (0.5 if encoding == "32FC1" else 1)
         assert recorded.histogram.sum() == recorded.valid[0] * 56 * 56
