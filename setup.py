@@ -8,7 +8,7 @@ from setuptools import find_packages, setup
 NAME = "fastdepth_ros"
 SHARE = f"share/{NAME}"
 
-models = [(f"{SHARE}/{folder}", glob(f"{folder}/*")) for folder in sorted(glob("models/*"))]
+models = [(f"{SHARE}/{folder}", glob(f"{folder}*")) for folder in sorted(glob("models/*/"))]
 
 setup(
     name=NAME,
@@ -54,7 +54,7 @@ setup(
         # other releases of the ffi crash where kernels are measured
         "tvm": ["apache-tvm[rpc]>=0.27,<0.28", "apache-tvm-ffi==0.1.14.post0", "onnx>=1.14"],
         "openvino": ["openvino>=2023.3"],
-        "bags": ["rosbags>=0.11", "apsw", "mcap>=1.0", "matplotlib>=3.5"],
+        "bags": ["rosbags>=0.11", "ruamel.yaml", "apsw", "mcap>=1.0", "matplotlib>=3.5"],
         "bench": ["matplotlib>=3.5", "nvidia-ml-py", "onnx>=1.14"],
         "cluster": ["ray>=2.10"],
         "demo": ["rosbags>=0.11", "apsw", "mcap>=1.0", "rich>=12"],

@@ -2,6 +2,8 @@
 
 fastdepth.launch.py includes it; beside a node of several it starts by itself, in that node's namespace:
 ros2 launch fastdepth_ros downstream.launch.py namespace:=front point_cloud:=xyz
+
+They take depth/image, which a node with depth_encoding: 16UC1 does not publish.
 """
 
 from launch import LaunchContext, LaunchDescription

@@ -6,12 +6,13 @@ ros2 launch fastdepth_ros multi_camera.launch.py cameras:=/path/to/cameras.yaml
 from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
-from launch import LaunchContext, LaunchDescription
-from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch import Action, LaunchContext, LaunchDescription
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 from fastdepth_ros.ros.camera_list import read_cameras
+from fastdepth_ros.ros.shared_memory import shared_memory_variables
 
 SHARE = Path(get_package_share_directory("fastdepth_ros"))
 
@@ -33,6 +34,9 @@ ARGUMENTS = [
     DeclareLaunchArgument(
         "respawn", default_value="true", description="start a process anew where it ends, as after a hung backend"
     ),
+    DeclareLaunchArgument(
+        "shared_memory", default_value="false", description="room for large images in Fast DDS's shared memory"
+    ),
     DeclareLaunchArgument("use_sim_time", default_value="false", description="take time from /clock"),
     DeclareLaunchArgument("log_level", default_value="info", description="debug, info, warn, error or fatal"),
 ]
@@ -42,12 +46,14 @@ def generate_launch_description() -> LaunchDescription:
     return LaunchDescription([*ARGUMENTS, OpaqueFunction(function=_processes)])
 
 
-def _processes(context: LaunchContext) -> list[Node]:
+def _processes(context: LaunchContext) -> list[Action]:
     argument = {entry.name: LaunchConfiguration(entry.name).perform(context) for entry in ARGUMENTS}
     cameras = argument["cameras"]
     names = [camera.name for camera in read_cameras(Path(cameras))]  # also so that a bad list ends the launch
     chosen = [[]] if argument["processes"] == "one" else [["--only", name] for name in names]
-    return [
+    variables = shared_memory_variables() if argument["shared_memory"].lower() == "true" else {}
+    actions: list[Action] = [SetEnvironmentVariable(name, value) for name, value in variables.items()]
+    actions += [
         Node(
             package="fastdepth_ros",
             executable="fastdepth_cameras",
@@ -59,3 +65,4 @@ def _processes(context: LaunchContext) -> list[Node]:
         )
         for only in chosen
     ]
+    return actions

@@ -27,11 +27,7 @@ class OnnxRuntimeBackend:
     def __init__(self, model: ModelFile, options: BackendOptions) -> None:
         import onnxruntime
 
-        settings = onnxruntime.SessionOptions()
-        settings.intra_op_num_threads = options.thread_limit
-        settings.inter_op_num_threads = 1
-        settings.log_severity_level = 3  # its warnings about unknown hardware say nothing to a user
-        settings.add_session_config_entry("session.force_spinning_stop", "1")  # between frames none spins
+        settings = session_options(options.thread_limit)
         if options.power_save:
             settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
         if options.precision == "bf16":
@@ -65,6 +61,18 @@ class OnnxRuntimeBackend:
     def infer(self, pixels: np.ndarray) -> np.ndarray:
         (depth,) = self._session.run(None, {self._input: pixels[None]})  # (1, 1, size, size)
         return depth[0, 0]
+
+
+def session_options(threads: int) -> Any:
+    """ONNX Runtime's SessionOptions as all of us use them."""
+    import onnxruntime
+
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = threads
+    settings.inter_op_num_threads = 1
+    settings.log_severity_level = 3  # its warnings about unknown hardware say nothing to a user
+    settings.add_session_config_entry("session.force_spinning_stop", "1")  # between frames none spins
+    return settings
 
 
 def _provider(device: str, available: list[str]) -> str:

@@ -69,10 +69,9 @@ def load_onnx(path: Path, threads: int) -> Loaded:
     """Any ONNX file in ONNX Runtime, from noise."""
     import onnxruntime
 
-    settings = onnxruntime.SessionOptions()
-    settings.intra_op_num_threads = threads
-    settings.log_severity_level = 3
-    session = onnxruntime.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
+    from fastdepth_ros.backends.onnxruntime import session_options
+
+    session = onnxruntime.InferenceSession(str(path), session_options(threads), providers=["CPUExecutionProvider"])
     rng, feed = np.random.default_rng(0), {}
     for entry in session.get_inputs():
         if entry.type == "tensor(uint8)":

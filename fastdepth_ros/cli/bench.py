@@ -150,6 +150,9 @@ def _scenes(parsed: argparse.Namespace, plan: Plan) -> list[Scene]:
     parameters = {name: str(value) for name, value in parameters.items() if value != ""}
     if parsed.backends:
         parameters["backend"] = parsed.backends[0]
+    if parsed.precisions:
+        parameters["precision"] = parsed.precisions[0]
+    parameters.update(device=parsed.device, power_save=str(parsed.power_save).lower())
     scene = Scene("640x480", CAMERA_HZ, parameters)
     if parsed.quick:
         return [scene]

@@ -85,7 +85,7 @@ def _recorded(parsed: argparse.Namespace) -> Iterator[Frame]:
             if source.live:
                 raise ValueError(f"{parsed.bag} is a camera; record a bag or a video with it")
             wanted = set(_spread(source.total, parsed.frames))
-            for index, (_, frame) in enumerate(tqdm(source.frames, total=source.total, unit="frame", desc="read")):
+            for index, (_, frame, _) in enumerate(tqdm(source.frames, total=source.total, unit="frame", desc="read")):
                 if index in wanted:
                     yield frame
     except (BagError, SourceError) as error:

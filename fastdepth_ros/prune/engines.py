@@ -38,11 +38,11 @@ def engine_version(name: str) -> str:
 def with_onnxruntime(module: nn.Module, example: Tensor, threads: int) -> Run:
     import onnxruntime
 
-    settings = onnxruntime.SessionOptions()
-    settings.intra_op_num_threads = threads
-    settings.inter_op_num_threads = 1
-    settings.log_severity_level = 3
-    session = onnxruntime.InferenceSession(_onnx(module, example), settings, providers=["CPUExecutionProvider"])
+    from fastdepth_ros.backends.onnxruntime import session_options
+
+    session = onnxruntime.InferenceSession(
+        _onnx(module, example), session_options(threads), providers=["CPUExecutionProvider"]
+    )
     feed = {session.get_inputs()[0].name: example.numpy()}
     return lambda: session.run(None, feed)
 

@@ -19,8 +19,8 @@ from rclpy.utilities import remove_ros_args
 
 from fastdepth_ros.backends.cores import available_cores
 from fastdepth_ros.ros.camera_list import CameraListError, ListedCamera, read_cameras, thread_share
-from fastdepth_ros.ros.node import FastDepthNode, end_for
-from fastdepth_ros.ros.watchdog import BackendLost
+from fastdepth_ros.ros.node import FastDepthNode, end_for, tune_process
+from fastdepth_ros.ros.watchdog import BackendLost, hold_lifeline
 
 
 def node_of(camera: ListedCamera, share: int) -> FastDepthNode:
@@ -35,8 +35,10 @@ def node_of(camera: ListedCamera, share: int) -> FastDepthNode:
         cli_args=["--ros-args", *remappings],
         parameter_overrides=[Parameter(name, value=value) for name, value in camera.parameters.items()],
     )
+    node.own_process = True  # a lifeline that another camera holds too: Python that stands still is everybody's
     if not node.get_parameter("threads").value:
-        node.set_parameters([Parameter("threads", value=share)])
+        saves = node.get_parameter("power_save").value
+        node.set_parameters([Parameter("threads", value=max(1, share // 2) if saves else share)])
     return node
 
 
@@ -56,6 +58,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"fastdepth_cameras: {error}", file=sys.stderr)
         return 1
     nodes: list[FastDepthNode] = []
+    tune_process()
     try:
         share = thread_share(listed, available_cores())
         nodes += (node_of(camera, share) for camera in chosen)
@@ -70,6 +73,7 @@ def main(arguments: list[str] | None = None) -> int:
             raise
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        hold_lifeline(0)
         for node in nodes:
             node.close()
             node.destroy_node()

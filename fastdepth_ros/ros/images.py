@@ -97,9 +97,14 @@ class CameraInfoReader(Generic[Content]):
         self._content: Content
 
     def __call__(self, serialized: bytes) -> tuple[int, Content]:
-        """The stamp in nanoseconds, and the content."""
+        """The stamp in nanoseconds, and the content.
+
+        Raises:
+            RuntimeError: the bytes are no such message.
+        """
         known = serialized[:STAMP_AT], serialized[STAMP_AT + STAMP.size :]
         if known != self._known:
+            self._known = None
             message = deserialize_message(serialized, CameraInfo)
             self._content = self._make(message)
             if serialized[1] != LITTLE_ENDIAN or sys.byteorder != "little":

@@ -276,6 +276,12 @@ class FastDepthNode(LifecycleNode):
         return LIFELINE_S + sum(deadlines_s) if all(deadlines_s) else 0.0
 
 
+def tune_process() -> None:
+    """What a process of nodes wants of Python and OpenCV."""
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    cv2.setNumThreads(1)  # waking another thread costs more than a small resize, and they spin
+
+
 def end_for(lost: BackendLost) -> NoReturn:
     """End the process, which an engine that hangs would keep from ending, for launch to start it anew."""
     print(f"fastdepth_ros: {lost}", file=sys.stderr, flush=True)
@@ -285,8 +291,7 @@ def end_for(lost: BackendLost) -> NoReturn:
 
 def main(arguments: list[str] | None = None) -> int:
     """Entry point of the executable `fastdepth_node`."""
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
-    cv2.setNumThreads(1)  # waking another thread costs more than a small resize, and they spin
+    tune_process()
     try:
         rclpy.init(args=arguments)
     except RuntimeError as error:  # a parameter file that is missing or malformed

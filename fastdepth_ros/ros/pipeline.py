@@ -121,7 +121,11 @@ class Pipeline:
         return off_m
 
     def add_camera_info(self, serialized: bytes) -> None:
-        stamp, calibration = self._read_info(serialized)
+        try:
+            stamp, calibration = self._read_info(serialized)
+        except RuntimeError as error:  # of rclpy: no such message
+            self._tell_once("camera_info", f"camera_info unreadable: {error}")
+            return
         if stamp < self._newest_info_ns - BACKWARD_NS:  # a bag that loops, a driver that starts anew
             self.forget()
         self._newest_info_ns = max(stamp, self._newest_info_ns)
@@ -197,6 +201,8 @@ class Pipeline:
             return None
         if camera.lens:
             self.facts["lens"] = f"{camera.lens}, not rectified: subscribe image_rect"
+        else:
+            self.facts.pop("lens", None)
         return camera
 
     def _tell_scale(self, result: DepthResult) -> None:

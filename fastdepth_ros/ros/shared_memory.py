@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fastdepth_ros.share import share_folder
 
-VARIABLE, OF_HUMBLE = "FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"
+VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")  # the second up to Jazzy (Fast DDS 2)
 PROFILE = Path("config", "shared_memory.xml")
 SEGMENT_BYTES = 32 << 20  # in the profile; each process that is started with it takes one
 MEMORY = Path("/dev/shm")
@@ -21,10 +21,9 @@ def shared_memory_variables(environment: Mapping[str, str] = os.environ, memory:
         Nothing where the user chose a profile, or where `memory` has no room for the segments of a camera and a node,
         as in a container with Docker's 64 MB.
     """
-    if VARIABLE in environment or OF_HUMBLE in environment or not _has_room(memory):
+    if any(name in environment for name in VARIABLES) or not _has_room(memory):
         return {}
-    name = OF_HUMBLE if environment.get("ROS_DISTRO") == "humble" else VARIABLE
-    return {name: str(share_folder() / PROFILE)}
+    return dict.fromkeys(VARIABLES, str(share_folder() / PROFILE))
 
 
 def use_shared_memory() -> None:

@@ -19,7 +19,7 @@ from recorded import BAGS
 from ros_graph import Graph, Listener, wait_until
 from sensor_msgs.msg import Image
 
-from fastdepth_ros.ros.shared_memory import PROFILE, VARIABLE
+from fastdepth_ros.ros.shared_memory import PROFILE, VARIABLES
 from fastdepth_ros.share import share_folder
 
 LAUNCH = Path(__file__).resolve().parents[2] / "launch"
@@ -66,7 +66,8 @@ def test_the_node_comes_up_active_and_ctrl_c_ends_it_cleanly(graph: Graph, artif
 def test_room_in_shared_memory_is_given_to_what_is_launched_where_it_is_asked_for(
     graph: Graph, artifact_folder, monkeypatch, asked
 ):
-    monkeypatch.delenv(VARIABLE, raising=False)
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
     diagnostics = Listener(graph, "/diagnostics", DiagnosticArray)
     running = launched("fastdepth.launch.py", f"model:={artifact_folder}", f"shared_memory:={str(asked).lower()}")
     try:
@@ -76,8 +77,8 @@ def test_room_in_shared_memory_is_given_to_what_is_launched_where_it_is_asked_fo
     finally:
         running.send_signal(signal.SIGINT)
         running.communicate(timeout=30)
-    profile = f"{VARIABLE}={share_folder() / PROFILE}"
-    assert environments and all((profile in environment) == asked for environment in environments)
+    given = [f"{name}={share_folder() / PROFILE}" for name in VARIABLES]
+    assert environments and all((each in environment) == asked for each in given for environment in environments)
 
 
 def test_a_bag_is_replayed_and_the_launch_ends_with_it(graph: Graph, artifact_folder, tmp_path):

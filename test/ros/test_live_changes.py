@@ -48,11 +48,11 @@ def test_frames_go_on_through_the_old_model_while_the_new_one_is_loaded(graph, a
     other = shutil.copytree(artifact_folder, tmp_path / "other")
     manifest = other / "manifest.json"
     manifest.write_text(manifest.read_text().replace('"name": "tiny"', '"name": "other"'))
-    loading, loads = threading.Event(), OnnxRuntimeBackend.__init__
+    loading, go_on, loads = threading.Event(), threading.Event(), OnnxRuntimeBackend.__init__
 
     def slow(self, *arguments) -> None:
         loading.set()
-        time.sleep(1.5)
+        go_on.wait(30)
         loads(self, *arguments)
 
     monkeypatch.setattr(OnnxRuntimeBackend, "__init__", slow)
@@ -64,12 +64,12 @@ def test_frames_go_on_through_the_old_model_while_the_new_one_is_loaded(graph, a
         camera.send(number, picture())
         time.sleep(0.1)
         assert not answers
+    go_on.set()
     wait_until(lambda: answers, "the new model")
     assert answers == [""]
     camera.send(9, picture())
     wait_until(lambda: depths.stamps()[-1:] == [9], "depth of the new model")
     wait_until(lambda: facts(diagnostics)["model"] == "other", "its name")
-    found = facts(diagnostics)
     wait_until(lambda: int(facts(diagnostics)["published"]) == len(depths.heard), "counts")
     found = facts(diagnostics)
     assert len(depths.heard) + int(found["replaced"]) == 9 and len(depths.heard) > 5

@@ -121,8 +121,8 @@ def test_a_best_effort_publisher_beside_a_reliable_one_turns_the_subscription_be
 def test_reliability_can_be_fixed_by_parameter(graph, artifact_folder):
     activated(graph, artifact_folder, reliability="best_effort")
     CameraDriver(graph).wait()
-    time.sleep(0.3)
-    (info,) = graph.peer.get_subscriptions_info_by_topic("/image")
+    infos = wait_until(lambda: graph.peer.get_subscriptions_info_by_topic("/image"), "the subscription")
+    (info,) = infos
     assert info.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT
 
 

@@ -14,7 +14,7 @@ import grimp
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-BACKENDS = ("backends.onnxruntime", "backends.tvm", "backends.pytorch")
+BACKENDS = ("backends.onnxruntime", "backends.openvino", "backends.tvm", "backends.pytorch")
 ON_A_ROBOT = ("ros.node", "ros.cameras", "ros.bag_publisher", *BACKENDS)
 # name of a call -> what makes it harmless
 DANGEROUS = {

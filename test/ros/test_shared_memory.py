@@ -18,7 +18,7 @@ from ros_graph import wait_until
 from sensor_msgs.msg import Image
 
 from fastdepth_ros.ros import shared_memory
-from fastdepth_ros.ros.shared_memory import OF_HUMBLE, PROFILE, VARIABLE, shared_memory_variables
+from fastdepth_ros.ros.shared_memory import PROFILE, VARIABLES, shared_memory_variables
 from fastdepth_ros.share import share_folder
 
 FRAMES = 60
@@ -74,14 +74,14 @@ def test_the_measuring_camera_tells_what_it_sent_and_what_the_node_made_of_it(do
 
 
 def test_a_profile_of_the_users_own_stays(tmp_path):
-    for name in (VARIABLE, OF_HUMBLE):
+    for name in VARIABLES:
         assert shared_memory_variables({name: "mine.xml"}, tmp_path) == {}
 
 
-def test_the_variable_is_the_one_that_the_distribution_reads(tmp_path):
-    profile = str(share_folder() / PROFILE)
-    assert shared_memory_variables({}, tmp_path) == {VARIABLE: profile}
-    assert shared_memory_variables({"ROS_DISTRO": "humble"}, tmp_path) == {OF_HUMBLE: profile}
+def test_the_profile_is_there_under_the_names_of_all_distributions(tmp_path):
+    given = shared_memory_variables({}, tmp_path)
+    assert given.keys() == {"FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"}
+    assert set(given.values()) == {str(share_folder() / PROFILE)} and (share_folder() / PROFILE).is_file()
 
 
 def test_a_small_shared_memory_is_left_alone(tmp_path, monkeypatch):
