@@ -31,12 +31,12 @@ def write_accuracy(path: Path, results: Results) -> bool:
         return False
     figure = Figure(figsize=(8, 5), dpi=DPI, layout="constrained")
     axis = figure.add_subplot()
-    for row in ours:
+    for number, row in enumerate(ours):
         fps = 1000 / row["median_ms"]
         label = results["machine"]["processor"] if row is ours[0] else None
         axis.scatter(fps, row["delta1"], color=OURS, s=70, marker="*", zorder=3, label=label)
         precision = "" if row["precision"] == "fp32" else f" {row['precision']}"
-        _tell(axis, fps, row["delta1"], f"{row['model']}{precision}\n{row['backend']}, {fps:.0f} fps", OURS)
+        _tell(axis, fps, row["delta1"], f"{row['model']}{precision}\n{row['backend']}, {fps:.0f} fps", OURS, (12, -12)[number % 2])
     _paper_points(axis)
     axis.set_xscale("log")
     low, high = axis.get_xlim()
@@ -108,8 +108,8 @@ def _paper_points(axis: Axes) -> None:
                 _tell(axis, x, y, name, PAPER)
 
 
-def _tell(axis: Axes, x: float, y: float, text: str, colour: str) -> None:
-    axis.annotate(text, (x, y), xytext=(6, 0), textcoords="offset points", fontsize=7.5, color=colour, va="center")
+def _tell(axis: Axes, x: float, y: float, text: str, colour: str, rise: float = 0) -> None:
+    axis.annotate(text, (x, y), xytext=(6, rise), textcoords="offset points", fontsize=7.5, color=colour, va="center")
 
 
 def _write(path: Path, figure: Figure) -> None:
