@@ -36,7 +36,8 @@ def write_accuracy(path: Path, results: Results) -> bool:
         label = results["machine"]["processor"] if row is ours[0] else None
         axis.scatter(fps, row["delta1"], color=OURS, s=70, marker="*", zorder=3, label=label)
         precision = "" if row["precision"] == "fp32" else f" {row['precision']}"
-        _tell(axis, fps, row["delta1"], f"{row['model']}{precision}\n{row['backend']}, {fps:.0f} fps", OURS, (12, -12)[number % 2])
+        text = f"{row['model']}{precision}\n{row['backend']}, {fps:.0f} fps"
+        _tell(axis, fps, row["delta1"], text, OURS, (12, -12)[number % 2])
     _paper_points(axis)
     axis.set_xscale("log")
     low, high = axis.get_xlim()
