@@ -131,3 +131,13 @@ def test_what_the_verb_cannot_read_is_told(artifact_folder, tmp_path, capsys, ar
     assert main(asked) == 1
     assert capsys.readouterr().err.startswith("fastdepth quantize: ")
     assert not (tmp_path / "out").exists()
+
+
+def test_the_verb_calibrates_on_a_bag(artifact_folder, tmp_path):
+    pytest.importorskip("rosbags", reason="rosbags is not installed")
+    from recorded import BAGS
+
+    asked = ["quantize", "--model", str(artifact_folder), "--to", "int8", "--out", str(tmp_path / "out")]
+    assert main([*asked, "--bag", str(BAGS["mcap"](tmp_path)), "--frames", "2"]) == 0
+    facts = json.loads((tmp_path / "out" / "manifest.json").read_text())["precisions"]["int8"]
+    assert facts["calibration"]["frames"] == 2
