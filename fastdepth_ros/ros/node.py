@@ -17,7 +17,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
-from rclpy.executors import ExternalShutdownException
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from std_srvs.srv import SetBool, Trigger
@@ -297,12 +297,13 @@ def main(arguments: list[str] | None = None) -> int:
     except RuntimeError as error:  # a parameter file that is missing or malformed
         print(f"fastdepth_node: {error}", file=sys.stderr)
         return 1
-    node = None
+    node, executor = None, SingleThreadedExecutor()  # now: one that a signal interrupts as it is made complains
     try:
         node = FastDepthNode()
         node.own_process = True
+        executor.add_node(node)
         node.autostart()
-        rclpy.spin(node)
+        executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     except BackendLost as error:
@@ -316,6 +317,7 @@ def main(arguments: list[str] | None = None) -> int:
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # launch sends it more than once
         hold_lifeline(0)
+        executor.shutdown()
         if node is not None:
             node.close()
             node.destroy_node()

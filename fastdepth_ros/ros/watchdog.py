@@ -13,6 +13,7 @@ from fastdepth_ros.ros.worker import Item, NewestFirst
 
 PERIOD_S = 0.1
 MEANWHILE_S = 0.005
+FAREWELL_S = 3.0
 EXIT_CODE = 3
 Result = TypeVar("Result")
 
@@ -115,9 +116,13 @@ def beside(work: Callable[[], Result], deadline_s: float, meanwhile: Callable[[]
     thread = threading.Thread(target=run, name="fastdepth-load", daemon=True)
     thread.start()
     ends_at = time.monotonic() + (deadline_s or float("inf"))
-    while thread.is_alive() and time.monotonic() < ends_at:
-        thread.join(MEANWHILE_S)
-        meanwhile()
+    try:
+        while thread.is_alive() and time.monotonic() < ends_at:
+            thread.join(MEANWHILE_S)
+            meanwhile()
+    except KeyboardInterrupt:  # an engine whose thread outlives the interpreter crashes it
+        thread.join(FAREWELL_S)
+        raise
     if errors:
         raise errors[0]
     if not outcome:

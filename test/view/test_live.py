@@ -21,6 +21,7 @@ from fastdepth_ros.view.points import point_cloud
 
 pytest.importorskip("rerun", reason="rerun is not installed")
 
+from fastdepth_ros.view import live_view
 from fastdepth_ros.view.live_view import LiveView, Moment, ViewError
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -33,6 +34,11 @@ def ports() -> list[int]:
     for probe in probes:
         probe.close()
     return numbers
+
+
+def _hears_ctrl_c() -> None:
+    """Also where the tests run in the background of a shell, which ignores it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def answers(port: int) -> bool:
@@ -48,7 +54,16 @@ def test_live_serves_a_page_and_shows_a_recording_until_it_ends_and_its_viewer_w
     command += [str(ports[0]), "--data-port", str(ports[1]), "--model", str(artifact_folder)]
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     environment = {**os.environ, "PYTHONPATH": path}
-    live = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
+    live = subprocess.Popen(
+        live=subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=environment,
+            preexec_fn=_hears_ctrl_c,
+        )
+    )
     assert live.stdout is not None
     try:
         url = re.fullmatch(r"open (http\S+)\n", live.stdout.readline())
@@ -67,7 +82,9 @@ def test_live_serves_a_page_and_shows_a_recording_until_it_ends_and_its_viewer_w
         time.sleep(0.1)
 
 
-def test_a_viewer_that_no_longer_answers_is_ended_all_the_same(ports):
+def test_a_viewer_that_no_longer_answers_is_ended_all_the_same(ports, monkeypatch):
+    monkeypatch.setattr(live_view, "FLUSH_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(live_view, "END_TIMEOUT_S", 0.5)
     view = LiveView(web_port=ports[0], data_port=ports[1])
     os.kill(view._viewer.pid, signal.SIGSTOP)
     for stamp_ns in range(40):  # more than the sockets hold
