@@ -55,14 +55,12 @@ def test_live_serves_a_page_and_shows_a_recording_until_it_ends_and_its_viewer_w
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     environment = {**os.environ, "PYTHONPATH": path}
     live = subprocess.Popen(
-        live=subprocess.Popen(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env=environment,
-            preexec_fn=_hears_ctrl_c,
-        )
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment,
+        preexec_fn=_hears_ctrl_c,
     )
     assert live.stdout is not None
     try:
