@@ -10,7 +10,7 @@ import torch
 from tqdm import tqdm
 
 from fastdepth_ros.cli.complexity import channels_from
-from fastdepth_ros.data.datasets import DATASETS, DatasetError, open_dataset
+from fastdepth_ros.data.datasets import DATASETS, DatasetError, open_dataset, open_named
 from fastdepth_ros.nn.channels import NAMED, Channels
 from fastdepth_ros.nn.checkpoints import CheckpointError, load_checkpoint
 from fastdepth_ros.nn.complexity import complexity
@@ -23,6 +23,7 @@ from fastdepth_ros.prune.pictures import write_channels, write_search
 from fastdepth_ros.prune.resources import RESOURCES, Resource, resource
 from fastdepth_ros.prune.table import LatencyTable, load_table
 from fastdepth_ros.prune.trial import TRIALS, Training, accuracy
+from fastdepth_ros.train.memory import keep_freed_memory
 from fastdepth_ros.train.recipe import load_recipe, recipe_names
 from fastdepth_ros.train.run_folder import RunError
 from fastdepth_ros.train.trainer import Trainer
@@ -62,6 +63,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     tuning = parser.add_argument_group("long tuning of what is left, then its accuracy on the test split")
     tuning.add_argument("--epochs", type=int, default=20, help="of the long tuning; 0 leaves it out (20)")
     tuning.add_argument("--recipe", default="finish", help=f"{', '.join(recipe_names())}, or a YAML file (finish)")
+    tuning.add_argument(
+        "--also", action="append", default=[], metavar="DATASET=FOLDER", help="tune on this one too; may be repeated"
+    )
     latency = parser.add_argument_group("latency")
     latency.add_argument("--table", type=Path, help="layer times: JSON of --measure, or CSV")
     latency.add_argument("--measure", type=Path, metavar="JSON", help="measure a table here and write it")
@@ -139,7 +143,9 @@ def _tune(parsed: argparse.Namespace, winner: Path) -> Path:
     network, _ = load_checkpoint(winner)
     recipe = load_recipe(parsed.recipe, {"epochs": parsed.epochs})
     dataset = open_dataset(parsed.dataset, parsed.root, "train")
-    return Trainer(network, recipe, dataset, parsed.out / "tuned", cache=True).run()
+    others = [open_named(each, "train") for each in parsed.also]
+    keep_freed_memory()
+    return Trainer(network, recipe, dataset, parsed.out / "tuned", others=others, cache=True).run()
 
 
 def _table_vii(parsed: argparse.Namespace, checkpoints: dict[str, Path]) -> str:

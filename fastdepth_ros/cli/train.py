@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import ctypes
 from pathlib import Path
 
 from fastdepth_ros.cli.complexity import channels_from
 from fastdepth_ros.data.check import check_dataset
-from fastdepth_ros.data.datasets import DATASETS, DatasetError, open_dataset
+from fastdepth_ros.data.datasets import DATASETS, DatasetError, open_dataset, open_named
 from fastdepth_ros.nn.channels import Channels
 from fastdepth_ros.nn.checkpoints import CheckpointError, load_checkpoint
 from fastdepth_ros.nn.fastdepth import FastDepth, initialise
 from fastdepth_ros.nn.foreign import load_imagenet_encoder
 from fastdepth_ros.nn.network import DepthNetwork, parts
 from fastdepth_ros.prune.surgery import slimmed, widened
+from fastdepth_ros.train.memory import keep_freed_memory
 from fastdepth_ros.train.recipe import load_recipe, recipe_names
 from fastdepth_ros.train.run_folder import RunError
 from fastdepth_ros.train.trainer import Trainer
@@ -22,7 +22,6 @@ from fastdepth_ros.train.trainer import Trainer
 ERRORS = (CheckpointError, DatasetError, RunError, ValueError)
 OVERRIDES = {"epochs": int, "batch": int, "learning_rate": float, "holdout": float, "seed": int}
 
-M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of malloc.h
 PAPER_PARTS = {"encoder": "mobilenet", "decoder": "nnconv5", "kernel": "depthwise", "skip": "add"}
 
 
@@ -61,7 +60,7 @@ def run(parsed: argparse.Namespace) -> None:
     recipe = load_recipe(parsed.recipe, overrides)
     keep_freed_memory()
     dataset = open_dataset(parsed.dataset, parsed.root, "train")
-    others = [open_dataset(*_named(each), "train") for each in parsed.also]
+    others = [open_named(each, "train") for each in parsed.also]
     if not parsed.no_check:
         for each in (dataset, *others):
             check_dataset(each).require_no_fault()
@@ -70,21 +69,6 @@ def run(parsed: argparse.Namespace) -> None:
         workers=parsed.workers, cache=parsed.cache, amp=parsed.amp, checkpoint_s=parsed.checkpoint_s,
     )  # fmt: skip
     print(trainer.run())
-
-
-def keep_freed_memory() -> None:
-    """Let glibc reuse the memory of large tensors: to give it back and fetch it each step halves the speed on a CPU."""
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(M_MMAP_MAX, 0)
-        mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
-
-
-def _named(also: str) -> tuple[str, Path]:
-    name, equals, root = also.partition("=")
-    if not equals:
-        raise ValueError(f"--also takes DATASET=FOLDER, not {also!r}")
-    return name, Path(root)
 
 
 def _network(parsed: argparse.Namespace, seed: int) -> DepthNetwork:

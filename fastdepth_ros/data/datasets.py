@@ -12,7 +12,7 @@ from fastdepth_ros.data.pairs import DATASETS, Dataset, DatasetError, Joined, Pa
 
 __all__ = [
     "DATASETS", "Dataset", "DatasetError", "FolderDataset", "Joined", "Pair", "Subset", "nyu_labeled_metres",
-    "open_dataset", "open_nyu_labeled", "read_image",
+    "open_dataset", "open_named", "open_nyu_labeled", "read_image",
 ]  # fmt: skip
 
 
@@ -25,3 +25,15 @@ def open_dataset(name: str, root: Path, split: str) -> Dataset:
     if name not in DATASETS:
         raise DatasetError(f"unknown data set {name!r}, there is {', '.join(sorted(DATASETS))}")
     return DATASETS[name](root, split)
+
+
+def open_named(named: str, split: str) -> Dataset:
+    """Open a data set that is named ``DATASET=FOLDER``, as ``--also`` takes it.
+
+    Raises:
+        DatasetError: no equals sign, or as `open_dataset`.
+    """
+    name, equals, root = named.partition("=")
+    if not equals:
+        raise DatasetError(f"--also takes DATASET=FOLDER, not {named!r}")
+    return open_dataset(name, Path(root), split)

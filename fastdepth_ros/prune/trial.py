@@ -23,6 +23,7 @@ from fastdepth_ros.nn.fastdepth import INPUT_SIZE, FastDepth
 from fastdepth_ros.pool import Work
 from fastdepth_ros.prune.surgery import slimmed
 from fastdepth_ros.train.losses import log_depth_loss
+from fastdepth_ros.train.memory import keep_freed_memory
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,7 @@ def run_trial(trial: Trial) -> dict[str, float]:
         return {name: float(notes[name]) for name in ("delta1", "rmse")}
     except CheckpointError:
         pass
+    keep_freed_memory()
     device = _device()
     parent, _ = load_checkpoint(trial.parent)
     if not isinstance(parent, FastDepth):

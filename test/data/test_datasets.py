@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fastdepth_ros.data.datasets import DATASETS, DatasetError, open_dataset
+from fastdepth_ros.data.datasets import DATASETS, DatasetError, open_dataset, open_named
 
 SPLITS = {1: "test", 2: "train", 17: "train", 1449: "test"}
 SHAPE = (30, 40)
@@ -60,6 +60,12 @@ def test_it_can_be_iterated_and_ends(root):
 def test_an_unknown_data_set_lists_the_known_ones(root):
     with pytest.raises(DatasetError, match=r"'kitti'.*nyu-labeled"):
         open_dataset("kitti", root, "test")
+
+
+def test_a_data_set_is_named_with_its_folder(root):
+    assert open_named(f"nyu-labeled={root}", "train").names == ("0002", "0017")
+    with pytest.raises(DatasetError, match="DATASET=FOLDER, not 'nyu-labeled'"):
+        open_named("nyu-labeled", "train")
     assert "nyu-labeled" in DATASETS
 
 

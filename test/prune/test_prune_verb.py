@@ -61,7 +61,9 @@ def test_two_workers_prune_tune_and_print_table_vii(arguments, tmp_path, capsys)
         "{name: short, epochs: 1, batch: 4, optimizer: adamw, learning_rate: 0.001, weight_decay: 0.0, "
         "schedule: one-cycle, loss: log-depth, augmentation: warp, holdout: 0.0}"
     )
-    assert main(["prune", *arguments, "--out", str(out), *tuning, "--recipe", str(recipe)]) == 0
+    also = ["--also", f"nyu-labeled={arguments[arguments.index('--root') + 1]}"]
+    assert main(["prune", *arguments, "--out", str(out), *tuning, "--recipe", str(recipe), *also]) == 0
+    assert json.loads((out / "tuned" / "run.json").read_text())["pairs"] == [10, 10]
     before, after = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert after["macs"] <= 0.6 * before["macs"]
     assert after["weights"] < before["weights"]
