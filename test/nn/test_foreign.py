@@ -544,9 +544,11 @@ def test_every_variant_has_the_layers_that_the_authors_give_it(tmp_path):
             ours = DepthNetwork.of(**parts)
             layers, norm = layer_names(name, [layer for layer, _ in ours.named_modules()])
             found = {key: tuple(tensor.shape) for key, tensor in theirs(models, name).state_dict().items()}
-            pairs = [(key, "{}.{}".format(layers[key.rpartition(".")[0]], key.rpartition(".")[2]))
-                     for key in ours.state_dict() if key != "head.bias"]  # fmt: skip
-            expected = {other: tuple(ours.state_dict()[key].shape) for key, other in pairs}
+            shapes = {key: tuple(tensor.shape) for key, tensor in ours.state_dict().items() if key != "head.bias"}
+            expected = {
+                "{}.{}".format(layers[key.rpartition(".")[0]], key.rpartition(".")[2]): shape
+                for key, shape in shapes.items()
+            }
             assert expected == {key: shape for key, shape in found.items() if key.rpartition(".")[0] != norm}, name
             assert variant_name(found, {}) == name
 

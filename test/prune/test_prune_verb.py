@@ -73,6 +73,7 @@ def test_two_workers_prune_tune_and_print_table_vii(arguments, tmp_path, capsys)
         assert cv2.imread(str(out / picture)).std() > 5
 
 
+@pytest.mark.slow
 def test_a_search_killed_by_the_system_in_iteration_3_ends_in_the_same_channels(arguments, tmp_path):
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "fastdepth_ros", "prune", *arguments, "--epochs", "0", "--out"]

@@ -306,6 +306,8 @@ def test_the_input_can_be_smaller_and_the_encoder_slower(few, tmp_path):
     assert 0 < moved["encoder.5.pw.conv.weight"] < 0.3 * moved["decoder.1.pw.conv.weight"]
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(200)
 def test_two_processes_train_as_one(dataset, tmp_path):
     """By torchrun with gloo: the same recipe, each process half of every batch."""
     root = dataset.root
