@@ -10,14 +10,17 @@ from fastdepth_ros.depth.artifact import DEFAULT_BACKEND, DEFAULT_MODEL, Artifac
 from fastdepth_ros.depth.golden import GoldenError
 
 MODEL_ERRORS = (ArtifactError, BackendError, GoldenError)
+TARGETS = "host, aarch64, tx2-cpu, tx2-gpu, cuda, x86-64-v3, ..., or a JSON file in TVM's words"
 
 
 def add_target_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default="", help=f"artefact folder or bundled name (default {DEFAULT_MODEL})")
-    parser.add_argument(
-        "--target", default="host",
-        help="host, aarch64, tx2-cpu, tx2-gpu, cuda, x86-64-v3, ..., or a JSON file in TVM's words (default host)",
-    )  # fmt: skip
+    parser.add_argument("--target", default="host", help=f"{TARGETS} (default host)")
+
+
+def add_device_options(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument("--tracker", default="", metavar="HOST:PORT", help="measure on a device there, over RPC")
+    parser.add_argument("--key", default="", help="of the device at the tracker")
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:

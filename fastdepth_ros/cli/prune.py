@@ -10,6 +10,7 @@ import torch
 from tqdm import tqdm
 
 from fastdepth_ros.cli.complexity import channels_from
+from fastdepth_ros.cli.options import TARGETS, add_device_options
 from fastdepth_ros.data.datasets import DATASETS, DatasetError, open_dataset, open_named
 from fastdepth_ros.nn.channels import NAMED, Channels
 from fastdepth_ros.nn.checkpoints import CheckpointError, load_checkpoint
@@ -69,8 +70,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     latency = parser.add_argument_group("latency")
     latency.add_argument("--table", type=Path, help="layer times: JSON of --measure, or CSV")
     latency.add_argument("--measure", type=Path, metavar="JSON", help="measure a table here and write it")
-    latency.add_argument("--engine", default="onnxruntime", choices=sorted(ENGINES))
+    latency.add_argument("--engine", default="onnxruntime", choices=[*sorted(ENGINES), "tvm"])
     latency.add_argument("--threads", type=int, default=0, help="of the engine; 0 leaves the number to it")
+    latency.add_argument("--target", default="host", help=f"of tvm: {TARGETS} (host)")
+    add_device_options(latency)
     latency.add_argument("--channels", default="unpruned", help="the largest network of a table that is measured")
 
 
@@ -85,13 +88,30 @@ def run(parsed: argparse.Namespace) -> None:
 
 def _measure(parsed: argparse.Namespace) -> None:
     largest = channels_from(parsed.channels)
-    table = measure(largest, parsed.engine, parsed.threads, multiple=parsed.multiple)
+    table = _measured_tvm(parsed, largest) if parsed.engine == "tvm" else _measured(parsed, largest)
     table.save(parsed.measure)
     predicted, measured = resource("latency", table).cost(largest), table.network_ms["measured"]
     print(_told(predicted, measured))
     print(
         f"{parsed.measure}: {len(table.rows)} layers, {table.engine}, {table.threads or 'all'} threads, {table.device}"
     )
+
+
+def _measured(parsed: argparse.Namespace, largest: Channels) -> LatencyTable:
+    return measure(largest, parsed.engine, parsed.threads, multiple=parsed.multiple)
+
+
+def _measured_tvm(parsed: argparse.Namespace, largest: Channels) -> LatencyTable:
+    from fastdepth_ros.deploy.compile import CompileError
+    from fastdepth_ros.deploy.targets import TargetError, find_target
+    from fastdepth_ros.deploy.tune import TuneError, device_at
+    from fastdepth_ros.prune.measure_tvm import measure_tvm
+
+    try:
+        target = find_target(parsed.target)
+        return measure_tvm(largest, target, device_at(parsed.tracker, parsed.key, target), multiple=parsed.multiple)
+    except (CompileError, TargetError, TuneError) as error:
+        raise PruneError(str(error)) from error
 
 
 def _told(predicted: float, measured: float) -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from fastdepth_ros.cli.options import MODEL_ERRORS, add_target_options
+from fastdepth_ros.cli.options import MODEL_ERRORS, add_device_options, add_target_options
 from fastdepth_ros.deploy.module import kernels
 from fastdepth_ros.deploy.records import RecordsError, open_records, records_path
 from fastdepth_ros.deploy.steps import UnsupportedNetworkError, read_plan
 from fastdepth_ros.deploy.targets import TargetError, find_target
-from fastdepth_ros.deploy.tune import Device, Layer, TuneError, report, tune
+from fastdepth_ros.deploy.tune import Layer, TuneError, device_at, report, tune
 from fastdepth_ros.depth.artifact import find_artifact
 
 ERRORS = (RecordsError, TargetError, TuneError, UnsupportedNetworkError, *MODEL_ERRORS)
@@ -20,20 +20,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_target_options(parser)
     parser.add_argument("--db", type=Path, required=True, help="folder of records; those in it are not measured again")
     parser.add_argument("--trials", type=int, default=1000, help="in the records when it ends (default 1000)")
-    parser.add_argument(
-        "--tracker", type=_address, default=Device(), metavar="HOST:PORT", help="measure on a device there"
-    )
-    parser.add_argument("--key", default="", help="of the device at the tracker")
+    add_device_options(parser)
     parser.add_argument("--best", type=Path, metavar="DIR", help="write each kernel's fastest trial alone to DIR too")
 
 
 def run(parsed: argparse.Namespace) -> None:
-    device = Device(parsed.tracker.host, parsed.tracker.port, parsed.key)
-    if bool(device.host) != bool(device.key):
-        raise TuneError("--tracker and --key belong together")
     target = find_target(parsed.target)
-    if not device.host and not target.runs_here:
-        raise TuneError(f"{target.name} does not run on this machine: measure on the device, with --tracker and --key")
+    device = device_at(parsed.tracker, parsed.key, target)
     plan = read_plan(find_artifact(parsed.model).model_file("onnx").path)
     records = open_records(records_path(parsed.db, target), target, kernels(plan))
     tune(plan, target, records, parsed.trials, device)
@@ -53,10 +46,3 @@ def _print(layers: list[Layer]) -> None:
         print(f"{layer.name:<52}{layer.uses:>5}{layer.trials:>7}{guess:>10}{best:>9}{speed:>8}")
     total = sum(layer.uses * (layer.best_ms or 0.0) for layer in layers)
     print(f"{'network':<52}{'':>22}{total:>9.3f}")
-
-
-def _address(text: str) -> Device:
-    host, _, port = text.rpartition(":")
-    if not host or not port.isdigit():
-        raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT")
-    return Device(host, int(port))

@@ -44,11 +44,29 @@ class TuneError(Exception):
 
 @dataclass(frozen=True)
 class Device:
-    """Where to measure: at a tracker's key, or here if `tracker` is empty."""
+    """Where to measure: at a tracker's key, or here if `host` is empty."""
 
     host: str = ""
     port: int = 0
     key: str = ""
+
+
+def device_at(tracker: str, key: str, target: BuildTarget) -> Device:
+    """The device of a key at a tracker, "HOST:PORT", or this machine where both are empty.
+
+    Raises:
+        TuneError: one of them without the other, no address, or no device given for a target that does not run here.
+    """
+    if bool(tracker) != bool(key):
+        raise TuneError("--tracker and --key belong together")
+    if tracker:
+        host, _, port = tracker.rpartition(":")
+        if not host or not port.isdigit():
+            raise TuneError(f"{tracker!r} is not HOST:PORT")
+        return Device(host, int(port), key)
+    if not target.runs_here:
+        raise TuneError(f"{target.name} does not run on this machine: measure on the device, with --tracker and --key")
+    return Device()
 
 
 class Runner(Protocol):
@@ -79,15 +97,13 @@ def tune(plan: Plan, target: BuildTarget, records: Records, trials: int, device:
         TuneError: no device of that key comes back within ten minutes.
         TargetError: the linker is missing.
     """
-    logging.getLogger("tvm").setLevel(logging.ERROR)
     hardware = target.hardware
     most = sum(len(tiles(step, hardware.lanes, hardware.registers)) for step in kernels(plan).values())
     trials = min(trials, most)
     left = trials - len(records.trials)
     if left <= 0:
         return
-    os.environ.setdefault("TVM_NUM_THREADS", str(available_cores()))  # of the process that measures
-    meter = _Meter(target, device)
+    meter = Meter(target, device)
     with tqdm(total=trials, initial=len(records.trials), unit="trial") as bar:
         for _, (step, tile) in zip(range(left), _candidates(plan, target, records)):
             records.add(meter.measure(step, tile))
@@ -147,10 +163,12 @@ def _untried(step: Step, target: BuildTarget, seen: set[tuple[str, Tile]]) -> li
     return [tile for tile in candidates if (kernel_name(step), tile) not in seen]
 
 
-class _Meter:
+class Meter:
     """Builds one kernel with one tile and measures it."""
 
     def __init__(self, target: BuildTarget, device: Device) -> None:
+        logging.getLogger("tvm").setLevel(logging.ERROR)
+        os.environ.setdefault("TVM_NUM_THREADS", str(available_cores()))  # of the process that measures
         self._target, self._device = target, device
         self._runner = self._new_runner()
 

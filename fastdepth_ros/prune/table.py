@@ -65,13 +65,13 @@ class LatencyTable:
             return measured
         if shape.kind == "upsample" and not any(row.kind == "upsample" for row in self.rows):
             return 0.0  # a table of convolutions alone
-        place = _place(shape)
-        if place not in self._fits:
+        where = place(shape)
+        if where not in self._fits:
             raise TableError(
                 f"the table of {self.engine} on {self.device} has no {shape.kind} {shape.kernel}x{shape.kernel} of "
                 f"stride {shape.stride} at {shape.in_h}x{shape.in_w}"
             )
-        return float(_terms(shape) @ self._fits[place])
+        return float(_terms(shape) @ self._fits[where])
 
     def sum_ms(self, shapes: Iterable[LayerShape]) -> float:
         return math.fsum(map(self.ms, shapes))
@@ -80,8 +80,8 @@ class LatencyTable:
     def _fits(self) -> dict[Place, np.ndarray]:
         places: dict[Place, list[LayerShape]] = {}
         for shape in self.rows:
-            places.setdefault(_place(shape), []).append(shape)
-        return {place: self._fit(shapes) for place, shapes in places.items()}
+            places.setdefault(place(shape), []).append(shape)
+        return {where: self._fit(shapes) for where, shapes in places.items()}
 
     def _fit(self, shapes: Sequence[LayerShape]) -> np.ndarray:
         measured = np.array([self.rows[shape] for shape in shapes])
@@ -145,7 +145,7 @@ def _shape(row: dict[str, str]) -> LayerShape:
     return LayerShape(row["kind"], *(int(row[name]) for name in LayerShape._fields[1:]))
 
 
-def _place(shape: LayerShape) -> Place:
+def place(shape: LayerShape) -> Place:
     return Place(shape.kind, shape.in_h, shape.in_w, shape.kernel, shape.stride, shape.out_channels == 1)
 
 

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
-import socket
 import subprocess
-import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tracker import Processes, wait_for
 
 pytest.importorskip("tvm", reason="tvm is not installed")
 from fastdepth_ros.cli import main
@@ -28,7 +23,6 @@ from fastdepth_ros.depth.artifact import find_artifact
 
 pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="g++ is not installed")
 
-ROOT = Path(__file__).resolve().parents[2]
 HOST = find_target("host")
 
 
@@ -63,8 +57,8 @@ def test_trials_are_kept_and_tuning_goes_on_where_it_ended(plan, tmp_path):
 @pytest.fixture
 def equal(monkeypatch) -> None:
     """Every tile takes the same time, and none is measured: what counts is which tiles are asked for."""
-    monkeypatch.setattr(tune_module._Meter, "_new_runner", lambda self: None)
-    monkeypatch.setattr(tune_module._Meter, "measure", lambda self, step, tile: Trial(kernel_name(step), tile, 1.0))
+    monkeypatch.setattr(tune_module.Meter, "_new_runner", lambda self: None)
+    monkeypatch.setattr(tune_module.Meter, "measure", lambda self, step, tile: Trial(kernel_name(step), tile, 1.0))
 
 
 def test_the_guess_is_tried_first(plan, tmp_path, equal):
@@ -134,54 +128,6 @@ def test_a_tracker_without_the_device_ends_with_a_word(plan, tmp_path, monkeypat
         tune_module.TuneError, match="no device with key 'tx2' at 127.0.0.1:9; the same command goes on"
     ):
         tune(plan, HOST, opened(tmp_path, plan), 3, Device("127.0.0.1", 9, "tx2"))
-
-
-class Processes:
-    """A tracker, servers and `fastdepth tune`, each in a process group of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self._folder, self._running = folder, []
-
-    def start(self, name: str, *arguments: str) -> subprocess.Popen:
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "TVM_NUM_THREADS": "1"}
-        with (self._folder / f"{name}.log").open("a") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", *arguments], stdout=log, stderr=log, env=environment, start_new_session=True
-            )  # fmt: skip
-        self._running.append(process)
-        return process
-
-    def tracker(self) -> subprocess.Popen:
-        ports = "--port", str(self.port), "--port-end", str(self.port + 1)
-        return self.start("tracker", "tvm.exec.rpc_tracker", "--host", "127.0.0.1", *ports)
-
-    def server(self) -> subprocess.Popen:
-        where = "--host", "127.0.0.1", "--tracker", f"127.0.0.1:{self.port}"
-        return self.start("server", "tvm.exec.rpc_server", *where, "--key", "dev")
-
-    def log(self, name: str) -> str:
-        path = self._folder / f"{name}.log"
-        return path.read_text() if path.exists() else ""
-
-    @staticmethod
-    def kill(process: subprocess.Popen) -> None:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-
-    def close(self) -> None:
-        for process in self._running:
-            self.kill(process)
-
-
-def wait_for(happened: Callable[[], bool], what: str, limit_s: float = 180) -> None:
-    until = time.monotonic() + limit_s
-    while not happened():
-        assert time.monotonic() < until, f"no {what} within {limit_s} s"
-        time.sleep(0.2)
 
 
 @pytest.mark.slow
