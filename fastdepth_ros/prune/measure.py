@@ -16,7 +16,7 @@ from torch import nn
 from tqdm import tqdm
 
 from fastdepth_ros.bench.machine import processor_name
-from fastdepth_ros.nn.channels import Channels
+from fastdepth_ros.nn.channels import SKIPS, Channels
 from fastdepth_ros.nn.checkpoints import folded
 from fastdepth_ros.nn.fastdepth import FastDepth, initialise
 from fastdepth_ros.nn.layers import upsample
@@ -24,6 +24,7 @@ from fastdepth_ros.nn.shapes import INPUT_PX, LayerShape, layer_shapes
 from fastdepth_ros.prune.engines import ENGINES, Run, engine_version
 from fastdepth_ros.prune.table import LatencyTable
 
+SKIP_SIDES = [INPUT_PX * 2**decoder // 64 for decoder in SKIPS.values()]  # of what is enlarged, then added to
 HEAD_PX = 112  # deployed, the last convolution runs before the last upsampling
 SHARES = (0.125, 0.25, 0.5, 0.75, 1.0)
 SHORT, LONG = 1, 3  # links of the two chains
@@ -113,7 +114,7 @@ def _chain(shape: LayerShape, links: int) -> nn.Sequential:
 
 def _layer(shape: LayerShape) -> nn.Module:
     if shape.kind == "upsample":
-        return _Upsample()
+        return _Upsample(shape)
     groups = shape.in_channels if shape.kind == "depthwise" else 1
     convolution = nn.Conv2d(
         shape.in_channels, shape.out_channels, shape.kernel, shape.stride, shape.kernel // 2, groups=groups
@@ -122,8 +123,16 @@ def _layer(shape: LayerShape) -> nn.Module:
 
 
 class _Upsample(nn.Module):
+    """With the skip's addition where the network has one."""
+
+    def __init__(self, shape: LayerShape) -> None:
+        super().__init__()
+        size = (1, shape.out_channels, 2 * shape.in_h, 2 * shape.in_w)
+        self.skip = nn.Parameter(torch.rand(size)) if shape.in_h in SKIP_SIDES else None
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return upsample(x)
+        larger = upsample(x)
+        return larger if self.skip is None else larger + self.skip
 
 
 class _HalfResolution(nn.Module):
