@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from tqdm import tqdm
@@ -13,12 +14,11 @@ from fastdepth_ros.cli.complexity import channels_from
 from fastdepth_ros.cli.options import TARGETS, add_device_options
 from fastdepth_ros.data.datasets import DATASETS, DatasetError, open_dataset, open_named
 from fastdepth_ros.nn.channels import NAMED, Channels
-from fastdepth_ros.nn.checkpoints import CheckpointError, load_checkpoint
+from fastdepth_ros.nn.checkpoints import CheckpointError, load_checkpoint, load_fastdepth
 from fastdepth_ros.nn.complexity import complexity
-from fastdepth_ros.nn.fastdepth import FastDepth
 from fastdepth_ros.pool import cluster, local
 from fastdepth_ros.prune.engines import ENGINES
-from fastdepth_ros.prune.measure import measure
+from fastdepth_ros.prune.measure import checked, measure
 from fastdepth_ros.prune.netadapt import NetAdapt, PruneError, Search
 from fastdepth_ros.prune.pictures import write_channels, write_search
 from fastdepth_ros.prune.resources import RESOURCES, Resource, resource
@@ -48,6 +48,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     data = parser.add_argument_group("data")
     data.add_argument("--dataset", default="nyu-labeled", help=", ".join(sorted(DATASETS)))
     data.add_argument("--root", type=Path, help="folder of the data set")
+    data.add_argument(
+        "--also", action="append", default=[], metavar="DATASET=FOLDER",
+        help="what the network was trained on beside it; may be repeated",
+    )  # fmt: skip
     data.add_argument("--holdout", type=float, default=0.1, help="share of the training split that judges (0.1)")
     search = parser.add_argument_group("search")
     search.add_argument("--reduction", type=float, default=0.05, help="share of the start to give up first (0.05)")
@@ -64,9 +68,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     tuning = parser.add_argument_group("long tuning of what is left, then its accuracy on the test split")
     tuning.add_argument("--epochs", type=int, default=20, help="of the long tuning; 0 leaves it out (20)")
     tuning.add_argument("--recipe", default="finish", help=f"{', '.join(recipe_names())}, or a YAML file (finish)")
-    tuning.add_argument(
-        "--also", action="append", default=[], metavar="DATASET=FOLDER", help="tune on this one too; may be repeated"
-    )
     latency = parser.add_argument_group("latency")
     latency.add_argument("--table", type=Path, help="layer times: JSON of --measure, or CSV")
     latency.add_argument("--measure", type=Path, metavar="JSON", help="measure a table here and write it")
@@ -88,17 +89,17 @@ def run(parsed: argparse.Namespace) -> None:
 
 def _measure(parsed: argparse.Namespace) -> None:
     largest = channels_from(parsed.channels)
-    table = _measured_tvm(parsed, largest) if parsed.engine == "tvm" else _measured(parsed, largest)
+    parsed.measure.parent.mkdir(parents=True, exist_ok=True)
+    if parsed.engine == "tvm":
+        table = _measured_tvm(parsed, largest)
+    else:
+        table = measure(largest, parsed.engine, parsed.threads, multiple=parsed.multiple)
     table.save(parsed.measure)
-    predicted, measured = resource("latency", table).cost(largest), table.network_ms["measured"]
-    print(_told(predicted, measured))
+    for name, channels in checked(largest, parsed.multiple).items():
+        print(_told(name, resource("latency", table).cost(channels), table.network_ms[name]))
     print(
         f"{parsed.measure}: {len(table.rows)} layers, {table.engine}, {table.threads or 'all'} threads, {table.device}"
     )
-
-
-def _measured(parsed: argparse.Namespace, largest: Channels) -> LatencyTable:
-    return measure(largest, parsed.engine, parsed.threads, multiple=parsed.multiple)
 
 
 def _measured_tvm(parsed: argparse.Namespace, largest: Channels) -> LatencyTable:
@@ -109,89 +110,93 @@ def _measured_tvm(parsed: argparse.Namespace, largest: Channels) -> LatencyTable
 
     try:
         target = find_target(parsed.target)
-        return measure_tvm(largest, target, device_at(parsed.tracker, parsed.key, target), multiple=parsed.multiple)
+        device = device_at(parsed.tracker, parsed.key, target)
+        return measure_tvm(largest, target, device, parsed.threads, multiple=parsed.multiple)
     except (CompileError, TargetError, TuneError) as error:
         raise PruneError(str(error)) from error
 
 
-def _told(predicted: float, measured: float) -> str:
+def _told(name: str, predicted: float, measured: float) -> str:
     off = predicted / measured - 1
-    line = f"whole network: {predicted:.2f} ms predicted, {measured:.2f} ms measured, {off:+.0%}"
+    line = f"{name}: {predicted:.2f} ms predicted, {measured:.2f} ms measured, {off:+.0%}"
     return f"WARNING: {line}; the sum of the layers misses it by more than {OFF:.0%}" if abs(off) > OFF else line
 
 
 def _predict(parsed: argparse.Namespace) -> None:
     costs = {name: _resource(parsed, name).cost(channels) for name, channels in NAMED.items()}
-    unit = _resource(parsed).unit
+    in_ms = _resource(parsed).unit == "ms"
+    note = BEYOND_THE_LAYERS if in_ms and parsed.table.suffix == ".csv" else ""
     if parsed.json:
-        key = "predicted_ms" if unit == "ms" else f"predicted_{parsed.resource}"
-        print(json.dumps({key: costs, "note": BEYOND_THE_LAYERS} if unit == "ms" else {key: costs}))
+        told = {"predicted_ms" if in_ms else f"predicted_{parsed.resource}": costs}
+        print(json.dumps({**told, "note": note} if note else told))
         return
     for name, cost in costs.items():
-        print(f"{name:<10}{cost:>14,.2f} {unit}" if unit == "ms" else f"{name:<10}{cost:>14,.0f} {unit}")
-    if unit == "ms":
-        print(BEYOND_THE_LAYERS)
+        print(f"{name:<10}{cost:>14,.2f} ms" if in_ms else f"{name:<10}{cost:>14,.0f} {parsed.resource}")
+    if note:
+        print(note)
 
 
 def _prune(parsed: argparse.Namespace) -> None:
     for name in ("start", "out", "root", "budget"):
         if getattr(parsed, name) is None:
             raise ValueError(f"--{name} is needed")
-    start, what = _channels_of(parsed.start), _resource(parsed)
+    begin, out, root = parsed.start.absolute(), parsed.out.absolute(), parsed.root.absolute()
+    start, what = load_fastdepth(begin)[0].channels, _resource(parsed)
+    recipe = load_recipe(parsed.recipe, {"epochs": parsed.epochs or 1})
+    others = [open_named(each, "train") for each in parsed.also]
     cost = what.cost(start)
     budget = cost * parsed.budget if parsed.budget <= 1 else parsed.budget
     if not 0 < budget < cost:
         raise ValueError(f"a budget of {budget:.4g} {what.unit} prunes nothing: the network costs {cost:.4g}")
     search = Search(parsed.resource, budget, parsed.reduction, parsed.decay, parsed.multiple)
     training = Training(
-        parsed.dataset, parsed.root, parsed.holdout, parsed.steps, parsed.batch, parsed.learning_rate, parsed.input_px
-    )
+        parsed.dataset, root, parsed.holdout, parsed.steps, parsed.batch, parsed.learning_rate, parsed.input_px,
+        tuple(map(_absolute, parsed.also)), recipe.repeat,
+    )  # fmt: skip
     with cluster(TRIALS, parsed.ray) if parsed.ray else local(TRIALS, parsed.workers) as pool:
-        netadapt = NetAdapt(parsed.start, search, training, what, parsed.out, pool)
+        netadapt = NetAdapt(begin, search, training, what, out, pool)
         winner = netadapt.run()
     after = netadapt.channels(len(netadapt.steps))
-    write_search(parsed.out / "search.png", netadapt.start_cost, netadapt.steps, what, budget)
-    write_channels(parsed.out / "channels.png", start, after)
-    print(f"{winner}: {cost:.4g} to {what.cost(after):.4g} {what.unit}, {json.dumps(after.as_mapping())}")
+    write_search(out / "search.png", netadapt.start_cost, netadapt.steps, what, budget)
+    write_channels(out / "channels.png", start, after)
+    result = {"checkpoint": str(winner), "unit": what.unit, "before": cost, "after": what.cost(after)}
+    result |= {"channels": after.as_mapping(), "table_vii": []}
     if parsed.epochs:
-        tuned = _tune(parsed, winner)
-        print(_table_vii(parsed, {"unpruned": parsed.start, "pruned": tuned}))
+        keep_freed_memory()
+        pairs = open_dataset(parsed.dataset, root, "train")
+        tuned = Trainer(load_checkpoint(winner)[0], recipe, pairs, out / "tuned", others=others, cache=True).run()
+        result["table_vii"] = _table_vii(parsed.dataset, root, {"start": begin, "pruned": tuned})
+    print(json.dumps(result) if parsed.json else _as_text(result))
 
 
-def _tune(parsed: argparse.Namespace, winner: Path) -> Path:
-    """The long tuning: an ordinary training run that starts with the winner."""
-    network, _ = load_checkpoint(winner)
-    recipe = load_recipe(parsed.recipe, {"epochs": parsed.epochs})
-    dataset = open_dataset(parsed.dataset, parsed.root, "train")
-    others = [open_named(each, "train") for each in parsed.also]
-    keep_freed_memory()
-    return Trainer(network, recipe, dataset, parsed.out / "tuned", others=others, cache=True).run()
+def _absolute(also: str) -> str:
+    """For the workers of a cluster, which stand in other folders."""
+    name, _, root = also.partition("=")
+    return f"{name}={Path(root).absolute()}"
 
 
-def _table_vii(parsed: argparse.Namespace, checkpoints: dict[str, Path]) -> str:
+def _table_vii(dataset: str, root: Path, checkpoints: dict[str, Path]) -> list[dict[str, Any]]:
     """Before and after, on the test split."""
-    dataset = open_dataset(parsed.dataset, parsed.root, "test")
+    pairs = open_dataset(dataset, root, "test")
     rows = []
     for name, checkpoint in checkpoints.items():
         network, _ = load_checkpoint(checkpoint)
-        pairs = (dataset[index] for index in tqdm(range(len(dataset)), desc=f"testing {name}", leave=False))
-        errors = accuracy(network, pairs, torch.device("cpu"))
+        each = (pairs[index] for index in tqdm(range(len(pairs)), desc=f"testing {name}", leave=False))
+        errors = accuracy(network, each, torch.device("cpu"))
         count = complexity(network)["total"]
         row = {"network": name, "weights": count.weights, "macs": count.macs}
         rows.append({**row, "rmse": round(errors["rmse"], 4), "delta1": round(errors["delta1"], 4)})
-    if parsed.json:
-        return json.dumps(rows)
-    lines = [f"{'':<10}{'weights':>12}{'MACs':>14}{'RMSE, m':>10}{'delta1':>9}   test split, authors' protocol"]
-    for row in rows:
+    return rows
+
+
+def _as_text(result: dict[str, Any]) -> str:
+    channels = json.dumps(result["channels"])
+    lines = ["{checkpoint}: {before:.4g} to {after:.4g} {unit}, ".format(**result) + channels]
+    if result["table_vii"]:
+        lines.append(f"{'':<10}{'weights':>12}{'MACs':>14}{'RMSE, m':>10}{'delta1':>9}   test split, authors' protocol")
+    for row in result["table_vii"]:
         lines.append("{network:<10}{weights:>12,}{macs:>14,}{rmse:>10}{delta1:>9}".format(**row))
     return "\n".join(lines)
-
-
-def _channels_of(checkpoint: Path) -> Channels:
-    network, _ = load_checkpoint(checkpoint)
-    if not isinstance(network, FastDepth):
-        raise CheckpointError(f"{checkpoint} is no FastDepth of a channel list")
-    return network.channels
 
 
 def _resource(parsed: argparse.Namespace, network: str | None = None) -> Resource:

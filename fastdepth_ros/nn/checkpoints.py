@@ -63,6 +63,14 @@ def load_checkpoint(path: Path) -> tuple[DepthNetwork, dict[str, str]]:
     raise CheckpointError(f"{path} has no channel list in its metadata; was it written by this package?")
 
 
+def load_fastdepth(path: Path) -> tuple[FastDepth, dict[str, str]]:
+    """`load_checkpoint` of a network that has a channel list; raises CheckpointError for another variant."""
+    network, metadata = load_checkpoint(path)
+    if not isinstance(network, FastDepth):
+        raise CheckpointError(f"{path} is no FastDepth of a channel list")
+    return network, metadata
+
+
 def network_of(channels: Channels, tensors: Mapping[str, Tensor]) -> FastDepth:
     """The FastDepth that a state dict belongs to, folded or with batch norm, in eval mode.
 

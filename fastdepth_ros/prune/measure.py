@@ -29,12 +29,16 @@ HEAD_PX = 112  # deployed, the last convolution runs before the last upsampling
 SHARES = (0.125, 0.25, 0.5, 0.75, 1.0)
 SHORT, LONG = 1, 3  # links of the two chains
 ROUNDS, WARM_UP = 15, 3
+CHECKED = {
+    "whole network": 1.0,
+    "with 0.6 of its channels": 0.6,
+}  # whole networks beside a table: name and share of the channels
 
 
 def measure(
     channels: Channels, engine: str, threads: int, *, multiple: int = 8, shares: Iterable[float] = SHARES
 ) -> LatencyTable:
-    """A table for a network and all that can be pruned from it, and the whole network's time from the same run.
+    """A table for a network and all that can be pruned from it, and whole networks' times from the same run.
 
     Args:
         channels: the largest that will be asked for.
@@ -62,8 +66,21 @@ def measure(
         else:
             rows[shape] = max(0.0, _median_ms([load(_layer(shape), *size)])[0] - nothing)
     table = LatencyTable(rows, processor_name(), name, threads, HEAD_PX)
-    table.network_ms["measured"] = network_ms(channels, engine, threads)
+    for name, each in checked(channels, multiple).items():
+        table.network_ms[name] = network_ms(each, engine, threads)
     return table
+
+
+def checked(channels: Channels, multiple: int) -> dict[str, Channels]:
+    """The networks that a table is held against: the largest, and one of channels that it has to interpolate."""
+
+    def thinner(counts: tuple[int, ...], share: float) -> tuple[int, ...]:
+        return tuple(max(multiple, round(count * share / multiple) * multiple) for count in counts)
+
+    return {
+        name: channels if share == 1 else Channels(thinner(channels.encoder, share), thinner(channels.decoder, share))
+        for name, share in CHECKED.items()
+    }
 
 
 def network_ms(channels: Channels, engine: str, threads: int) -> float:

@@ -7,6 +7,7 @@ with the tile that it has untuned, in a process of its own or on the device.
 from __future__ import annotations
 
 import logging
+import os
 import tempfile
 from collections.abc import Iterable
 from dataclasses import replace
@@ -29,20 +30,22 @@ from fastdepth_ros.deploy.tune import EVALUATOR, TIMEOUT_S, Device, Meter, TuneE
 from fastdepth_ros.nn.channels import Channels
 from fastdepth_ros.nn.fastdepth import FastDepth, initialise
 from fastdepth_ros.nn.shapes import LayerShape, layer_shapes
-from fastdepth_ros.prune.measure import HEAD_PX, grid
+from fastdepth_ros.prune.measure import HEAD_PX, checked, grid
 from fastdepth_ros.prune.table import LatencyTable, place
 
 SHARES = (0.25, 0.5, 1.0)  # fewer than for an engine: each kernel is compiled first
 
 
 def measure_tvm(
-    channels: Channels, target: BuildTarget, device: Device, *, multiple: int = 8, shares: Iterable[float] = SHARES
-) -> LatencyTable:
-    """A table for a network and all that can be pruned from it, and the whole network's time.
+    channels: Channels, target: BuildTarget, device: Device, threads: int = 0, *, multiple: int = 8,
+    shares: Iterable[float] = SHARES,
+) -> LatencyTable:  # fmt: skip
+    """A table for a network and all that can be pruned from it, and whole networks' times.
 
     Args:
         channels: the largest that will be asked for.
         device: where the code runs.
+        threads: of this machine's, 0 for all; a device's server has its own TVM_NUM_THREADS.
         multiple: of the channel counts.
         shares: of each layer's channels that are measured.
 
@@ -50,6 +53,10 @@ def measure_tvm(
         CompileError, TargetError: as the message says.
         TuneError: a kernel does not run, or no device comes.
     """
+    if threads and device.host:
+        raise TuneError("a device's server has its own threads: start it with TVM_NUM_THREADS, without --threads here")
+    if threads:
+        os.environ["TVM_NUM_THREADS"] = str(threads)
     plan = _plan(channels)
     meter = Meter(target, device)
     like = dict(zip(map(place, _convolutions(layer_shapes(channels, head_px=HEAD_PX))), plan.steps))
@@ -61,8 +68,9 @@ def measure_tvm(
             raise TuneError(f"{trial.kernel} does not run: {trial.error}")
         rows[shape] = trial.ms
     where = f"{device.key} at {device.host}:{device.port}" if device.host else processor_name()
-    table = LatencyTable(rows, where, f"tvm {installed_versions()['tvm']} {target.name}", 0, HEAD_PX)
-    table.network_ms["measured"] = _network_ms(plan, target, device)
+    table = LatencyTable(rows, where, f"tvm {installed_versions()['tvm']} {target.name}", threads, HEAD_PX)
+    for name, each in checked(channels, multiple).items():
+        table.network_ms[name] = _network_ms(_plan(each), target, device)
     return table
 
 
@@ -91,16 +99,23 @@ def _network_ms(plan: Plan, target: BuildTarget, device: Device) -> float:
     with tempfile.TemporaryDirectory() as folder:
         library = Path(folder) / "network.so"
         write_library(plan, target, {}, library)
-        logging.getLogger("RPCServer").setLevel(logging.WARNING)  # it tells of every file
-        session = rpc.LocalSession()
-        if device.host:
-            session = rpc.connect_tracker(device.host, device.port).request(device.key, session_timeout=TIMEOUT_S)
-        session.upload(bytearray(library.read_bytes()), library.name)  # of a path it would leave the file open
-        processor = session.device(target.device)
-        network = VirtualMachine(session.load_module(library.name), processor)
-        image = np.zeros((1, plan.size_px, plan.size_px, 3), np.uint8)
-        network.set_input("main", tvm.runtime.tensor(image, processor))
-        timed = network.time_evaluator(
-            "invoke_stateful", processor, EVALUATOR.number, EVALUATOR.repeat, EVALUATOR.min_repeat_ms
-        )
-        return 1e3 * timed("main").median
+        try:
+            return _timed(library, plan.size_px, target, device)
+        except RuntimeError as error:
+            raise TuneError(f"the whole network does not run on {device.key or 'this machine'}: {error}") from error
+
+
+def _timed(library: Path, size_px: int, target: BuildTarget, device: Device) -> float:
+    logging.getLogger("RPCServer").setLevel(logging.WARNING)  # it tells of every file
+    session = rpc.LocalSession()
+    if device.host:
+        session = rpc.connect_tracker(device.host, device.port).request(device.key, session_timeout=TIMEOUT_S)
+    session.upload(bytearray(library.read_bytes()), library.name)  # of a path it would leave the file open
+    processor = session.device(target.device)
+    network = VirtualMachine(session.load_module(library.name), processor)
+    image = np.zeros((1, size_px, size_px, 3), np.uint8)
+    network.set_input("main", tvm.runtime.tensor(image, processor))
+    timed = network.time_evaluator(
+        "invoke_stateful", processor, EVALUATOR.number, EVALUATOR.repeat, EVALUATOR.min_repeat_ms
+    )
+    return 1e3 * timed("main").median

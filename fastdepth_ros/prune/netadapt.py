@@ -9,15 +9,14 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from concurrent.futures import as_completed
+from concurrent.futures import BrokenExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tqdm import tqdm
 
 from fastdepth_ros.nn.channels import Channels
-from fastdepth_ros.nn.checkpoints import load_checkpoint
-from fastdepth_ros.nn.fastdepth import FastDepth
+from fastdepth_ros.nn.checkpoints import load_fastdepth
 from fastdepth_ros.pool import Pool
 from fastdepth_ros.prune.proposals import MULTIPLE, proposals
 from fastdepth_ros.prune.resources import Resource
@@ -89,10 +88,10 @@ class NetAdapt:
     ) -> None:
         self.search, self.training, self.resource, self.out, self.pool = search, training, resource, out, pool
         out.mkdir(parents=True, exist_ok=True)
+        self.start_cost = resource.cost(load_fastdepth(start)[0].channels)
         self._claim(start)
         if not self._winner(0).exists():
             _write(self._winner(0), start.read_bytes())
-        self.start_cost = resource.cost(self.channels(0))
         self.steps = self._read_history()
 
     def run(self) -> Path:
@@ -120,10 +119,7 @@ class NetAdapt:
         return self.steps[-1].cost if self.steps else self.start_cost
 
     def channels(self, iteration: int) -> Channels:
-        network, _ = load_checkpoint(self._winner(iteration))
-        if not isinstance(network, FastDepth):
-            raise PruneError(f"{self._winner(iteration)} is no FastDepth of a channel list")
-        return network.channels
+        return load_fastdepth(self._winner(iteration))[0].channels
 
     def _iterate(self, cost: float) -> None:
         iteration = len(self.steps) + 1
@@ -148,16 +144,24 @@ class NetAdapt:
                 self.training, self._winner(iteration - 1), channels, self._trial(iteration, group), iteration
             )
             futures[self.pool.submit(trial)] = group
-        for future in tqdm(as_completed(futures), total=len(futures), desc="proposals", leave=False):
-            errors, group = future.result(), futures[future]
-            cost = float(self.resource.cost(found[group]))
-            yield Step(iteration, group, cost, errors["delta1"], errors["rmse"], found[group])
+        try:
+            for future in tqdm(as_completed(futures), total=len(futures), desc="proposals", leave=False):
+                errors, group = future.result(), futures[future]
+                cost = float(self.resource.cost(found[group]))
+                yield Step(iteration, group, cost, errors["delta1"], errors["rmse"], found[group])
+        except BrokenExecutor as error:
+            raise PruneError(
+                f"a worker ended by itself, maybe out of memory ({error}); the same command goes on"
+            ) from None
+        finally:
+            for future in futures:
+                future.cancel()
 
     def _claim(self, start: Path) -> None:
-        claim = json.dumps(
-            {"search": asdict(self.search), "training": {**asdict(self.training), "root": self.training.dataset},
-             "start_sha256": hashlib.sha256(start.read_bytes()).hexdigest()}, indent=1
-        )  # fmt: skip
+        also = [each.partition("=")[0] for each in self.training.also]  # data may move
+        training = {**asdict(self.training), "root": self.training.dataset, "also": also}
+        begin = {"start_sha256": hashlib.sha256(start.read_bytes()).hexdigest(), "start_cost": self.start_cost}
+        claim = json.dumps({"search": asdict(self.search), "training": training, **begin}, indent=1)
         file = self.out / "search.json"
         if file.exists() and file.read_text() != claim:
             raise PruneError(f"{self.out} holds another search; give another folder, or delete it")

@@ -6,7 +6,7 @@ import csv
 import json
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +14,7 @@ from statistics import fmean
 from typing import NamedTuple
 
 import numpy as np
+from scipy.interpolate import RegularGridInterpolator
 from scipy.optimize import nnls
 
 from fastdepth_ros.nn.shapes import INPUT_PX, LayerShape
@@ -41,7 +42,8 @@ class Place(NamedTuple):
 class LatencyTable:
     """Milliseconds of layer shapes, interpolated over channels.
 
-    A shape that was measured costs what was measured. Another at the same place costs what a least-squares fit of
+    A shape that was measured costs what was measured. Another at the same place costs what lies on the line between its
+    neighbours, where the measured counts form a grid. Where they do not, it costs what a least-squares fit of
     a + b inputs + c outputs + d inputs x outputs with no negative term says.
 
     Args:
@@ -66,27 +68,40 @@ class LatencyTable:
         if shape.kind == "upsample" and not any(row.kind == "upsample" for row in self.rows):
             return 0.0  # a table of convolutions alone
         where = place(shape)
-        if where not in self._fits:
+        if where not in self._places:
             raise TableError(
                 f"the table of {self.engine} on {self.device} has no {shape.kind} {shape.kernel}x{shape.kernel} of "
                 f"stride {shape.stride} at {shape.in_h}x{shape.in_w}"
             )
-        return float(_terms(shape) @ self._fits[where])
+        return self._places[where](shape)
 
     def sum_ms(self, shapes: Iterable[LayerShape]) -> float:
         return math.fsum(map(self.ms, shapes))
 
     @cached_property
-    def _fits(self) -> dict[Place, np.ndarray]:
+    def _places(self) -> dict[Place, Callable[[LayerShape], float]]:
         places: dict[Place, list[LayerShape]] = {}
         for shape in self.rows:
             places.setdefault(place(shape), []).append(shape)
-        return {where: self._fit(shapes) for where, shapes in places.items()}
+        return {where: self._between(shapes) or self._fit(shapes) for where, shapes in places.items()}
 
-    def _fit(self, shapes: Sequence[LayerShape]) -> np.ndarray:
+    def _between(self, shapes: Sequence[LayerShape]) -> Callable[[LayerShape], float] | None:
+        """Linear between the measured counts and beyond them; None where they are no grid."""
+        names = ("in_channels", "out_channels") if shapes[0].kind == "conv" else ("in_channels",)
+        axes = {name: sorted({getattr(shape, name) for shape in shapes}) for name in names}
+        axes = {name: counts for name, counts in axes.items() if len(counts) > 1}
+        if not axes or math.prod(map(len, axes.values())) != len(shapes):
+            return None
+        ordered = sorted(shapes, key=lambda shape: [getattr(shape, name) for name in axes])
+        measured = np.reshape([self.rows[shape] for shape in ordered], [len(counts) for counts in axes.values()])
+        linear = RegularGridInterpolator(tuple(axes.values()), measured, bounds_error=False, fill_value=None)
+        return lambda shape: max(0.0, float(linear([getattr(shape, name) for name in axes])[0]))
+
+    def _fit(self, shapes: Sequence[LayerShape]) -> Callable[[LayerShape], float]:
         measured = np.array([self.rows[shape] for shape in shapes])
         weights = 1 / np.maximum(measured, 1e-6)  # relative errors count, not those of the largest layers
-        return nnls(np.array([_terms(shape) for shape in shapes]) * weights[:, None], measured * weights)[0]
+        factors = nnls(np.array([_terms(shape) for shape in shapes]) * weights[:, None], measured * weights)[0]
+        return lambda shape: float(_terms(shape) @ factors)
 
     def save(self, path: Path) -> None:
         """Write JSON, whole or not at all."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,11 +15,11 @@ from torch import nn
 
 from fastdepth_ros.data.augment import augment_steady
 from fastdepth_ros.data.authors import authors_view
-from fastdepth_ros.data.datasets import Dataset, Pair, Subset, open_dataset
+from fastdepth_ros.data.datasets import Dataset, Joined, Pair, Subset, open_dataset, open_named
 from fastdepth_ros.data.loader import PairLoader
 from fastdepth_ros.metrics.depth import depth_errors, mean_errors
 from fastdepth_ros.nn.channels import Channels
-from fastdepth_ros.nn.checkpoints import CheckpointError, load_checkpoint, save_checkpoint
+from fastdepth_ros.nn.checkpoints import load_checkpoint, load_fastdepth, save_checkpoint
 from fastdepth_ros.nn.fastdepth import INPUT_SIZE, FastDepth
 from fastdepth_ros.pool import Work
 from fastdepth_ros.prune.surgery import slimmed
@@ -35,6 +36,8 @@ class Training:
         holdout: share of it that judges and never trains, the same in every proposal.
         steps, batch, learning_rate: of the short tuning.
         input_px: side of the network input, of tuning and judging alike; small is quick.
+        also: "DATASET=FOLDER" of what the network was trained on beside it; batches are drawn from all.
+        repeat: of the data set's own pairs among these.
         seed: of the split.
     """
 
@@ -45,12 +48,14 @@ class Training:
     batch: int = 16
     learning_rate: float = 5e-4
     input_px: int = INPUT_SIZE
+    also: tuple[str, ...] = ()
+    repeat: int = 1
     seed: int = 0
 
     def __post_init__(self) -> None:
         if not 0 < self.holdout < 1:
             raise ValueError(f"holdout is {self.holdout}, it is a share in (0, 1)")
-        for name in ("steps", "batch"):
+        for name in ("steps", "batch", "repeat"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, needs at least 1")
         if self.input_px < 32 or self.input_px % 32:
@@ -73,16 +78,12 @@ def run_trial(trial: Trial) -> dict[str, float]:
 
     A trial that was run before is read, not run again: a killed search goes on.
     """
-    try:
+    if trial.out.exists():
         _, notes = load_checkpoint(trial.out)
         return {name: float(notes[name]) for name in ("delta1", "rmse")}
-    except CheckpointError:
-        pass
     keep_freed_memory()
     device = _device()
-    parent, _ = load_checkpoint(trial.parent)
-    if not isinstance(parent, FastDepth):
-        raise CheckpointError(f"{trial.parent} is no FastDepth of a channel list")
+    parent, _ = load_fastdepth(trial.parent)
     network = slimmed(parent, trial.channels).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     tuned, held_out = _split(trial.training)
     _tune(network, tuned, trial, device)
@@ -107,7 +108,14 @@ def accuracy(
 
 
 def _tune(network: FastDepth, dataset: Dataset, trial: Trial, device: torch.device) -> None:
+    """Train for a few steps. Batch norm's statistics are those of these steps alone: without the filters that are gone
+    the old ones are wrong, and an average that moves slowly would still be mostly theirs."""
     training = trial.training
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the plain mean
     loader = PairLoader(dataset, augment_steady, training.batch, trial.seed, device=device, size_px=training.input_px)
     batches = (batch for epoch in count() for batch in loader.epoch(epoch))
     optimizer = torch.optim.AdamW(network.parameters(), training.learning_rate, weight_decay=0.01)
@@ -118,19 +126,25 @@ def _tune(network: FastDepth, dataset: Dataset, trial: Trial, device: torch.devi
         loss.backward()
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
+    for norm, momentum in zip(norms, momenta):
+        norm.momentum = momentum
 
 
 @lru_cache(maxsize=1)
-def _split(training: Training) -> tuple[Subset, Subset]:
-    """The pairs that tune and those that judge, from the seed alone."""
+def _split(training: Training) -> tuple[Dataset, Dataset]:
+    """What tunes and the pairs that judge, from the seed alone."""
     dataset = open_dataset(training.dataset, training.root, "train")
     order = np.random.default_rng(training.seed).permutation(len(dataset)).tolist()
     held_out = max(1, round(len(dataset) * training.holdout))
-    return Subset(dataset, sorted(order[held_out:])), Subset(dataset, sorted(order[:held_out]))
+    own = Subset(dataset, sorted(order[held_out:]))
+    others = [open_named(each, "train") for each in training.also]
+    return Joined((*[own] * training.repeat, *others)), Subset(dataset, sorted(order[:held_out]))
 
 
 TRIALS = Work(run_trial)
 
 
 def _device() -> torch.device:
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """A GPU where there is one; of several, the processes of a pool take different ones."""
+    count = torch.cuda.device_count()
+    return torch.device("cuda", os.getpid() % count) if count else torch.device("cpu")

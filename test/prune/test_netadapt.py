@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import cv2
@@ -17,7 +18,7 @@ from fastdepth_ros.nn.shapes import layer_shapes
 from fastdepth_ros.pool import Work, cluster, local
 from fastdepth_ros.prune.netadapt import NetAdapt, PruneError, Search
 from fastdepth_ros.prune.proposals import count_of, group_names, proposals, with_count
-from fastdepth_ros.prune.resources import resource
+from fastdepth_ros.prune.resources import Resource, resource
 from fastdepth_ros.prune.trial import TRIALS, Training, run_trial
 
 SMALL = Channels((8, 16, 8, 16, 8, 16, 8, 8, 8, 8, 8, 8, 8, 16), (16, 16, 16, 16, 8))
@@ -154,6 +155,25 @@ def test_a_search_that_was_killed_resumes_to_the_same_bits(finished, start, trai
 def test_another_search_in_the_same_folder_is_refused(finished, start, training):
     with pytest.raises(PruneError, match="another search"):
         search(start, training, finished.out, decay=0.9)
+
+
+def test_a_table_measured_anew_is_another_search(finished, start, training):
+    dearer = Resource("macs", "MACs", lambda channels: 1.01 * MACS.cost(channels))
+    with local(TRIALS, 1) as pool, pytest.raises(PruneError, match="another search"):
+        NetAdapt(start, finished.search, training, dearer, finished.out, pool)
+
+
+def test_after_an_error_no_proposal_that_waits_is_tried(start, training, tmp_path):
+    tried = []
+
+    def broken(trial):
+        tried.append(trial)
+        time.sleep(0.2)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        search(start, training, tmp_path / "run", work=Work(broken))
+    assert len(tried) <= 2  # the next one may have begun before the first was heard of
 
 
 def test_a_budget_out_of_reach_is_said(start, training, tmp_path):

@@ -34,7 +34,19 @@ def test_between_measured_channels_it_interpolates():
     assert table(rows).ms(conv(24, 12)) == pytest.approx(0.1 + 0.001 * 24 * 12, rel=1e-6)
 
 
-def test_more_channels_never_cost_less():
+def test_there_is_no_step_beside_what_was_measured():
+    """A measured time that no smooth fit would meet: eight filters less cost nearly as much."""
+    rows = {conv(i, o): 0.5 if (i, o) == (32, 32) else 0.1 for i in (8, 16, 32) for o in (8, 16, 32)}
+    assert table(rows).ms(conv(31, 32)) == pytest.approx(0.475)
+    assert table(rows).ms(conv(48, 8)) == pytest.approx(0.1)  # beyond them
+
+
+def test_a_depthwise_layer_of_few_channels_is_no_less_than_nothing():
+    rows = {LayerShape("depthwise", count, 14, 14, count, 3, 1): ms for count, ms in ((16, 0.1), (32, 0.9))}
+    assert table(rows).ms(LayerShape("depthwise", 8, 14, 14, 8, 3, 1)) == 0
+
+
+def test_a_fit_never_says_that_more_channels_cost_less():
     rows = {conv(8, 8): 1.0, conv(16, 16): 0.9, conv(32, 32): 2.0}  # noise
     costs = [table(rows).ms(conv(count, 24)) for count in (9, 17, 25, 31)]
     assert costs == sorted(costs)
@@ -116,7 +128,7 @@ def test_the_grid_covers_every_layer_that_can_be_asked_for():
 def test_a_table_is_measured_on_a_real_engine_and_knows_it(tmp_path, engine):
     measured = measure(TINY, engine, 1, multiple=4, shares=(0.5, 1.0))
     assert measured.engine == engine_version(engine)
-    assert measured.network_ms["measured"] > 0
+    assert measured.network_ms["whole network"] > 0
     assert resource("latency", measured).cost(TINY) > 0
     assert measured.head_px == 112
 
