@@ -33,16 +33,18 @@ class ExportError(Exception):
     """An artefact that could not be written or whose files do not agree."""
 
 
-def export_artifact(network: DepthNetwork, out: Path, facts: Mapping[str, Any]) -> float:
+def export_artifact(network: DepthNetwork, out: Path, facts: Mapping[str, Any], *, half: bool = False) -> float:
     """Write `out`/model.onnx, model.safetensors and manifest.json, all or nothing.
 
     Args:
         network: in eval mode.
         out: a folder that does not exist yet.
         facts: what only the caller knows of the model: training data, licence, accuracy. Goes into the manifest.
+        half: no ONNX, and kernels as float16: a network to be pruned or trained on, in half the space.
 
     Returns:
-        The largest difference between the two files' depth on the golden frame and on noise, metres.
+        The largest difference between the two files' depth on the golden frame and on noise, metres; between the
+        network and its file if `half`.
 
     Raises:
         ExportError: `out` exists, or ONNX and PyTorch differ by more than 1e-4 m.
@@ -52,10 +54,10 @@ def export_artifact(network: DepthNetwork, out: Path, facts: Mapping[str, Any]) 
     out.parent.mkdir(parents=True, exist_ok=True)
     building = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     try:
-        save_checkpoint(network, building / "model.safetensors")
-        rewritings = write_onnx(network, building / "model.onnx")
-        off_m, golden = _compare(building)
-        manifest = _manifest(network, out.name, building, rewritings)
+        save_checkpoint(network, building / "model.safetensors", half=half)
+        onnx_of = {} if half else {"opset": OPSET, "rewritings": write_onnx(network, building / "model.onnx")}
+        off_m, golden = _rounded(network, building) if half else _compare(building)
+        manifest = _manifest(network, out.name, building, onnx_of)
         write_manifest(building, {**manifest, **facts, "golden": golden})
         building.chmod(0o755)
         os.replace(building, out)
@@ -99,20 +101,23 @@ def _compare(folder: Path) -> tuple[float, dict[str, Any]]:
     return off_m, golden_record(reference, INPUT_SIZE_PX)
 
 
-def _manifest(network: DepthNetwork, name: str, folder: Path, rewritings: list[str]) -> dict[str, Any]:
+def _rounded(network: DepthNetwork, folder: Path) -> tuple[float, dict[str, Any]]:
+    saved = backend_class("pytorch")(ModelFile(folder / "model.safetensors", INPUT_SIZE_PX), BackendOptions())
+    rgb = golden_frame(INPUT_SIZE_PX)
+    with torch.inference_mode():
+        exact = network.eval()(torch.from_numpy(rgb).permute(2, 0, 1)[None] / 255)[0, 0].numpy()
+    return float(np.abs(exact - saved.infer(rgb)).max()), golden_record(saved, INPUT_SIZE_PX)
+
+
+def _manifest(network: DepthNetwork, name: str, folder: Path, onnx_of: Mapping[str, Any]) -> dict[str, Any]:
     counts = complexity(copy.deepcopy(network))["total"]
+    files = {"safetensors": {"file": "model.safetensors", "sha256": sha256_of(folder / "model.safetensors")}}
+    if onnx_of:
+        files = {"onnx": {"file": "model.onnx", "sha256": sha256_of(folder / "model.onnx"), **onnx_of}, **files}
     return {
         "version": VERSION,
         "name": name,
-        "files": {
-            "onnx": {
-                "file": "model.onnx",
-                "sha256": sha256_of(folder / "model.onnx"),
-                "opset": OPSET,
-                "rewritings": rewritings,
-            },
-            "safetensors": {"file": "model.safetensors", "sha256": sha256_of(folder / "model.safetensors")},
-        },
+        "files": files,
         **INTERFACE,
         "preprocessing": {"field_of_view": "trained", "resize": "bilinear", "scaling": "1/255, inside the graph"},
         # focal length of NYU's Kinect at the network input, after the authors' crop and resize

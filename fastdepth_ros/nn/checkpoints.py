@@ -25,16 +25,22 @@ class CheckpointError(Exception):
     """A file that is no checkpoint of ours, or one that does not fit."""
 
 
-def save_checkpoint(network: DepthNetwork, path: Path, notes: Mapping[str, str] | None = None) -> None:
+def save_checkpoint(
+    network: DepthNetwork, path: Path, notes: Mapping[str, str] | None = None, *, half: bool = False
+) -> None:
     """Write a network, whole or not at all.
 
     Args:
         notes: further metadata, text by name.
+        half: kernels as float16; biases and batch norm, whose variances may leave its range, stay float32.
     """
     description = {key: json.dumps(value) for key, value in network.description().items()}
     metadata = {**(notes or {}), **description}
     partial = path.with_name(f".{path.name}.partial")
-    save_file({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, partial, metadata)
+    tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
+    if half:
+        tensors = {name: tensor.half() if tensor.ndim == 4 else tensor for name, tensor in tensors.items()}
+    save_file(tensors, partial, metadata)
     partial.chmod(0o644)  # safetensors writes it for its owner alone
     os.replace(partial, path)
 

@@ -12,12 +12,14 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import nn
 
 from fastdepth_ros.backends import BackendOptions
 from fastdepth_ros.deploy.export import ExportError, export_artifact
-from fastdepth_ros.depth.artifact import find_artifact
+from fastdepth_ros.depth.artifact import ArtifactError, find_artifact
 from fastdepth_ros.nn.channels import Channels
+from fastdepth_ros.nn.checkpoints import load_fastdepth
 from fastdepth_ros.nn.complexity import complexity
 from fastdepth_ros.nn.fastdepth import FastDepth
 
@@ -52,6 +54,24 @@ def images() -> list[np.ndarray]:
     rng = np.random.default_rng(7)
     blocks = rng.integers(0, 256, (7, 7, 3), dtype=np.uint8).repeat(32, axis=0).repeat(32, axis=1)
     return [blocks, rng.integers(0, 256, (224, 224, 3), dtype=np.uint8), np.zeros((224, 224, 3), np.uint8)]
+
+
+def test_half_the_space_for_a_network_that_is_to_be_pruned(tmp_path):
+    network, out = lively(), tmp_path / "parent"
+    off_m = export_artifact(network, out, FACTS, half=True)
+    assert sorted(path.name for path in out.iterdir()) == ["manifest.json", "model.safetensors"]
+    assert {tensor.dtype for tensor in load_file(out / "model.safetensors").values() if tensor.ndim == 4} == {
+        torch.float16
+    }
+    restored, _ = load_fastdepth(out / "model.safetensors")
+    assert {tensor.dtype for tensor in restored.parameters()} == {torch.float32}
+    for (name, kept), exact in zip(restored.state_dict().items(), network.state_dict().values()):
+        torch.testing.assert_close(kept, exact, rtol=1e-3 if kept.ndim == 4 else 0, atol=1e-6, msg=name)
+    artifact = find_artifact(out)
+    backend = artifact.load("pytorch", BackendOptions())  # checks the golden frame
+    assert 0 < off_m < 0.1 and backend.infer(images()[0]).shape == (224, 224)
+    with pytest.raises(ArtifactError, match="no onnx file, it has safetensors"):
+        artifact.load("onnxruntime", BackendOptions())
 
 
 def test_onnx_computes_what_the_plain_network_computes(exported):
