@@ -40,17 +40,21 @@ $(RUNS)/distilled.done: $(RUNS)/labelled.done $(RUNS)/photos.done $(RUNS)/rooms.
 	$(TRAIN) $(MORE) --recipe distil --start $(RUNS)/labelled/last.safetensors --out $(RUNS)/distilled
 	touch $@
 
-$(RUNS)/pruned.done: $(RUNS)/distilled.done
-	$(TRAIN) $(MORE) --recipe mixed --start $(RUNS)/distilled/last.safetensors --out $(RUNS)/pruned
+$(RUNS)/mixed.done: $(RUNS)/distilled.done
+	$(TRAIN) $(MORE) --recipe mixed --start $(RUNS)/distilled/last.safetensors --out $(RUNS)/mixed
+	touch $@
+
+$(RUNS)/pruned.done: $(RUNS)/mixed.done
+	$(TRAIN) $(MORE) --recipe mixed-pairs --start $(RUNS)/mixed/last.safetensors --out $(RUNS)/pruned
 	touch $@
 
 # The unpruned network grows out of the pruned one: it computes the same before its first step.
-$(RUNS)/parent.done: $(RUNS)/pruned.done
-	$(TRAIN) $(MORE) --recipe mixed --epochs 1 --start $(RUNS)/pruned/last.safetensors --channels unpruned --out $(RUNS)/parent
+$(RUNS)/parent.done: $(RUNS)/mixed.done
+	$(TRAIN) $(MORE) --recipe mixed-pairs --start $(RUNS)/mixed/last.safetensors --channels unpruned --out $(RUNS)/parent
 	touch $@
 
 $(RUNS)/fastdepth: $(RUNS)/parent.done
-	$(FASTDEPTH) export $(RUNS)/parent/last.safetensors --out $@
+	$(FASTDEPTH) export $(RUNS)/parent/last.safetensors --half --out $@
 
 $(RUNS)/fastdepth-pruned: $(RUNS)/pruned.done
 	$(FASTDEPTH) export $(RUNS)/pruned/last.safetensors --out $@

@@ -54,5 +54,5 @@ def test_what_is_wrong_with_a_recipe_is_named(tmp_path, text, told):
 
 
 def test_an_unknown_recipe_lists_the_known():
-    with pytest.raises(RecipeError, match="there is distil, finish, mixed, paper, plain, strong, teacher"):
+    with pytest.raises(RecipeError, match="there is distil, finish, mixed, mixed-pairs, paper, plain, strong, teacher"):
         load_recipe("secret")
