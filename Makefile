@@ -7,7 +7,9 @@ DATA ?= ../shared/data
 # Which ROS 2 wheels, where no ROS 2 is sourced: kilted or jazzy; each has an environment of its own.
 ROS_LINE ?= kilted
 COMMA := ,
-HAS_ROS := $(shell $(PYTHON) -c 'import rclpy' 2>/dev/null && echo yes)
+# Asked of the interpreter below an activated environment: what that one has, a new environment does not see.
+BASE := $(shell $(PYTHON) -c 'import sys; print(sys._base_executable)')
+HAS_ROS := $(shell $(BASE) -c 'import rclpy' 2>/dev/null && echo yes)
 
 ifeq ($(HAS_ROS),yes)
 VENV := .venv-$(or $(ROS_DISTRO),ros)
