@@ -16,7 +16,7 @@ VENV := .venv-$(or $(ROS_DISTRO),ros)
 VENV_FLAGS := --system-site-packages
 EXTRAS := demo,test
 # Its OpenCV was built for this numpy: the venv must not bring the next one. The live view wants numpy 2.
-NUMPY_MAJOR := $(shell $(PYTHON) -c 'import numpy; print(numpy.__version__.split(".")[0])')
+NUMPY_MAJOR := $(shell $(BASE) -c 'import numpy; print(numpy.__version__.split(".")[0])')
 NUMPY := numpy<$(shell expr $(NUMPY_MAJOR) + 1)
 FULL := torch,train,cluster$(if $(filter 1,$(NUMPY_MAJOR)),,$(COMMA)view),tvm,openvino
 else

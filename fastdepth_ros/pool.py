@@ -100,6 +100,8 @@ def _plain(of_ray: Future[Result]) -> Future[Result]:
     future: Future[Result] = Future()
 
     def hand_over(done: Future[Result]) -> None:
+        if not future.set_running_or_notify_cancel():
+            return
         error = done.exception()
         if error is None:
             future.set_result(done.result())

@@ -1,4 +1,5 @@
 # A teacher, photographs, rooms, the pruned network and the unpruned one: `make model DATA=../shared/data`. Killed, it goes on.
+# A shorter way than the bundled models went, whose own is in their manifests.
 # DATA holds nyu_labeled (the 795 training pairs) and images/miniplaces_indoor.npz (photographs without depth).
 
 RUNS ?= runs

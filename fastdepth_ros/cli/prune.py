@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from fastdepth_ros.data.datasets import DATASETS, DatasetError, open_dataset, op
 from fastdepth_ros.nn.channels import NAMED, Channels
 from fastdepth_ros.nn.checkpoints import CheckpointError, load_checkpoint, load_fastdepth
 from fastdepth_ros.nn.complexity import complexity
-from fastdepth_ros.pool import cluster, cores, local
+from fastdepth_ros.pool import cluster, local
 from fastdepth_ros.prune.engines import ENGINES
 from fastdepth_ros.prune.measure import checked, measure
 from fastdepth_ros.prune.netadapt import NetAdapt, PruneError, Search
@@ -141,6 +140,8 @@ def _prune(parsed: argparse.Namespace) -> None:
     for name in ("start", "out", "root", "budget"):
         if getattr(parsed, name) is None:
             raise ValueError(f"--{name} is needed")
+    if parsed.workers < 1:
+        raise ValueError(f"--workers is {parsed.workers}, needs at least 1")
     begin, out, root = parsed.start.absolute(), parsed.out.absolute(), parsed.root.absolute()
     start, what = load_fastdepth(begin)[0].channels, _resource(parsed)
     recipe = load_recipe(parsed.recipe, {"epochs": parsed.epochs or 1})
@@ -154,7 +155,6 @@ def _prune(parsed: argparse.Namespace) -> None:
         parsed.dataset, root, parsed.holdout, parsed.steps, parsed.batch, parsed.learning_rate, parsed.input_px,
         tuple(map(_absolute, parsed.also)), recipe.repeat,
     )  # fmt: skip
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // parsed.workers)))  # of each worker's torch
     with cluster(TRIALS, parsed.ray) if parsed.ray else local(TRIALS, parsed.workers) as pool:
         netadapt = NetAdapt(begin, search, training, what, out, pool)
         winner = netadapt.run()

@@ -47,7 +47,7 @@ def export_artifact(network: DepthNetwork, out: Path, facts: Mapping[str, Any], 
         network and its file if `half`.
 
     Raises:
-        ExportError: `out` exists, or ONNX and PyTorch differ by more than 1e-4 m.
+        ExportError: `out` exists, ONNX and PyTorch differ by more than 1e-4 m, or float16 is too small.
     """
     if out.exists():
         raise ExportError(f"{out} exists; choose another folder or remove it")
@@ -106,7 +106,10 @@ def _rounded(network: DepthNetwork, folder: Path) -> tuple[float, dict[str, Any]
     rgb = golden_frame(INPUT_SIZE_PX)
     with torch.inference_mode():
         exact = network.eval()(torch.from_numpy(rgb).permute(2, 0, 1)[None] / 255)[0, 0].numpy()
-    return float(np.abs(exact - saved.infer(rgb)).max()), golden_record(saved, INPUT_SIZE_PX)
+    off_m = float(np.abs(exact - saved.infer(rgb)).max())
+    if not np.isfinite(off_m):
+        raise ExportError("a kernel leaves the range of float16; export it whole")
+    return off_m, golden_record(saved, INPUT_SIZE_PX)
 
 
 def _manifest(network: DepthNetwork, name: str, folder: Path, onnx_of: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from concurrent.futures import BrokenExecutor, as_completed
+from concurrent.futures import BrokenExecutor, Future, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from fastdepth_ros.nn.channels import Channels
 from fastdepth_ros.nn.checkpoints import load_fastdepth
-from fastdepth_ros.pool import Pool
+from fastdepth_ros.pool import Pool, cores
 from fastdepth_ros.prune.proposals import MULTIPLE, proposals
 from fastdepth_ros.prune.resources import Resource
 from fastdepth_ros.prune.trial import Training, Trial
@@ -138,13 +138,12 @@ class NetAdapt:
         shutil.rmtree(self._trial(iteration, best.group).parent)
 
     def _tried(self, iteration: int, found: dict[str, Channels]) -> Iterator[Step]:
-        futures = {}
-        for group, channels in found.items():
-            trial = Trial(
-                self.training, self._winner(iteration - 1), channels, self._trial(iteration, group), iteration
-            )
-            futures[self.pool.submit(trial)] = group
+        threads = max(1, cores() // self.pool.width) if self.pool.width > 1 else 0
+        futures: dict[Future[dict[str, float]], str] = {}
         try:
+            for group, channels in found.items():
+                before, out = self._winner(iteration - 1), self._trial(iteration, group)
+                futures[self.pool.submit(Trial(self.training, before, channels, out, iteration, threads))] = group
             for future in tqdm(as_completed(futures), total=len(futures), desc="proposals", leave=False):
                 errors, group = future.result(), futures[future]
                 cost = float(self.resource.cost(found[group]))

@@ -43,8 +43,8 @@ class LatencyTable:
     """Milliseconds of layer shapes, interpolated over channels.
 
     A shape that was measured costs what was measured. Another at the same place costs what lies on the line between its
-    neighbours, where the measured counts form a grid. Where they do not, it costs what a least-squares fit of
-    a + b inputs + c outputs + d inputs x outputs with no negative term says.
+    neighbours, where the measured counts form a grid. Where they do not, and beyond them, it costs what a least-squares
+    fit of a + b inputs + c outputs + d inputs x outputs with no negative term says.
 
     Args:
         rows: what was measured.
@@ -83,19 +83,26 @@ class LatencyTable:
         places: dict[Place, list[LayerShape]] = {}
         for shape in self.rows:
             places.setdefault(place(shape), []).append(shape)
-        return {where: self._between(shapes) or self._fit(shapes) for where, shapes in places.items()}
+        return {where: self._between(shapes) for where, shapes in places.items()}
 
-    def _between(self, shapes: Sequence[LayerShape]) -> Callable[[LayerShape], float] | None:
-        """Linear between the measured counts and beyond them; None where they are no grid."""
+    def _between(self, shapes: Sequence[LayerShape]) -> Callable[[LayerShape], float]:
+        """Linear between measured counts that form a grid; as the fit goes beyond them, and where they form none."""
+        fit = self._fit(shapes)
         names = ("in_channels", "out_channels") if shapes[0].kind == "conv" else ("in_channels",)
         axes = {name: sorted({getattr(shape, name) for shape in shapes}) for name in names}
         axes = {name: counts for name, counts in axes.items() if len(counts) > 1}
         if not axes or math.prod(map(len, axes.values())) != len(shapes):
-            return None
+            return fit
         ordered = sorted(shapes, key=lambda shape: [getattr(shape, name) for name in axes])
         measured = np.reshape([self.rows[shape] for shape in ordered], [len(counts) for counts in axes.values()])
-        linear = RegularGridInterpolator(tuple(axes.values()), measured, bounds_error=False, fill_value=None)
-        return lambda shape: max(0.0, float(linear([getattr(shape, name) for name in axes])[0]))
+        linear = RegularGridInterpolator(tuple(axes.values()), measured)
+
+        def ms(shape: LayerShape) -> float:
+            nearest = {name: min(max(getattr(shape, name), counts[0]), counts[-1]) for name, counts in axes.items()}
+            inside, edge = float(linear(list(nearest.values()))[0]), fit(shape._replace(**nearest))
+            return inside * fit(shape) / edge if edge else inside
+
+        return ms
 
     def _fit(self, shapes: Sequence[LayerShape]) -> Callable[[LayerShape], float]:
         measured = np.array([self.rows[shape] for shape in shapes])

@@ -64,13 +64,19 @@ class Training:
 
 @dataclass(frozen=True)
 class Trial:
-    """A proposal to try: `parent` with `channels`, written to `out`; `seed` is that of order and augmentation."""
+    """A proposal to try: `parent` with `channels`, written to `out`.
+
+    Args:
+        seed: of order and augmentation.
+        threads: of PyTorch; 0 leaves the number to it.
+    """
 
     training: Training
     parent: Path
     channels: Channels
     out: Path
     seed: int
+    threads: int = 0
 
 
 def run_trial(trial: Trial) -> dict[str, float]:
@@ -82,6 +88,8 @@ def run_trial(trial: Trial) -> dict[str, float]:
         _, notes = load_checkpoint(trial.out)
         return {name: float(notes[name]) for name in ("delta1", "rmse")}
     keep_freed_memory()
+    if trial.threads:
+        torch.set_num_threads(trial.threads)
     device = _device()
     parent, _ = load_fastdepth(trial.parent)
     network = slimmed(parent, trial.channels).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -24,6 +24,7 @@ HALF = Channels((4, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 4), (4, 8, 8, 8, 4))
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_every_kernel_is_measured_and_nothing_between_them(tmp_path):
     table = measure_tvm(TINY, find_target("host"), Device(), multiple=4, shares=(1.0,))
     assert {shape.kind for shape in table.rows} == {"conv", "depthwise"}

@@ -78,6 +78,7 @@ def test_two_workers_prune_tune_and_print_table_vii(arguments, tmp_path, capsys)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(700)
 def test_a_search_killed_by_the_system_in_iteration_3_ends_in_the_same_channels(arguments, tmp_path):
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "fastdepth_ros", "prune", *arguments, "--epochs", "0", "--out"]
@@ -100,6 +101,7 @@ def test_a_search_killed_by_the_system_in_iteration_3_ends_in_the_same_channels(
         (["--budget", "1"], "prunes nothing"), (["--budget", "-1"], "prunes nothing"),
         (["--resource", "latency"], "--measure"), (["--start", "missing.safetensors"], "no checkpoint at"),
         (["--root", "missing"], "no split.csv"), (["--holdout", "0"], "holdout is 0"), (["--steps", "0"], "steps is 0"),
+        (["--workers", "0"], "--workers is 0"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_pruned_is_said_in_one_line(arguments, tmp_path, capsys, change, told):

@@ -38,12 +38,16 @@ def test_there_is_no_step_beside_what_was_measured():
     """A measured time that no smooth fit would meet: eight filters less cost nearly as much."""
     rows = {conv(i, o): 0.5 if (i, o) == (32, 32) else 0.1 for i in (8, 16, 32) for o in (8, 16, 32)}
     assert table(rows).ms(conv(31, 32)) == pytest.approx(0.475)
-    assert table(rows).ms(conv(48, 8)) == pytest.approx(0.1)  # beyond them
+    assert table(rows).ms(conv(33, 32)) == pytest.approx(0.5, rel=0.1)  # beyond them
 
 
-def test_a_depthwise_layer_of_few_channels_is_no_less_than_nothing():
-    rows = {LayerShape("depthwise", count, 14, 14, count, 3, 1): ms for count, ms in ((16, 0.1), (32, 0.9))}
-    assert table(rows).ms(LayerShape("depthwise", 8, 14, 14, 8, 3, 1)) == 0
+@pytest.mark.parametrize(("few", "many"), [(0.1, 0.9), (0.3, 0.2)])
+def test_fewer_channels_than_were_measured_cost_less_and_not_nothing(few, many):
+    def depthwise(count: int) -> LayerShape:
+        return LayerShape("depthwise", count, 14, 14, count, 3, 1)
+
+    measured = table({depthwise(16): few, depthwise(32): many})
+    assert 0 < measured.ms(depthwise(8)) <= few == measured.ms(depthwise(16))
 
 
 def test_a_fit_never_says_that_more_channels_cost_less():
