@@ -124,14 +124,15 @@ def _told(name: str, predicted: float, measured: float) -> str:
 
 def _predict(parsed: argparse.Namespace) -> None:
     costs = {name: _resource(parsed, name).cost(channels) for name, channels in NAMED.items()}
-    in_ms = _resource(parsed).unit == "ms"
+    unit = _resource(parsed).unit
+    in_ms = unit == "ms"
     note = BEYOND_THE_LAYERS if in_ms and parsed.table.suffix == ".csv" else ""
     if parsed.json:
         told = {"predicted_ms" if in_ms else f"predicted_{parsed.resource}": costs}
         print(json.dumps({**told, "note": note} if note else told))
         return
     for name, cost in costs.items():
-        print(f"{name:<10}{cost:>14,.2f} ms" if in_ms else f"{name:<10}{cost:>14,.0f} {parsed.resource}")
+        print(f"{name:<10}{cost:>14,.2f} {unit}" if in_ms else f"{name:<10}{cost:>14,.0f} {unit}")
     if note:
         print(note)
 

@@ -119,11 +119,10 @@ def _tune(network: FastDepth, dataset: Dataset, trial: Trial, device: torch.devi
     """Train for a few steps. Batch norm's statistics are those of these steps alone: without the filters that are gone
     the old ones are wrong, and an average that moves slowly would still be mostly theirs."""
     training = trial.training
-    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
-    momenta = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # the plain mean
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.reset_running_stats()
+            module.momentum = None  # the plain mean
     loader = PairLoader(dataset, augment_steady, training.batch, trial.seed, device=device, size_px=training.input_px)
     batches = (batch for epoch in count() for batch in loader.epoch(epoch))
     optimizer = torch.optim.AdamW(network.parameters(), training.learning_rate, weight_decay=0.01)
@@ -134,8 +133,6 @@ def _tune(network: FastDepth, dataset: Dataset, trial: Trial, device: torch.devi
         loss.backward()
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
-    for norm, momentum in zip(norms, momenta):
-        norm.momentum = momentum
 
 
 @lru_cache(maxsize=1)

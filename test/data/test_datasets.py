@@ -60,13 +60,13 @@ def test_it_can_be_iterated_and_ends(root):
 def test_an_unknown_data_set_lists_the_known_ones(root):
     with pytest.raises(DatasetError, match=r"'kitti'.*nyu-labeled"):
         open_dataset("kitti", root, "test")
+    assert "nyu-labeled" in DATASETS
 
 
 def test_a_data_set_is_named_with_its_folder(root):
     assert open_named(f"nyu-labeled={root}", "train").names == ("0002", "0017")
     with pytest.raises(DatasetError, match="DATASET=FOLDER, not 'nyu-labeled'"):
         open_named("nyu-labeled", "train")
-    assert "nyu-labeled" in DATASETS
 
 
 def test_an_unknown_split_lists_those_of_the_file(root):
