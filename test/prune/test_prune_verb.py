@@ -62,10 +62,13 @@ def test_two_workers_prune_tune_and_print_table_vii(arguments, tmp_path, capsys)
     command = ["prune", *arguments, "--out", str(out), "--recipe", str(recipe), *also, "--workers", "2"]
     assert main([*command, "--epochs", "0"]) == 0
     told = capsys.readouterr().out
-    assert main([*command, "--epochs", "1", "--json"]) == 0
+    assert main([*command, "--epochs", "1", "--tune-start", "--json"]) == 0
     assert json.loads((out / "tuned" / "run.json").read_text())["pairs"] == [10, 10]
     result = json.loads(capsys.readouterr().out)
-    before, after = result["table_vii"]
+    before, as_long, after = result["table_vii"]
+    assert [before["network"], as_long["network"], after["network"]] == ["start", "start, tuned", "pruned"]
+    assert as_long["macs"] == before["macs"]
+    assert (as_long["rmse"], as_long["delta1"]) != (before["rmse"], before["delta1"])
     assert json.dumps(result["channels"]) in told
     assert result["after"] == after["macs"] <= 0.6 * result["before"]
     assert Channels.from_mapping(result["channels"]) == load_checkpoint(Path(result["checkpoint"]))[0].channels
