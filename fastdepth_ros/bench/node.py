@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import random
-import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from fastdepth_ros.processes import module_running, own_domain
 
 STAGES = ("wait", "decode", "preprocess", "infer", "postprocess", "publish", "overhead", "total", "age")
 
@@ -48,10 +47,10 @@ def run_scene(scene: Scene, warm_up_s: float, seconds: float) -> dict[str, Any]:
         GraphError: no figures came.
     """
     with tempfile.TemporaryDirectory() as folder:
-        environment = {**os.environ, **_own_domain(Path(folder))}
+        environment = {**os.environ, **own_domain(Path(folder))}
         parameters = [part for name, value in scene.parameters.items() for part in ("-p", f"{name}:={value}")]
         node = ["fastdepth_ros.ros.node", "--ros-args", *parameters]
-        with _process(node, environment, Path(folder, "node.log")) as running:
+        with module_running(node, environment, Path(folder, "node.log")) as running:
             camera = [
                 "fastdepth_ros.ros.measuring_camera", "--node", str(running.pid), "--size", scene.size,
                 "--rate", str(scene.rate_hz), "--warm-up", str(warm_up_s), "--seconds", str(seconds),
@@ -64,30 +63,3 @@ def run_scene(scene: Scene, warm_up_s: float, seconds: float) -> dict[str, Any]:
     told = found.pop("diagnostics")
     stages = {stage: [float(told[f"{stage} p{percent} [ms]"]) for percent in (50, 95, 99)] for stage in STAGES}
     return {**found, "size": scene.size, "parameters": dict(scene.parameters), "stages_ms": stages}
-
-
-def _own_domain(folder: Path) -> dict[str, str]:
-    return {
-        "ROS_DOMAIN_ID": str(random.randint(1, 100)),
-        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
-        "ROS_LOCALHOST_ONLY": "1",  # what Humble calls it
-        "ROS_LOG_DIR": str(folder),
-    }
-
-
-@contextmanager
-def _process(module: list[str], environment: Mapping[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Run `python -m module...`; ended as Ctrl-C would, killed if it does not listen."""
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", *module], env=environment, stdout=output, stderr=subprocess.STDOUT
-        )
-        try:
-            yield process
-        finally:
-            process.send_signal(signal.SIGINT)
-            try:
-                process.wait(15)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()

@@ -68,7 +68,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     tuning = parser.add_argument_group("long tuning of what is left, then its accuracy on the test split")
     tuning.add_argument("--epochs", type=int, default=20, help="of the long tuning; 0 leaves it out (20)")
     tuning.add_argument("--recipe", default="finish", help=f"{', '.join(recipe_names())}, or a YAML file (finish)")
-    tuning.add_argument("--tune-start", action="store_true", help="tune the start as long, beside which pruning is fair")
+    tuning.add_argument(
+        "--tune-start", action="store_true", help="tune the start as long, a row to hold pruning against"
+    )
     latency = parser.add_argument_group("latency")
     latency.add_argument("--table", type=Path, help="layer times: JSON of --measure, or CSV")
     latency.add_argument("--measure", type=Path, metavar="JSON", help="measure a table here and write it")

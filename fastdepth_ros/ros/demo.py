@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import os
-import random
 import shutil
-import signal
 import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +31,7 @@ from fastdepth_ros.depth.files import write_picture
 from fastdepth_ros.depth.geometry import trained_view
 from fastdepth_ros.depth.panel import PanelRow, panel
 from fastdepth_ros.metrics.depth import depth_errors, mean_errors
+from fastdepth_ros.processes import module_running, own_domain
 from fastdepth_ros.ros.collector import Collector, Sample
 from fastdepth_ros.ros.images import frame_from_message
 
@@ -66,7 +62,9 @@ def run_demo(source: Source, seconds: float, out: Path, node_parameters: dict[st
         DemoError: no depth came.
     """
     console = Console()
-    environment = isolated_environment(out / "log")
+    (out / "log").mkdir(parents=True, exist_ok=True)
+    os.environ.update(own_domain(out / "log"))  # the listener is this process
+    environment = dict(os.environ)
     image = without_transport(source.image_topic, source.compressed)
     info = f"{image.rpartition('/')[0]}/camera_info"
     parameters = {**node_parameters, "image_transport": "compressed" if source.compressed else "raw"}
@@ -77,8 +75,8 @@ def run_demo(source: Source, seconds: float, out: Path, node_parameters: dict[st
     shutil.rmtree(out / "demo_bag", ignore_errors=True)  # of the last demo in this folder
     with (
         new_bag(out / "demo_bag") as writer,
-        _process(node, environment, out / "node.log") as running,
-        _process(player, environment, out / "camera.log"),
+        module_running(node, environment, out / "node.log") as running,
+        module_running(player, environment, out / "camera.log"),
     ):
         rclpy.init()
         try:
@@ -123,36 +121,6 @@ def bag_source(bag: Path, image_topic: str) -> Source:
             image_topic = busiest_camera_topic(reader)
         compressed = image_connections(reader, image_topic)[0].msgtype == "sensor_msgs/msg/CompressedImage"
     return Source(bag, image_topic, compressed, "")
-
-
-def isolated_environment(log_folder: Path) -> dict[str, str]:
-    """This process's environment, moved to a ROS domain of its own on this machine alone; children take a copy."""
-    log_folder.mkdir(parents=True, exist_ok=True)
-    os.environ.update(
-        ROS_DOMAIN_ID=str(random.randint(1, 100)),
-        ROS_AUTOMATIC_DISCOVERY_RANGE="LOCALHOST",
-        ROS_LOCALHOST_ONLY="1",  # what Humble calls it
-        ROS_LOG_DIR=str(log_folder.resolve()),
-    )
-    return dict(os.environ)
-
-
-@contextmanager
-def _process(module: list[str], environment: dict[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Run `python -m module...`; ended as Ctrl-C would, killed if it does not listen."""
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", *module], env=environment, stdout=output, stderr=subprocess.STDOUT
-        )
-        try:
-            yield process
-        finally:
-            process.send_signal(signal.SIGINT)
-            try:
-                process.wait(15)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
 
 
 def _listen(collector: Collector, node: subprocess.Popen[bytes], seconds: float, console: Console) -> None:
