@@ -18,7 +18,7 @@ from fastdepth_ros.nn.checkpoints import CheckpointError, load_checkpoint, load_
 from fastdepth_ros.nn.complexity import complexity
 from fastdepth_ros.pool import cluster, local
 from fastdepth_ros.prune.engines import ENGINES
-from fastdepth_ros.prune.measure import checked, measure
+from fastdepth_ros.prune.measure import checked, measure, networks_ms_here
 from fastdepth_ros.prune.netadapt import NetAdapt, PruneError, Search
 from fastdepth_ros.prune.pictures import write_channels, write_search
 from fastdepth_ros.prune.resources import RESOURCES, Resource, resource
@@ -167,6 +167,8 @@ def _prune(parsed: argparse.Namespace) -> None:
     write_channels(out / "channels.png", start, after)
     result = {"checkpoint": str(winner), "unit": what.unit, "before": cost, "after": what.cost(after)}
     result |= {"channels": after.as_mapping(), "table_vii": []}
+    if parsed.resource == "latency" and (measured := networks_ms_here(load_table(parsed.table), [start, after])):
+        result["measured_ms"] = measured
     if parsed.epochs:
         keep_freed_memory()
         pairs = open_dataset(parsed.dataset, root, "train")
@@ -205,6 +207,9 @@ def _table_vii(dataset: str, root: Path, checkpoints: dict[str, Path]) -> list[d
 def _as_text(result: dict[str, Any]) -> str:
     channels = json.dumps(result["channels"])
     lines = ["{checkpoint}: {before:.4g} to {after:.4g} {unit}, ".format(**result) + channels]
+    if "measured_ms" in result:
+        before, after = result["measured_ms"]
+        lines.append(f"measured, interleaved: {before:.2f} to {after:.2f} ms, {after / before:.2f} of the start's")
     if result["table_vii"]:
         lines.append(f"{'':<14}{'weights':>12}{'MACs':>14}{'RMSE, m':>10}{'delta1':>9}   test split, authors' protocol")
     for row in result["table_vii"]:

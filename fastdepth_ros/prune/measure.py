@@ -28,7 +28,7 @@ SKIP_SIDES = [INPUT_PX * 2**decoder // 64 for decoder in SKIPS.values()]  # of w
 HEAD_PX = 112  # deployed, the last convolution runs before the last upsampling
 SHARES = (0.125, 0.25, 0.5, 0.75, 1.0)
 SHORT, LONG = 1, 3  # links of the two chains
-ROUNDS, WARM_UP = 15, 3
+ROUNDS, MANY_ROUNDS, WARM_UP = 15, 100, 3
 
 
 def measure(
@@ -62,8 +62,8 @@ def measure(
         else:
             rows[shape] = max(0.0, _median_ms([load(_layer(shape), *size)])[0] - nothing)
     table = LatencyTable(rows, processor_name(), name, threads, HEAD_PX)
-    for name, each in checked(channels, multiple).items():
-        table.network_ms[name] = network_ms(each, engine, threads)
+    networks = checked(channels, multiple)
+    table.network_ms.update(zip(networks, networks_ms(networks.values(), engine, threads)))
     return table
 
 
@@ -79,12 +79,26 @@ def checked(channels: Channels, multiple: int) -> dict[str, Channels]:
     }
 
 
-def network_ms(channels: Channels, engine: str, threads: int) -> float:
-    """Median milliseconds of a whole network of these channels with random weights, as it is deployed."""
-    network = FastDepth(channels)
-    initialise(network)
-    module = _HalfResolution(folded(network.eval()))
-    return _median_ms([ENGINES[engine](module, torch.rand(1, 3, INPUT_PX, INPUT_PX), threads)])[0]
+def networks_ms(networks: Iterable[Channels], engine: str, threads: int, rounds: int = ROUNDS) -> list[float]:
+    """Median milliseconds of whole networks with random weights, as they are deployed, their rounds interleaved."""
+    runs = []
+    for channels in networks:
+        network = FastDepth(channels)
+        initialise(network)
+        module = _HalfResolution(folded(network.eval()))
+        runs.append(ENGINES[engine](module, torch.rand(1, 3, INPUT_PX, INPUT_PX), threads))
+    return _median_ms(runs, rounds)
+
+
+def networks_ms_here(table: LatencyTable, networks: Iterable[Channels]) -> list[float]:
+    """The same on the table's own engine; nothing where that or the table's device is not here."""
+    engine = table.engine.partition(" ")[0]
+    if engine not in ENGINES or table.device != processor_name():
+        return []
+    try:
+        return networks_ms(networks, engine, table.threads, MANY_ROUNDS)
+    except ModuleNotFoundError:
+        return []
 
 
 def grid(channels: Channels, multiple: int, shares: Iterable[float] = SHARES) -> list[LayerShape]:
@@ -157,12 +171,12 @@ class _HalfResolution(nn.Module):
         return self.network.half_resolution(rgb)
 
 
-def _median_ms(runs: list[Callable[[], object]]) -> list[float]:
+def _median_ms(runs: list[Callable[[], object]], rounds: int = ROUNDS) -> list[float]:
     """Of each, its rounds interleaved with the others'."""
     for run in runs * WARM_UP:
         run()
     times: list[list[float]] = [[] for _ in runs]
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         for run, taken in zip(runs, times):
             start = time.perf_counter()
             run()

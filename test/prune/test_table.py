@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
+from fastdepth_ros.bench.machine import processor_name
 from fastdepth_ros.cli import main
 from fastdepth_ros.nn.channels import NAMED, UNPRUNED, Channels
 from fastdepth_ros.nn.shapes import LayerShape, layer_shapes
 from fastdepth_ros.prune.engines import ENGINES, engine_version
-from fastdepth_ros.prune.measure import grid, measure
+from fastdepth_ros.prune.measure import grid, measure, networks_ms_here
 from fastdepth_ros.prune.resources import resource
 from fastdepth_ros.prune.table import LatencyTable, TableError, load_table
 
@@ -135,6 +137,13 @@ def test_a_table_is_measured_on_a_real_engine_and_knows_it(tmp_path, engine):
     assert measured.network_ms["whole network"] > 0
     assert resource("latency", measured).cost(TINY) > 0
     assert measured.head_px == 112
+
+
+def test_networks_are_measured_where_the_table_was_and_nowhere_else():
+    here, elsewhere = (LatencyTable({}, device, "onnxruntime 1.0", 1) for device in (processor_name(), "a board"))
+    before, after = networks_ms_here(here, [TINY, TINY])
+    assert before > 0 and after > 0
+    assert networks_ms_here(elsewhere, [TINY]) == networks_ms_here(replace(here, engine="abacus"), [TINY]) == []
 
 
 def test_an_unknown_engine_lists_the_known():
