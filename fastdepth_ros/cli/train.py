@@ -1,4 +1,8 @@
-"""`fastdepth train`: train a network; a killed run resumes, and `torchrun -m fastdepth_ros train` takes every GPU."""
+"""`fastdepth train`: train a network; a killed run resumes.
+
+`torchrun --nproc-per-node gpu -m -- fastdepth_ros train ...` takes every GPU; without the bare `--`, torchrun takes our
+`--start` for one of its own options.
+"""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ import torch
 
 from fastdepth_ros.data.datasets import FolderDataset, open_dataset
 from fastdepth_ros.nn.channels import Channels
-from fastdepth_ros.nn.checkpoints import load_checkpoint
+from fastdepth_ros.nn.checkpoints import load_checkpoint, save_checkpoint
 from fastdepth_ros.nn.fastdepth import FastDepth, initialise
 from fastdepth_ros.nn.network import DepthNetwork
 from fastdepth_ros.train import trainer as trainer_module
@@ -311,11 +311,14 @@ def test_the_input_can_be_smaller_and_the_encoder_slower(few, tmp_path):
 def test_two_processes_train_as_one(dataset, tmp_path):
     """By torchrun with gloo: the same recipe, each process half of every batch."""
     root = dataset.root
-    (tmp_path / "tiny.json").write_text(json.dumps(TINY.as_mapping()))
+    start = FastDepth(TINY)
+    initialise(start)
+    save_checkpoint(start, tmp_path / "start.safetensors")
     command = [
-        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "fastdepth_ros",
-        "train", "--dataset", "nyu-labeled", "--root", str(root), "--out", str(tmp_path / "run"), "--recipe", "paper",
-        "--channels", str(tmp_path / "tiny.json"), "--epochs", "1", "--batch", "8", "--holdout", "0",
+        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "--",
+        "fastdepth_ros", "train", "--dataset", "nyu-labeled", "--root", str(root), "--out", str(tmp_path / "run"),
+        "--start", str(tmp_path / "start.safetensors"), "--recipe", "paper", "--epochs", "1", "--batch", "8",
+        "--holdout", "0",
     ]  # fmt: skip
     finished = subprocess.run(command, capture_output=True, text=True, timeout=100)
     assert finished.returncode == 0, finished.stderr[-2000:]
