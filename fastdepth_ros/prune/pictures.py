@@ -23,7 +23,8 @@ def write_search(path: Path, start_cost: float, steps: Sequence[Step], resource:
     axis.plot([step.cost / start_cost for step in steps], [step.delta1 for step in steps], marker="o", markersize=3)
     axis.axvline(budget / start_cost, color="tab:red", linestyle="--", label="budget")
     axis.invert_xaxis()
-    axis.set_xlabel(f"{resource.name}, share of the start's {start_cost:.4g} {resource.unit}")
+    whole = f"{start_cost:,.0f}" if start_cost >= 1000 else f"{start_cost:.4g}"
+    axis.set_xlabel(f"share of the start's {whole} {resource.unit}")
     axis.set_ylabel("held-out delta1 after a short tuning")
     axis.legend()
     _write(path, figure)
