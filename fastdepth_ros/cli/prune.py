@@ -210,6 +210,8 @@ def _as_text(result: dict[str, Any]) -> str:
     if "measured_ms" in result:
         before, after = result["measured_ms"]
         lines.append(f"measured, interleaved: {before:.2f} to {after:.2f} ms, {after / before:.2f} of the start's")
+    elif result["unit"] == "ms":
+        lines.append("not measured: the table is of a device or an engine that is not here")
     if result["table_vii"]:
         lines.append(f"{'':<14}{'weights':>12}{'MACs':>14}{'RMSE, m':>10}{'delta1':>9}   test split, authors' protocol")
     for row in result["table_vii"]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from importlib.util import find_spec
 from statistics import median
 
 import torch
@@ -93,12 +94,13 @@ def networks_ms(networks: Iterable[Channels], engine: str, threads: int, rounds:
 def networks_ms_here(table: LatencyTable, networks: Iterable[Channels]) -> list[float]:
     """The same on the table's own engine; nothing where that or the table's device is not here."""
     engine = table.engine.partition(" ")[0]
-    if engine not in ENGINES or table.device != processor_name():
+    if (
+        engine not in ENGINES
+        or table.device != processor_name()
+        or not find_spec("torch" if engine == "pytorch" else engine)
+    ):
         return []
-    try:
-        return networks_ms(networks, engine, table.threads, MANY_ROUNDS)
-    except ModuleNotFoundError:
-        return []
+    return networks_ms(networks, engine, table.threads, MANY_ROUNDS)
 
 
 def grid(channels: Channels, multiple: int, shares: Iterable[float] = SHARES) -> list[LayerShape]:
