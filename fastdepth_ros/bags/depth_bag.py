@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from mcap.exceptions import McapError
 from tqdm import tqdm
 
 from fastdepth_ros.bags.making import Making
@@ -131,5 +130,5 @@ class _Run:
             return
         try:
             self.outcome.summaries[making.out] = making.finish()
-        except (BagError, OSError, McapError) as error:
+        except (BagError, OSError) as error:
             self.outcome.failures[making.out] = f"cannot write {making.out}: {error}"

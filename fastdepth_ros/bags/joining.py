@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, BinaryIO, Final
@@ -15,7 +16,7 @@ from mcap.reader import make_reader
 from mcap.records import Channel, ChunkIndex, DataEnd, Footer, Header, Schema, Statistics
 from mcap.summary import Summary
 from mcap.writer import MCAP0_MAGIC
-from rosbags.rosbag2 import Reader, StoragePlugin, Writer
+from rosbags.rosbag2 import Reader, ReaderError, StoragePlugin, Writer
 from rosbags.rosbag2.metadata import parse_qos
 from ruamel.yaml import YAML
 
@@ -35,7 +36,7 @@ def join_as_mcap(parts: Iterable[Path], folder: Path, topics: Sequence[Topic], f
         facts: kept as the bag's custom data.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: it cannot be written, or a part is damaged.
     """
     folder.mkdir()
     file = folder / f"{folder.name}.mcap"
@@ -44,7 +45,7 @@ def join_as_mcap(parts: Iterable[Path], folder: Path, topics: Sequence[Topic], f
     with file.open("wb") as out:
         out.write(MCAP0_MAGIC + _bytes(Header("ros2", "fastdepth_ros")))
         for part in parts:
-            with part.open("rb") as stream:
+            with _part(part), part.open("rb") as stream:
                 summary, statistics = _summary(stream)
                 indexes += _append_chunks(out, stream, summary.chunk_indexes)
                 counts.update(statistics.channel_message_counts)
@@ -74,9 +75,19 @@ def join_as_sqlite3(parts: Iterable[Path], folder: Path, topics: Sequence[Topic]
             for topic in topics
         ]  # fmt: skip
         for part in parts:
-            with Reader(part) as reader:
+            with _part(part), Reader(part) as reader:
                 for connection, recorded_ns, data in reader.messages():
                     writer.write(connections[connection.id - 1], recorded_ns, data)
+
+
+@contextmanager
+def _part(path: Path) -> Iterator[None]:
+    """A part that cannot be read is removed, so that the next run computes it anew."""
+    try:
+        yield
+    except (McapError, ReaderError) as error:
+        path.unlink(missing_ok=True)
+        raise OSError(f"{path.name} was damaged ({error}) and is removed") from error
 
 
 def _append_chunks(out: BinaryIO, part: BinaryIO, chunks: Sequence[ChunkIndex]) -> list[ChunkIndex]:
@@ -91,7 +102,7 @@ def _append_chunks(out: BinaryIO, part: BinaryIO, chunks: Sequence[ChunkIndex]) 
     while left:
         piece = part.read(min(left, _COPY_BYTES))
         if not piece:
-            raise OSError(f"{part.name} is cut short; remove it and run the same command again")
+            raise McapError("cut short")
         out.write(piece)
         left -= len(piece)
     return [
@@ -135,7 +146,7 @@ def _schemas_and_channels(topics: Sequence[Topic]) -> tuple[list[Schema], list[C
 def _summary(stream: IO[bytes]) -> tuple[Summary, Statistics]:
     summary = make_reader(stream).get_summary()
     if summary is None or summary.statistics is None:
-        raise McapError(f"{getattr(stream, 'name', 'a part')} has no summary")
+        raise McapError("no summary")
     return summary, summary.statistics
 
 

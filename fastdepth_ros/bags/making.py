@@ -11,7 +11,7 @@ from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
 
-from ruamel.yaml import YAML
+from ruamel.yaml import YAML, YAMLError
 
 import fastdepth_ros
 from fastdepth_ros.bags.joining import join_as_mcap, join_as_sqlite3
@@ -126,6 +126,9 @@ def _custom_data(bag: Path) -> dict[str, str]:
     file = bag / "metadata.yaml"
     if not file.is_file():
         return {}
-    content = YAML(typ="safe").load(file.read_text())
+    try:
+        content = YAML(typ="safe").load(file.read_text())
+    except (YAMLError, UnicodeDecodeError):
+        return {}
     information = content.get("rosbag2_bagfile_information") if isinstance(content, dict) else None
     return (information or {}).get("custom_data") or {}

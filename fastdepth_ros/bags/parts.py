@@ -18,6 +18,7 @@ from mcap.writer import CompressionType, Writer
 from fastdepth_ros.bags.recording import BagError
 from fastdepth_ros.bags.request import Topic
 from fastdepth_ros.bags.summary import Summary
+from fastdepth_ros.whole import write_whole
 
 
 class PartWriter:
@@ -114,9 +115,7 @@ class PartsFolder:
     def _require_job(self) -> None:
         file = self.path / "job.json"
         if not any(self.path.glob("*.mcap")):
-            partial = self.path / "job.partial"
-            partial.write_text(json.dumps(self._job, indent=2) + "\n")
-            os.replace(partial, file)
+            write_whole(file, json.dumps(self._job, indent=2) + "\n")
             return
         found = json.loads(file.read_text())
         if found != self._job:
@@ -132,8 +131,8 @@ class PartsFolder:
 
     def done(self, number: int) -> Summary | None:
         """What became of a window's frames, None while its part is missing."""
-        file = self.part(number).with_suffix(".json")
-        return Summary(**json.loads(file.read_text())) if file.exists() else None
+        part, file = (self.part(number).with_suffix(suffix) for suffix in (".mcap", ".json"))
+        return Summary(**json.loads(file.read_text())) if part.exists() and file.exists() else None
 
     def remove(self) -> None:
         self.release()

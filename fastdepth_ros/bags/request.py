@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from math import inf
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -99,11 +100,18 @@ class Truth:
         topic: Image (16UC1 millimetres, 32FC1 metres) or CompressedImage (compressedDepth).
         camera_info_topic: default: `camera_info` beside the topic.
         tolerance_s: between the stamps of a frame and of its truth.
+
+    Raises:
+        ValueError: a tolerance that is no span of time.
     """
 
     topic: str
     camera_info_topic: str = ""
     tolerance_s: float = 0.02
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.tolerance_s < inf:
+            raise ValueError(f"a tolerance of {self.tolerance_s} s makes no sense")
 
 
 @dataclass(frozen=True)

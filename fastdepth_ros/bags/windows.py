@@ -4,6 +4,7 @@ recording and what was asked of it."""
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 
@@ -30,11 +31,11 @@ class Selection:
     rate_hz: float | None = None
 
     def __post_init__(self) -> None:
-        if self.start_s < 0 or (self.end_s is not None and self.end_s <= self.start_s):
+        if not 0 <= self.start_s < inf or not (self.end_s is None or self.start_s < self.end_s < inf):
             raise ValueError(f"nothing lies between second {self.start_s} and second {self.end_s}")
         if self.every < 1:
             raise ValueError(f"every {self.every} frames makes no sense; 1 keeps all")
-        if self.rate_hz is not None and not self.rate_hz > 0:
+        if self.rate_hz is not None and not 0 < self.rate_hz < inf:
             raise ValueError(f"a rate of {self.rate_hz:g} Hz makes no sense")
 
 

@@ -6,15 +6,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from fastdepth_ros.bench.report import halves
 from fastdepth_ros.bench.results import Results
-from fastdepth_ros.depth.files import write_picture
+from fastdepth_ros.depth.files import write_figure
 
 OURS, PAPER = "tab:red", "0.45"
 DPI = 130
@@ -47,7 +45,7 @@ def write_accuracy(path: Path, results: Results) -> bool:
     axis.grid(alpha=0.3)
     handles, labels = axis.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize="small")
-    _write(path, figure)
+    write_figure(path, figure)
     return True
 
 
@@ -78,7 +76,7 @@ def write_halves(path: Path, results: Results) -> bool:
     axis.set_ylabel(f"ms in ONNX Runtime, {threads} thread{'s' if threads > 1 else ''}")
     figure.suptitle(results["machine"]["processor"], fontsize="medium")
     figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=2)
-    _write(path, figure)
+    write_figure(path, figure)
     return True
 
 
@@ -111,9 +109,3 @@ def _paper_points(axis: Axes) -> None:
 
 def _tell(axis: Axes, x: float, y: float, text: str, colour: str, rise: float = 0) -> None:
     axis.annotate(text, (x, y), xytext=(6, rise), textcoords="offset points", fontsize=7.5, color=colour, va="center")
-
-
-def _write(path: Path, figure: Figure) -> None:
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    write_picture(path, cv2.cvtColor(np.asarray(canvas.buffer_rgba()), cv2.COLOR_RGBA2BGR))

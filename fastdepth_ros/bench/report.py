@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from fastdepth_ros.bench.compare import Change
 from fastdepth_ros.bench.results import Results
+from fastdepth_ros.whole import write_whole
 
 GROUPS = {"engine": "ours", "eager": "PyTorch eager", "peer": "peer", "prior": "prior work"}
 PAPER_POWER = (  # Table II: platform, mode, runtime ms, power W, idle W
@@ -28,9 +28,7 @@ def write_report(path: Path, results: Results, pictures: Sequence[str], compared
     parts = [_head(results), _latencies(results), _machine(results), _halves(results), _node(results)]
     parts += [_energy(results), _flicker(results)]
     parts += [compared, *(f"![{name}]({name})\n" for name in pictures), _notes(results)]
-    partial = path.with_name(f".partial.{path.name}")
-    partial.write_text("\n".join(filter(None, parts)))
-    os.replace(partial, path)
+    write_whole(path, "\n".join(filter(None, parts)))
 
 
 def comparison(changes: Sequence[Change], caveats: Sequence[str], before: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -14,6 +13,7 @@ from fastdepth_ros import __version__
 from fastdepth_ros.bench.harness import Measured
 from fastdepth_ros.bench.machine import describe, machine_figures
 from fastdepth_ros.bench.subject import Subject
+from fastdepth_ros.whole import write_whole
 
 VERSION = 1
 Results = dict[str, Any]
@@ -69,9 +69,7 @@ def _row(subject: Subject, found: Measured, peak_gflops: float | None) -> dict[s
 
 def write_results(path: Path, results: Results) -> None:
     """Write JSON, whole or not at all."""
-    partial = path.with_name(f".partial.{path.name}")
-    partial.write_text(json.dumps(results, indent=1) + "\n")
-    os.replace(partial, path)
+    write_whole(path, json.dumps(results, indent=1) + "\n")
 
 
 def read_results(path: Path) -> Results:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
+
+from fastdepth_ros.whole import write_whole
 
 QUALITY = (cv2.IMWRITE_JPEG_QUALITY, 95)
 MAX_MM = np.iinfo(np.uint16).max
@@ -35,20 +36,14 @@ class FolderWriter:
         """
         millimetres = np.clip(depth * 1000, 1, MAX_MM).round().astype(np.uint16)
         colour = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), QUALITY)[1]
-        _write(self._root / "rgb" / f"{name}.jpg", colour.tobytes())
-        _write(self._depth(name), cv2.imencode(".png", millimetres)[1].tobytes())
+        write_whole(self._root / "rgb" / f"{name}.jpg", colour.tobytes())
+        write_whole(self._depth(name), cv2.imencode(".png", millimetres)[1].tobytes())
 
     def finish(self, names: Sequence[str]) -> None:
         """Say which pairs are the data set, all of them for training."""
         table = io.StringIO()
         csv.writer(table, lineterminator="\n").writerows([("name", "split"), *((name, "train") for name in names)])
-        _write(self._root / "split.csv", table.getvalue().encode())
+        write_whole(self._root / "split.csv", table.getvalue())
 
     def _depth(self, name: str) -> Path:
         return self._root / "depth" / f"{name}.png"
-
-
-def _write(path: Path, content: bytes) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_bytes(content)
-    os.replace(partial, path)

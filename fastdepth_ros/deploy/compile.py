@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import tvm
 from tvm import relax
 
 from fastdepth_ros.backends import BackendOptions, backend_class
 from fastdepth_ros.backends.tvm import installed_versions
+from fastdepth_ros.deploy.agreement import AGREEMENT_M, largest_difference_m
 from fastdepth_ros.deploy.module import kernels, network_module
 from fastdepth_ros.deploy.ptx import device_library, make_entries
 from fastdepth_ros.deploy.records import read_records, records_path
@@ -24,9 +21,8 @@ from fastdepth_ros.deploy.schedules import Tile
 from fastdepth_ros.deploy.steps import Plan, read_plan
 from fastdepth_ros.deploy.targets import BuildTarget
 from fastdepth_ros.depth.artifact import Artifact, find_artifact, sha256_of, write_manifest
-from fastdepth_ros.depth.golden import golden_frame
+from fastdepth_ros.whole import whole_folder
 
-AGREEMENT_M = 1e-4
 LIBRARY = "model.so"
 PIPELINE = relax.get_pipeline("default_build")  # the target's own would look for more to fuse
 
@@ -59,25 +55,18 @@ def compile_artifact(source: Artifact, target: BuildTarget, out: Path, tuning: P
         tuning: folder of records; without it those beside the source are taken, if there are any.
 
     Raises:
-        CompileError: `out` exists, the linker fails, or the code differs from ONNX Runtime by more than 1e-4 m.
+        FileExistsError: `out` exists.
+        CompileError: the linker fails, or the code differs from ONNX Runtime by more than 1e-4 m.
         RecordsError, TargetError, UnsupportedNetworkError: as the message says.
     """
-    if out.exists():
-        raise CompileError(f"{out} exists; choose another folder or remove it")
-    plan = read_plan(source.model_file("onnx").path)
-    chosen = tuned_tiles(plan, target, source.folder, tuning)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    try:
+    with whole_folder(out) as building:
+        plan = read_plan(source.model_file("onnx").path)
+        chosen = tuned_tiles(plan, target, source.folder, tuning)
         write_library(plan, target, chosen, building / LIBRARY)
         names = kernels(plan)
         facts = {"kernels": len(names), "tuned": len(chosen.keys() & names.keys())}
         write_manifest(building, _manifest(source, target, out.name, building, facts))
         off_m = _compare(source, find_artifact(building)) if target.runs_here else None
-        building.chmod(0o755)
-        os.replace(building, out)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
     return Compiled(facts["kernels"] - facts["tuned"], facts["kernels"], off_m)
 
 
@@ -116,9 +105,7 @@ def _compare(source: Artifact, compiled: Artifact) -> float:
     options = BackendOptions(threads=1)
     reference = backend_class("onnxruntime")(source.model_file("onnx"), options)
     engine = compiled.load("tvm", options)
-    size_px = source.input_size_px
-    noise = np.random.default_rng(0).integers(0, 256, (size_px, size_px, 3), dtype=np.uint8)
-    off_m = float(max(np.abs(reference.infer(rgb) - engine.infer(rgb)).max() for rgb in (golden_frame(size_px), noise)))
+    off_m = largest_difference_m(reference, engine, source.input_size_px)
     if not off_m <= AGREEMENT_M:  # NaN fails too
         raise CompileError(f"TVM's code differs from ONNX Runtime by {off_m} m, {AGREEMENT_M} m is allowed")
     return off_m

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
-import shutil
-import tempfile
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +14,7 @@ import torch
 
 from fastdepth_ros import __version__
 from fastdepth_ros.backends import BackendOptions, ModelFile, backend_class
+from fastdepth_ros.deploy.agreement import AGREEMENT_M, largest_difference_m
 from fastdepth_ros.deploy.rewrite import rewrite
 from fastdepth_ros.depth.artifact import INPUT_SIZE_PX, INTERFACE, VERSION, sha256_of, write_manifest
 from fastdepth_ros.depth.golden import golden_frame, golden_record
@@ -24,13 +22,13 @@ from fastdepth_ros.nn.checkpoints import save_checkpoint
 from fastdepth_ros.nn.complexity import complexity
 from fastdepth_ros.nn.deployed import deployed
 from fastdepth_ros.nn.network import DepthNetwork
+from fastdepth_ros.whole import whole_folder
 
 OPSET = 17  # what the oldest supported ONNX Runtime (1.12, 2022) reads
-AGREEMENT_M = 1e-4
 
 
 class ExportError(Exception):
-    """An artefact that could not be written or whose files do not agree."""
+    """An artefact whose files do not agree."""
 
 
 def export_artifact(network: DepthNetwork, out: Path, facts: Mapping[str, Any], *, half: bool = False) -> float:
@@ -47,22 +45,15 @@ def export_artifact(network: DepthNetwork, out: Path, facts: Mapping[str, Any], 
         network and its file if `half`.
 
     Raises:
-        ExportError: `out` exists, ONNX and PyTorch differ by more than 1e-4 m, or float16 is too small.
+        FileExistsError: `out` exists.
+        ExportError: ONNX and PyTorch differ by more than 1e-4 m, or float16 is too small.
     """
-    if out.exists():
-        raise ExportError(f"{out} exists; choose another folder or remove it")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    try:
+    with whole_folder(out) as building:
         save_checkpoint(network, building / "model.safetensors", half=half)
         onnx_of = {} if half else {"opset": OPSET, "rewritings": write_onnx(network, building / "model.onnx")}
         off_m, golden = _rounded(network, building) if half else _compare(building)
         manifest = _manifest(network, out.name, building, onnx_of)
         write_manifest(building, {**manifest, **facts, "golden": golden})
-        building.chmod(0o755)
-        os.replace(building, out)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
     return off_m
 
 
@@ -93,9 +84,7 @@ def _compare(folder: Path) -> tuple[float, dict[str, Any]]:
     options = BackendOptions()
     reference = backend_class("pytorch")(ModelFile(folder / "model.safetensors", INPUT_SIZE_PX), options)
     deployed = backend_class("onnxruntime")(ModelFile(folder / "model.onnx", INPUT_SIZE_PX, OPSET), options)
-    noise = np.random.default_rng(0).integers(0, 256, (INPUT_SIZE_PX, INPUT_SIZE_PX, 3), dtype=np.uint8)
-    frames = (golden_frame(INPUT_SIZE_PX), noise)
-    off_m = float(np.max([np.abs(reference.infer(rgb) - deployed.infer(rgb)).max() for rgb in frames]))
+    off_m = largest_difference_m(reference, deployed, INPUT_SIZE_PX)
     if not off_m <= AGREEMENT_M:  # NaN fails too
         raise ExportError(f"ONNX differs from PyTorch by {off_m} m, {AGREEMENT_M} m is allowed")
     return off_m, golden_record(reference, INPUT_SIZE_PX)

@@ -8,9 +8,7 @@ convolution and the head stay in float32: a fiftieth of the work, and half of th
 from __future__ import annotations
 
 import logging
-import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +24,7 @@ from tqdm import tqdm
 from fastdepth_ros.backends import Backend, BackendOptions
 from fastdepth_ros.depth.artifact import Artifact, file_key, find_artifact, sha256_of, write_manifest
 from fastdepth_ros.depth.golden import SPACING_PX, TOLERANCE_M, golden_frame, golden_record
+from fastdepth_ros.whole import whole_folder
 
 REDUCED = ("int8", "fp16", "bf16")
 # What computes a precision everywhere; bf16 has no file of its own, it is a way to compute the fp32 one.
@@ -59,22 +58,19 @@ def quantize_artifact(
         frames_of: what they are, for the manifest.
 
     Raises:
-        QuantizeError: `out` exists, no frames, or the source has that precision.
+        FileExistsError: `out` exists.
+        QuantizeError: no frames, the source has that precision, or what comes of it gives no depth.
         ArtifactError, BackendError: as the message says.
     """
     if precision not in REDUCED:
         raise QuantizeError(f"unknown precision {precision!r}, there is {', '.join(REDUCED)}")
-    if out.exists():
-        raise QuantizeError(f"{out} exists; choose another folder or remove it")
     if not len(frames):
         raise QuantizeError("no frames to calibrate on")
     key = file_key("onnx", precision)
     if key in source.manifest["files"]:
         raise QuantizeError(f"{source.folder} has {precision} already")
     parent = source.model_file("onnx").path
-    out.parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    try:
+    with whole_folder(out) as building:
         for entry in source.manifest["files"].values():
             shutil.copy(source.folder / entry["file"], building)
         name = parent.name if precision == "bf16" else f"model.{precision}.onnx"
@@ -91,10 +87,6 @@ def quantize_artifact(
         facts = {name: value for name, value in facts.items() if value is not None}
         known = source.manifest.get("precisions", {})
         write_manifest(building, {**manifest, "precisions": {**known, precision: facts}})
-        building.chmod(0o755)
-        os.replace(building, out)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
     return agreement
 
 
@@ -163,6 +155,8 @@ def _prove(artifact: Artifact, precision: str, frames: Sequence[np.ndarray]) -> 
     golden["tolerance_m"] = round(max(TOLERANCE_M, 2 * off_m), 4)
     bar = tqdm(frames, unit="frame", desc="compare")
     differences = np.stack([np.abs(engine.infer(frame) - reference.infer(frame)) for frame in bar])
+    if not np.isfinite(differences).all():
+        raise QuantizeError(f"{precision} leaves pixels without a depth")
     agreement = Agreement(len(frames), float(differences.mean()), float(np.percentile(differences, 99)), engine.engine)
     return {
         "golden": golden,

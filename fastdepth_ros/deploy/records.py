@@ -13,6 +13,7 @@ from typing import Any
 
 from fastdepth_ros.deploy.schedules import Tile
 from fastdepth_ros.deploy.targets import BuildTarget
+from fastdepth_ros.whole import write_whole
 
 
 class RecordsError(Exception):
@@ -61,7 +62,7 @@ class Records:
     def write_best(self, path: Path) -> None:
         """The header and each kernel's fastest trial alone, small enough to ship."""
         header = self.path.read_text().partition("\n")[0]
-        path.write_text(header + "\n" + "".join(_line(trial) for trial in self.best().values()))
+        write_whole(path, header + "\n" + "".join(_line(trial) for trial in self.best().values()))
 
 
 def records_path(folder: Path, target: BuildTarget) -> Path:
@@ -95,13 +96,13 @@ def open_records(path: Path, target: BuildTarget, kernels: Iterable[str]) -> Rec
     A last line that a kill cut short is dropped.
     """
     names = list(kernels)
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(_header(target, names)) + "\n")
-    content = path.read_bytes()
+    content = path.read_bytes() if path.exists() else b""
     whole = content[: content.rfind(b"\n") + 1]
-    if whole != content:
-        path.write_bytes(whole)
+    if not whole:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, json.dumps(_header(target, names)) + "\n")
+    elif whole != content:
+        write_whole(path, whole)
     return read_records(path, target, names)
 
 

@@ -143,7 +143,7 @@ def _candidates(plan: Plan, target: BuildTarget, records: Records) -> Iterator[t
     waiting = {name: iter(_untried(step, target, seen)) for name, step in steps.items()}
     while waiting:
         best = records.best()
-        promises = {name: _promise(best.get(name), uses[name], tried[name]) for name in waiting}
+        promises = {name: (_promise(best.get(name), uses[name], tried[name]), -tried[name]) for name in waiting}
         name = max(promises, key=promises.__getitem__)
         tile = next(waiting[name], None)
         if tile is None:
@@ -154,8 +154,8 @@ def _candidates(plan: Plan, target: BuildTarget, records: Records) -> Iterator[t
 
 
 def _promise(best: Trial | None, uses: int, tried: int) -> float:
-    known_ms = best.ms if best and best.ms else 0.0
-    return known_ms * uses / tried if tried else float("inf")
+    """Milliseconds of a frame by trials so far; without limit while no tile runs."""
+    return best.ms * uses / tried if best and best.ms else float("inf")
 
 
 def _untried(step: Step, target: BuildTarget, seen: set[tuple[str, Tile]]) -> list[Tile]:

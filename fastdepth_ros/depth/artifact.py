@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from fastdepth_ros.backends import Backend, BackendOptions, ModelFile, backend_c
 from fastdepth_ros.depth.focal import Focal
 from fastdepth_ros.depth.golden import check_golden
 from fastdepth_ros.share import share_folder
+from fastdepth_ros.whole import write_whole
 
 MANIFEST = "manifest.json"
 VERSION = 1
@@ -142,10 +142,8 @@ def file_key(model_format: str, precision: str) -> str:
 
 def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
     """Write the manifest, whole or not at all."""
-    partial = folder / f".{MANIFEST}.partial"
     text = re.sub(r"\[\n[^\[\]{}]*\]", lambda numbers: " ".join(numbers[0].split()), json.dumps(manifest, indent=2))
-    partial.write_text(text + "\n")  # one line per list of numbers
-    os.replace(partial, folder / MANIFEST)
+    write_whole(folder / MANIFEST, text + "\n")  # one line per list of numbers
 
 
 def sha256_of(path: Path) -> str:

@@ -42,4 +42,4 @@ def _field(info: Any, name: str) -> Any:
 
 
 def _calibrated(matrix: Sequence[float]) -> bool:
-    return all(map(isfinite, matrix)) and matrix[0] > 0 and matrix[4] > 0
+    return all(map(isfinite, matrix)) and min(matrix[0], matrix[4], matrix[8]) > 0

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -11,6 +11,10 @@ import numpy as np
 from fastdepth_ros.depth.colour import colour_depth
 from fastdepth_ros.depth.encodings import decode_compressed
 from fastdepth_ros.depth.frame import Frame, FrameError
+from fastdepth_ros.whole import whole_file
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 NEAR_M, FAR_M = 0.5, 10.0
 
@@ -40,19 +44,23 @@ def write_depth(path: Path, depth: np.ndarray) -> None:
     if path.suffix == ".png":
         write_picture(path, colour_depth(depth, NEAR_M, FAR_M))
     elif path.suffix == ".npy":
-        partial = path.with_name(f".partial.{path.name}")
-        np.save(partial, depth)
-        os.replace(partial, path)
+        with whole_file(path) as partial:
+            np.save(partial, depth)
     else:
         raise ValueError(f"{path}: depth is written as .npy or .png, not {path.suffix!r}")
 
 
 def write_picture(path: Path, bgr: np.ndarray) -> None:
     """Write uint8 HxWx3 BGR as .png, whole or not at all."""
-    partial = path.with_name(f".partial.{path.name}")
-    if not cv2.imwrite(str(partial), bgr):
-        raise OSError(f"cannot write {partial}")
-    os.replace(partial, path)
+    with whole_file(path) as partial:
+        if not cv2.imwrite(str(partial), bgr):
+            raise OSError(f"cannot write {partial}")
+
+
+def write_figure(path: Path, figure: Figure) -> None:
+    """Write a figure of matplotlib as .png, whole or not at all."""
+    with whole_file(path) as partial:
+        figure.savefig(partial)
 
 
 def _read_array(path: Path) -> np.ndarray:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
@@ -17,6 +16,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from fastdepth_ros.nn.channels import Channels
 from fastdepth_ros.nn.fastdepth import FastDepth
 from fastdepth_ros.nn.network import DepthNetwork
+from fastdepth_ros.whole import whole_file
 
 AnyNetwork = TypeVar("AnyNetwork", bound=DepthNetwork)
 
@@ -36,13 +36,12 @@ def save_checkpoint(
     """
     description = {key: json.dumps(value) for key, value in network.description().items()}
     metadata = {**(notes or {}), **description}
-    partial = path.with_name(f".{path.name}.partial")
     tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
     if half:
         tensors = {name: tensor.half() if tensor.ndim == 4 else tensor for name, tensor in tensors.items()}
-    save_file(tensors, partial, metadata)
-    partial.chmod(0o644)  # safetensors writes it for its owner alone
-    os.replace(partial, path)
+    with whole_file(path) as partial:
+        save_file(tensors, partial, metadata)
+        partial.chmod(0o644)  # safetensors writes it for its owner alone
 
 
 def load_checkpoint(path: Path) -> tuple[DepthNetwork, dict[str, str]]:

@@ -21,6 +21,7 @@ from fastdepth_ros.pool import Pool, cores
 from fastdepth_ros.prune.proposals import MULTIPLE, proposals
 from fastdepth_ros.prune.resources import Resource
 from fastdepth_ros.prune.trial import Training, Trial
+from fastdepth_ros.whole import write_whole
 
 Trials = Pool[Trial, "dict[str, float]"]
 
@@ -91,7 +92,7 @@ class NetAdapt:
         self.start_cost = resource.cost(load_fastdepth(start)[0].channels)
         self._claim(start)
         if not self._winner(0).exists():
-            _write(self._winner(0), start.read_bytes())
+            write_whole(self._winner(0), start.read_bytes())
         self.steps = self._read_history()
 
     def run(self) -> Path:
@@ -164,7 +165,7 @@ class NetAdapt:
         file = self.out / "search.json"
         if file.exists() and file.read_text() != claim:
             raise PruneError(f"{self.out} holds another search; give another folder, or delete it")
-        _write(file, claim.encode())
+        write_whole(file, claim)
 
     def _winner(self, iteration: int) -> Path:
         return self.out / f"iteration-{iteration:03d}.safetensors"
@@ -191,10 +192,4 @@ class NetAdapt:
         writer = csv.DictWriter(table, rows[0], lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-        _write(self.out / "history.csv", table.getvalue().encode())
-
-
-def _write(path: Path, content: bytes) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_bytes(content)
-    os.replace(partial, path)
+        write_whole(self.out / "history.csv", table.getvalue())

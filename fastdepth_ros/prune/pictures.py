@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from fastdepth_ros.depth.files import write_picture
+from fastdepth_ros.depth.files import write_figure
 from fastdepth_ros.nn.channels import Channels
 from fastdepth_ros.prune.netadapt import Step
 from fastdepth_ros.prune.resources import Resource
@@ -27,7 +25,7 @@ def write_search(path: Path, start_cost: float, steps: Sequence[Step], resource:
     axis.set_xlabel(f"share of the start's {whole} {resource.unit}")
     axis.set_ylabel("held-out delta1 after a short tuning")
     axis.legend()
-    _write(path, figure)
+    write_figure(path, figure)
 
 
 def write_channels(path: Path, before: Channels, after: Channels) -> None:
@@ -43,10 +41,4 @@ def write_channels(path: Path, before: Channels, after: Channels) -> None:
     axis.set_xticks(places, names, rotation=60, ha="right")
     axis.set_ylabel("channels")
     axis.legend()
-    _write(path, figure)
-
-
-def _write(path: Path, figure: Figure) -> None:
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    write_picture(path, cv2.cvtColor(np.asarray(canvas.buffer_rgba()), cv2.COLOR_RGBA2BGR))
+    write_figure(path, figure)

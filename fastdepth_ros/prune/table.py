@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import math
-import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,6 +17,7 @@ from scipy.interpolate import RegularGridInterpolator
 from scipy.optimize import nnls
 
 from fastdepth_ros.nn.shapes import INPUT_PX, LayerShape
+from fastdepth_ros.whole import write_whole
 
 VERSION = 1
 COLUMNS = (*LayerShape._fields, "ms")
@@ -117,9 +117,7 @@ class LatencyTable:
             "head_px": self.head_px, "network_ms": self.network_ms, "columns": COLUMNS,
             "rows": [[*shape, round(ms, 6)] for shape, ms in self.rows.items()],
         }  # fmt: skip
-        partial = path.with_name(f".{path.name}.partial")
-        partial.write_text(json.dumps(content, indent=1))
-        os.replace(partial, path)
+        write_whole(path, json.dumps(content, indent=1))
 
 
 def load_table(path: Path, network: str | None = None) -> LatencyTable:

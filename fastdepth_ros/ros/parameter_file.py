@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
-import os
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML, YAMLError
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
+
+from fastdepth_ros.whole import write_whole
 
 _SECTION = "ros__parameters"
 _NEW = "# Parameters of the fastdepth node.\n/**:\n  ros__parameters: {}\n"
@@ -34,9 +35,7 @@ def write_parameter(path: Path, name: str, value: str) -> None:
     text = io.StringIO()
     yaml.dump(content, text)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".partial.{path.name}")
-    partial.write_text(text.getvalue())
-    os.replace(partial, path)
+    write_whole(path, text.getvalue())
 
 
 def _parameters(path: Path, content: Any, name: str) -> Any:

@@ -8,17 +8,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from fastdepth_ros.depth.files import write_picture
+from fastdepth_ros.depth.files import write_figure, write_picture
 from fastdepth_ros.depth.panel import PanelRow, panel
 
 
 def write_learning_curve(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
     """Loss and held-out delta1 over the epochs, as PNG."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 4), layout="constrained")
-    canvas = FigureCanvasAgg(figure)
     epochs = [row["epoch"] for row in rows]
     loss_axis = figure.add_subplot()
     loss_axis.plot(epochs, [row["loss"] for row in rows], color="tab:blue")
@@ -29,8 +27,7 @@ def write_learning_curve(path: Path, rows: Sequence[Mapping[str, float]]) -> Non
         delta_axis.plot(epochs, [row["delta1"] for row in rows], color="tab:orange")
         delta_axis.set_ylabel("held-out delta1", color="tab:orange")
         delta_axis.set_ylim(0, 1)
-    canvas.draw()
-    write_picture(path, cv2.cvtColor(np.asarray(canvas.buffer_rgba()), cv2.COLOR_RGBA2BGR))
+    write_figure(path, figure)
 
 
 def write_samples(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch.utils.tensorboard import SummaryWriter
+
+from fastdepth_ros.whole import whole_file, write_whole
 
 STATE = "state.pt"
 
@@ -39,13 +40,12 @@ class RunFolder:
         if not writes:
             return
         path.mkdir(parents=True, exist_ok=True)
-        _write(file, json.dumps(asked, indent=2) + "\n")
+        write_whole(file, json.dumps(asked, indent=2) + "\n")
 
     def save_state(self, state: Mapping[str, Any]) -> None:
         """Write the state, whole or not at all."""
-        partial = self.path / f".{STATE}.partial"
-        torch.save(dict(state), partial)
-        os.replace(partial, self.path / STATE)
+        with whole_file(self.path / STATE) as partial:
+            torch.save(dict(state), partial)
 
     def load_state(self, device: torch.device) -> dict[str, Any] | None:
         """The state of the last save, None for a run that has not begun."""
@@ -54,18 +54,10 @@ class RunFolder:
 
     def write_log(self, rows: Sequence[Mapping[str, float]]) -> None:
         """`log.csv`, one row an epoch, and the newest row for TensorBoard."""
-        partial = self.path / ".log.csv.partial"
-        with partial.open("w", newline="") as lines:
+        with whole_file(self.path / "log.csv") as partial, partial.open("w", newline="") as lines:
             table = csv.DictWriter(lines, list(rows[0]))
             table.writeheader()
             table.writerows(rows)
-        os.replace(partial, self.path / "log.csv")
         with SummaryWriter(str(self.path / "tensorboard")) as board:
             for name, value in rows[-1].items():
                 board.add_scalar(name, value, int(rows[-1]["epoch"]))
-
-
-def _write(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text)
-    os.replace(partial, path)

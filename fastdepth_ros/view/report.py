@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from html import escape
@@ -21,6 +20,7 @@ from fastdepth_ros.view.charts import histogram, line_chart
 from fastdepth_ros.view.figures import Figures
 from fastdepth_ros.view.pictures import jpeg
 from fastdepth_ros.view.recorded import DROPS, EDGES_M, Moment, Recorded
+from fastdepth_ros.whole import write_whole
 
 STRIP = 6
 LEVELS = {0: "ok", 1: "warning", 2: "error", 3: "stale"}
@@ -31,12 +31,7 @@ CHARTED = ("rmse", "mae", "delta1")
 def write_report(path: Path, recorded: Recorded, figures: Figures | None = None) -> None:
     """Write the page, whole or not at all."""
     page = report_page(recorded, figures)
-    partial = path.with_name(f".partial.{path.name}")
-    try:
-        partial.write_text(page, encoding="utf-8")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_whole(path, page)
 
 
 def report_page(recorded: Recorded, figures: Figures | None = None) -> str:

@@ -15,10 +15,12 @@ from pathlib import Path
 import pytest
 from mcap.writer import IndexType
 from mcap.writer import Writer as McapWriter
-from recorded import write_long
+from recorded import IMAGE_TOPIC, write_long, write_rosbag2
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from running import arguments, raw_messages, run_bag
+
+from fastdepth_ros.cli import main
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -143,8 +145,12 @@ def test_no_frame_in_the_range_is_an_empty_bag_and_nonsense_is_told(tmp_path, ar
     assert run_bag(bag, tmp_path / "out", artifact_folder, "--start", 100) == 0
     assert json.loads(capsys.readouterr().out)["frames_in"] == 0
     assert raw_messages(tmp_path / "out") == []
-    assert run_bag(bag, tmp_path / "out2", artifact_folder, "--every", 0) == 1
-    assert "makes no sense" in capsys.readouterr().err
+    truth = ("--truth-topic", "/truth", "--truth-tolerance")
+    for nonsense in (["--every", 0], ["--rate", "inf"], [*truth, -1], [*truth, "nan"]):
+        assert run_bag(bag, tmp_path / "out2", artifact_folder, *nonsense) == 1
+        assert "makes no sense" in capsys.readouterr().err
+    assert run_bag(bag, tmp_path / "out2", artifact_folder, "--end", "inf") == 1
+    assert "nothing lies between second 0.0 and second inf" in capsys.readouterr().err
     assert run_bag(bag, tmp_path / "out2", artifact_folder, "--workers", -1) == 1
     assert "--workers is -1" in capsys.readouterr().err
 
@@ -163,6 +169,35 @@ def test_an_interrupted_run_says_that_it_goes_on_and_does(tmp_path, artifact_fol
     assert 0 < len(kept) < 7 and not (tmp_path / "out").exists()
     assert run_bag(bag, tmp_path / "out", artifact_folder, "--workers", 1) == 0
     assert raw_messages(tmp_path / "out") == raw_messages(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("storage", [StoragePlugin.MCAP, StoragePlugin.SQLITE3])
+def test_a_part_that_was_damaged_or_removed_is_computed_anew(storage, tmp_path, artifact_folder, capsys, monkeypatch):
+    bag = write_rosbag2(tmp_path / "in", storage)
+    run_bag(bag, tmp_path / "whole", artifact_folder)
+    with monkeypatch.context() as patched:
+        patched.setattr(f"fastdepth_ros.bags.making.join_as_{storage.name.lower()}", full_disk)
+        assert run_bag(bag, tmp_path / "out", artifact_folder) == 1
+    part = tmp_path / ".out.parts" / "000000.mcap"
+    part.write_bytes(part.read_bytes()[:-100])
+    assert run_bag(bag, tmp_path / "out", artifact_folder) == 1
+    assert "000000.mcap was damaged" in capsys.readouterr().err
+    assert run_bag(bag, tmp_path / "out", artifact_folder) == 0
+    assert raw_messages(tmp_path / "out") == raw_messages(tmp_path / "whole")
+
+
+def full_disk(*_: object) -> None:
+    raise OSError("no space left")
+
+
+def test_an_output_with_unreadable_metadata_leaves_the_other_bags_alone(tmp_path, artifact_folder, capsys):
+    bags = [write_long(tmp_path / name, 10) for name in ("one", "two")]
+    (tmp_path / "out" / "one").mkdir(parents=True)
+    (tmp_path / "out" / "one" / "metadata.yaml").write_text("{: [")
+    command = ["bag", *map(str, bags), "--image-topic", IMAGE_TOPIC, "--out", str(tmp_path / "out")]
+    assert main([*command, "--model", str(artifact_folder)]) == 1
+    assert "one exists; choose another output" in capsys.readouterr().err
+    assert len(raw_messages(tmp_path / "out" / "two")) == 20
 
 
 def press_ctrl_c_after_a_part(parts: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -21,11 +22,13 @@ from fastdepth_ros.backends.cores import available_cores
 from fastdepth_ros.backends.tvm import installed_versions
 from fastdepth_ros.cli import main
 from fastdepth_ros.deploy import compile as compile_module
+from fastdepth_ros.deploy import module
+from fastdepth_ros.deploy.agreement import largest_difference_m
 from fastdepth_ros.deploy.compile import CompileError, compile_artifact, tuned_tiles, write_library
 from fastdepth_ros.deploy.export import write_onnx
 from fastdepth_ros.deploy.module import kernels
 from fastdepth_ros.deploy.records import RecordsError, Trial, open_records, read_records, records_path
-from fastdepth_ros.deploy.schedules import tiles
+from fastdepth_ros.deploy.schedules import schedule, tiles
 from fastdepth_ros.deploy.steps import read_plan
 from fastdepth_ros.deploy.targets import NAMED, TargetError, find_target
 from fastdepth_ros.depth.artifact import find_artifact, sha256_of
@@ -40,7 +43,7 @@ ENCODER, WIDTHS = (4, 6, 5, 7, 5, 8, 6, 5, 4, 5, 6, 7, 8, 9), (7, 8, 7, 6, 4)
 
 
 def guesses(source: Path) -> dict[str, Trial]:
-    """A trial of every kernel's second tile, as tuning would leave it."""
+    """A trial of every kernel's last tile, as tuning would leave it."""
     plan = read_plan(find_artifact(source).model_file("onnx").path)
     hardware = HOST.hardware
     return {
@@ -72,11 +75,13 @@ def test_the_manifest_says_what_the_module_is_for(artifact_folder, compiled_fold
     assert sorted(path.name for path in compiled_folder.iterdir()) == ["manifest.json", "model.so"]
 
 
-def test_tiles_of_tuning_are_used_and_compute_the_same(artifact_folder, tuned, tmp_path):
+def test_tiles_of_tuning_are_used_and_compute_the_same(artifact_folder, tuned, tmp_path, monkeypatch):
+    used = []
+    monkeypatch.setattr(module, "schedule", lambda *given: (used.append(given[-1]), schedule(*given))[1])
     compiled = compile_artifact(find_artifact(artifact_folder), HOST, tmp_path / "out", tuned)
+    assert used == [trial.tile for trial in guesses(artifact_folder).values()]
     assert compiled.untuned == 0
     assert compiled.off_m is not None and compiled.off_m <= 1e-4
-    assert (tmp_path / "out" / "model.so").read_bytes() != b""
 
 
 def test_standard_kernels_compile_too(tmp_path):
@@ -142,7 +147,7 @@ def test_what_is_not_tuned_is_said_with_the_command_that_tunes(artifact_folder, 
 
 def test_an_output_that_exists_is_refused_and_left_alone(artifact_folder, tmp_path):
     (tmp_path / "precious").write_text("mine")
-    with pytest.raises(CompileError, match="exists"):
+    with pytest.raises(FileExistsError, match="exists"):
         compile_artifact(find_artifact(artifact_folder), HOST, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["precious"]
 
@@ -152,6 +157,14 @@ def test_a_linker_that_is_missing_is_named_and_nothing_is_left(artifact_folder, 
     with pytest.raises(TargetError, match="apt install g"):
         compile_artifact(find_artifact(artifact_folder), find_target("tx2-cpu"), tmp_path / "out")
     assert not list(tmp_path.iterdir())
+
+
+def test_code_that_gives_nan_on_one_frame_is_refused(artifact_folder, compiled_folder, monkeypatch):
+    engines = [find_artifact(artifact_folder).load(), find_artifact(compiled_folder).load("tvm")]
+    assert largest_difference_m(*engines, 224) <= 1e-4
+    honest, calls = engines[1].infer, count()
+    monkeypatch.setattr(engines[1], "infer", lambda rgb: honest(rgb) * (np.nan if next(calls) else 1))
+    assert np.isnan(largest_difference_m(*engines, 224))
 
 
 def test_code_that_computes_something_else_is_refused_and_nothing_is_left(

@@ -161,7 +161,7 @@ def test_an_output_that_exists_is_refused_and_left_alone(tmp_path, kind):
         (out / "precious").write_text("mine")
     else:
         out.write_text("mine")
-    with pytest.raises(ExportError, match="out exists"):
+    with pytest.raises(FileExistsError, match="out exists"):
         export_artifact(lively(), out, {})
     assert ((out / "precious") if kind == "folder" else out).read_text() == "mine"
     assert [path.name for path in tmp_path.iterdir()] == ["out"]

@@ -95,7 +95,7 @@ def test_what_cannot_be_made_leaves_nothing_behind(reduced, artifact_folder, tmp
         with pytest.raises(QuantizeError, match=told):
             quantize_artifact(find_artifact(folder), "int8", tmp_path / "out", frames, "noise")
     (tmp_path / "out").mkdir()
-    with pytest.raises(QuantizeError, match="exists"):
+    with pytest.raises(FileExistsError, match="exists"):
         quantize_artifact(find_artifact(artifact_folder), "int8", tmp_path / "out", FRAMES, "noise")
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 

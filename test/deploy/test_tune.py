@@ -78,13 +78,20 @@ def test_tuning_ends_when_every_tile_was_tried_once(plan, tmp_path, equal):
 
 
 def test_a_tile_that_cannot_be_built_costs_one_trial(plan, tmp_path, monkeypatch):
-    monkeypatch.setattr(tune_module, "tiles", lambda *rest: [Tile(1, 0, 1), Tile(1, 7, 1)])
+    monkeypatch.setattr(tune_module, "tiles", lambda *rest: [Tile(1, 0, 1), Tile(1, 7, 1), Tile(1, 8, 1)])
     records = opened(tmp_path, plan)
     tune(plan, HOST, records, 4, Device())
     failed = [trial for trial in records.trials if trial.ms is None]
     assert failed and all(trial.error for trial in failed)
-    assert {trial.tile.pixels for trial in records.best().values()} == {7}
+    assert {name: trial.tile.pixels for name, trial in records.best().items()} == dict.fromkeys(kernels(plan), 7)
     assert opened(tmp_path, plan).trials == records.trials
+
+
+def test_a_kill_before_the_first_line_was_whole_costs_nothing(plan, tmp_path):
+    content = opened(tmp_path, plan).path.read_bytes()
+    for kept in (b"", content[:9]):
+        records_path(tmp_path, HOST).write_bytes(kept)
+        assert opened(tmp_path, plan).path.read_bytes() == content
 
 
 def test_a_line_that_a_kill_cut_short_is_measured_again(plan, tmp_path):

@@ -29,7 +29,10 @@ def test_ros_1_writes_its_fields_in_capitals():
     assert is_distorted(old)
 
 
-@pytest.mark.parametrize("k", [[0.0] * 9, [-1.0, *K[1:]], [float("nan"), *K[1:]], [*K[:4], float("inf"), *K[5:]]])
+@pytest.mark.parametrize(
+    "k",
+    [[0.0] * 9, [-1.0, *K[1:]], [float("nan"), *K[1:]], [*K[:4], float("inf"), *K[5:]], [*K[:8], 0.0]],
+)
 def test_a_camera_that_is_not_calibrated_has_none(k):
     assert matrix_of(info(k=k)) is None
 
