@@ -99,13 +99,14 @@ def _nodes(context: LaunchContext) -> list[Action]:
     if argument["rviz"].lower() == "true":
         prefix = f"/{namespace.strip('/')}" if namespace else ""
         topics = ("depth/image", "depth/camera_info", "depth/image_color")
+        seen = image if image.startswith("/") else f"{prefix}/{image}"
         actions.append(
             Node(
                 package="rviz2",
                 executable="rviz2",
                 arguments=["-d", str(SHARE / "rviz" / "fastdepth.rviz"), "-f", argument["fixed_frame"]],
                 parameters=[use_sim_time],
-                remappings=[("/camera/image_raw", image), *((f"/{topic}", f"{prefix}/{topic}") for topic in topics)],
+                remappings=[("/camera/image_raw", seen), *((f"/{topic}", f"{prefix}/{topic}") for topic in topics)],
             )
         )
     return actions

@@ -58,7 +58,7 @@ def _settings(model: ModelFile, options: BackendOptions, version: str) -> dict[s
         "NUM_STREAMS": 1,
         "INFERENCE_PRECISION_HINT": COMPUTES_IN[options.precision],
     }
-    if options.device == "cpu":
+    if options.device.lower() == "cpu":
         settings["ENABLE_CPU_PINNING"] = False  # two processes would sit on the same cores
         if options.thread_limit:
             settings["INFERENCE_NUM_THREADS"] = options.thread_limit

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from bisect import bisect_right, insort
 from typing import Generic, TypeVar
 
@@ -9,7 +10,7 @@ Message = TypeVar("Message")
 
 
 class ByStamp(Generic[Message]):
-    """Messages by their stamp.
+    """Messages by their stamp; one thread may add while another one looks.
 
     Args:
         keep: how many of the newest are kept; 0 keeps all.
@@ -19,16 +20,19 @@ class ByStamp(Generic[Message]):
         self._keep = keep
         self._stamps_ns: list[int] = []
         self._messages: dict[int, Message] = {}
+        self._lock = threading.Lock()
 
     def add(self, stamp_ns: int, message: Message) -> None:
-        if stamp_ns not in self._messages:
-            insort(self._stamps_ns, stamp_ns)
-        self._messages[stamp_ns] = message
-        if self._keep and len(self._stamps_ns) > self._keep:
-            del self._messages[self._stamps_ns.pop(0)]
+        with self._lock:
+            if stamp_ns not in self._messages:
+                insort(self._stamps_ns, stamp_ns)
+            self._messages[stamp_ns] = message
+            if self._keep and len(self._stamps_ns) > self._keep:
+                del self._messages[self._stamps_ns.pop(0)]
 
     def at(self, stamp_ns: int) -> Message | None:
         """The message of this very stamp, else the newest before it, else the first; None if there is none."""
-        if not self._stamps_ns:
-            return None
-        return self._messages[self._stamps_ns[max(bisect_right(self._stamps_ns, stamp_ns) - 1, 0)]]
+        with self._lock:
+            if not self._stamps_ns:
+                return None
+            return self._messages[self._stamps_ns[max(bisect_right(self._stamps_ns, stamp_ns) - 1, 0)]]

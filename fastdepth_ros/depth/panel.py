@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 
 from fastdepth_ros.depth.colour import colour_depth
+from fastdepth_ros.depth.files import FAR_M, NEAR_M
 
 TILE_PX = (373, 280)
 HEAD_PX = 28
 LEGEND_PX = 44
-NEAR_M, FAR_M = 0.5, 10.0
 FULL_ERROR_M = 2.0
 
 

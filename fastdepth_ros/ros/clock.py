@@ -41,9 +41,6 @@ class ClockWatch:
             jump_s = went_ns / 1e9 - elapsed_s
         return {"clock_jump": jump_s} if jump_s else {}
 
-    def close(self) -> None:
-        self._handle.unregister()
-
     def _simulated(self) -> bool:
         return self._node.get_parameter("use_sim_time").value
 

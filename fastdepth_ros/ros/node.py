@@ -78,7 +78,7 @@ class FastDepthNode(LifecycleNode):
         self.create_service(Trigger, "~/check_golden", self._on_check_golden)
         self._enable = self.create_service(SetBool, "~/enable", self._on_enable)
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # told also while simulated time stands still
-        self.create_timer(PERIOD_S, self._publish_diagnostics, clock=steady)
+        self._each_second = self.create_timer(PERIOD_S, self._publish_diagnostics, clock=steady)
         self.create_timer(WATCH_PERIOD_S, self._watch, clock=steady)
 
     def autostart(self) -> None:
@@ -91,7 +91,7 @@ class FastDepthNode(LifecycleNode):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         try:
             settings = parameters.read(self)
-            engine = beside(lambda: load_engine(settings), settings.load_deadline_s)
+            engine = beside(lambda: load_engine(settings), settings.load_deadline_s, self._listen)
         except LOADING_ERRORS as error:
             self.trouble = str(error)
             self.get_logger().error(f"cannot configure: {error}")
@@ -105,7 +105,7 @@ class FastDepthNode(LifecycleNode):
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         assert self._pipeline is not None, "activated before it was configured"
         try:
-            beside(self._pipeline.make_ready, self._pipeline.settings.load_deadline_s)
+            beside(self._pipeline.make_ready, self._pipeline.settings.load_deadline_s, self._listen)
         except LOADING_ERRORS as error:
             self.trouble = str(error)
             self.get_logger().error(f"cannot activate: {error}")
@@ -128,12 +128,13 @@ class FastDepthNode(LifecycleNode):
     @told
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         self.close()
+        self.trouble = ""
         return TransitionCallbackReturn.SUCCESS
 
     @told
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         self.close()
-        self._label = "finalized"
+        self.trouble, self._label = "", "finalized"
         return TransitionCallbackReturn.SUCCESS
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -184,9 +185,13 @@ class FastDepthNode(LifecycleNode):
             self._camera.forget()
 
     def _listen(self) -> None:
-        """What the executor would do with frames, while it waits for a backend."""
+        """What the executor would do, while it waits for a backend."""
         if self._camera is not None:
             self._camera.listen()
+        self._watch()
+        if self._each_second.is_ready():
+            self._each_second.reset()
+            self._publish_diagnostics()
 
     def _watch(self) -> None:
         """Raises BackendLost, which ends `rclpy.spin`."""

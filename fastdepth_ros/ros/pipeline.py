@@ -83,6 +83,8 @@ class Pipeline:
 
     def change(self, settings: Settings, engine: Engine) -> None:
         """From the next frame on."""
+        if engine.backend is not self._engine.backend:
+            self.facts.pop("golden frame", None)  # the new one passed it too, by how much was not written down
         self.settings, self._engine = settings, engine
         self.facts.update(engine.facts)
 

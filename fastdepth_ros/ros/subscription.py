@@ -59,9 +59,6 @@ class ImageSubscription:
     def reliability(self) -> str:
         return self._policy.name.lower() if self._policy is not None else "not subscribed: no publisher yet"
 
-    def publishers(self) -> int:
-        return self._node.count_publishers(self.topic)
-
     def inputs(self, info_topic: str) -> Inputs:
         """Who publishes what we listen to, and what of it does not fit."""
         endpoints = self._node.get_publishers_info_by_topic(self.topic)

@@ -57,6 +57,8 @@ class Viewer(Node):
         self._view, self._period_s, self._shown_at = view, 1 / rate_hz, 0.0
         self._frames: ByStamp[Any] = ByStamp(KEPT_FRAMES)
         self._depth_cameras: ByStamp[CameraInfo] = ByStamp(KEPT_FRAMES)
+        namespace, is_usual, _ = depth_topic.rpartition("depth/image")
+        self._namespace = namespace.strip("/") if is_usual else None  # of several nodes, the one whose depth it is
         self._camera: CameraInfo | None = None
         self._image: ImageSubscription | None = None
         self._waiting: Image | None = None
@@ -89,7 +91,8 @@ class Viewer(Node):
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
-            if not status.name.endswith(": depth"):
+            node, _, task = status.name.rpartition(": ")
+            if task != "depth" or self._namespace not in (None, node.rpartition("/")[0]):
                 continue
             values = {entry.key: entry.value for entry in status.values}
             if self._image is None and values.get("topic"):

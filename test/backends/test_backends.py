@@ -115,6 +115,12 @@ def test_the_number_of_threads_does_not_change_the_depth(artifact_folder, backen
     np.testing.assert_allclose(*depths, atol=1e-5)
 
 
+@pytest.mark.parametrize("device", ["cpu", "CPU"])
+def test_openvino_keeps_to_the_threads_however_its_device_is_spelt(artifact_folder, device):
+    engine = load(artifact_folder, "openvino", BackendOptions(threads=1, device=device))
+    assert engine._request.get_compiled_model().get_property("INFERENCE_NUM_THREADS") == 1
+
+
 @pytest.mark.parametrize("backend", FILES)
 def test_power_save_does_not_change_the_depth(artifact_folder, backend):
     saving = load(artifact_folder, backend, BackendOptions(power_save=True))

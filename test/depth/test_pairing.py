@@ -1,5 +1,8 @@
 """Which camera_info belongs to a frame."""
 
+import sys
+import threading
+
 from fastdepth_ros.depth.pairing import ByStamp
 
 
@@ -27,3 +30,18 @@ def test_a_message_of_a_stamp_that_came_before_replaces_it():
     pairing.add(20, "anew")
     assert pairing.at(20) == "anew"
     assert pairing.at(10) == "at 10"
+
+
+def test_a_thread_may_look_while_another_adds():
+    pairing: ByStamp[int] = ByStamp(keep=3)
+    pairing.add(0, 0)
+    adding = threading.Thread(target=lambda: [pairing.add(stamp, stamp) for stamp in range(1, 20_000)])
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        adding.start()
+        while adding.is_alive():
+            assert pairing.at(10**6) is not None
+    finally:
+        sys.setswitchinterval(interval)
+        adding.join()

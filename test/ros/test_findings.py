@@ -121,6 +121,14 @@ def test_details_and_extremes_are_of_the_time_since_the_last_look():
     assert (snapshot.details, snapshot.oldest_ms, snapshot.news) == ({}, 0.0, {})
 
 
+def test_frames_of_a_pause_are_no_stall():
+    statistics = Statistics()
+    for paused, stalled_looks in ((1, 0), (0, 1)):
+        statistics.count("received")
+        statistics.count("paused", number=paused)
+        assert statistics.look().stalled_looks == stalled_looks
+
+
 class Lines:
     def __init__(self) -> None:
         self.lines: list[str] = []

@@ -18,6 +18,9 @@ from rclpy.lifecycle import TransitionCallbackReturn
 from ros_graph import CameraDriver, Listener, picture, wait_until
 from sensor_msgs.msg import Image
 
+from fastdepth_ros.depth.golden import GoldenError
+from fastdepth_ros.ros.pipeline import Pipeline
+
 STATES = {
     "unconfigured": [],
     "inactive": ["configure"],
@@ -86,6 +89,28 @@ def test_an_unforeseen_error_of_a_transition_is_told_and_the_node_can_be_configu
     assert diagnostics.heard[-1].status[0].level == DiagnosticStatus.ERROR
     node.autostart()
     wait_until(lambda: "no frame on" in diagnostics.heard[-1].status[0].message, "the node to be active")
+
+
+@pytest.mark.parametrize(("way_on", "finding"), [("cleanup", "unconfigured"), ("shutdown", "finalized")])
+def test_what_went_wrong_is_told_until_a_transition_leaves_it_behind(
+    graph, artifact_folder, monkeypatch, way_on, finding
+):
+    def broken(self: Pipeline) -> None:
+        raise GoldenError("off by 1 m")
+
+    node = graph.fastdepth(model=artifact_folder)
+    diagnostics = Listener(graph, "/diagnostics", DiagnosticArray)
+
+    def found() -> str:
+        wait_until(lambda: diagnostics.heard, "diagnostics")
+        return next(entry.value for entry in diagnostics.heard[-1].status[0].values if entry.key == "findings")
+
+    monkeypatch.setattr(Pipeline, "make_ready", broken)
+    go(graph, node, "configure")
+    assert graph.do(node.trigger_activate) == TransitionCallbackReturn.FAILURE
+    wait_until(lambda: found() == "cannot_run", "the diagnostic")
+    go(graph, node, way_on)
+    wait_until(lambda: found() == finding, "the next")
 
 
 @pytest.mark.parametrize("state", ["inactive", "active"])

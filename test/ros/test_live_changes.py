@@ -60,10 +60,15 @@ def test_frames_go_on_through_the_old_model_while_the_new_one_is_loaded(graph, a
     # on the executor's thread, as the service is: nothing else is done there until it returns
     graph.begin(lambda: answers.append(change(node, model=str(other))))
     loading.wait(10)
+    told, publish = [], node._diagnostics.publish  # which none hears before the executor goes on
+    monkeypatch.setattr(node._diagnostics, "publish", lambda message: (told.append(message), publish(message)))
     for number in range(1, 9):
         camera.send(number, picture())
         time.sleep(0.1)
         assert not answers
+    wait_until(lambda: len(told) > 1, "diagnostics meanwhile")
+    assert not answers
+    assert "golden frame" in {entry.key for entry in told[-1].status[0].values}
     go_on.set()
     wait_until(lambda: answers, "the new model")
     assert answers == [""]
@@ -72,6 +77,7 @@ def test_frames_go_on_through_the_old_model_while_the_new_one_is_loaded(graph, a
     wait_until(lambda: facts(diagnostics)["model"] == "other", "its name")
     wait_until(lambda: int(facts(diagnostics)["published"]) == len(depths.heard), "counts")
     found = facts(diagnostics)
+    assert "golden frame" not in found  # that was the other's
     assert len(depths.heard) + int(found["replaced"]) == 9 and len(depths.heard) > 5
 
 

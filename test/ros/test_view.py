@@ -20,8 +20,11 @@ from chromium import WEBGL_FLAGS, chromium, find_all, screenshot, until
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 pytest.importorskip("rerun", reason="rerun is not installed")
 
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from ros_graph import CameraDriver, Listener, wait_until
+
+from fastdepth_ros.ros.viewer import Viewer
+from fastdepth_ros.view.live_view import Moment
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 MAGENTA_BGR = (200, 20, 220)  # no colour of the viewer, nor of depth
@@ -93,3 +96,29 @@ def test_a_browser_shows_frame_depth_point_cloud_and_stage_times_of_a_running_no
         view.send_signal(signal.SIGINT)
         assert view.wait(30) in (0, 130), log.read_text()
     assert "Traceback" not in log.read_text()
+
+
+class Told:
+    """A viewer that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def show(self, moment: Moment) -> None:
+        pass
+
+    def tell(self, text: str, level: int) -> None:
+        self.texts.append(text)
+
+
+@pytest.mark.parametrize("namespaces", [("front", "rear"), ("rear", "front")])
+def test_of_several_nodes_the_one_whose_depth_it_is_names_the_camera(graph, namespaces):
+    told = Told()
+    viewer = Viewer(told, "/front/depth/image", "", 10.0, context=graph.peer.context)
+    for name in namespaces:
+        topic = KeyValue(key="topic", value=f"/{name}/image_raw")
+        status = DiagnosticStatus(name=f"{name}/fastdepth: depth", message=name, values=[topic])
+        viewer._on_diagnostics(DiagnosticArray(status=[status]))
+    assert viewer._image.topic == "/front/image_raw"
+    assert told.texts == ["front"]
+    viewer.destroy_node()
