@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isnan, nan
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +17,8 @@ class Change(NamedTuple):
 
     Args:
         before_ms, after_ms: medians.
-        noise_ms: of their difference: what the medians of single rounds scatter by, as a standard error.
+        noise_ms: of their difference: what the medians of single rounds scatter by, as a standard error; NaN after a
+            single round.
     """
 
     name: str
@@ -26,11 +28,13 @@ class Change(NamedTuple):
 
     @property
     def times_noise(self) -> float:
-        return (self.after_ms - self.before_ms) / self.noise_ms if self.noise_ms else 0.0
+        return (self.after_ms - self.before_ms) / self.noise_ms if self.noise_ms else nan
 
     @property
     def verdict(self) -> str:
-        if abs(self.times_noise) < CLEAR:
+        if isnan(self.noise_ms):
+            return "of unknown noise"
+        if abs(self.after_ms - self.before_ms) <= CLEAR * self.noise_ms:
             return "within noise"
         return "slower" if self.after_ms > self.before_ms else "faster"
 
@@ -66,4 +70,6 @@ def caveats(before: Results, after: Results) -> list[str]:
 
 def _noise_ms(*rows: dict[str, Any]) -> float:
     """Standard error of the difference of two medians of rounds."""
+    if any(len(row["rounds_ms"]) < 2 for row in rows):
+        return nan
     return float(np.sqrt(sum(np.var(row["rounds_ms"], ddof=1) / len(row["rounds_ms"]) for row in rows)))

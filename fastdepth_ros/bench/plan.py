@@ -13,7 +13,7 @@ from fastdepth_ros.backends import BackendError, BackendOptions, backend_class, 
 from fastdepth_ros.backends.cores import available_cores
 from fastdepth_ros.bench.machine import machine_subjects
 from fastdepth_ros.bench.subject import Subject, load_estimator, load_onnx, load_torch_eager
-from fastdepth_ros.depth.artifact import Artifact, find_artifact
+from fastdepth_ros.depth.artifact import Artifact, find_artifacts
 
 FRAME_PX = (480, 640)  # height, width
 NYU_ACCURACY = "nyu-labeled/test/authors"  # key of a manifest's accuracy
@@ -79,7 +79,7 @@ def plan_engines(request: Request) -> Plan:
     plan = Plan()
     for count in request.threads or thread_counts():
         plan.subjects += machine_subjects(count)
-    for artifact in (find_artifact(model) for model in request.models):
+    for artifact in find_artifacts(request.models):
         for options in request.options():
             for backend in _backends(artifact, request.backends, options.precision, plan):
                 plan.subjects.append(engine_subject(artifact, backend, options))
@@ -117,7 +117,7 @@ def plan_halves(request: Request, folder: Path, *, steps: bool) -> Plan:
     threads = max(request.threads or thread_counts())
     for name, path in _networks(request, folder, plan, steps):
         try:
-            parts = dict(zip(("encoder", "decoder"), cut(path, folder)))
+            parts = dict(zip(("encoder", "decoder"), cut(path, folder, name)))
         except SplitError as error:
             plan.notes.append(f"{name} is not cut in two: {error}")
             continue
@@ -155,7 +155,7 @@ def plan_eager(request: Request) -> Plan:
     plan = Plan()
     if find_spec("torch") is None:
         return plan
-    for artifact in (find_artifact(model) for model in request.models):
+    for artifact in find_artifacts(request.models):
         if "safetensors" not in artifact.manifest["files"]:
             continue
         checkpoint = artifact.model_file("safetensors").path
@@ -201,6 +201,6 @@ def _networks(request: Request, folder: Path, plan: Plan, steps: bool) -> Iterat
             yield name, file
     elif steps:
         plan.notes.append("no steps of Fig. 3: they need torch")
-    for artifact in (find_artifact(model) for model in request.models):
+    for artifact in find_artifacts(request.models):
         if "onnx" in artifact.manifest["files"]:
             yield artifact.name, artifact.model_file("onnx").path.resolve()

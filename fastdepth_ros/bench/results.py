@@ -31,8 +31,9 @@ def results_of(
 ) -> Results:
     """Everything that was measured, as JSON holds it.
 
-    Each row has its subject's facts, the latency's figures, and where the network's MACs are known `floor_ms`, the
-    least time that they take at this machine's peak on as many threads, and `ratio`, the median over it.
+    Each row has its subject's facts, the latency's figures, and where the network's MACs are known and the processor
+    computes `floor_ms`, the least time that they take at this machine's peak in float32 on as many threads, and
+    `ratio`, the median over it.
     """
     fastest_ms = {name: found.latency.min_ms for name, found in measured.items()}
     counts = sorted({subject.threads for subject in subjects if subject.name.startswith("machine/")})
@@ -43,7 +44,7 @@ def results_of(
         for subject in subjects
         if subject.name in measured and "group" in subject.facts
     ]
-    below = [row["name"] for row in rows if row.get("ratio", 1.0) < 1.0]
+    below = [row["name"] for row in rows if row.get("ratio", 1.0) < 1.0 and row.get("precision", "fp32") == "fp32"]
     notes = [f"{name} is faster than its floor: others kept the machine from its peak; measure again" for name in below]
     return {
         "version": VERSION,
@@ -61,7 +62,7 @@ def results_of(
 def _row(subject: Subject, found: Measured, peak_gflops: float | None) -> dict[str, Any]:
     figures = asdict(found)
     row = {"name": subject.name, "threads": subject.threads, **subject.facts, **figures.pop("latency"), **figures}
-    if row.get("macs") and peak_gflops:
+    if row.get("macs") and peak_gflops and row.get("device", "cpu") == "cpu":
         row["floor_ms"] = 2 * row["macs"] / peak_gflops / 1e6
         row["ratio"] = row["median_ms"] / row["floor_ms"]
     return row

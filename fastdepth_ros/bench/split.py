@@ -15,8 +15,11 @@ class SplitError(Exception):
     """A network whose encoder's end is not found."""
 
 
-def cut(path: Path, folder: Path) -> tuple[Path, Path]:
+def cut(path: Path, folder: Path, name: str) -> tuple[Path, Path]:
     """Write both halves; the second takes the encoder's last map and those of the skips.
+
+    Args:
+        name: what the halves' files are called.
 
     Raises:
         SplitError: no node is named after an encoder or after a decoder.
@@ -26,7 +29,7 @@ def cut(path: Path, folder: Path) -> tuple[Path, Path]:
     made_before = {name for node in before for name in node.output}
     after = [node for node in model.graph.node if node.name not in {each.name for each in before}]
     crossing = sorted({name for node in after for name in node.input if name in made_before})
-    halves = folder / f"{path.stem}.encoder.onnx", folder / f"{path.stem}.decoder.onnx"
+    halves = folder / f"{name}.encoder.onnx", folder / f"{name}.decoder.onnx"
     inputs, outputs = ([entry.name for entry in entries] for entries in (model.graph.input, model.graph.output))
     onnx.utils.extract_model(str(path), str(halves[0]), inputs, crossing)
     onnx.utils.extract_model(str(path), str(halves[1]), crossing, outputs)

@@ -13,11 +13,12 @@ from tqdm import tqdm
 from fastdepth_ros.backends import Backend
 from fastdepth_ros.cli.options import MODEL_ERRORS, add_model_options, backend_options, load_model
 from fastdepth_ros.data.datasets import DATASETS, Dataset, DatasetError, open_dataset
-from fastdepth_ros.depth.artifact import Artifact, find_artifact, write_manifest
+from fastdepth_ros.depth.artifact import Artifact, find_artifacts, write_manifest
 from fastdepth_ros.depth.files import write_picture
 from fastdepth_ros.depth.panel import panel
 from fastdepth_ros.metrics.depth import NAMES, mean_errors, pooled_errors
 from fastdepth_ros.train.evaluation import PROTOCOLS, ImageErrors, comparison_row, evaluate
+from fastdepth_ros.whole import whole_file
 
 ERRORS = (DatasetError, ValueError, *MODEL_ERRORS)
 PANEL_ROWS, WORST = 6, 10
@@ -43,23 +44,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(parsed: argparse.Namespace) -> None:
     dataset = open_dataset(parsed.dataset, parsed.root, parsed.split)
     artifact, backend = load_model(parsed)
+    others = find_artifacts([artifact.folder, *parsed.beside])[1:]
     protocol = PROTOCOLS[parsed.preprocess]
     rows = list(tqdm(evaluate(backend, dataset, protocol, artifact.input_size_px), total=len(dataset), unit="image"))
     errors = [row.errors for row in rows]
     figures = mean_errors(errors)
     if parsed.record:
         record(artifact, parsed.precision, f"{parsed.dataset}/{parsed.split}/{parsed.preprocess}", figures)
-    if parsed.per_image:
-        _write_table(parsed.per_image, rows)
-    if parsed.panel or parsed.worst:
-        _draw(parsed, dataset, rows, {**_others(parsed), artifact.name: backend}, artifact.input_size_px)
     pooled = pooled_errors(errors, [row.pixels for row in rows])
     if parsed.json:
         print(json.dumps({**figures, "pooled": pooled}))
-        return
-    print(f"{artifact.name} on {backend.engine}, {parsed.preprocess} preprocessing, {figures['images']} images:")
-    for title, values in (("mean over images", figures), ("pooled over pixels", pooled)):
-        print(f"  {title:<19}" + "  ".join(f"{name} {values[name]:.3f}" for name in NAMES))
+    else:
+        print(f"{artifact.name} on {backend.engine}, {parsed.preprocess} preprocessing, {figures['images']} images:")
+        for title, values in (("mean over images", figures), ("pooled over pixels", pooled)):
+            print(f"  {title:<19}" + "  ".join(f"{name} {values[name]:.3f}" for name in NAMES))
+    if parsed.per_image:
+        _write_table(parsed.per_image, rows)
+    if parsed.panel or parsed.worst:
+        models = {other.name: other.load(parsed.backend, backend_options(parsed)) for other in others}
+        _draw(parsed, dataset, rows, {**models, artifact.name: backend}, artifact.input_size_px)
 
 
 def record(artifact: Artifact, precision: str, key: str, figures: dict[str, float]) -> None:
@@ -73,15 +76,10 @@ def record(artifact: Artifact, precision: str, key: str, figures: dict[str, floa
 
 
 def _write_table(path: Path, rows: list[ImageErrors]) -> None:
-    with path.open("w", newline="") as lines:
+    with whole_file(path) as partial, partial.open("w", newline="") as lines:
         table = csv.writer(lines)
         table.writerow(["name", "pixels", *NAMES])
         table.writerows([row.name, row.pixels, *(row.errors[name] for name in NAMES)] for row in rows)
-
-
-def _others(parsed: argparse.Namespace) -> dict[str, Backend]:
-    artifacts = [find_artifact(model) for model in parsed.beside]
-    return {artifact.name: artifact.load(parsed.backend, backend_options(parsed)) for artifact in artifacts}
 
 
 def _draw(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
@@ -133,6 +134,20 @@ def find_artifact(model: str | Path = "", root: str | Path = "") -> Artifact:
         names = sorted(path.parent.name for path in bundled.glob(f"*/{MANIFEST}"))
         raise ArtifactError(f"no artefact at {folder} (no {MANIFEST} there); bundled are {', '.join(names)}")
     return Artifact(folder, _read_manifest(folder / MANIFEST))
+
+
+def find_artifacts(models: Iterable[str | Path]) -> list[Artifact]:
+    """`find_artifact` of each, to be laid side by side by their names.
+
+    Raises:
+        ArtifactError: as `find_artifact`, or two have the same name.
+    """
+    found = [find_artifact(model) for model in models]
+    for name, number in Counter(artifact.name for artifact in found).items():
+        if number > 1:
+            folders = ", ".join(str(artifact.folder) for artifact in found if artifact.name == name)
+            raise ArtifactError(f"{folders}: all are called {name}; their manifests must tell them apart")
+    return found
 
 
 def file_key(model_format: str, precision: str) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -15,10 +17,11 @@ import torch
 
 from fastdepth_ros.bench.compare import caveats, changes
 from fastdepth_ros.bench.peers import PEERS
-from fastdepth_ros.bench.plan import Request, plan_engines
+from fastdepth_ros.bench.plan import Request, plan_engines, plan_halves
 from fastdepth_ros.bench.report import comparison, write_report
 from fastdepth_ros.bench.split import SplitError, cut
 from fastdepth_ros.cli import main
+from fastdepth_ros.depth.artifact import ArtifactError
 from fastdepth_ros.nn.complexity import complexity
 
 ARGUMENTS = ["--quick", "--no-node", "--threads", "1", "--rounds", "2", "--frames", "2", "--backends", "onnxruntime"]
@@ -83,6 +86,9 @@ def test_a_comparison_names_what_changed_and_what_is_noise(run_folder, tmp_path)
     first, second, *_ = changes(before, now)
     assert (first.verdict, second.verdict) == ("slower", "within noise")
     assert first.times_noise == pytest.approx(2.0 / np.sqrt(2 * 0.01 / 3))
+    for row in now["rows"]:
+        row["rounds_ms"] = [12.0]
+    assert changes(before, now)[0].verdict == "of unknown noise"
     assert caveats(before, now) == []
     now["machine"]["processor"], now["peaks"][0]["peak_gflops"] = "another", 1.0
     told = caveats(before, now)
@@ -106,14 +112,34 @@ def test_an_unknown_model_or_backend_is_named(tmp_path, capsys):
 
 
 def test_what_has_no_file_for_a_backend_is_left_out_and_told(artifact_folder):
-    plan = plan_engines(Request([str(artifact_folder)], ["onnxruntime"], [1]))
+    plan = plan_engines(Request([str(artifact_folder)], ["onnxruntime", "tvm"], [1], ["fp32", "int8"]))
     assert [subject.name for subject in plan.subjects if "group" in subject.facts] == ["tiny/onnxruntime/fp32/1"]
-    assert plan.notes == []
+    assert plan.notes == [
+        "tiny has no tvm file of fp32 for backend tvm",
+        "tiny has no file of int8: fastdepth quantize makes one",
+        "tiny has no onnx file of int8 for backend onnxruntime",
+        "tiny has no tvm file of int8 for backend tvm",
+    ]
+
+
+def test_of_several_models_each_has_its_own_halves(artifact_folder, tmp_path):
+    other = shutil.copytree(artifact_folder, tmp_path / "other")
+    request = Request([str(artifact_folder), str(other)], ["onnxruntime"], [1])
+    for plan in (plan_engines, partial(plan_halves, folder=tmp_path, steps=False)):
+        with pytest.raises(ArtifactError, match="all are called tiny"):
+            plan(request)
+    manifest = json.loads((other / "manifest.json").read_text())
+    (other / "manifest.json").write_text(json.dumps({**manifest, "name": "other"}))
+    halves = plan_halves(request, tmp_path, steps=False).subjects
+    assert [subject.name for subject in halves] == [
+        f"half/{model}/{part}" for model in ("tiny", "other") for part in ("encoder", "decoder", "whole")
+    ]
+    assert len({subject.load.args[0] for subject in halves}) == 6
 
 
 def test_the_halves_together_compute_what_the_whole_does(artifact_folder, tmp_path):
     whole = artifact_folder / "model.onnx"
-    encoder, decoder = (onnxruntime.InferenceSession(str(path)) for path in cut(whole, tmp_path))
+    encoder, decoder = (onnxruntime.InferenceSession(str(path)) for path in cut(whole, tmp_path, "tiny"))
     rgb = np.random.default_rng(0).integers(0, 256, (1, 224, 224, 3), dtype=np.uint8)
     maps = dict(zip((entry.name for entry in encoder.get_outputs()), encoder.run(None, {"rgb": rgb})))
     assert len(maps) == 4 and set(maps) == {entry.name for entry in decoder.get_inputs()}
@@ -129,7 +155,7 @@ def test_a_network_without_names_is_not_cut(artifact_folder, tmp_path):
         node.name = f"node{number}"
     onnx.save(model, tmp_path / "nameless.onnx")
     with pytest.raises(SplitError, match="named"):
-        cut(tmp_path / "nameless.onnx", tmp_path)
+        cut(tmp_path / "nameless.onnx", tmp_path, "nameless")
 
 
 @pytest.mark.parametrize(("name", "weights_m", "macs_g"), [
