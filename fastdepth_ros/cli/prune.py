@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from fastdepth_ros.cli.complexity import channels_from
 from fastdepth_ros.cli.options import TARGETS, add_device_options
-from fastdepth_ros.data.datasets import DATASETS, DatasetError, open_dataset, open_named
+from fastdepth_ros.data.datasets import DATASETS, Dataset, DatasetError, open_dataset, open_named
 from fastdepth_ros.nn.channels import NAMED, Channels
 from fastdepth_ros.nn.checkpoints import CheckpointError, load_checkpoint, load_fastdepth
 from fastdepth_ros.nn.complexity import complexity
@@ -65,12 +65,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     search.add_argument(
         "--ray", metavar="ADDRESS", help="of a Ray cluster in place of --workers; auto for this machine's"
     )
-    tuning = parser.add_argument_group("long tuning of what is left, then its accuracy on the test split")
+    tuning = parser.add_argument_group("long tuning of what is left, then its accuracy")
     tuning.add_argument("--epochs", type=int, default=20, help="of the long tuning; 0 leaves it out (20)")
     tuning.add_argument("--recipe", default="finish", help=f"{', '.join(recipe_names())}, or a YAML file (finish)")
     tuning.add_argument(
         "--tune-start", action="store_true", help="tune the start as long, a row to hold pruning against"
     )
+    tuning.add_argument("--test-split", default="test", help="of the data set, for that accuracy (test)")
+    tuning.add_argument("--cache", action="store_true", help="keep decoded pairs in memory: 2 MB each at 640x480")
     latency = parser.add_argument_group("latency")
     latency.add_argument("--table", type=Path, help="layer times: JSON of --measure, or CSV")
     latency.add_argument("--measure", type=Path, metavar="JSON", help="measure a table here and write it")
@@ -82,6 +84,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(parsed: argparse.Namespace) -> None:
+    if parsed.multiple < 1:
+        raise ValueError(f"--multiple is {parsed.multiple}, needs at least 1")
     if parsed.measure:
         _measure(parsed)
     elif parsed.dry_run:
@@ -150,6 +154,8 @@ def _prune(parsed: argparse.Namespace) -> None:
     start, what = load_fastdepth(begin)[0].channels, _resource(parsed)
     recipe = load_recipe(parsed.recipe, {"epochs": parsed.epochs or 1})
     others = [open_named(each, "train") for each in parsed.also]
+    pairs = open_dataset(parsed.dataset, root, "train")
+    test = open_dataset(parsed.dataset, root, parsed.test_split) if parsed.epochs else None  # now, not in hours
     cost = what.cost(start)
     budget = cost * parsed.budget if parsed.budget <= 1 else parsed.budget
     if not 0 < budget < cost:
@@ -169,18 +175,18 @@ def _prune(parsed: argparse.Namespace) -> None:
     result |= {"channels": after.as_mapping(), "table_vii": []}
     if parsed.resource == "latency" and (measured := networks_ms_here(load_table(parsed.table), [start, after])):
         result["measured_ms"] = measured
-    if parsed.epochs:
+    if test is not None:
         keep_freed_memory()
-        pairs = open_dataset(parsed.dataset, root, "train")
 
         def tuned(checkpoint: Path, run: Path) -> Path:
-            return Trainer(load_checkpoint(checkpoint)[0], recipe, pairs, run, others=others, cache=True).run()
+            network = load_checkpoint(checkpoint)[0]
+            return Trainer(network, recipe, pairs, run, others=others, cache=parsed.cache).run()
 
         rows = {"start": begin}
         if parsed.tune_start:
             rows["start, tuned"] = tuned(begin, out / "tuned-start")
         rows["pruned"] = tuned(winner, out / "tuned")
-        result["table_vii"] = _table_vii(parsed.dataset, root, rows)
+        result["table_vii"] = _table_vii(test, rows)
     print(json.dumps(result) if parsed.json else _as_text(result))
 
 
@@ -190,9 +196,8 @@ def _absolute(also: str) -> str:
     return f"{name}={Path(root).absolute()}"
 
 
-def _table_vii(dataset: str, root: Path, checkpoints: dict[str, Path]) -> list[dict[str, Any]]:
-    """Before and after, on the test split."""
-    pairs = open_dataset(dataset, root, "test")
+def _table_vii(pairs: Dataset, checkpoints: dict[str, Path]) -> list[dict[str, Any]]:
+    """Before and after."""
     rows = []
     for name, checkpoint in checkpoints.items():
         network, _ = load_checkpoint(checkpoint)

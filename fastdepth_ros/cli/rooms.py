@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from fastdepth_ros.data.datasets import DatasetError
 from fastdepth_ros.data.synthetic.dataset import write_rooms
 
-ERRORS = (ValueError,)
+ERRORS = (DatasetError, ValueError)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -76,9 +76,13 @@ def run(parsed: argparse.Namespace) -> None:
 
 
 def _network(parsed: argparse.Namespace, seed: int) -> DepthNetwork:
+    chosen = {kind: getattr(parsed, kind) for kind in parts() if getattr(parsed, kind)}
+    if parsed.start and (chosen or parsed.pretrained):
+        raise ValueError("--start brings the network and its weights: it goes with --channels only")
+    if chosen and parsed.channels:
+        raise ValueError(f"--channels are of the default network, not of one with another {', '.join(chosen)}")
     if parsed.start:
         return _started(parsed.start, channels_from(parsed.channels) if parsed.channels else None)
-    chosen = {kind: getattr(parsed, kind) for kind in parts() if getattr(parsed, kind)}
     network = (
         DepthNetwork.of(**PAPER_PARTS | chosen) if chosen else FastDepth(channels_from(parsed.channels or "pruned"))
     )
@@ -94,5 +98,6 @@ def _started(checkpoint: Path, channels: Channels | None) -> DepthNetwork:
         return network
     if not isinstance(network, FastDepth):
         raise CheckpointError(f"{checkpoint} is another variant than FastDepth, it has no list of --channels")
-    grows = channels.encoder[-1] > network.channels.encoder[-1]
+    counts = [(*each.encoder, *each.decoder) for each in (channels, network.channels)]
+    grows = any(new > old for new, old in zip(*counts))
     return (widened if grows else slimmed)(network, channels)

@@ -79,11 +79,10 @@ def read_split(root: Path, split: str) -> tuple[str, ...]:
     index = root / "split.csv"
     if not index.is_file():
         raise DatasetError(f"{root} has no split.csv; the folder needs rgb/, depth/ and split.csv")
-    with index.open(newline="") as lines:
-        rows = list(csv.DictReader(lines))
     try:
-        names = [(_name(row), row["split"]) for row in rows]
-    except (KeyError, TypeError, ValueError) as error:
+        with index.open(newline="", encoding="utf-8") as lines:
+            names = [(_name(row), row["split"]) for row in csv.DictReader(lines)]
+    except (csv.Error, KeyError, TypeError, ValueError) as error:
         raise DatasetError(f"{index} needs the columns name,split or index,split: {error!r}") from error
     require_split(split, sorted({part for _, part in names if part}), index)
     return tuple(name for name, part in names if part == split)

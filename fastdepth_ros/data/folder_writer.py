@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 
+from fastdepth_ros.data.pairs import DatasetError
 from fastdepth_ros.whole import write_whole
 
 QUALITY = (cv2.IMWRITE_JPEG_QUALITY, 95)
@@ -17,12 +20,24 @@ MAX_MM = np.iinfo(np.uint16).max
 
 
 class FolderWriter:
-    """Writes ``rgb/NAME.jpg`` and ``depth/NAME.png`` (millimetres), each whole or not at all; ``split.csv`` last."""
+    """Writes ``rgb/NAME.jpg`` and ``depth/NAME.png`` (millimetres), each whole or not at all; ``split.csv`` last.
 
-    def __init__(self, root: Path) -> None:
+    Args:
+        job: what the pairs are made of, kept in ``job.json``.
+
+    Raises:
+        DatasetError: the folder holds pairs of another job.
+    """
+
+    def __init__(self, root: Path, job: Mapping[str, Any]) -> None:
         self._root = root
         for kind in ("rgb", "depth"):
             (root / kind).mkdir(parents=True, exist_ok=True)
+        file, asked = root / "job.json", json.loads(json.dumps(job))
+        found = json.loads(file.read_text()) if file.exists() else None
+        if found != asked and any((root / "depth").iterdir()):
+            raise DatasetError(f"{root} holds pairs of another job ({file.name} differs); choose another folder")
+        write_whole(file, json.dumps(asked, indent=2) + "\n")
 
     def has(self, name: str) -> bool:
         return self._depth(name).exists()
@@ -32,9 +47,9 @@ class FolderWriter:
 
         Args:
             rgb: uint8 HxWx3.
-            depth: float HxW metres; stored are 1 mm to 65.535 m.
+            depth: float HxW metres; stored are 1 mm to 65.535 m, and 0 where it is NaN or not above 0.
         """
-        millimetres = np.clip(depth * 1000, 1, MAX_MM).round().astype(np.uint16)
+        millimetres = np.where(depth > 0, np.clip(depth * 1000, 1, MAX_MM).round(), 0).astype(np.uint16)
         colour = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), QUALITY)[1]
         write_whole(self._root / "rgb" / f"{name}.jpg", colour.tobytes())
         write_whole(self._depth(name), cv2.imencode(".png", millimetres)[1].tobytes())

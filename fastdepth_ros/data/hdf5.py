@@ -28,5 +28,5 @@ def open_hdf5(path: Path) -> Iterator[Any]:
             yield file
     except FileNotFoundError:
         raise DatasetError(f"{path} is missing") from None
-    except (OSError, KeyError, RuntimeError) as error:
+    except (OSError, KeyError, RuntimeError, TypeError) as error:
         raise DatasetError(f"{path} is truncated, damaged, or not the HDF5 that it should be: {error}") from error

@@ -35,10 +35,18 @@ def read_image(path: Path, flags: int) -> np.ndarray:
         raise DatasetError(f"{path} is a truncated or damaged PNG")
     if data.startswith(_JPEG) and not _jpeg_is_whole(data):
         raise DatasetError(f"{path} is a truncated or damaged JPEG")
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
+    image = decoded(np.frombuffer(data, np.uint8), flags)
     if image is None:
         raise DatasetError(f"{path} is not an image")
     return image
+
+
+def decoded(data: np.ndarray, flags: int) -> np.ndarray | None:
+    """The image in a file's bytes; None where OpenCV finds none, or refuses its size."""
+    try:
+        return cv2.imdecode(data, flags) if data.size else None
+    except cv2.error:
+        return None
 
 
 def read_images(*files: tuple[Path, int]) -> list[np.ndarray]:

@@ -42,7 +42,7 @@ class Hdf5Dataset:
         name = self.names[index]
         path = self.root / f"{name}.h5"
         with open_hdf5(path) as file:
-            rgb, depth = file["rgb"][()], file["depth"][()]
+            rgb, depth = np.asarray(file["rgb"][()]), np.asarray(file["depth"][()])
         if rgb.dtype != np.uint8 or depth.dtype != np.float32 or rgb.shape != (3, *depth.shape) or depth.ndim != 2:
             raise DatasetError(
                 f"{path}: rgb is {rgb.dtype} {rgb.shape}, depth {depth.dtype} {depth.shape}; "

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import zipfile
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from fastdepth_ros.data.image_files import decoded
 from fastdepth_ros.data.pairs import DatasetError
 
 
@@ -23,17 +25,25 @@ class Photographs:
         try:
             with np.load(path) as archive:
                 self._data, self._starts = archive["data"], archive["off"]
-        except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
             raise DatasetError(f"{path} is no archive of photographs with the arrays data and off: {error}") from error
-        if self._data.dtype != np.uint8 or not (np.diff(self._starts) > 0).all() or self._starts[-1] > len(self._data):
+        shapes_fit = self._data.ndim == self._starts.ndim == 1 and len(self._starts)
+        kinds_fit = self._data.dtype == np.uint8 and np.issubdtype(self._starts.dtype, np.integer)
+        ends = (0, *self._starts[[0, -1]].tolist(), len(self._data)) if shapes_fit and kinds_fit else (1, 0)
+        if list(ends) != sorted(ends) or not (np.diff(self._starts) > 0).all():
             raise DatasetError(f"{path} is damaged: its offsets do not fit its data")
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 of where the files lie in the archive: another selection has other lengths."""
+        return hashlib.sha256(self._starts.astype(np.int64).tobytes()).hexdigest()
 
     def __len__(self) -> int:
         return len(self._starts) - 1
 
     def __getitem__(self, index: int) -> np.ndarray:
         """uint8 HxWx3 RGB. Raises DatasetError for one that is damaged."""
-        bgr = cv2.imdecode(self._data[self._starts[index] : self._starts[index + 1]], cv2.IMREAD_COLOR)
+        bgr = decoded(self._data[self._starts[index] : self._starts[index + 1]], cv2.IMREAD_COLOR)
         if bgr is None:
             raise DatasetError(f"photograph {index} of {self.path} is damaged")
         return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -62,7 +63,11 @@ def load_checkpoint(path: Path) -> tuple[DepthNetwork, dict[str, str]]:
         if "channels" in metadata:
             return network_of(Channels.from_mapping(json.loads(metadata["channels"])), tensors), metadata
         if "variant" in metadata:
-            return _filled(DepthNetwork.of(**json.loads(metadata["variant"])), tensors), metadata
+            with torch.device("meta"):
+                network = DepthNetwork.of(**json.loads(metadata["variant"]))
+            return _filled(network, tensors), metadata
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from error
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"{path} names no network that there is: {error}") from error
     raise CheckpointError(f"{path} has no channel list in its metadata; was it written by this package?")
@@ -82,16 +87,26 @@ def network_of(channels: Channels, tensors: Mapping[str, Tensor]) -> FastDepth:
     Raises:
         CheckpointError: tensors missing, unknown or of another shape.
     """
-    return _filled(FastDepth(channels, batch_norm=any(".bn." in name for name in tensors)), tensors)
+    with torch.device("meta"):  # what a file claims costs no memory before it is checked
+        network = FastDepth(channels, batch_norm=any(".bn." in name for name in tensors))
+    return _filled(network, tensors)
 
 
 def _filled(network: AnyNetwork, tensors: Mapping[str, Tensor]) -> AnyNetwork:
     floats = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
     try:
-        network.load_state_dict(floats)
+        network.load_state_dict(floats, assign=True)
     except RuntimeError as error:
         raise CheckpointError(str(error)) from error
     return network.eval()
+
+
+def fingerprint(network: nn.Module) -> str:
+    """sha256 of all that a network has learnt."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(network.state_dict().items()):
+        digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def folded(network: FastDepth) -> FastDepth:

@@ -339,9 +339,10 @@ def _skeleton(channels: Channels, *, batch_norm: bool) -> FastDepth:
 
 def _folded_head(foreign: _Foreign, weight: Tensor, norm: str) -> tuple[Tensor, Tensor]:
     """The head with the batch norm after it, of one channel, in it: (1, C, 1, 1) and (1,)."""
-    eps = foreign.layers[norm].state.get("eps", EPS) if norm in foreign.layers else EPS
+    like = nn.ModuleDict({"norm": nn.BatchNorm2d(1, EPS)})
+    found = foreign.matching(like, like.state_dict(), {"norm": norm})
     gain, bias, mean, variance = (
-        foreign.tensor(f"{norm}.{leaf}").double() for leaf in ("weight", "bias", "running_mean", "running_var")
+        found[f"norm.{leaf}"].double() for leaf in ("weight", "bias", "running_mean", "running_var")
     )
-    scale = gain / torch.sqrt(variance + eps)
+    scale = gain / torch.sqrt(variance + EPS)
     return (weight.double() * scale.view(1, 1, 1, 1)).float(), (bias - mean * scale).float()

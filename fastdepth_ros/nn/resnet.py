@@ -86,10 +86,6 @@ class ResNet(nn.Module):
         return tuple(maps)
 
 
-def resnet18() -> ResNet:
-    return ResNet(BasicBlock, (2, 2, 2, 2))
-
-
 def resnet50() -> ResNet:
     return ResNet(Bottleneck, (3, 4, 6, 3))
 

@@ -142,9 +142,10 @@ class NetAdapt:
         threads = max(1, cores() // self.pool.width) if self.pool.width > 1 else 0
         futures: dict[Future[dict[str, float]], str] = {}
         try:
-            for group, channels in found.items():
+            for place, (group, channels) in enumerate(found.items()):
                 before, out = self._winner(iteration - 1), self._trial(iteration, group)
-                futures[self.pool.submit(Trial(self.training, before, channels, out, iteration, threads))] = group
+                trial = Trial(self.training, before, channels, out, iteration, threads, place)
+                futures[self.pool.submit(trial)] = group
             for future in tqdm(as_completed(futures), total=len(futures), desc="proposals", leave=False):
                 errors, group = future.result(), futures[future]
                 cost = float(self.resource.cost(found[group]))

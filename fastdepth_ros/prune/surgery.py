@@ -21,8 +21,7 @@ def slimmed(network: FastDepth, channels: Channels) -> FastDepth:
     Raises:
         ValueError: a layer would have to grow, or the network's batch norm is folded.
     """
-    if not any(isinstance(module, nn.BatchNorm2d) for module in network.modules()):
-        raise ValueError("filters are ranked with their batch norm, this network's is folded into them")
+    _require_batch_norm(network)
     kept = {layer: _largest(norms, _count(channels, layer)) for layer, norms in filter_norms(network).items()}
     tensors = {}
     inputs = torch.arange(3)
@@ -49,8 +48,9 @@ def widened(network: FastDepth, channels: Channels, *, seed: int = 0) -> FastDep
         seed: of the new filters, which are drawn as those of a new network.
 
     Raises:
-        ValueError: a layer would have to shrink.
+        ValueError: a layer would have to shrink, or the network's batch norm is folded.
     """
+    _require_batch_norm(network)
     wide = FastDepth(channels)
     initialise(wide, seed=seed)
     for name, grown in wide.state_dict().items():
@@ -79,6 +79,11 @@ def filter_norms(network: FastDepth) -> dict[Layer, Tensor]:
         tied = squares["encoder", encoder] + squares["decoder", decoder - 1]
         squares["encoder", encoder] = squares["decoder", decoder - 1] = tied
     return {layer: square.sqrt() for layer, square in squares.items()}
+
+
+def _require_batch_norm(network: FastDepth) -> None:
+    if not any(isinstance(module, nn.BatchNorm2d) for module in network.modules()):
+        raise ValueError("this network's batch norm is folded into its filters; filters come and go with their own")
 
 
 def _count(channels: Channels, layer: Layer) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -69,6 +68,7 @@ class Trial:
     Args:
         seed: of order and augmentation.
         threads: of PyTorch; 0 leaves the number to it.
+        place: among the iteration's trials, which take the GPUs in turn.
     """
 
     training: Training
@@ -77,6 +77,7 @@ class Trial:
     out: Path
     seed: int
     threads: int = 0
+    place: int = 0
 
 
 def run_trial(trial: Trial) -> dict[str, float]:
@@ -90,7 +91,8 @@ def run_trial(trial: Trial) -> dict[str, float]:
     keep_freed_memory()
     if trial.threads:
         torch.set_num_threads(trial.threads)
-    device = _device()
+    gpus = torch.cuda.device_count()
+    device = torch.device("cuda", trial.place % gpus) if gpus else torch.device("cpu")
     parent, _ = load_fastdepth(trial.parent)
     network = slimmed(parent, trial.channels).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     tuned, held_out = _split(trial.training)
@@ -147,9 +149,3 @@ def _split(training: Training) -> tuple[Dataset, Dataset]:
 
 
 TRIALS = Work(run_trial)
-
-
-def _device() -> torch.device:
-    """A GPU where there is one; of several, the processes of a pool take different ones."""
-    count = torch.cuda.device_count()
-    return torch.device("cuda", os.getpid() % count) if count else torch.device("cpu")

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from fastdepth_ros.data.folder_writer import FolderWriter
 from fastdepth_ros.data.photographs import Photographs
 from fastdepth_ros.depth.geometry import trained_view
+from fastdepth_ros.nn.checkpoints import fingerprint
 from fastdepth_ros.nn.network import DepthNetwork
 
 BATCH = 32
@@ -29,8 +30,12 @@ def label_photographs(photographs: Photographs, network: DepthNetwork, out: Path
 
     Returns:
         How many photographs were labelled now.
+
+    Raises:
+        DatasetError: the folder holds the pairs of other photographs, another network or another side.
     """
-    writer = FolderWriter(out)
+    job = {"photographs": photographs.fingerprint, "network": fingerprint(network), "side_px": side_px}
+    writer = FolderWriter(out, job)
     names = [f"{index:06d}" for index in range(len(photographs))]
     missing = [index for index, name in enumerate(names) if not writer.has(name)]
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

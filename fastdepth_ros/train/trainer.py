@@ -22,7 +22,7 @@ from fastdepth_ros.data.authors import authors_train, authors_view
 from fastdepth_ros.data.datasets import Dataset, Joined, Subset
 from fastdepth_ros.data.loader import PairLoader
 from fastdepth_ros.metrics.depth import depth_errors, mean_errors
-from fastdepth_ros.nn.checkpoints import save_checkpoint
+from fastdepth_ros.nn.checkpoints import fingerprint, save_checkpoint
 from fastdepth_ros.nn.network import DepthNetwork
 from fastdepth_ros.train.losses import LOSSES
 from fastdepth_ros.train.pictures import write_learning_curve, write_samples
@@ -51,7 +51,7 @@ class Trainer:
         network: with its first weights; trained in place.
         dataset: the training split.
         others: data sets that are trained on beside it; none of their pairs is held out.
-        out: the run's folder; an unfinished run of the same recipe, network and data goes on.
+        out: the run's folder; an unfinished run of the same recipe, first weights and number of pairs goes on.
         workers, cache: of the loader.
         amp: bfloat16 where it is safe.
         checkpoint_s: seconds between saves inside an epoch.
@@ -69,7 +69,10 @@ class Trainer:
         self.rank, self.world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
         self.device = _device()
         pairs = [len(each) for each in (dataset, *others)]
-        claim = {"recipe": asdict(recipe), "network": network.description(), "pairs": pairs, "amp": amp}
+        claim = {
+            "recipe": asdict(recipe), "network": network.description(), "first_weights": fingerprint(network),
+            "pairs": pairs, "amp": amp,
+        }  # fmt: skip
         own, self.held_out = _hold_out(dataset, recipe)
         training = Joined((*[own] * recipe.repeat, *others))
         if len(training) < recipe.batch:
@@ -105,8 +108,6 @@ class Trainer:
         while len(self.log) < self.recipe.epochs:
             self._train_epoch()
             self._finish_epoch()
-        if not self.rank and not (self.folder.path / "last.safetensors").exists():
-            self._save_checkpoint("last.safetensors", self.log[-1])
         return self.folder.path / ("best.safetensors" if self.held_out else "last.safetensors")
 
     def _train_epoch(self) -> None:
@@ -165,9 +166,9 @@ class Trainer:
         self._save_checkpoint("last.safetensors", row)
         if self.held_out and row["delta1"] == max(entry["delta1"] for entry in self.log):
             self._save_checkpoint("best.safetensors", row)
-        self._save_state()
         self.folder.write_log(self.log)
         write_learning_curve(self.folder.path / "learning_curve.png", self.log)
+        self._save_state()
 
     @property
     def result(self) -> DepthNetwork:

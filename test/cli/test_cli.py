@@ -406,6 +406,16 @@ def test_train_export_and_evaluate_follow_one_another(capsys, pairs, tmp_path):
     assert set(json.loads(capsys.readouterr().out)) == FIGURES
 
 
+@pytest.mark.parametrize("beside", ["--encoder resnet18", "--pretrained weights.pth"])
+def test_a_start_is_a_whole_network(capsys, pairs, tmp_path, beside):
+    options = ("train", "--dataset", "nyu-labeled", "--root", pairs, "--out", tmp_path / "run")
+    line = refused(capsys, *options, "--start", tmp_path / "start.safetensors", *beside.split())
+    assert "it goes with --channels only" in line
+    line = refused(capsys, *options, "--channels", "pruned", "--encoder", "resnet18")
+    assert "not of one with another encoder" in line
+    assert not (tmp_path / "run").exists()
+
+
 def test_train_refuses_a_batch_that_the_pairs_do_not_fill(capsys, pairs, tmp_path):
     options = ("--dataset", "nyu-labeled", "--root", pairs, "--out", tmp_path / "run", "--batch", 9)
     assert "8 pairs" in refused(capsys, "train", *options)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 
 import cv2
@@ -42,6 +44,15 @@ def flip_byte(path: Path) -> None:
     path.write_bytes(data)
 
 
+def png_of(width: int, height: int) -> bytes:
+    """A PNG of four bytes that claims to be so large; its checksums are right."""
+    chunks = ((b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)), (b"IDAT", b"four"), (b"IEND", b""))
+    parts = [
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
 def check(root: Path, workers: int = 4) -> Report:
     return check_dataset(open_dataset("folder", root, "train"), workers)
 
@@ -63,6 +74,7 @@ def test_all_that_is_wrong_is_named_in_one_report(root, workers):
     flip_byte(root / "depth" / "0003.png")
     (root / "rgb" / "0004.png").write_bytes(b"")
     (root / "depth" / "0005.png").write_text("404 not found")
+    (root / "rgb" / "0008.png").write_bytes(png_of(65535, 65535))
     cv2.imwrite(str(root / "depth" / "0006.png"), np.ones((10, 10), np.uint16))
     cv2.imwrite(str(root / "depth" / "0007.png"), np.zeros((HEIGHT, WIDTH), np.uint16))
     report = check(root, workers)
@@ -75,13 +87,14 @@ def test_all_that_is_wrong_is_named_in_one_report(root, workers):
         ("depth/0005.png", "not an image"),
         ("0006", "(48, 64)", "(10, 10)"),
         ("0007", "0 (unknown) everywhere"),
+        ("rgb/0008.png", "not an image"),
     )
     assert len(report.faults) == len(wanted)
     for fault, words in zip(report.faults, wanted):
         assert all(word in fault for word in words), fault
     with pytest.raises(DatasetError) as raised:
         report.require_no_fault()
-    assert str(raised.value).startswith("8 of 12 pairs cannot be used:")
+    assert str(raised.value).startswith("9 of 12 pairs cannot be used:")
     assert all(fault in str(raised.value) for fault in report.faults)
 
 
@@ -109,7 +122,7 @@ def test_hdf5_faults_are_named(tmp_path):
     scene = tmp_path / "val" / "official"
     scene.mkdir(parents=True)
     rng = np.random.default_rng(0)
-    for number in range(8):
+    for number in range(10):
         depth = rng.uniform(1, 5, (HEIGHT, WIDTH)).astype(np.float32)
         if number == 2:
             depth[3, 4:6] = np.nan, np.inf
@@ -118,7 +131,10 @@ def test_hdf5_faults_are_named(tmp_path):
         if number == 4:
             depth[0, 0] = -1
         with h5py.File(scene / f"{number:05d}.h5", "w") as file:
-            file["rgb"] = rng.integers(0, 256, (3, HEIGHT, WIDTH), dtype=np.uint8)
+            if number == 8:
+                file.create_group("rgb")
+            else:
+                file["rgb"] = "red" if number == 9 else rng.integers(0, 256, (3, HEIGHT, WIDTH), dtype=np.uint8)
             if number != 1:
                 file["depth"] = depth
     cut(scene / "00005.h5", 0.7)
@@ -126,7 +142,10 @@ def test_hdf5_faults_are_named(tmp_path):
     dataset = open_dataset("nyu-hdf5", tmp_path, "val")
     (scene / "00007.h5").unlink()
     faults = check_dataset(dataset).faults
-    words = ("depth", "2 depths are not finite", "unknown", "1 depths are negative", "truncated", "HDF5", "missing")
+    words = (
+        "depth", "2 depths are not finite", "unknown", "1 depths are negative", "truncated", "HDF5", "missing", "HDF5",
+        "rgb is",
+    )  # fmt: skip
     assert len(faults) == len(words)
     for number, (fault, word) in enumerate(zip(faults, words), start=1):
         assert f"official/{number:05d}" in fault and word in fault

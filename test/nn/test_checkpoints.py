@@ -109,7 +109,10 @@ def test_tensors_that_do_not_fit_the_channel_list_are_refused_by_name(network):
         network_of(SMALL, {**tensors, "surplus": torch.zeros(1)})
 
 
-@pytest.mark.parametrize("text", ["not JSON", "[]", '{"encoder": [1], "decoder": [2]}'])
+HUGE = json.dumps(Channels((10**9,) * 14, (10**9,) * 5).as_mapping())
+
+
+@pytest.mark.parametrize("text", ["not JSON", "[]", '{"encoder": [1], "decoder": [2]}', HUGE])
 def test_a_channel_list_that_makes_no_network_is_refused(tmp_path, text):
     save_file({"a": torch.zeros(3)}, tmp_path / "spoilt.safetensors", {"channels": text})
     with pytest.raises(CheckpointError, match=r"spoilt\.safetensors"):

@@ -273,6 +273,11 @@ SPOIL: dict[str, tuple[Callable[[Any], Any], str]] = {
     ),
     "missing": (lambda net: net.decode_conv3.__delitem__(1), "lacks decode_conv3.1.0.weight"),
     "no norm": (lambda net: net.decode_conv6.__setitem__(1, torch.nn.Identity()), "lacks decode_conv6.1.weight"),
+    "norm of the head": (lambda net: setattr(net.decode_conv6[1], "eps", 0.1), "decode_conv6.1 has eps 0.1"),
+    "shape of the head's norm": (
+        lambda net: net.decode_conv6.__setitem__(1, torch.nn.BatchNorm2d(4)),
+        r"decode_conv6.1.weight has shape \(4,\)",
+    ),
     "skip": (
         lambda net: setattr(net, "conv5", torch.nn.Sequential(*net.conv5[:3], torch.nn.Conv2d(4, 9, 1, bias=False))),
         "the skip from encoder layer 5 .9 channels. to decoder layer 2 .6 channels. adds unequal counts",

@@ -104,7 +104,8 @@ def test_a_search_killed_by_the_system_in_iteration_3_ends_in_the_same_channels(
         (["--budget", "1"], "prunes nothing"), (["--budget", "-1"], "prunes nothing"),
         (["--resource", "latency"], "--measure"), (["--start", "missing.safetensors"], "no checkpoint at"),
         (["--root", "missing"], "no split.csv"), (["--holdout", "0"], "holdout is 0"), (["--steps", "0"], "steps is 0"),
-        (["--workers", "0"], "--workers is 0"),
+        (["--workers", "0"], "--workers is 0"), (["--multiple", "0"], "--multiple is 0"),
+        (["--test-split", "official"], "no split 'official'"), (["--dataset", "nyu-labelled"], "nyu-labelled"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_pruned_is_said_in_one_line(arguments, tmp_path, capsys, change, told):
@@ -112,6 +113,7 @@ def test_what_cannot_be_pruned_is_said_in_one_line(arguments, tmp_path, capsys, 
     error = capsys.readouterr().err
     assert told in error
     assert error.count("fastdepth prune:") == 1
+    assert not (tmp_path / "run").exists()
 
 
 def test_what_is_needed_is_named(capsys):

@@ -9,6 +9,7 @@ import torch
 
 from fastdepth_ros.cli import main
 from fastdepth_ros.data.datasets import DatasetError, open_dataset
+from fastdepth_ros.data.folder_writer import FolderWriter
 from fastdepth_ros.data.photographs import Photographs
 from fastdepth_ros.nn.channels import Channels
 from fastdepth_ros.nn.checkpoints import save_checkpoint
@@ -81,9 +82,34 @@ def test_a_killed_run_goes_on_and_writes_nothing_twice(archive, network, tmp_pat
     assert not list(out.rglob("*partial*"))
 
 
+def test_a_folder_of_another_job_is_refused_and_left_alone(archive, network, tmp_path):
+    out = tmp_path / "labelled"
+    label_photographs(Photographs(archive), network, out, side_px=64)
+    other = FastDepth(TINY)
+    initialise(other, seed=9)
+    for teacher, side_px in ((network, 96), (other, 64)):
+        with pytest.raises(DatasetError, match="another job"):
+            label_photographs(Photographs(archive), teacher, out, side_px=side_px)
+    assert len(open_dataset("folder", out, "train")) == 4
+
+
+def test_what_is_no_depth_is_stored_as_unknown(tmp_path):
+    writer = FolderWriter(tmp_path, {})
+    writer.add("0", np.zeros((1, 5, 3), np.uint8), np.array([[0, np.nan, -1, 2, 100]]))
+    writer.finish(["0"])
+    assert open_dataset("folder", tmp_path, "train")[0].depth[0].tolist() == pytest.approx([0, 0, 0, 2, 65.535])
+
+
+DATA = np.zeros(4, np.uint8)
+
+
 @pytest.mark.parametrize(
-    "content", [b"", b"no archive", {"data": np.zeros(4, np.uint8)}, {"data": np.zeros(4, np.uint8), "off": [0, 9]}]
-)
+    "content",
+    [
+        b"", b"no archive", {"data": DATA}, {"data": DATA, "off": [0, 9]}, {"data": DATA, "off": [-1, 2]},
+        {"data": DATA, "off": [0.0, 2.0]}, {"data": DATA, "off": np.zeros(0, int)}, {"data": DATA, "off": [[0, 2]]},
+    ],
+)  # fmt: skip
 def test_another_file_is_refused_by_name(tmp_path, content):
     path = tmp_path / "photos.npz"
     if isinstance(content, dict):

@@ -13,9 +13,8 @@ def test_the_papers_recipe_says_what_the_paper_says():
     assert (paper.learning_rate, paper.batch, paper.loss, paper.augmentation) == (0.01, 8, "l1", "authors")
 
 
-@pytest.mark.parametrize("name", ["paper", "plain", "strong"])
+@pytest.mark.parametrize("name", recipe_names())
 def test_a_recipe_of_the_package_loads_by_name(name):
-    assert name in recipe_names()
     assert load_recipe(name).name == name
 
 

@@ -177,15 +177,19 @@ def test_a_finished_run_is_left_as_it_is(few, tmp_path, monkeypatch):
     assert {path.name: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
 
 
-def test_a_run_that_was_killed_before_its_last_checkpoint_was_written_still_ends_with_it(few, tmp_path):
-    """The state is written first: a kill between the two files leaves the checkpoint an epoch behind, or none."""
+def test_a_run_that_was_killed_while_it_wrote_its_log_ends_with_the_whole_log(few, tmp_path, monkeypatch):
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
     out = tmp_path / "run"
-    short = replace(RECIPE, epochs=1)
-    checkpoint = trainer(short, few, out).run()
-    expected = weights(out)
-    checkpoint.unlink()
-    assert trainer(short, few, out).run().is_file()
-    assert all(torch.equal(tensor, weights(out)[name]) for name, tensor in expected.items())
+    with monkeypatch.context() as patched:
+        patched.setattr(trainer_module, "write_learning_curve", killed)
+        first = trainer(replace(RECIPE, epochs=1), few, out)
+        with pytest.raises(KeyboardInterrupt):
+            first.run()
+    (out / "log.csv").unlink()
+    trainer(replace(RECIPE, epochs=1), few, out).run()
+    assert len((out / "log.csv").read_text().splitlines()) == 2
 
 
 @pytest.mark.parametrize(
@@ -196,6 +200,13 @@ def test_another_recipe_in_the_same_folder_is_refused(uninterrupted, dataset, ch
     with pytest.raises(RunError, match=r"another run.*run\.json"):
         trainer(replace(RECIPE, **change), dataset, uninterrupted)
     assert (uninterrupted / "run.json").read_text() == kept
+
+
+def test_other_first_weights_in_the_same_folder_are_refused(uninterrupted, dataset):
+    network = FastDepth(TINY)
+    initialise(network, seed=99)
+    with pytest.raises(RunError, match="another"):
+        Trainer(network, RECIPE, dataset, uninterrupted)
 
 
 def test_other_channels_in_the_same_folder_are_refused(uninterrupted, dataset):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 from tqdm import tqdm
@@ -25,10 +26,11 @@ def write_rooms(out: Path, rooms: int, views: int) -> int:
 
     Raises:
         ValueError: less than one of either.
+        DatasetError: the folder holds other pairs.
     """
     if rooms < 1 or views < 1:
         raise ValueError(f"{rooms} rooms of {views} views; ask for at least 1 of each")
-    writer = FolderWriter(out)
+    writer = FolderWriter(out, {"rooms": FIRST_SEED, "camera": asdict(HALF_KINECT)})
     names = [[f"{room:05d}-{view}" for view in range(views)] for room in range(rooms)]
     missing = [room for room in range(rooms) if not all(map(writer.has, names[room]))]
     for room in tqdm(missing, desc="rendering", unit="room"):
