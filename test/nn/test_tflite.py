@@ -20,9 +20,6 @@ from fastdepth_ros.nn.tflite import LARGEST_FILE_BYTES, import_tflite
 flatbuffers = pytest.importorskip("flatbuffers")
 tflite = pytest.importorskip("tflite")
 
-SHARED = Path(__file__).resolve().parents[3] / "shared"
-WEIGHTS = SHARED / "data" / "weights"
-needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the shared data is absent")
 SMALL = Channels(encoder=(2, 3, 4, 5, 4, 6, 5, 4, 3, 2, 3, 4, 5, 6), decoder=(4, 6, 5, 3, 2))
 
 
@@ -194,8 +191,8 @@ def written(graph: Graph, folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def public_network() -> FastDepth:
-    return import_tflite(WEIGHTS / "fast_depth_224_int8.tflite")
+def public_network(shared: Path) -> FastDepth:
+    return import_tflite(shared / "data" / "weights" / "fast_depth_224_int8.tflite")
 
 
 def torch_name(name: str) -> str:
@@ -207,20 +204,22 @@ def torch_name(name: str) -> str:
     return ".".join([room, str(number), *block, "conv", kind])
 
 
-@needs_shared
-def test_public_file_gives_the_pruned_network_and_the_dequantised_weights(public_network: FastDepth) -> None:
+@pytest.mark.shared
+def test_public_file_gives_the_pruned_network_and_the_dequantised_weights(
+    shared: Path, public_network: FastDepth
+) -> None:
     assert public_network.channels == PRUNED
     assert not public_network.training
     found = public_network.state_dict()
-    with np.load(WEIGHTS / "fastdepth_pruned_bnfolded_dequant.npz") as archive:
+    with np.load(shared / "data" / "weights" / "fastdepth_pruned_bnfolded_dequant.npz") as archive:
         assert {torch_name(name) for name in archive.files} == set(found)
         for name in archive.files:
             np.testing.assert_array_equal(found[torch_name(name)].numpy(), archive[name], err_msg=name)
 
 
-@needs_shared
-def test_public_file_predicts_what_its_authors_published(public_network: FastDepth) -> None:
-    sample = SHARED / "data" / "nyu_sample"
+@pytest.mark.shared
+def test_public_file_predicts_what_its_authors_published(shared: Path, public_network: FastDepth) -> None:
+    sample = shared / "data" / "nyu_sample"
     rgb = torch.from_numpy(np.load(sample / "rgb.npy")).permute(2, 0, 1)[None].float()
     published_m = np.load(sample / "pred.npy").squeeze()
     with torch.no_grad():
