@@ -71,7 +71,7 @@ def _refused() -> list[tuple[str, str]]:
     return [entry for entry in _skipped if entry[1] not in ALLOWED_SKIPS]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of shared data; mark the test `shared`."""
     return SHARED
