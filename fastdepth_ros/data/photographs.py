@@ -27,11 +27,14 @@ class Photographs:
                 self._data, self._starts = archive["data"], archive["off"]
         except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
             raise DatasetError(f"{path} is no archive of photographs with the arrays data and off: {error}") from error
-        shapes_fit = self._data.ndim == self._starts.ndim == 1 and len(self._starts)
-        kinds_fit = self._data.dtype == np.uint8 and np.issubdtype(self._starts.dtype, np.integer)
-        ends = (0, *self._starts[[0, -1]].tolist(), len(self._data)) if shapes_fit and kinds_fit else (1, 0)
-        if list(ends) != sorted(ends) or not (np.diff(self._starts) > 0).all():
+        if not self._fits():
             raise DatasetError(f"{path} is damaged: its offsets do not fit its data")
+
+    def _fits(self) -> bool:
+        data, starts = self._data, self._starts
+        if data.dtype != np.uint8 or not np.issubdtype(starts.dtype, np.integer) or not data.ndim == starts.ndim == 1:
+            return False
+        return bool(starts.size and starts[0] >= 0 and starts[-1] <= len(data) and (np.diff(starts) > 0).all())
 
     @property
     def fingerprint(self) -> str:
