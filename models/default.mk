@@ -46,12 +46,13 @@ $(RUNS)/mixed.done: $(RUNS)/distilled.done
 	touch $@
 
 $(RUNS)/pruned.done: $(RUNS)/mixed.done
-	$(TRAIN) $(MORE) --recipe mixed-pairs --start $(RUNS)/mixed/last.safetensors --out $(RUNS)/pruned
+	$(TRAIN) $(MORE) --recipe mixed-pairs --epochs 3 --start $(RUNS)/mixed/last.safetensors --out $(RUNS)/pruned
 	touch $@
 
 # The unpruned network grows out of the pruned one: it computes the same before its first step.
 $(RUNS)/parent.done: $(RUNS)/mixed.done
-	$(TRAIN) $(MORE) --recipe mixed-pairs --start $(RUNS)/mixed/last.safetensors --channels unpruned --out $(RUNS)/parent
+	$(TRAIN) $(MORE) --recipe mixed-pairs --epochs 3 --start $(RUNS)/mixed/last.safetensors --channels unpruned \
+	  --out $(RUNS)/parent
 	touch $@
 
 $(RUNS)/fastdepth: $(RUNS)/parent.done
