@@ -218,7 +218,7 @@ def _as_text(result: dict[str, Any]) -> str:
     elif result["unit"] == "ms":
         lines.append("not measured: the table is of a device or an engine that is not here")
     if result["table_vii"]:
-        lines.append(f"{'':<14}{'weights':>12}{'MACs':>14}{'RMSE, m':>10}{'delta1':>9}   test split, authors' protocol")
+        lines.append(f"{'':<14}{'weights':>12}{'MACs':>14}{'RMSE, m':>10}{'delta1':>9}   authors' protocol")
     for row in result["table_vii"]:
         lines.append("{network:<14}{weights:>12,}{macs:>14,}{rmse:>10}{delta1:>9}".format(**row))
     return "\n".join(lines)

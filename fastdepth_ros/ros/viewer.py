@@ -57,8 +57,8 @@ class Viewer(Node):
         self._view, self._period_s, self._shown_at = view, 1 / rate_hz, 0.0
         self._frames: ByStamp[Any] = ByStamp(KEPT_FRAMES)
         self._depth_cameras: ByStamp[CameraInfo] = ByStamp(KEPT_FRAMES)
-        namespace, is_usual, _ = depth_topic.rpartition("depth/image")
-        self._namespace = namespace.strip("/") if is_usual else None  # of several nodes, the one whose depth it is
+        namespace, is_usual, _ = depth_topic.rpartition("/depth/image")
+        self._namespace = namespace[1:] if is_usual else None  # of several nodes, the one whose depth it is
         self._camera: CameraInfo | None = None
         self._image: ImageSubscription | None = None
         self._waiting: Image | None = None

@@ -111,10 +111,16 @@ class Told:
         self.texts.append(text)
 
 
-@pytest.mark.parametrize("namespaces", [("front", "rear"), ("rear", "front")])
-def test_of_several_nodes_the_one_whose_depth_it_is_names_the_camera(graph, namespaces):
+@pytest.mark.parametrize(
+    ("depth_topic", "namespaces"),
+    [
+        ("/front/depth/image", ("front", "rear")), ("/front/depth/image_raw", ("rear", "front")),
+        ("/remapped_depth/image", ("front",)),
+    ],
+)  # fmt: skip
+def test_of_several_nodes_the_one_whose_depth_it_is_names_the_camera(graph, depth_topic, namespaces):
     told = Told()
-    viewer = Viewer(told, "/front/depth/image", "", 10.0, context=graph.peer.context)
+    viewer = Viewer(told, depth_topic, "", 10.0, context=graph.peer.context)
     for name in namespaces:
         topic = KeyValue(key="topic", value=f"/{name}/image_raw")
         status = DiagnosticStatus(name=f"{name}/fastdepth: depth", message=name, values=[topic])
