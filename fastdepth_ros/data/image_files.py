@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 
 from fastdepth_ros.data.pairs import DatasetError
+from fastdepth_ros.depth.announced import jpeg_is_whole
 
 _PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8"
-_SCAN, _END = b"\xff\xda", b"\xff\xd9"
 
 
 def read_image(path: Path, flags: int) -> np.ndarray:
@@ -33,7 +33,7 @@ def read_image(path: Path, flags: int) -> np.ndarray:
         raise DatasetError(f"{path} cannot be read: {error}") from error
     if data.startswith(_PNG) and not _png_is_whole(data):
         raise DatasetError(f"{path} is a truncated or damaged PNG")
-    if data.startswith(_JPEG) and not _jpeg_is_whole(data):
+    if data.startswith(_JPEG) and not jpeg_is_whole(data):
         raise DatasetError(f"{path} is a truncated or damaged JPEG")
     image = decoded(np.frombuffer(data, np.uint8), flags)
     if image is None:
@@ -72,15 +72,4 @@ def _png_is_whole(data: bytes) -> bool:
         if data[start + 4 : start + 8] == b"IEND":
             return True
         start = stop + 4
-    return False
-
-
-def _jpeg_is_whole(data: bytes) -> bool:
-    """The end marker follows the first scan. One before it belongs to a thumbnail, inside a segment of its own."""
-    start = len(_JPEG)
-    while start + 4 <= len(data) and data[start] == 0xFF:
-        if data[start : start + 2] == _SCAN:
-            return data.find(_END, start) >= 0
-        is_fill = data[start + 1] == 0xFF
-        start += 1 if is_fill else 2 + int.from_bytes(data[start + 2 : start + 4], "big")
     return False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from struct import error, unpack_from
 
 from fastdepth_ros.depth.frame import FrameError
@@ -13,15 +15,23 @@ _MAX_SCANS = 64  # of a JPEG; a progressive one has about 10, and each goes over
 _PIXELS_PER_BYTE = {"JPEG": 512, "PNG": 8256, "BMP": 512}
 _LONE_MARKERS = {0x01, *range(0xD0, 0xD8)}  # have no length
 _NO_FRAME_HEADER = {0xC4, 0xC8, 0xCC}  # tables between the markers of frame headers
+_SCAN, _END = 0xDA, 0xD9
+_PNM_CHANNELS = {b"P2": 1, b"P3": 3, b"P5": 1, b"P6": 3}  # the first two in ASCII
+_PNM = re.compile(rb"(P[2356])" + rb"(?:\s|#[^\n\r]*)+(\d{1,9})" * 3 + rb"\s")  # width, height, largest sample
 
 
-def check_announced(encoded: bytes) -> None:
-    """Refuse a compressed image that is of no format we decode, cut short in its header, or too large.
+def check_announced(encoded: bytes) -> int:
+    """Refuse a compressed image that is of no format we decode, cut short, or too large.
+
+    Returns:
+        Bytes of the image. What a phone writes behind the end of a JPEG, a film perhaps, is no part of it.
 
     Raises:
         FrameError: as the text says.
     """
     try:
+        if encoded.startswith(b"\xff\xd8"):
+            encoded = encoded[: _jpeg_end(encoded)]
         name, width, height = _announced(encoded)
     except (error, IndexError):
         raise FrameError(f"compressed image of {len(encoded)} bytes is corrupt: cut short in its header") from None
@@ -30,6 +40,7 @@ def check_announced(encoded: bytes) -> None:
         raise FrameError(f"{name} of {len(encoded)} bytes is cut short: they cannot hold {width}x{height} pixels")
     if name == "JPEG" and encoded.count(b"\xff\xda") > _MAX_SCANS:
         raise FrameError(f"JPEG of {len(encoded)} bytes has over {_MAX_SCANS} scans: no camera's, not decoded")
+    return len(encoded)
 
 
 def check_size(width: int, height: int, what: str) -> None:
@@ -52,12 +63,48 @@ def _announced(encoded: bytes) -> tuple[str, int, int]:
         return "BMP", *_bmp(encoded)
     if encoded.startswith(b"RIFF") and encoded[8:12] == b"WEBP":
         return "WebP", *_webp(encoded)
+    if encoded[:2] in _PNM_CHANNELS:
+        return "PPM", *_pnm(encoded)
     raise FrameError(
-        f"compressed image of {len(encoded)} bytes is corrupt or of no known format: JPEG, PNG, BMP and WebP are read"
+        f"compressed image of {len(encoded)} bytes is corrupt or of no known format: JPEG, PNG, BMP, WebP, PPM and PGM "
+        "are read"
     )
 
 
+def jpeg_is_whole(data: bytes) -> bool:
+    """Whether a JPEG's end marker follows its first scan; one before it belongs to a thumbnail."""
+    try:
+        _jpeg_end(data)
+    except (FrameError, error, IndexError):
+        return False
+    return True
+
+
+def _jpeg_end(encoded: bytes) -> int:
+    """Where a JPEG ends; OpenCV paints what is missing of one that is cut short grey."""
+    for marker, position in _segments(encoded):
+        if marker == _END:
+            break
+        if marker == _SCAN:
+            end = encoded.find(bytes((0xFF, _END)), position)
+            if end < 0:
+                raise FrameError(f"JPEG of {len(encoded)} bytes is cut short: it has no end marker")
+            return end + 2
+    raise FrameError(f"JPEG of {len(encoded)} bytes is corrupt: it has no scan")
+
+
 def _jpeg(encoded: bytes) -> tuple[int, int]:
+    for marker, position in _segments(encoded):
+        if 0xC0 <= marker <= 0xCF and marker not in _NO_FRAME_HEADER:
+            height, width = unpack_from(">HH", encoded, position + 5)
+            return width, height
+        if marker in (_SCAN, _END):
+            break
+    raise FrameError(f"JPEG of {len(encoded)} bytes is corrupt: it has no frame header")
+
+
+def _segments(encoded: bytes) -> Iterator[tuple[int, int]]:
+    """Marker and position of each segment of a JPEG, up to its first scan or its end."""
     position = 2
     while True:
         position = encoded.find(b"\xff", position)
@@ -66,13 +113,23 @@ def _jpeg(encoded: bytes) -> tuple[int, int]:
         marker = encoded[position + 1]
         if marker in (0x00, 0xFF):  # rubbish or padding, which decoders pass over
             position += 1
-        elif 0xC0 <= marker <= 0xCF and marker not in _NO_FRAME_HEADER:
-            height, width = unpack_from(">HH", encoded, position + 5)
-            return width, height
-        elif marker in (0xD9, 0xDA):
-            raise FrameError(f"JPEG of {len(encoded)} bytes is corrupt: it has no frame header")
-        else:
-            position += 2 if marker in _LONE_MARKERS else 2 + unpack_from(">H", encoded, position + 2)[0]
+            continue
+        yield marker, position
+        if marker in (_SCAN, _END):
+            return
+        position += 2 if marker in _LONE_MARKERS else 2 + unpack_from(">H", encoded, position + 2)[0]
+
+
+def _pnm(encoded: bytes) -> tuple[int, int]:
+    found = _PNM.match(encoded)
+    if not found:
+        raise IndexError
+    kind, width, height, largest = found[1], *(int(found[number]) for number in (2, 3, 4))
+    samples = width * height * _PNM_CHANNELS[kind]
+    least = samples * 2 - 1 if kind in (b"P2", b"P3") else samples * (2 if largest > 255 else 1)
+    if width * height <= MAX_PIXELS and len(encoded) - found.end() < least:
+        raise FrameError(f"{kind.decode()} of {len(encoded)} bytes is cut short: {width}x{height} pixels need {least}")
+    return width, height
 
 
 def _png(encoded: bytes) -> tuple[int, int]:

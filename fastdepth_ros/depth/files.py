@@ -11,6 +11,7 @@ import numpy as np
 from fastdepth_ros.depth.colour import colour_depth
 from fastdepth_ros.depth.encodings import decode_compressed
 from fastdepth_ros.depth.frame import Frame, FrameError
+from fastdepth_ros.depth.sensor_bits import SensorBits
 from fastdepth_ros.whole import whole_file
 
 if TYPE_CHECKING:
@@ -19,8 +20,12 @@ if TYPE_CHECKING:
 NEAR_M, FAR_M = 0.5, 10.0
 
 
-def read_frame(path: Path) -> Frame:
-    """A frame from .npy (HxWx3, RGB: uint8, or float in [0, 1]) or from what OpenCV reads, turned as its EXIF says.
+def read_frame(path: Path, bits: int = 0) -> Frame:
+    """A frame from .npy (HxWx3, RGB: uint8, or float in [0, 1]), or from JPEG, PNG, BMP, WebP, PPM or PGM, turned as
+    its EXIF says.
+
+    Args:
+        bits: that 16-bit samples use; 0 finds them in this image.
 
     Raises:
         FrameError: missing, not an image, or an array that is no image.
@@ -30,7 +35,7 @@ def read_frame(path: Path) -> Frame:
     if path.suffix == ".npy":
         return Frame(_read_array(path))
     try:
-        return decode_compressed(path.read_bytes(), upright=True)
+        return decode_compressed(path.read_bytes(), upright=True, sensor=SensorBits(bits))
     except FrameError as error:
         raise FrameError(f"{path}: {error}") from error
 

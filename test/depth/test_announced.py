@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fastdepth_ros.depth.announced import MAX_PIXELS
+from fastdepth_ros.depth.announced import MAX_PIXELS, check_announced, jpeg_is_whole
 from fastdepth_ros.depth.encodings import RawImage, decode_compressed, decode_raw
 from fastdepth_ros.depth.frame import FrameError
 
@@ -71,8 +71,10 @@ def extended_webp(side: int) -> bytes:
         webp_of(16383, 101),
         webp_of(16383, 50),
         extended_webp(SIDE),
+        b"P6 60000 60000 255\n",
     ],
-    ids=["png", "png of 2^62", "jpeg", "progressive", "bmp", "bmp upside down", "lossless webp", "webp", "long webp"],
+    ids=["png", "png of 2^62", "jpeg", "progressive", "bmp", "bmp upside down", "lossless webp", "webp",
+         "long webp", "ppm"],
 )  # fmt: skip
 def test_an_image_that_announces_more_pixels_than_a_camera_has_costs_no_memory(data):
     tracemalloc.start()
@@ -128,7 +130,7 @@ def test_few_bytes_cannot_keep_the_decoder_busy_with_many_pixels(make):
 
 
 def test_formats_that_no_camera_sends_are_not_decoded():
-    with pytest.raises(FrameError, match="JPEG, PNG, BMP and WebP are read"):
+    with pytest.raises(FrameError, match="JPEG, PNG, BMP, WebP, PPM and PGM are read"):
         decode_compressed(bytes(encoded(".tiff")), format_name="tiff")
 
 
@@ -136,3 +138,26 @@ def test_formats_that_no_camera_sends_are_not_decoded():
 def test_a_header_that_ends_early_is_told(data):
     with pytest.raises(FrameError, match=f"{len(data)} bytes"):
         decode_compressed(data)
+
+
+@pytest.mark.parametrize(
+    "tail",
+    [bytes(5000), b"\0\0\0\x18ftypmp42" + bytes(range(1, 200)) * 50, b"SEFH" + b"x" * 3000, b"\xff\xda" * 100,
+     b"\xff\xd8\xff"],
+    ids=["zeros", "film", "phone's trailer", "a hundred scans", "half of another JPEG"],
+)  # fmt: skip
+@pytest.mark.parametrize("options", [(), (cv2.IMWRITE_JPEG_PROGRESSIVE, 1)], ids=["baseline", "progressive"])
+def test_what_lies_behind_the_end_of_a_jpeg_is_no_part_of_it(tail, options):
+    data = bytes(encoded(".jpg", *options))
+    assert check_announced(data + tail) == len(data)
+    np.testing.assert_array_equal(decode_compressed(data + tail).pixels, decode_compressed(data).pixels)
+    assert jpeg_is_whole(data + tail) and not jpeg_is_whole(data[:-2])
+    with pytest.raises(FrameError, match="cut short"):
+        decode_compressed(data[: len(data) * 2 // 3])
+
+
+@pytest.mark.parametrize("head", [b"P5\n# a comment\n3 2\n255\n", b"P5 3 2 4095\n", b"P6 3 2 255 "])
+def test_a_pnm_is_as_long_as_it_says(head):
+    with pytest.raises(FrameError, match="cut short"):
+        decode_compressed(head + bytes(5))
+    assert decode_compressed(head + bytes(6 * 3)).pixels.shape[:2] == (2, 3)

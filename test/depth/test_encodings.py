@@ -18,6 +18,7 @@ from fastdepth_ros.depth.encodings import (
     encoding_names,
 )
 from fastdepth_ros.depth.frame import Frame, FrameError
+from fastdepth_ros.depth.sensor_bits import SensorBits
 
 BLOCK = 12
 COLOURS = np.array(
@@ -35,7 +36,7 @@ GREY = PATTERN[..., 1]
 PACKED_8 = {"rgb8": "rgb", "bgr8": "bgr", "rgba8": "rgba", "bgra8": "bgra", "mono8": "mono",
             "8UC1": "mono", "8UC3": "bgr", "8UC4": "bgra"}  # fmt: skip
 PACKED_16 = {"rgb16": "rgb", "bgr16": "bgr", "rgba16": "rgba", "bgra16": "bgra", "mono16": "mono",
-             "16UC1": "mono", "16UC3": "bgr", "16UC4": "bgra"}  # fmt: skip
+             "16UC3": "bgr", "16UC4": "bgra"}  # fmt: skip
 BAYER = {"bayer_rggb": "rggb", "bayer_bggr": "bggr", "bayer_gbrg": "gbrg", "bayer_grbg": "grbg"}
 YUV_422 = {"uyvy": "uyvy", "yuv422": "uyvy", "yuyv": "yuyv", "yuv422_yuy2": "yuyv"}
 YUV_420 = {"nv12": "uv", "nv21": "vu"}
@@ -136,6 +137,40 @@ def test_16_bit_keeps_its_high_byte_in_both_byte_orders(encoding, padding, big_e
     np.testing.assert_array_equal(as_rgb(frame), expected)
 
 
+@pytest.mark.parametrize("big_endian", [False, True])
+@pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
+@pytest.mark.parametrize("encoding", ["mono16", "rgb16", "bayer_rggb16"])
+def test_the_bits_that_a_sensor_uses_are_found(encoding, bits, big_endian):
+    high = mosaic("rggb") if encoding.startswith("bayer") else channels(PACKED_16[encoding])
+    rows = (high.astype(np.uint16) << (bits - 8)).astype(">u2" if big_endian else "<u2").view(np.uint8)
+    frame = decode_raw(message(encoding, rows, padding=2, big_endian=big_endian))
+    expected = decode_raw(message(encoding.replace("16", "8"), high))
+    np.testing.assert_array_equal(as_rgb(frame), as_rgb(expected))
+
+
+def sample(value: int) -> RawImage:
+    return RawImage("mono16", 4, 5, 10, False, np.full((4, 5), value, "<u2").tobytes())
+
+
+def test_over_a_stream_the_bits_only_rise_so_that_a_dark_frame_stays_dark():
+    sensor, seen = SensorBits(), []
+    for value in (0, 500, 4000, 500, 0, 5000):
+        pixels = decode_raw(sample(value), sensor).pixels
+        seen.append((int(pixels[0, 0]), sensor.bits))
+    assert seen == [(0, 0), (500 >> 2, 10), (4000 >> 4, 12), (500 >> 4, 12), (0, 12), (5000 >> 6, 14)]
+    assert not sensor.settled
+    decode_raw(sample(9), found := SensorBits(least=12))
+    assert found.bits == 12
+
+
+def test_fixed_bits_stay_and_what_lies_above_them_is_white():
+    sensor = SensorBits(10)
+    assert [int(decode_raw(sample(value), sensor).pixels[0, 0]) for value in (400, 1023, 4000)] == [100, 255, 255]
+    assert int(decode_raw(sample(3), SensorBits(2)).pixels[0, 0]) == 3 << 6
+    with pytest.raises(ValueError, match="bits is 17"):
+        SensorBits(17)
+
+
 def test_byte_order_changes_nothing_of_8_bit():
     image = message("bgr8", channels("bgr"), big_endian=True)
     np.testing.assert_array_equal(as_rgb(decode_raw(image)), PATTERN)
@@ -210,7 +245,7 @@ def test_subsampled_chroma_needs_even_sizes(encoding, height, width):
         decode_raw(RawImage(encoding, height, width, 16, False, bytes(1000)))
 
 
-@pytest.mark.parametrize("encoding", ["", "32FC1", "BGR8", "bayer_rggb", "bayer_rggb88", "bayer_x8", "8", "nv12 "])
+@pytest.mark.parametrize("encoding", ["", "32FC3", "BGR8", "bayer_rggb", "bayer_rggb88", "bayer_x8", "8", "nv12 "])
 def test_an_unknown_encoding_lists_the_known_ones(encoding):
     with pytest.raises(UnknownEncodingError) as refusal:
         decode_raw(RawImage(encoding, HEIGHT, WIDTH, WIDTH * 4, False, bytes(WIDTH * 4 * HEIGHT)))
@@ -308,3 +343,48 @@ def test_an_empty_message_is_refused(data):
 def test_compressed_depth_is_not_taken_for_colour():
     with pytest.raises(FrameError, match="depth"):
         decode_compressed(compressed(".png"), format_name="16UC1; compressedDepth png")
+
+
+@pytest.mark.parametrize("encoding", ["16UC1", "32FC1"])
+def test_a_depth_image_is_no_camera_image_raw_or_compressed(encoding):
+    for decode in (
+        lambda: decode_raw(RawImage(encoding, HEIGHT, WIDTH, WIDTH * 4, False, bytes(WIDTH * 4 * HEIGHT))),
+        lambda: decode_compressed(compressed(".png"), format_name=f"{encoding}; png compressed "),
+    ):
+        with pytest.raises(FrameError, match=f"{encoding}.* is a depth image") as refusal:
+            decode()
+        assert not isinstance(refusal.value, UnknownEncodingError)  # which another reader may know
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("encoding", BAYER)
+def test_a_compressed_mosaic_has_the_colours_of_the_pattern(encoding, bits):
+    stored = mosaic(BAYER[encoding]).astype(np.uint16) << 4 if bits == 16 else mosaic(BAYER[encoding])
+    data = cv2.imencode(".png", stored)[1].tobytes()
+    frame = decode_compressed(data, format_name=f"{encoding}{bits}; png compressed ")
+    np.testing.assert_array_equal(inner(as_rgb(frame)), inner(PATTERN))
+
+
+def test_a_mosaic_as_jpeg_is_demosaiced_and_a_bayer_camera_s_color_picture_is_not():
+    grey = np.full((40, 50), 90, np.uint8)
+    frame = decode_compressed(cv2.imencode(".jpg", grey)[1].tobytes(), format_name="bayer_rggb8; jpeg compressed ")
+    assert frame.pixels.shape == (40, 50, 3)
+    frame = decode_compressed(compressed(".png"), format_name="bayer_rggb8; png compressed bgr8")
+    np.testing.assert_array_equal(as_rgb(frame), PATTERN)
+
+
+@pytest.mark.parametrize(
+    ("format_name", "given"),
+    [
+        ("rgb8; png compressed rgb8", "rgb"),
+        ("rgb16; png compressed rgb16", "rgb"),
+        ("rgb8; png compressed bgr8", "bgr"),
+        ("rgb8; png compressed", "bgr"),
+        ("bgr8; jpeg compressed bgr8", "bgr"),
+        ("png", "bgr"),
+    ],
+)
+def test_colors_are_those_of_the_order_that_went_into_the_codec(format_name, given):
+    pixels = channels(given)
+    data = cv2.imencode(".png", pixels.astype(np.uint16) << 8 if "16" in format_name else pixels)[1].tobytes()
+    np.testing.assert_array_equal(as_rgb(decode_compressed(data, format_name=format_name)), PATTERN)

@@ -16,6 +16,8 @@ RGB = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
 
 
 def as_rgb(frame: Frame) -> np.ndarray:
+    if frame.order == "mono":
+        return np.stack([frame.pixels] * 3, axis=-1)
     return frame.pixels[..., [frame.order.index(letter) for letter in "rgb"]]
 
 
@@ -55,6 +57,21 @@ def test_other_pngs_become_8_bit_colour(tmp_path, kind):
         stored = RGB[..., ::-1].astype(np.uint16) * 257
     cv2.imwrite(str(tmp_path / "image.png"), stored)
     np.testing.assert_array_equal(as_rgb(read_frame(tmp_path / "image.png")), RGB)
+
+
+@pytest.mark.parametrize(("suffix", "ascii"), [(".ppm", 0), (".ppm", 1), (".pgm", 0), (".pgm", 1)])
+def test_ppm_and_pgm_are_read(tmp_path, suffix, ascii):
+    stored = RGB[..., ::-1] if suffix == ".ppm" else RGB[..., 1]
+    cv2.imwrite(str(tmp_path / f"image{suffix}"), stored, [cv2.IMWRITE_PXM_BINARY, 1 - ascii])
+    expected = RGB if suffix == ".ppm" else np.stack([RGB[..., 1]] * 3, axis=-1)
+    np.testing.assert_array_equal(as_rgb(read_frame(tmp_path / f"image{suffix}")), expected)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".pgm"])
+@pytest.mark.parametrize("bits", [0, 12])
+def test_the_low_bits_of_a_16_bit_file_are_not_lost(tmp_path, suffix, bits):
+    cv2.imwrite(str(tmp_path / f"image{suffix}"), RGB[..., 1].astype(np.uint16) << 4)
+    np.testing.assert_array_equal(read_frame(tmp_path / f"image{suffix}", bits).pixels, RGB[..., 1])
 
 
 def test_a_photograph_is_turned_as_its_exif_says(tmp_path):
