@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+import fastdepth_ros  # noqa: F401  (switches telemetry off before a test imports an engine)
+
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
 
@@ -26,6 +28,7 @@ ALLOWED_SKIPS = (
     "openvino is not installed",
     "g++ is not installed",
     "no GPU of NVIDIA is here",
+    "this processor computes in f16",
     "qemu and the cross compiler are not installed",
 )
 _skipped: list[tuple[str, str]] = []

@@ -64,11 +64,6 @@ class BackendOptions:
                 raise BackendError(f"{name} is {value!r}, it can be {', '.join(known)}")
 
     @property
-    def device_text(self) -> str:
-        """For `Backend.engine`: the device, and the precision where it is not the usual one."""
-        return self.device if self.precision == "fp32" else f"{self.device}, {self.precision}"
-
-    @property
     def thread_limit(self) -> int:
         """How many threads the engine may have; 0 leaves the number to it."""
         return max(1, available_cores() // 2) if self.power_save and not self.threads else self.threads
@@ -84,7 +79,10 @@ class Backend(Protocol):
         install: what to type when it is not.
 
     Attributes:
-        engine: engine, version and device, for diagnostics: "onnxruntime 1.31.1 (cpu)".
+        engine: engine, version, device, and what it computes where that is not fp32, for diagnostics:
+            "onnxruntime 1.31.1 (cpu)".
+        computes: the precision, and in words how it is computed where the engine does not compute in it: "fp32",
+            "fp16 file, f32 arithmetic", "bf16 emulated".
         channels: order of the network input's channels: "rgb", or "bgr" where the options ask for it.
     """
 
@@ -93,6 +91,7 @@ class Backend(Protocol):
     module: str
     install: str
     engine: str
+    computes: str
     channels: str
 
     def __init__(self, model: ModelFile, options: BackendOptions) -> None: ...
@@ -106,6 +105,16 @@ class Backend(Protocol):
         Returns:
             float32 (size, size) metres, owned by the caller.
         """
+
+
+def engine_text(name_and_version: str, device: str, computes: str) -> str:
+    """What `Backend.engine` says."""
+    return f"{name_and_version} ({device})" if computes == "fp32" else f"{name_and_version} ({device}, {computes})"
+
+
+def in_f32(precision: str) -> str:
+    """What `Backend.computes` says where a file of another precision is computed in float32."""
+    return f"{precision} file, f32 arithmetic"
 
 
 _REGISTRY: dict[str, type[Backend]] = {}

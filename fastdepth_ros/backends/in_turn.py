@@ -20,7 +20,8 @@ class InTurn:
 
     def __init__(self, backend: Backend, wait_s: float = WAIT_S) -> None:
         self.name, self.model_format, self.engine = backend.name, backend.model_format, backend.engine
-        self.module, self.install, self.channels = backend.module, backend.install, backend.channels
+        self.module, self.install = backend.module, backend.install
+        self.computes, self.channels = backend.computes, backend.channels
         self._backend, self._wait_s = backend, wait_s
         self._turn = threading.Lock()
 

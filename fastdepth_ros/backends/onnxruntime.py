@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Any
 
 import numpy as np
 
-from fastdepth_ros.backends.base import BackendError, BackendOptions, ModelFile, register_backend
+from fastdepth_ros.backends.base import (
+    BackendError,
+    BackendOptions,
+    ModelFile,
+    engine_text,
+    in_f32,
+    register_backend,
+)
 from fastdepth_ros.backends.cache import engine_cache
 from fastdepth_ros.backends.channels import read_model
+from fastdepth_ros.backends.native import host_features
 
 
 @register_backend
@@ -42,8 +51,8 @@ class OnnxRuntimeBackend:
         if self._session.get_providers()[0] != provider:
             raise BackendError(f"onnxruntime could not start {provider}; see its log, or choose device 'cpu'")
         self._check(model)
-        self.channels = options.channels
-        self.engine = f"onnxruntime {onnxruntime.__version__} ({options.device_text})"
+        self.computes, self.channels = computes(provider, options.precision, host_features()), options.channels
+        self.engine = engine_text(f"onnxruntime {onnxruntime.__version__}", options.device, self.computes)
         self._input = self._session.get_inputs()[0].name
 
     def _check(self, model: ModelFile) -> None:
@@ -80,6 +89,18 @@ def _provider(device: str, available: list[str]) -> str:
     if device not in by_device:
         raise BackendError(f"onnxruntime has no device {device!r} here, it has {', '.join(sorted(by_device))}")
     return by_device[device]
+
+
+def computes(provider: str, precision: str, cpu_features: Container[str]) -> str:
+    """How an execution provider computes a file of a precision, for `Backend.computes`.
+
+    It cannot be asked. On a CPU, kernels in float16 exist for Arm alone; elsewhere casts surround those in float32.
+    CUDA has none in int8.
+    """
+    without_f16 = provider == "CPUExecutionProvider" and "asimdhp" not in cpu_features
+    without_int8 = provider == "CUDAExecutionProvider"
+    replaced = (precision == "fp16" and without_f16) or (precision == "int8" and without_int8)
+    return in_f32(precision) if replaced else precision
 
 
 def provider_options(provider: str, model: ModelFile, options: BackendOptions, version: str) -> dict[str, Any]:

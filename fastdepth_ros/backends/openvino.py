@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Container
+from concurrent.futures import Future
 from typing import Any
 
 import numpy as np
 
-from fastdepth_ros.backends.base import BackendError, BackendOptions, ModelFile, register_backend
+from fastdepth_ros.backends.base import (
+    BackendError,
+    BackendOptions,
+    ModelFile,
+    engine_text,
+    in_f32,
+    register_backend,
+)
 from fastdepth_ros.backends.cache import engine_cache
 from fastdepth_ros.backends.channels import read_model
 
-# What the graph computes in; an int8 file says it layer by layer, and the rest of it is float32.
-COMPUTES_IN = {"fp32": "f32", "fp16": "f16", "bf16": "bf16", "int8": "f32"}
+_making = threading.Lock()
+_core: Any = None
 
 
 @register_backend
@@ -30,33 +40,90 @@ class OpenVinoBackend:
     def __init__(self, model: ModelFile, options: BackendOptions) -> None:
         import openvino
 
-        core = openvino.Core()
+        core = shared_core()
         device = options.device.upper()
         if device.partition(".")[0] not in {name.partition(".")[0] for name in core.available_devices}:
             there = ", ".join(name.lower() for name in core.available_devices)
             raise BackendError(f"openvino has no device {options.device!r} here, it has {there}")
+        kind, self.computes = arithmetic(options, core.get_property(device, "OPTIMIZATION_CAPABILITIES"))
         try:
             network = core.read_model(read_model(model.path, options.channels), b"")
             _check(network, model)
-            compiled = core.compile_model(network, device, _settings(model, options, openvino.get_version()))
+            compiled = core.compile_model(network, device, _settings(model, options, kind, openvino.get_version()))
+            found = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
         except RuntimeError as error:
             raise BackendError(f"openvino cannot load {model.path} (opset {model.opset}): {error}") from error
+        if found != kind:  # it takes the hint for a wish
+            raise BackendError(
+                f"openvino computes in {found} on {options.device}, where {kind} was asked for precision "
+                f"{options.precision}; choose another precision"
+            )
         self._request = compiled.create_infer_request()
         self.channels = options.channels
-        emulated = options.precision == "bf16" and "BF16" not in core.get_property(device, "OPTIMIZATION_CAPABILITIES")
-        text = options.device_text + (" emulated" if emulated else "")
-        self.engine = f"openvino {openvino.__version__.partition('-')[0]} ({text})"
+        version = openvino.__version__.partition("-")[0]
+        self.engine = engine_text(f"openvino {version}", options.device, self.computes)
 
     def infer(self, pixels: np.ndarray) -> np.ndarray:
         depth = self._request.infer(pixels[None], share_inputs=True)[0]  # (1, 1, size, size)
         return depth[0, 0]
 
 
-def _settings(model: ModelFile, options: BackendOptions, version: str) -> dict[str, Any]:
+def shared_core() -> Any:
+    """The one OpenVINO core of this process, made at the first call and kept to the end.
+
+    The CPU plugin gives the thread that makes it an alternate signal stack, and unmaps the stack when the plugin goes.
+    That thread's next signal would then end the process: Python's handlers run on that stack. So the core makes its
+    plugins on a thread that ends at once and never handles a signal.
+    """
+    global _core
+    with _making:
+        if _core is None:
+            made: Future[Any] = Future()
+            thread = threading.Thread(target=_make_core, args=(made,), name="openvino core", daemon=True)
+            thread.start()
+            thread.join()
+            _core = made.result()
+        return _core
+
+
+def _make_core(made: Future[Any]) -> None:
+    import openvino
+
+    try:
+        core = openvino.Core()
+        core.available_devices  # noqa: B018  (makes the plugins)
+        made.set_result(core)
+    except BaseException as error:  # of the thread that waits
+        made.set_exception(error)
+
+
+def arithmetic(options: BackendOptions, capabilities: Container[str]) -> tuple[str, str]:
+    """What the graph computes in: as OpenVINO names it, and in words for `Backend.computes`.
+
+    Args:
+        capabilities: of the device, its OPTIMIZATION_CAPABILITIES. Asked for what it lacks, a device takes another
+            precision and does not say so.
+
+    Raises:
+        BackendError: the device computes in nothing that suits the precision.
+    """
+    precision = options.precision
+    if precision == "fp16" and "FP16" in capabilities:
+        return "f16", precision
+    if precision == "bf16":
+        return "bf16", precision if "BF16" in capabilities else f"{precision} emulated"
+    if precision == "int8" and "INT8" in capabilities:  # layer by layer, as the file says; this is of the rest
+        return ("f32" if "FP32" in capabilities else "f16"), precision
+    if "FP32" not in capabilities:
+        raise BackendError(f"openvino does not compute in fp32 on {options.device}; choose precision fp16 or int8")
+    return "f32", precision if precision == "fp32" else in_f32(precision)
+
+
+def _settings(model: ModelFile, options: BackendOptions, kind: str, version: str) -> dict[str, Any]:
     settings: dict[str, Any] = {
         "PERFORMANCE_HINT": "LATENCY",
         "NUM_STREAMS": 1,
-        "INFERENCE_PRECISION_HINT": COMPUTES_IN[options.precision],
+        "INFERENCE_PRECISION_HINT": kind,
     }
     if options.device.lower() == "cpu":
         settings["ENABLE_CPU_PINNING"] = False  # two processes would sit on the same cores

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastdepth_ros.backends.base import BackendError, BackendOptions, ModelFile, register_backend
+from fastdepth_ros.backends.base import BackendError, BackendOptions, ModelFile, engine_text, register_backend
 
 
 @register_backend
@@ -42,8 +42,8 @@ class PyTorchBackend:
         except (AssertionError, CheckpointError, RuntimeError) as error:  # a torch without CUDA asserts that it has it
             raise BackendError(f"pytorch cannot load {model.path} on {options.device!r}: {error}") from error
         self._torch = torch
-        self.channels = options.channels
-        self.engine = f"pytorch {torch.__version__} ({self._device})"
+        self.computes, self.channels = "fp32", options.channels
+        self.engine = engine_text(f"pytorch {torch.__version__}", str(self._device), self.computes)
 
     def infer(self, pixels: np.ndarray) -> np.ndarray:
         with self._torch.inference_mode():

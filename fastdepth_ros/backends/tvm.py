@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
 
-from fastdepth_ros.backends.base import BackendError, BackendOptions, ModelFile, register_backend
+from fastdepth_ros.backends.base import BackendError, BackendOptions, ModelFile, engine_text, register_backend
 from fastdepth_ros.backends.cores import available_cores
 from fastdepth_ros.backends.native import check_library
 
@@ -63,8 +63,8 @@ class TvmBackend:
         self._input = tvm.runtime.empty(shape, "uint8", self._device)
         self._set_threads = tvm.get_global_func("runtime.config_threadpool")
         self._threads, self._thread = threads, 0
-        self.channels = options.channels
-        self.engine = f"tvm {built['tvm']} ({options.device})"
+        self.computes, self.channels = "fp32", options.channels
+        self.engine = engine_text(f"tvm {built['tvm']}", options.device, self.computes)
 
     def infer(self, pixels: np.ndarray) -> np.ndarray:
         if self._thread != threading.get_ident():  # each thread that calls has a pool of its own

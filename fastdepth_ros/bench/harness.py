@@ -27,6 +27,7 @@ class Measured:
         memory_mb: the most that its process held.
         frame_j: joules of one run by meter, all that the meter sees in that time.
         power_w: by meter, mean over the runs.
+        computes: what the engine computes, if it is a backend, else empty.
     """
 
     engine: str
@@ -36,6 +37,7 @@ class Measured:
     memory_mb: float
     frame_j: dict[str, float] = field(default_factory=dict)
     power_w: dict[str, float] = field(default_factory=dict)
+    computes: str = ""
 
 
 @dataclass
@@ -122,4 +124,5 @@ def _measured(tally: _Tally) -> Measured:
         tally.memory_mb,
         {name: joules / runs for name, joules in tally.joules.items()},
         {name: joules / tally.seconds for name, joules in tally.joules.items()},
+        tally.worker.computes,
     )

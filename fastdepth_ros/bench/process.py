@@ -35,6 +35,7 @@ class Worker:
 
     Attributes:
         engine: what the engine calls itself.
+        computes: what it computes, if it is a backend, else empty.
         load_s: how long it took to load, its engine's import included.
 
     Raises:
@@ -51,7 +52,7 @@ class Worker:
             self._process.start()
         theirs.close()
         try:
-            self.engine, self.load_s = self._answer(LOAD_TIMEOUT_S)
+            self.engine, self.computes, self.load_s = self._answer(LOAD_TIMEOUT_S)
         except SubjectError:
             self.close()
             raise
@@ -113,7 +114,7 @@ def _serve(connection: Connection, load: Callable[[], Loaded]) -> None:
     try:
         started = time.monotonic()
         loaded = load()
-        connection.send((loaded.engine, time.monotonic() - started))
+        connection.send((loaded.engine, loaded.computes, time.monotonic() - started))
         while True:
             connection.send(_turn(loaded.run, connection.recv()))
     except (EOFError, BrokenPipeError, KeyboardInterrupt):

@@ -61,7 +61,10 @@ def results_of(
 
 def _row(subject: Subject, found: Measured, peak_gflops: float | None) -> dict[str, Any]:
     figures = asdict(found)
+    computes = figures.pop("computes")
     row = {"name": subject.name, "threads": subject.threads, **subject.facts, **figures.pop("latency"), **figures}
+    if computes:  # what was asked for is in the name, what was measured is told
+        row["precision"] = computes
     if row.get("macs") and peak_gflops and row.get("device", "cpu") == "cpu":
         row["floor_ms"] = 2 * row["macs"] / peak_gflops / 1e6
         row["ratio"] = row["median_ms"] / row["floor_ms"]

@@ -19,10 +19,12 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"
 
 
 class Loaded(NamedTuple):
-    """What a subject's process has loaded: a call to time, and what the engine calls itself."""
+    """What a subject's process has loaded: a call to time, what the engine calls itself and, if it is a backend, what
+    it computes (`Backend.computes`)."""
 
     run: Callable[[], object]
     engine: str
+    computes: str = ""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ def load_estimator(model: str, backend: str, options: BackendOptions, size_px: t
     artifact = find_artifact(model)
     engine = artifact.load(backend, options)
     estimator = DepthEstimator(engine, artifact.input_size_px)
-    return Loaded(partial(estimator, Frame(test_frame(size_px), "bgr")), engine.engine)
+    return Loaded(partial(estimator, Frame(test_frame(size_px), "bgr")), engine.engine, engine.computes)
 
 
 def load_onnx(path: Path, threads: int) -> Loaded:

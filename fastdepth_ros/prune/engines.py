@@ -49,12 +49,12 @@ def with_onnxruntime(module: nn.Module, example: Tensor, threads: int) -> Run:
 
 @engine("openvino")
 def with_openvino(module: nn.Module, example: Tensor, threads: int) -> Run:
-    import openvino
+    from fastdepth_ros.backends.openvino import shared_core
 
     hints = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
     if threads:
         hints["INFERENCE_NUM_THREADS"] = str(threads)
-    core = openvino.Core()
+    core = shared_core()
     request = core.compile_model(core.read_model(_onnx(module, example)), "CPU", hints).create_infer_request()
     array = example.numpy()
     return lambda: request.infer([array], share_inputs=True)

@@ -22,6 +22,7 @@ import rerun_cli
 
 from fastdepth_ros.depth.colour import colour_depth
 from fastdepth_ros.depth.files import FAR_M, NEAR_M
+from fastdepth_ros.telemetry import viewer_environment
 from fastdepth_ros.view.points import point_cloud
 
 VIEWER = Path(rerun_cli.__file__).with_name("rerun")
@@ -91,7 +92,7 @@ class LiveView:
             command += ["--serve-web", "--web-viewer-port", str(web_port), "--server-memory-limit", MEMORY]
             command += ["--cors-allow-origin", page]
         self._viewer = subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, env={**os.environ, "RUST_LOG": "error"},
+            command, stdout=subprocess.DEVNULL, env={**viewer_environment(), "RUST_LOG": "error"},
             start_new_session=True, preexec_fn=_end_with_parent,
         )  # fmt: skip # a session of its own: Ctrl-C is ours to handle
         try:

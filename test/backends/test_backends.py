@@ -14,7 +14,7 @@ import setuptools
 
 from fastdepth_ros.backends import BackendError, BackendOptions, ModelFile, backend_class, backend_names, base
 from fastdepth_ros.backends.cores import available_cores
-from fastdepth_ros.backends.onnxruntime import provider_options
+from fastdepth_ros.backends.onnxruntime import computes, provider_options
 from fastdepth_ros.depth.golden import golden_frame
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -153,6 +153,22 @@ def test_a_precision_that_an_engine_does_not_compute_in_is_refused(artifact_fold
         load(artifact_folder, backend, BackendOptions(precision=precision))
 
 
+@pytest.mark.parametrize(
+    ("provider", "precision", "features", "said"),
+    [
+        ("CPU", "fp32", (), "fp32"),
+        ("CPU", "int8", (), "int8"),
+        ("CPU", "fp16", ("avx512_fp16",), "fp16 file, f32 arithmetic"),  # it has no such kernels for x86
+        ("CPU", "fp16", ("asimdhp",), "fp16"),
+        ("CUDA", "fp16", (), "fp16"),
+        ("CUDA", "int8", (), "int8 file, f32 arithmetic"),
+        ("Tensorrt", "int8", (), "int8"),
+    ],
+)
+def test_onnxruntime_says_in_what_a_provider_computes(provider, precision, features, said):
+    assert computes(f"{provider}ExecutionProvider", precision, features) == said
+
+
 def test_tensorrt_keeps_its_engines_where_neither_new_weights_nor_a_new_release_find_them(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     model = ModelFile(tmp_path / "model.onnx", SIZE_PX, facts={"sha256": "abc" * 20})
@@ -172,8 +188,9 @@ def test_openvino_lists_its_devices_when_it_lacks_one(artifact_folder):
 
 @pytest.mark.parametrize("backend", FILES)
 def test_the_engine_says_its_version_and_device(artifact_folder, backend):
-    engine = load(artifact_folder, backend).engine
-    assert re.fullmatch(rf"{backend} \d+\.\d+\S* \(cpu\)", engine)
+    engine = load(artifact_folder, backend)
+    assert re.fullmatch(rf"{backend} \d+\.\d+\S* \(cpu\)", engine.engine)
+    assert engine.computes == "fp32"
 
 
 def test_onnxruntime_lists_its_devices_when_it_lacks_one(artifact_folder):

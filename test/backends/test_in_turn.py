@@ -16,7 +16,7 @@ from fastdepth_ros.backends.in_turn import InTurn
 class Touchy:
     """An engine that does not bear two calls at once."""
 
-    name = model_format = module = install = engine = "touchy"
+    name = model_format = module = install = engine = computes = "touchy"
     channels = "rgb"
 
     def __init__(self) -> None:

@@ -10,6 +10,10 @@ import numpy as np
 import pytest
 
 from fastdepth_ros.backends import BackendError, BackendOptions
+from fastdepth_ros.backends.native import host_features
+from fastdepth_ros.bench.harness import measure
+from fastdepth_ros.bench.plan import engine_subject
+from fastdepth_ros.bench.results import results_of
 from fastdepth_ros.cli import main
 from fastdepth_ros.deploy.quantize import QuantizeError, quantize_artifact
 from fastdepth_ros.depth.artifact import ArtifactError, find_artifact
@@ -17,6 +21,7 @@ from fastdepth_ros.depth.artifact import ArtifactError, find_artifact
 SIZE_PX = 224
 FRAMES = np.random.default_rng(0).integers(0, 256, (6, SIZE_PX, SIZE_PX, 3), dtype=np.uint8)
 UNSEEN = np.random.default_rng(1).integers(0, 256, (SIZE_PX, SIZE_PX, 3), dtype=np.uint8)
+FP16_IN_F32 = "fp16 file, f32 arithmetic"
 ENGINES = [("int8", "onnxruntime"), ("int8", "openvino"), ("fp16", "onnxruntime"), ("fp16", "openvino"),
            ("bf16", "openvino")]  # fmt: skip
 
@@ -45,8 +50,26 @@ def test_a_precision_is_near_fp32_and_not_it(reduced, precision, backend):
 
 @pytest.mark.parametrize(("precision", "backend"), ENGINES)
 def test_the_engine_says_its_precision(reduced, precision, backend):
-    engine = find_artifact(reduced).load(backend, BackendOptions(precision=precision)).engine
-    assert f"(cpu, {precision}" in engine
+    engine = find_artifact(reduced).load(backend, BackendOptions(precision=precision))
+    assert engine.engine.endswith(f"(cpu, {engine.computes})")
+    assert engine.computes in {"fp16": ("fp16", FP16_IN_F32), "bf16": ("bf16", "bf16 emulated")}.get(
+        precision, (precision,)
+    )
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+def test_an_fp16_file_is_computed_in_f32_where_the_processor_has_no_f16_and_the_engine_and_the_figures_say_so(
+    reduced, backend
+):
+    if host_features() & {"asimdhp", "avx512_fp16", "amx_fp16"}:
+        pytest.skip("this processor computes in f16")
+    options = BackendOptions(threads=1, precision="fp16")
+    engine = find_artifact(reduced).load(backend, options)
+    assert engine.engine.endswith("(cpu, fp16 file, f32 arithmetic)")
+    subject = engine_subject(find_artifact(reduced), backend, options)
+    measured, failed = measure([subject], rounds=1, frames=1)
+    (row,) = results_of([subject], measured, failed, {})["rows"]
+    assert row["precision"] == "fp16 file, f32 arithmetic" and row["engine"] == engine.engine
 
 
 def test_fp32_stays_what_it_was_and_the_default(reduced, artifact_folder):
