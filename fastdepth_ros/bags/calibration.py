@@ -151,6 +151,7 @@ def _compared(reader: AnyReader, task: Task, estimate: Estimate, distance: Dista
         return Cameras(reader, of_topic(reader, topic), contents.beside.get(topic, ()), contents.from_ns)
 
     of_frames, rectified = cameras(source.camera_info_topic), is_rectified(request.image_topic)
+    bits = task.sensor()
     sensor = None
     if request.truth is not None:
         infos = cameras(source.truth_info_topic)
@@ -158,7 +159,7 @@ def _compared(reader: AnyReader, task: Task, estimate: Estimate, distance: Dista
     for record in contents.records:
         message = message_from(reader, record.connection, record.raw)
         try:
-            frame = frame_from_bag(message)
+            frame = frame_from_bag(message, bits)
             stamp, shape = stamp_ns(message), frame.pixels.shape[:2]
             k = matrix_of(of_frames.at(stamp, shape), rectified=rectified)
             result = estimate(frame, k)

@@ -49,7 +49,7 @@ class Making:
     def _job(self) -> dict[str, object]:
         """All that the bytes of the new bag depend on, as JSON."""
         request = {key: value for key, value in asdict(self._request).items() if key != "recipe"}
-        sources = [{"path": str(one.source.path), "files": one.files} for one in self._opened]
+        sources = [{"path": str(one.source.path), "files": one.files, "bits": one.source.bits} for one in self._opened]
         facts = self._request.recipe.facts()
         return json.loads(json.dumps({"version": fastdepth_ros.__version__, "sources": sources, **request, **facts}))
 

@@ -11,6 +11,7 @@ from fastdepth_ros.data.synthetic.scene import Camera
 from fastdepth_ros.depth.encodings import RawImage, decode_compressed, decode_raw
 from fastdepth_ros.depth.frame import Frame
 from fastdepth_ros.depth.geometry import camera_through
+from fastdepth_ros.depth.sensor_bits import SensorBits
 
 _Time = TYPES.types["builtin_interfaces/msg/Time"]
 _Header = TYPES.types["std_msgs/msg/Header"]
@@ -19,18 +20,19 @@ _CameraInfo = TYPES.types["sensor_msgs/msg/CameraInfo"]
 _Region = TYPES.types["sensor_msgs/msg/RegionOfInterest"]
 
 
-def frame_from_bag(message: Any) -> Frame:
-    """The frame of an Image or CompressedImage of either ROS.
+def frame_from_bag(message: Any, sensor: SensorBits | None = None) -> Frame:
+    """The frame of an Image or CompressedImage of either ROS; `sensor` as of `decode_raw`.
 
     Raises:
         FrameError: as `decode_raw` and `decode_compressed` say.
     """
     if hasattr(message, "format"):
-        return decode_compressed(message.data, format_name=message.format)
+        return decode_compressed(message.data, format_name=message.format, sensor=sensor)
     return decode_raw(
         RawImage(
             message.encoding, message.height, message.width, message.step, bool(message.is_bigendian), message.data
-        )
+        ),
+        sensor,
     )
 
 

@@ -20,6 +20,7 @@ from fastdepth_ros.bags.recording import (
     open_bag,
 )
 from fastdepth_ros.bags.request import Request, Source, Topic
+from fastdepth_ros.bags.sampling import used_bits
 from fastdepth_ros.bags.times import recorded_times
 from fastdepth_ros.bags.windows import Window, cut
 from fastdepth_ros.depth.depth_image import DEPTH_TOPICS
@@ -56,11 +57,13 @@ def look_into(path: Path, request: Request) -> Opened:
     with open_bag(path) as reader:
         images = image_connections(reader, request.image_topic)
         info = request.camera_info_topic or camera_info_beside(request.image_topic, images)
-        source = Source(path.absolute(), _camera_info(reader, info), _truth_info(reader, request))
         copied = _copied(reader, request.copied, {topic.name for topic in own_topics(request.depth_encoding)})
         began = reader.start_time
         size = sum(size for _, size, _ in files)
-        windows = cut(recorded_times(reader, images), (began, reader.end_time), size, request.selection)
+        times = recorded_times(reader, images)
+        windows = cut(times, (began, reader.end_time), size, request.selection)
+        bits = request.bits or used_bits(reader, images, times)
+        source = Source(path.absolute(), _camera_info(reader, info), _truth_info(reader, request), bits)
     is_sqlite3 = any(Path(name).suffix == ".db3" for name, _, _ in files)
     return Opened(source, files, began, tuple(windows), copied, is_sqlite3)
 

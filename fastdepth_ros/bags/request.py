@@ -17,6 +17,7 @@ from fastdepth_ros.depth.artifact import find_artifact
 from fastdepth_ros.depth.estimator import DepthEstimator, DepthResult
 from fastdepth_ros.depth.frame import Frame
 from fastdepth_ros.depth.geometry import Crop, field_of_view
+from fastdepth_ros.depth.sensor_bits import SensorBits
 
 DEPTH, CAMERA_INFO = 0, 1  # numbers of the first two topics of every new bag
 Estimate = Callable[[Frame, np.ndarray | None], DepthResult]  # of a frame and its camera matrix (9,)
@@ -124,6 +125,7 @@ class Request:
         copied: patterns (`*` and `?`) of further topics that the new bag gets.
         zstd: compress the chunks of the new bag (mcap only).
         depth_encoding: 32FC1 or 16UC1, each on the topic that REP 118 gives it.
+        bits: that 16-bit samples of the images use; 0 finds them in a sample of the topic.
     """
 
     recipe: Recipe
@@ -134,6 +136,7 @@ class Request:
     selection: Selection = field(default_factory=Selection)
     zstd: bool = False
     depth_encoding: str = "32FC1"
+    bits: int = 0
 
 
 @dataclass(frozen=True)
@@ -156,11 +159,16 @@ class Topic:
 
 @dataclass(frozen=True)
 class Source:
-    """A bag to read, and what of it: camera_info topics are "" where the bag has none."""
+    """A bag to read, and what of it: camera_info topics are "" where the bag has none.
+
+    Args:
+        bits: that 16-bit samples of the images use, as found once for all workers; 0 where none has 16 bits.
+    """
 
     path: Path
     camera_info_topic: str
     truth_info_topic: str
+    bits: int = 0
 
 
 @dataclass(frozen=True)
@@ -177,6 +185,10 @@ class Task:
     window: Window
     topics: tuple[Topic, ...]
     part: Path
+
+    def sensor(self) -> SensorBits:
+        """For the frames of this window, whichever worker reads them."""
+        return SensorBits(self.request.bits, self.source.bits)
 
     @property
     def copied(self) -> tuple[Topic, ...]:

@@ -14,6 +14,8 @@ class Summary:
         dropped: by reason, the frames that gave no depth.
         unscaled: by reason, the depth images that are not scaled to the camera's focal length.
         copied: messages of other topics.
+        bits: that 16-bit samples use, as found before the work; 0 where none has 16 bits.
+        bits_risen: from what to what and where, how often a frame used more.
         unmeasured: by reason, the depth images without a truth to measure them by.
         measured: errors of each depth image that has a truth, as `truth.truth_errors` gives them, by stamp.
     """
@@ -24,6 +26,8 @@ class Summary:
     dropped: dict[str, int] = field(default_factory=dict)
     unscaled: dict[str, int] = field(default_factory=dict)
     copied: int = 0
+    bits: int = 0
+    bits_risen: dict[str, int] = field(default_factory=dict)
     unmeasured: dict[str, int] = field(default_factory=dict)
     measured: list[dict[str, Any]] = field(default_factory=list)
 
@@ -33,7 +37,8 @@ class Summary:
         self.frames_out += other.frames_out
         self.camera_infos_out += other.camera_infos_out
         self.copied += other.copied
-        for name in ("dropped", "unscaled", "unmeasured"):
+        self.bits = max(self.bits, other.bits)
+        for name in ("dropped", "unscaled", "unmeasured", "bits_risen"):
             mine, theirs = getattr(self, name), getattr(other, name)
             for reason, count in theirs.items():
                 mine[reason] = mine.get(reason, 0) + count

@@ -21,7 +21,7 @@ from fastdepth_ros.bags.sensor import Sensor
 from fastdepth_ros.bags.summary import Summary
 from fastdepth_ros.depth.camera_matrix import is_rectified, matrix_of
 from fastdepth_ros.depth.depth_image import encoded
-from fastdepth_ros.depth.frame import FrameError
+from fastdepth_ros.depth.frame import Frame, FrameError
 from fastdepth_ros.pool import Work
 
 
@@ -100,6 +100,8 @@ class _Window:
         self._cameras = cameras(task.source.camera_info_topic)
         self._sensor: Sensor | None = None
         self._rectified = is_rectified(task.request.image_topic)
+        self._bits = task.sensor()
+        self.summary.bits = self._bits.bits
         truth = task.request.truth
         if truth is not None:
             infos = cameras(task.source.truth_info_topic)
@@ -120,7 +122,7 @@ class _Window:
     def _write_depth(self, part: PartWriter, message: Any, recorded_ns: int) -> None:
         self.summary.frames_in += 1
         try:
-            frame = frame_from_bag(message)
+            frame = self._frame(message)
             stamp, frame_id = stamp_ns(message), message.header.frame_id
             camera = self._cameras.at(stamp, frame.pixels.shape[:2])
             k = matrix_of(camera, rectified=self._rectified)
@@ -144,6 +146,14 @@ class _Window:
                 self.summary.measured.append(errors)
             except FrameError as error:
                 _count(self.summary.unmeasured, str(error))
+
+    def _frame(self, message: Any) -> Frame:
+        before = self._bits.bits
+        frame = frame_from_bag(message, self._bits)
+        if self._bits.bits != before:
+            text = f"from {before} to {self._bits.bits} at {stamp_ns(message) / 1e9:.3f} s"
+            _count(self.summary.bits_risen, text)
+        return frame
 
     def _as_cdr(self, record: Record) -> bytes | memoryview:
         if self._reader.is2:

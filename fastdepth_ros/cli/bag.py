@@ -19,12 +19,13 @@ from fastdepth_ros.bags.sources import find_bags, is_bag
 from fastdepth_ros.bags.summary import Summary
 from fastdepth_ros.bags.windows import Selection
 from fastdepth_ros.bags.worker import WINDOWS
-from fastdepth_ros.cli.depth_options import add_depth_options, depth_estimator
+from fastdepth_ros.cli.depth_options import add_bits_option, add_depth_options, depth_estimator
 from fastdepth_ros.cli.options import MODEL_ERRORS, add_model_options, backend_options, load_model
 from fastdepth_ros.depth.artifact import Artifact
 from fastdepth_ros.depth.depth_image import DEPTH_TOPICS
 from fastdepth_ros.depth.estimator import OUTPUTS
 from fastdepth_ros.depth.geometry import FIELDS_OF_VIEW
+from fastdepth_ros.depth.sensor_bits import SAMPLE_BITS, SensorBits
 from fastdepth_ros.pool import cluster, cores, local
 
 ERRORS = (BagError, ValueError, *MODEL_ERRORS)
@@ -42,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--field-of-view", choices=FIELDS_OF_VIEW, default="trained", help="what the network sees")
     parser.add_argument("--output-size", choices=OUTPUTS, default="network", help="grid of the depth")
     add_depth_options(parser)
+    add_bits_option(parser)
     parser.add_argument(
         "--depth-encoding", choices=tuple(DEPTH_TOPICS), default="32FC1",
         help="metres on /depth/image, or 16UC1 millimetres on /depth/image_raw (default 32FC1)",
@@ -97,7 +99,7 @@ def run(parsed: argparse.Namespace) -> int:
     figures = {out: _figures(out, summary, parsed) for out, summary in outcome.summaries.items()}
     if not parsed.json:
         for out, summary in outcome.summaries.items():
-            _print(out, summary, figures[out], seconds)
+            _print(out, summary, figures[out], seconds, parsed)
     elif len(bags) == 1:
         print(json.dumps({**next(iter(figures.values())), **facts}))
     else:
@@ -144,6 +146,7 @@ def _request(parsed: argparse.Namespace, artifact: Artifact, backend: Backend) -
         Selection(parsed.start, parsed.end, parsed.every, parsed.rate),
         parsed.zstd,
         parsed.depth_encoding,
+        SensorBits(parsed.bits).bits,  # raises what is wrong with it
     )
 
 
@@ -158,12 +161,17 @@ def _figures(out: Path, summary: Summary, parsed: argparse.Namespace) -> dict[st
     return {**summary.counts(), **({"metrics": read_measures(out)} if parsed.truth_topic else {})}
 
 
-def _print(out: Path, summary: Summary, figures: dict[str, Any], seconds: float) -> None:
+def _print(out: Path, summary: Summary, figures: dict[str, Any], seconds: float, parsed: argparse.Namespace) -> None:
     print(f"{out}: {summary.frames_out} of {summary.frames_in} frames in {seconds:.1f} s")
     for reason, count in summary.dropped.items():
         print(f"  {count} dropped: {reason}")
     for reason, count in summary.unscaled.items():
         print(f"  {count} not scaled to the camera's focal length: {reason}")
+    if summary.bits:
+        how = "as --bits says" if parsed.bits else "as a sample of the topic shows; --bits N fixes it"
+        print(f"  16-bit samples: {summary.bits} of {SAMPLE_BITS} bits used, {how}")
+    for reason, count in summary.bits_risen.items():
+        print(f"  bits used rose {reason}" + (f" ({count} times)" if count > 1 else ""))
     if not summary.camera_infos_out:
         print("  no camera_info of the frames' size: depth/camera_info is empty")
     if summary.copied:

@@ -28,6 +28,13 @@ def add_depth_options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
+def add_bits_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--bits", type=int, default=0, metavar="N",
+        help="low bits of 16-bit samples that the sensor uses (default 0: as the largest samples show)",
+    )  # fmt: skip
+
+
 def add_focal_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--focal-px", type=float, default=0.0, metavar="F",

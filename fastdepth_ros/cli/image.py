@@ -7,7 +7,13 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from fastdepth_ros.cli.depth_options import add_depth_options, add_focal_option, camera_matrix, depth_estimator
+from fastdepth_ros.cli.depth_options import (
+    add_bits_option,
+    add_depth_options,
+    add_focal_option,
+    camera_matrix,
+    depth_estimator,
+)
 from fastdepth_ros.cli.options import MODEL_ERRORS, add_model_options, load_model
 from fastdepth_ros.depth.estimator import OUTPUTS
 from fastdepth_ros.depth.files import read_frame, write_depth
@@ -19,7 +25,9 @@ ERRORS = (FrameError, ValueError, *MODEL_ERRORS)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_options(parser)
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="jpg, png, ... or npy (RGB)")
+    parser.add_argument(
+        "files", nargs="+", type=Path, metavar="FILE", help="jpg, png, bmp, webp, ppm, pgm or npy (RGB)"
+    )
     parser.add_argument("--out", type=Path, required=True, help="FILE.npy, FILE.png, or a folder that gets both")
     parser.add_argument(
         "--field-of-view", choices=("auto", *FIELDS_OF_VIEW), default="auto",
@@ -27,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--output-size", choices=OUTPUTS, default="network", help="grid of the depth")
     add_depth_options(parser)
+    add_bits_option(parser)
     add_focal_option(parser)
     parser.add_argument("--force", action="store_true", help="replace files that exist")
 
@@ -41,7 +50,7 @@ def run(parsed: argparse.Namespace) -> None:
         raise ValueError(f"{', '.join(existing[:3])} exists; choose another --out, or --force")
     artifact, backend = load_model(parsed)
     for file in tqdm(parsed.files, unit="image", disable=len(parsed.files) == 1):
-        frame = read_frame(file)
+        frame = read_frame(file, parsed.bits)
         field = parsed.field_of_view
         if field == "auto":
             field = "full" if frame.pixels.shape[:2] == (artifact.input_size_px,) * 2 else "trained"

@@ -24,7 +24,9 @@ ERRORS = (BagError, FrameError, SourceError, ViewError, ValueError, *MODEL_ERROR
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_options(parser)
-    parser.add_argument("source", nargs="?", default="0", help="camera (number, /dev/videoN), video, bag (default 0)")
+    parser.add_argument(
+        "source", nargs="?", default="0", help="camera (number, /dev/videoN), rtsp://..., video, bag (default 0)"
+    )
     parser.add_argument("--browser", action="store_true", help="a page instead of a window; needs no display")
     add_view_options(parser)
     parser.add_argument("--image-topic", default="", help="of a bag (default: its topic with the most images)")
@@ -47,6 +49,8 @@ def run(parsed: argparse.Namespace) -> None:
             if parsed.open:
                 webbrowser.open(view.url)
         _show(source, estimator, view, artifact, parsed)
+        for note in source.notes():
+            print(note, flush=True)
         print("the source has ended; Ctrl-C closes the view", flush=True)
         while view.running:
             time.sleep(0.2)
@@ -62,10 +66,14 @@ def _show(
         first_ns = stamp_ns if first_ns is None else first_ns
         if not source.live:  # a recording runs as fast as it did
             time.sleep(max(started + (stamp_ns - first_ns) / 1e9 - time.monotonic(), 0))
-        crop = field_of_view(parsed.field_of_view, *frame.pixels.shape[:2])
         camera = camera_matrix(frame, parsed.focal_px)
         camera = found if camera is None else camera
-        result, bgr = estimator(frame, camera), as_bgr(frame)
+        try:
+            crop = field_of_view(parsed.field_of_view, *frame.pixels.shape[:2])
+            result, bgr = estimator(frame, camera), as_bgr(frame)
+        except FrameError as error:  # of this frame; the next may be good
+            source.leave_out(str(error))
+            continue
         seen = bgr[crop.top : crop.top + crop.height, crop.left : crop.left + crop.width]
         k = _depth_camera(artifact, result, camera)
         view.show(Moment(stamp_ns, bgr, seen, result.depth, k, result.stages_ms))

@@ -9,7 +9,13 @@ from pathlib import Path
 from tqdm import tqdm
 
 from fastdepth_ros.bags.recording import BagError
-from fastdepth_ros.cli.depth_options import add_depth_options, add_focal_option, camera_matrix, depth_estimator
+from fastdepth_ros.cli.depth_options import (
+    add_bits_option,
+    add_depth_options,
+    add_focal_option,
+    camera_matrix,
+    depth_estimator,
+)
 from fastdepth_ros.cli.options import MODEL_ERRORS, add_model_options, load_model
 from fastdepth_ros.depth.estimator import DepthEstimator
 from fastdepth_ros.depth.frame import FrameError
@@ -23,11 +29,12 @@ ERRORS = (BagError, FrameError, SourceError, ValueError, *MODEL_ERRORS)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_options(parser)
-    parser.add_argument("source", help="bag, video file, or camera (a number or /dev/videoN)")
+    parser.add_argument("source", help="bag, video file, camera (a number or /dev/videoN), or rtsp://...")
     parser.add_argument("--out", type=Path, required=True, metavar="MP4", help="the video, H.264")
     parser.add_argument("--image-topic", default="", help="of a bag (default: its topic with the most images)")
     parser.add_argument("--field-of-view", choices=FIELDS_OF_VIEW, default="trained", help="what the network sees")
     add_depth_options(parser)
+    add_bits_option(parser)
     add_focal_option(parser)
     parser.add_argument("--height", type=int, default=480, help="of the pictures, in pixels (default 480)")
     parser.add_argument("--seconds", type=float, default=0.0, help="length; 0 is to the end, of a camera to Ctrl-C")
@@ -44,7 +51,7 @@ def run(parsed: argparse.Namespace) -> None:
     artifact, backend = load_model(parsed)
     estimator = depth_estimator(parsed, artifact, backend, field=parsed.field_of_view)
     started = time.perf_counter()
-    with open_source(parsed.source, parsed.image_topic) as source, VideoWriter(parsed.out) as writer:
+    with open_source(parsed.source, parsed.image_topic, parsed.bits) as source, VideoWriter(parsed.out) as writer:
         try:
             _write(source, estimator, writer, parsed)
         except KeyboardInterrupt:
@@ -52,8 +59,8 @@ def run(parsed: argparse.Namespace) -> None:
                 raise
     seconds = time.perf_counter() - started
     print(f"{parsed.out}: {writer.pictures} pictures in {seconds:.1f} s")
-    if source.unreadable:
-        print(f"  {source.unreadable} of {source.total} frames could not be read")
+    for note in source.notes():
+        print(f"  {note}")
 
 
 def _write(source: Source, estimator: DepthEstimator, writer: VideoWriter, parsed: argparse.Namespace) -> None:
@@ -62,8 +69,14 @@ def _write(source: Source, estimator: DepthEstimator, writer: VideoWriter, parse
         first_ns = stamp_ns if first_ns is None else first_ns
         if parsed.seconds and stamp_ns - first_ns > parsed.seconds * 1e9:
             break
-        crop = field_of_view(parsed.field_of_view, *frame.pixels.shape[:2])
-        view = as_bgr(frame)[crop.top : crop.top + crop.height, crop.left : crop.left + crop.width]
         k = camera_matrix(frame, parsed.focal_px)
-        depth = estimator(frame, found if k is None else k).depth
+        try:
+            crop = field_of_view(parsed.field_of_view, *frame.pixels.shape[:2])
+            depth = estimator(frame, found if k is None else k).depth
+        except FrameError as error:  # of this frame; the next may be good
+            source.leave_out(str(error))
+            continue
+        view = as_bgr(frame)[crop.top : crop.top + crop.height, crop.left : crop.left + crop.width]
         writer.write(stamp_ns, side_by_side(view, depth, parsed.height))
+    if source.reasons and not writer.pictures:
+        raise SourceError(f"{parsed.source} gives no picture: {'; '.join(source.notes())}")

@@ -1,11 +1,11 @@
-"""Where frames come from: a bag, a video file, or a camera of this machine."""
+"""Where frames come from: a bag, a video file, a camera of this machine, or a stream from the network."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
@@ -18,8 +18,10 @@ from fastdepth_ros.bags.messages import frame_from_bag
 from fastdepth_ros.bags.recording import busiest_camera_topic, image_connections, open_bag, read_messages, stamp_ns
 from fastdepth_ros.depth.camera_matrix import is_rectified, matrix_of
 from fastdepth_ros.depth.frame import Frame, FrameError
+from fastdepth_ros.depth.sensor_bits import SAMPLE_BITS, SensorBits
 
 BAG_SUFFIXES = (".bag", ".mcap", ".db3")
+USUAL_HZ = 30.0  # of a video that does not tell its rate
 
 
 Moment = tuple[int, Frame, np.ndarray | None]
@@ -34,24 +36,80 @@ class Source:
     """An opened source of frames.
 
     Args:
-        frames: stamp in nanoseconds, frame and, where a bag tells it, camera matrix (9,), in order; what cannot be
-            read is left out and counted in `unreadable`.
+        frames: time in nanoseconds, frame and, where a bag tells it, camera matrix (9,), in order; what cannot be
+            read is left out and counted.
         total: how many frames there should be, 0 for a camera.
         live: frames come when they come, and there is no end.
-        unreadable: how many frames could not be read.
+        sensor: which bits of 16-bit samples are used.
+        reasons: how many frames could not be read, by reason.
+        risen: late frames that used more bits than all before.
+        stamps_stop: at which frame, from 1, the stamps did not go on, so that the times are the recording's own from
+            there on; 0 if they do.
     """
 
     frames: Iterator[Moment]
     total: int
     live: bool
-    unreadable: int = 0
+    sensor: SensorBits = field(default_factory=SensorBits)
+    reasons: dict[str, int] = field(default_factory=dict)
+    risen: list[str] = field(default_factory=list)
+    stamps_stop: int = 0
+
+    @property
+    def unreadable(self) -> int:
+        return sum(self.reasons.values())
+
+    def leave_out(self, reason: str, count: int = 1) -> None:
+        """Count frames that give no picture."""
+        if count > 0:
+            self.reasons[reason] = self.reasons.get(reason, 0) + count
+
+    def notes(self) -> list[str]:
+        """What is to be told of what was read."""
+        of_all = f" of {self.total}" if self.total else ""
+        notes = [f"{count}{of_all} frames could not be read: {reason}" for reason, count in self.reasons.items()]
+        if self.stamps_stop:
+            notes.append(
+                f"from frame {self.stamps_stop} on the times are those of the recording: its stamp is zero, or not "
+                "after the one before it"
+            )
+        if self.sensor.frames:
+            how = "as told" if self.sensor.fixed else "as the largest samples show; --bits N fixes it"
+            notes.append(f"16-bit samples: {self.sensor.bits} of {SAMPLE_BITS} bits used, {how}")
+        return notes + self.risen
+
+
+class _Times:
+    """The times of a recording's frames: their stamps, while these go on; from the first that does not, the
+    recording's own, added to the last.
+
+    Args:
+        before_ns: above which the first stamp is one.
+    """
+
+    def __init__(self, source: Source, before_ns: int = 0) -> None:
+        self._source, self._count = source, 0
+        self._stamp, self._own, self._time = before_ns, 0, 0
+
+    def __call__(self, stamp_ns: int, own_ns: int) -> int:
+        self._count += 1
+        if not self._source.stamps_stop and stamp_ns <= self._stamp:
+            self._source.stamps_stop = self._count
+        if not self._source.stamps_stop:
+            self._time = stamp_ns
+        elif self._count > 1:
+            self._time += max(own_ns - self._own, 0)
+        self._stamp, self._own = stamp_ns, own_ns
+        return self._time
 
 
 @contextmanager
-def open_source(text: str, image_topic: str = "") -> Iterator[Source]:
-    """Open a bag (folder, .bag, .mcap, .db3), a camera (a number or /dev/video...), or a video file.
+def open_source(text: str, image_topic: str = "", bits: int = 0) -> Iterator[Source]:
+    """Open a bag (folder, .bag, .mcap, .db3), a camera (a number or /dev/video...), a video file, or an address
+    (rtsp://..., http://...).
 
     Args:
+        bits: that 16-bit samples of a bag use; 0 finds them, over the stream.
         image_topic: of a bag; "" takes the image topic with the most images that are not depth.
 
     Raises:
@@ -63,10 +121,17 @@ def open_source(text: str, image_topic: str = "") -> Iterator[Source]:
         with _capture(int(text) if text.isdigit() else text, f"camera {text}") as capture:
             capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # the newest frame, not the oldest that waits
             yield Source(_camera_frames(capture), 0, True)
+    elif "://" in text:  # before any path, for OpenCV as it is
+        with _capture(text, f"stream {text}") as capture:
+            total = max(int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), 0)
+            source = Source(iter(()), total, not total)
+            source.frames = _file_frames(source, capture) if total else _stream_frames(capture)
+            yield source
     elif path.is_dir() or path.suffix in BAG_SUFFIXES:
         with open_bag(path) as reader:
             connections = image_connections(reader, image_topic or busiest_camera_topic(reader))
-            source = Source(iter(()), sum(connection.msgcount for connection in connections), False)
+            total = sum(connection.msgcount for connection in connections)
+            source = Source(iter(()), total, False, SensorBits(bits))
             source.frames = _bag_frames(source, reader, connections)
             yield source
     elif path.is_file():
@@ -75,7 +140,9 @@ def open_source(text: str, image_topic: str = "") -> Iterator[Source]:
             source.frames = _file_frames(source, capture)
             yield source
     else:
-        raise SourceError(f"no bag, video or camera {text!r}; a camera is a number or /dev/videoN")
+        raise SourceError(
+            f"no bag, video or camera {text!r}; a camera is a number or /dev/videoN, a stream has its address: rtsp://..."
+        )
 
 
 @contextmanager
@@ -99,28 +166,51 @@ def _camera_frames(capture: cv2.VideoCapture) -> Iterator[Moment]:
         yield time.time_ns(), Frame(bgr, "bgr"), None
 
 
-def _file_frames(source: Source, capture: cv2.VideoCapture) -> Iterator[Moment]:
+def _stream_frames(capture: cv2.VideoCapture) -> Iterator[Moment]:
+    """Frames at the time of their arrival, until the sender ends."""
     count = 0
     while True:
         read, bgr = capture.read()
         if not read:
             break
         count += 1
-        yield round(capture.get(cv2.CAP_PROP_POS_MSEC) * 1e6), Frame(bgr, "bgr"), None
+        yield time.time_ns(), Frame(bgr, "bgr"), None
+    if not count:
+        raise SourceError("the stream gives no frame that can be read")
+
+
+def _file_frames(source: Source, capture: cv2.VideoCapture) -> Iterator[Moment]:
+    count, times = 0, _Times(source, before_ns=-1)
+    rate_hz = capture.get(cv2.CAP_PROP_FPS)
+    period_ns = 1e9 / (rate_hz if rate_hz > 0 else USUAL_HZ)
+    while True:
+        read, bgr = capture.read()
+        if not read:
+            break
+        count += 1
+        stamp_ns = round(capture.get(cv2.CAP_PROP_POS_MSEC) * 1e6)
+        yield times(stamp_ns, round(count * period_ns)), Frame(bgr, "bgr"), None
     if not count:
         raise SourceError("the video holds no frame that can be read")
-    source.unreadable = max(source.total - count, 0)
+    source.leave_out("cut short or damaged", source.total - count)
 
 
 def _bag_frames(source: Source, reader: AnyReader, connections: list[Connection]) -> Iterator[Moment]:
     topic = connections[0].topic
     info = first_camera_info(reader, topic, connections)
     k = matrix_of(info, rectified=is_rectified(topic))
-    for message, _ in read_messages(reader, connections):
+    times = _Times(source)
+    sensor = source.sensor
+    for message, recorded_ns in read_messages(reader, connections):
+        before = sensor.bits
         try:
-            frame = frame_from_bag(message)
-        except FrameError:
-            source.unreadable += 1
+            frame = frame_from_bag(message, sensor)
+        except FrameError as error:
+            source.leave_out(str(error))
             continue
+        if sensor.bits != before and sensor.settled:
+            source.risen.append(
+                f"bits used rose from {before} to {sensor.bits} at frame {sensor.frames}: darker from there"
+            )
         fits = info is not None and (info.height, info.width) == frame.pixels.shape[:2]
-        yield stamp_ns(message), frame, k if fits else None
+        yield times(stamp_ns(message), recorded_ns), frame, k if fits else None

@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 import pytest
 from recorded import BAGS, IMAGE_TOPIC, STAMPS_NS, frames
+from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.typesys import Stores, get_typestore
 
 from fastdepth_ros.cli import main
 from fastdepth_ros.depth.artifact import find_artifact
@@ -17,7 +19,7 @@ from fastdepth_ros.depth.geometry import trained_view
 
 av = pytest.importorskip("av", reason="av is not installed")
 
-from fastdepth_ros.view.source import open_source  # noqa: E402
+from fastdepth_ros.view.source import SourceError, open_source  # noqa: E402
 from fastdepth_ros.view.video import VideoWriter, side_by_side  # noqa: E402
 
 
@@ -148,3 +150,91 @@ def test_a_bag_gives_its_frames_and_counts_those_it_cannot_read(tmp_path):
     with open_source(str(BAGS["mcap"](tmp_path)), IMAGE_TOPIC) as source:
         assert [stamp for stamp, _, _ in source.frames] == STAMPS_NS
         assert (source.total, source.live, source.unreadable) == (4, False, 0)
+
+
+def image_bag(path: Path, moments: list[tuple[int, int, tuple[int, int]]]) -> Path:
+    """A bag of grey images from their stamp, time of recording, and size (height, width)."""
+    types = get_typestore(Stores.ROS2_HUMBLE)
+    header, time = types.types["std_msgs/msg/Header"], types.types["builtin_interfaces/msg/Time"]
+    with Writer(path, version=8, storage_plugin=StoragePlugin.MCAP) as writer:
+        connection = writer.add_connection(IMAGE_TOPIC, "sensor_msgs/msg/Image", typestore=types)
+        for stamp, recorded_ns, (height, width) in moments:
+            data = np.full(height * width, 90, np.uint8)
+            message = types.types["sensor_msgs/msg/Image"](
+                header(time(*divmod(stamp, 10**9)), "eye"), height, width, "mono8", 0, width, data
+            )
+            writer.write(connection, recorded_ns, types.serialize_cdr(message, "sensor_msgs/msg/Image"))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("stamps", "stop"),
+    [([0, 0, 0, 0], 1), ([7, 7, 7, 7], 2), ([5, 5 + 10**8, 5, 5 + 10**9], 3)],
+    ids=["zero", "equal", "back"],
+)
+def test_where_stamps_do_not_go_on_the_times_are_the_recording_s_own(tmp_path, artifact_folder, capsys, stamps, stop):
+    moments = [(stamp, 10**18 + number * 10**8, (64, 64)) for number, stamp in enumerate(stamps)]
+    bag = image_bag(tmp_path / "bag", moments)
+    assert run_video(bag, tmp_path / "out.mp4", artifact_folder, "--image-topic", IMAGE_TOPIC) == 0
+    np.testing.assert_allclose(read_video(tmp_path / "out.mp4")[0], [0, 0.1, 0.2, 0.3], atol=1e-3)
+    assert f"from frame {stop} on the times are those of the recording" in capsys.readouterr().out
+
+
+def test_a_frame_that_gives_no_depth_is_told_and_the_others_come(tmp_path, artifact_folder, capsys):
+    sizes = [(64, 64), (20, 20), (64, 64)]
+    bag = image_bag(tmp_path / "bag", [(5 + i * 10**8, i * 10**8, size) for i, size in enumerate(sizes)])
+    assert run_video(bag, tmp_path / "out.mp4", artifact_folder) == 0
+    np.testing.assert_allclose(read_video(tmp_path / "out.mp4")[0], [0, 0.2], atol=1e-3)
+    assert "1 of 3 frames could not be read: " in (told := capsys.readouterr().out) and "20x20" in told
+    bag = image_bag(tmp_path / "small", [(5, 5, (20, 20))])
+    assert run_video(bag, tmp_path / "none.mp4", artifact_folder) == 1
+    assert "gives no picture" in (told := capsys.readouterr().err) and "20x20" in told
+    assert not (tmp_path / "none.mp4").exists()
+
+
+def test_an_address_goes_to_opencv_as_it_is_and_a_film_behind_it_keeps_its_times(film, monkeypatch, capsys):
+    opened = []
+
+    class Absent:
+        def __init__(self, name):
+            opened.append(name)
+
+        def isOpened(self):  # noqa: N802 - OpenCV's
+            return False
+
+        def release(self):
+            pass
+
+    with open_source(f"file://{film}") as source:
+        assert (source.total, source.live) == (30, False)
+        assert [time_ns for time_ns, _, _ in source.frames] == pytest.approx([i * 1e8 for i in range(30)], abs=1e6)
+    monkeypatch.setattr(cv2, "VideoCapture", Absent)
+    refused = pytest.raises(SourceError, match="stream rtsp://10.0.0.9:554/live cannot be opened")
+    with refused, open_source("rtsp://10.0.0.9:554/live"):
+        pass
+    assert opened == ["rtsp://10.0.0.9:554/live"]
+
+
+def test_a_stream_ends_with_its_sender_and_what_came_is_kept(monkeypatch):
+    class Sender:
+        def __init__(self, name):
+            self._left = 3
+
+        def isOpened(self):  # noqa: N802 - OpenCV's
+            return True
+
+        def get(self, key):
+            return 0.0
+
+        def read(self):
+            self._left -= 1
+            return self._left >= 0, np.zeros((64, 64, 3), np.uint8)
+
+        def release(self):
+            pass
+
+    monkeypatch.setattr(cv2, "VideoCapture", Sender)
+    with open_source("rtsp://camera/live") as source:
+        assert source.live
+        times = [time_ns for time_ns, _, _ in source.frames]
+    assert len(times) == 3 and times == sorted(times)
