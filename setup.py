@@ -8,7 +8,11 @@ from setuptools import find_packages, setup
 NAME = "fastdepth_ros"
 SHARE = f"share/{NAME}"
 
-models = [(f"{SHARE}/{folder}", glob(f"{folder}*")) for folder in sorted(glob("models/*/"))]
+models = [
+    (f"{SHARE}/{folder}", glob(f"{folder}*"))
+    for folder in sorted(glob("models/*/"))
+    if Path(folder, "manifest.json").is_file()
+]
 
 setup(
     name=NAME,

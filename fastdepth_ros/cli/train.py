@@ -49,7 +49,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="CKPT",
         help="begin with these weights of ours; fewer --channels take the largest filters, more add new ones",
     )
-    network.add_argument("--pretrained", type=Path, metavar="FILE", help="encoder trained on ImageNet")
+    network.add_argument(
+        "--pretrained",
+        type=Path,
+        metavar="FILE",
+        help="encoder trained on ImageNet: imagenet.pth.tar of the FastDepth authors, an .npz of TF-Slim's MobileNet v1, "
+        "or the state dict of the classifier that --encoder names",
+    )
     parser.add_argument("--workers", type=int, default=0, help="processes that read and augment")
     parser.add_argument("--cache", action="store_true", help="keep the pairs decoded in memory, 2 MB each at 640x480")
     parser.add_argument("--no-check", action="store_true", help="do not look for corrupt files first")

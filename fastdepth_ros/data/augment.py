@@ -81,6 +81,13 @@ def augment_steady(
     return augment(rgb, depth, size_px, rng, STEADY)
 
 
+def augment_mixed(
+    rgb: np.ndarray, depth: np.ndarray, size_px: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """`augment_steady` for one half of the samples, the authors' enlargements for the other: near things count too."""
+    return augment(rgb, depth, size_px, rng, STEADY if rng.random() < 0.5 else AUTHORS)
+
+
 def _warp(height: int, width: int, size_px: int, scale: float, angle_deg: float, flip: bool) -> np.ndarray:
     """3x3 map from network pixels to frame pixels, pixel centres at whole numbers."""
     view = trained_view(height, width)

@@ -28,6 +28,7 @@ from fastdepth_ros.nn.fastdepth import FastDepth
 from fastdepth_ros.nn.inert import Shell, StoredTensor
 from fastdepth_ros.nn.network import DepthNetwork
 from fastdepth_ros.nn.tflite import import_tflite
+from fastdepth_ros.nn.tfslim import read_tfslim_mobilenet
 from fastdepth_ros.nn.unpickle import Saved, read_saved
 
 HOLDERS = ("model", "state_dict", "model_state_dict")  # keys under which a checkpoint keeps its network
@@ -98,13 +99,17 @@ def load_imagenet_encoder(network: DepthNetwork, path: Path) -> None:
     Args:
         network: its encoder's weights and batch norms are replaced. MobileNet is unpruned, as the classifier is.
         path: for MobileNet the authors' file, ``{"state_dict": {"module.model.0.0.weight": ...}}``, also without
-            `module.` or as a whole module; for another encoder the state dict of the classifier it was cut from.
+            `module.` or as a whole module, or an `.npz` of TF-Slim's variables (`nn.tfslim`); for another encoder the
+            state dict of the classifier it was cut from.
 
     Raises:
         CheckpointError: not such a file, or an encoder with other channels or without batch norm.
     """
-    foreign = _read_foreign(path)
     encoder = network.get_submodule("encoder")
+    if path.suffix == ".npz":
+        _load_tfslim(encoder, path)
+        return
+    foreign = _read_foreign(path)
     if not isinstance(encoder, MobileNet):
         try:
             load_classifier(encoder, {name: foreign.tensor(name) for name in foreign.tensors})
@@ -118,6 +123,23 @@ def load_imagenet_encoder(network: DepthNetwork, path: Path) -> None:
         raise CheckpointError("ImageNet weights need an encoder with batch norm, this one is folded")
     tensors = foreign.matching(network, expected, encoder_names("model.{}"))
     network.load_state_dict(tensors, strict=False)
+
+
+def _load_tfslim(encoder: nn.Module, path: Path) -> None:
+    if not isinstance(encoder, MobileNet):
+        raise CheckpointError(f"{path} is of TF-Slim's MobileNet, the encoder is a {type(encoder).__name__}")
+    expected = {name: value.shape for name, value in encoder.state_dict().items() if "num_batches" not in name}
+    try:
+        tensors = read_tfslim_mobilenet(path)
+    except ValueError as error:
+        raise CheckpointError(str(error)) from error
+    wrong = [name for name, shape in expected.items() if name not in tensors or tensors[name].shape != shape]
+    if wrong or len(tensors) != len(expected):
+        raise CheckpointError(
+            f"{path} is of the unpruned MobileNet with batch norm, this encoder differs: {', '.join(wrong[:3])}. "
+            "Train with --channels unpruned first, then prune"
+        )
+    encoder.load_state_dict(tensors, strict=False)
 
 
 @dataclass(frozen=True)

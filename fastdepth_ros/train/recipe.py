@@ -14,7 +14,7 @@ CHOICES = {
     "optimizer": ("sgd", "adamw"),
     "schedule": ("step", "one-cycle"),
     "loss": ("l1", "log-depth"),
-    "augmentation": ("authors", "warp", "steady"),
+    "augmentation": ("authors", "warp", "steady", "mixed"),
 }
 
 
@@ -33,7 +33,8 @@ class Recipe:
         learning_rate: the first of "step", the peak of "one-cycle".
         schedule: "step" multiplies the rate by `step_factor` every `step_epochs`; "one-cycle" is Smith's.
         loss: "l1" on metric depth, or "log-depth" (`losses.log_depth_loss`).
-        augmentation: "authors" (their transforms), or "warp" and "steady" (`data.augment`, loss on half the grid).
+        augmentation: "authors" (their transforms), or "warp", "steady" and "mixed" (`data.augment`, loss on half the
+            grid).
         clip_norm: of the gradient; 0 leaves it as it is.
         ema_decay: of the averaged weights that are evaluated and saved; 0 takes the weights themselves.
         input_px: side of the network input that it is trained and evaluated at, a multiple of 32.

@@ -17,7 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
-from fastdepth_ros.data.augment import augment, augment_steady
+from fastdepth_ros.data.augment import augment, augment_mixed, augment_steady
 from fastdepth_ros.data.authors import authors_train, authors_view
 from fastdepth_ros.data.datasets import Dataset, Joined, Subset
 from fastdepth_ros.data.loader import PairLoader
@@ -29,7 +29,7 @@ from fastdepth_ros.train.pictures import write_learning_curve, write_samples
 from fastdepth_ros.train.recipe import Recipe
 from fastdepth_ros.train.run_folder import RunError, RunFolder
 
-AUGMENTATIONS = {"authors": authors_train, "warp": augment, "steady": augment_steady}
+AUGMENTATIONS = {"authors": authors_train, "warp": augment, "steady": augment_steady, "mixed": augment_mixed}
 SAMPLES = 4
 
 

@@ -53,5 +53,5 @@ def test_what_is_wrong_with_a_recipe_is_named(tmp_path, text, told):
 
 
 def test_an_unknown_recipe_lists_the_known():
-    with pytest.raises(RecipeError, match="there is distil, finish, mixed, mixed-pairs, paper, plain, strong, teacher"):
+    with pytest.raises(RecipeError, match="there is cut, distil, finish, imagenet, mixed, mixed-pairs, paper"):
         load_recipe("secret")
