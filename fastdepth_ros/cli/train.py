@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--pretrained",
         type=Path,
         metavar="FILE",
-        help="encoder trained on ImageNet: imagenet.pth.tar of the FastDepth authors, an .npz of TF-Slim's MobileNet v1, "
+        help="encoder trained on ImageNet: the FastDepth authors' imagenet.pth.tar, an .npz of TF-Slim's MobileNet v1, "
         "or the state dict of the classifier that --encoder names",
     )
     parser.add_argument("--workers", type=int, default=0, help="processes that read and augment")

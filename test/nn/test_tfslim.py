@@ -76,9 +76,9 @@ def assert_same_features(path: Path) -> None:
     network = FastDepth(UNPRUNED)
     initialise(network, seed=0)
     load_imagenet_encoder(network, path)
-    encoder = network.encoder.eval()
+    encoder = network.encoder.eval().double()  # of random layers, single precision alone differs by more
     pad_as_tensorflow(encoder)
-    rgb = torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(1))
+    rgb = torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(1)).double()
     with torch.no_grad():
         ours, theirs = encoder(rgb)[-1], forward_of_variables(path, 2 * rgb - 1)
     assert ours.shape == theirs.shape == (1, 1024, 2, 3)
@@ -101,7 +101,7 @@ def pad_as_tensorflow(encoder: nn.Module) -> None:
 def forward_of_variables(path: Path, x):
     """The network as TF-Slim defines it: (1, 3, H, W) in [-1, 1] to (1, 1024, H / 32, W / 32)."""
     with np.load(path) as archive:
-        variables = {name: torch.from_numpy(archive[name].astype(np.float32)) for name in archive.files}
+        variables = {name: torch.from_numpy(archive[name].astype(np.float64)) for name in archive.files}
 
     def norm(x, name: str):
         gamma, beta, mean, variance = (
