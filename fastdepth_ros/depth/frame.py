@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
+BLANK_LEVELS = 2.0  # standard deviation: noise of a covered sensor is less, a dim room is more
+BLANK_STEP = 8  # every eighth pixel tells it
 CHANNELS = {"rgb": 3, "bgr": 3, "rgba": 4, "bgra": 4, "mono": 1}
 
 
@@ -39,3 +42,9 @@ class Frame:
             )
         if self.pixels.size == 0:
             raise FrameError(f"frame is empty, its shape is {shape}")
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether it carries no picture: black, white, or any one color but for noise."""
+        _, deviation = cv2.meanStdDev(np.ascontiguousarray(self.pixels[::BLANK_STEP, ::BLANK_STEP]))
+        return bool(deviation[:3].max() < BLANK_LEVELS)  # alpha is no part of the picture

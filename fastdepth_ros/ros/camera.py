@@ -6,14 +6,13 @@ import time
 from typing import Any
 
 from rclpy.lifecycle import LifecycleNode
-from rclpy.qos import qos_profile_sensor_data
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from sensor_msgs.msg import CompressedImage, Image
 
 from fastdepth_ros.ros.images import stamp_ns
 from fastdepth_ros.ros.parameters import Settings
 from fastdepth_ros.ros.pipeline import Pipeline
 from fastdepth_ros.ros.stamps import StampWatch
-from fastdepth_ros.ros.subscription import ImageSubscription, take
+from fastdepth_ros.ros.subscription import ImageSubscription, InfoSubscription
 from fastdepth_ros.ros.watchdog import Watchdog
 
 LENIENT_S = 1.0
@@ -36,9 +35,7 @@ class Camera:
             settings.load_deadline_s,
         )
         self.info_topic = node.resolve_topic_name("camera_info")
-        self._info = node.create_subscription(
-            CameraInfo, "camera_info", pipeline.add_camera_info, qos_profile_sensor_data, raw=True
-        )
+        self._info = InfoSubscription(node, self.info_topic, pipeline.add_camera_info)
         self.subscription = self._subscribed(settings)
 
     def change(self, settings: Settings) -> None:
@@ -51,7 +48,7 @@ class Camera:
 
     def listen(self) -> None:
         """Hear what has come, while the executor waits for something else."""
-        take(self._info)
+        self._info.take()
         self.subscription.take()
 
     def forget(self) -> None:
@@ -66,7 +63,7 @@ class Camera:
             Whether it was finished in time; if not, its thread is left behind.
         """
         self.subscription.destroy()
-        self._node.destroy_subscription(self._info)
+        self._info.destroy()
         return self.worker.stop()
 
     def _subscribed(self, settings: Settings) -> ImageSubscription:
@@ -74,10 +71,11 @@ class Camera:
         # As image_transport does: the name is remapped first, then gets the transport's suffix.
         topic = self._node.resolve_topic_name("image") + ("/compressed" if compressed else "")
         image_type = CompressedImage if compressed else Image
-        return ImageSubscription(self._node, topic, image_type, settings.reliability, self._on_image, self._on_lost)
 
-    def _on_lost(self, number: int) -> None:
-        self._pipeline.statistics.count("lost", number=number)
+        def lost(number: int) -> None:
+            self._pipeline.statistics.count("lost", topic, number)
+
+        return ImageSubscription(self._node, topic, image_type, settings.reliability, self._on_image, lost)
 
     def _on_image(self, message: Image | CompressedImage) -> None:
         statistics = self._pipeline.statistics
@@ -85,10 +83,12 @@ class Camera:
             statistics.count("paused")
         else:
             self.worker.offer((message, time.perf_counter_ns()))
-            self._check_stamp(message.header)
+            self._check_header(message.header)
         statistics.count("received")
 
-    def _check_stamp(self, header: Any) -> None:
+    def _check_header(self, header: Any) -> None:
+        if not header.frame_id or header.frame_id.startswith("/"):
+            self._pipeline.statistics.count("frame_id_unusable", header.frame_id)
         found = self._stamps.check(stamp_ns(header), self._node.get_clock().now().nanoseconds)
         for name, seconds in found.items():
             self._pipeline.statistics.count(name, str(seconds))

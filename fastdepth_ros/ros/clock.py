@@ -10,6 +10,7 @@ from rclpy.duration import Duration
 from rclpy.node import Node
 
 FORWARD_S = 10.0  # simulators step less
+FIRST_S = 10.0  # a player that is launched with the node comes later
 SET_S = 0.5  # a slewed clock differs by less in a second
 
 
@@ -25,6 +26,7 @@ class ClockWatch:
         self._jump_s = 0.0
         self._last_ns, self._looked_at = node.get_clock().now().nanoseconds, time.monotonic()
         threshold = JumpThreshold(min_forward=Duration(seconds=FORWARD_S), min_backward=Duration(nanoseconds=-1))
+        self._made_at = time.monotonic()
         self._handle = node.get_clock().create_jump_callback(threshold, post_callback=self._on_jump)
 
     def look(self) -> dict[str, float]:
@@ -35,11 +37,17 @@ class ClockWatch:
         jump_s, self._jump_s = self._jump_s, 0.0
         if self._simulated():
             if went_ns == 0:
-                return {"clock_still": now_ns / 1e9} if self._node.count_publishers("/clock") else {"no_clock": 0.0}
+                return {self._standing(now_ns, now): now_ns / 1e9}
         elif abs(went_ns / 1e9 - elapsed_s) > SET_S:
             self._jumped()
             jump_s = went_ns / 1e9 - elapsed_s
         return {"clock_jump": jump_s} if jump_s else {}
+
+    def _standing(self, now_ns: int, now: float) -> str:
+        """The finding's name for simulated time that does not go on."""
+        if now_ns == 0 and now - self._made_at < FIRST_S:
+            return "clock_awaited"
+        return "clock_still" if self._node.count_publishers("/clock") else "no_clock"
 
     def _simulated(self) -> bool:
         return self._node.get_parameter("use_sim_time").value

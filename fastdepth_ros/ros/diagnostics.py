@@ -9,7 +9,7 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.time import Time
 
-from fastdepth_ros.ros.findings import ERROR, OK, TASKS, Finding, worst
+from fastdepth_ros.ros.findings import ERROR, OK, TASKS, WARN, Finding, worst
 from fastdepth_ros.ros.statistics import PERCENTILES, Snapshot
 
 PERIOD_S = 1.0
@@ -17,7 +17,7 @@ LOG_PERIOD_S = 10.0  # of one finding that comes and goes
 DROPS = ("unreadable", "failed", "abandoned")  # frames that gave no depth though no newer one came
 COUNTS = (
     "received", "published", "replaced", *DROPS, "lost", "paused", "camera_info_missing", "camera_info_mismatch",
-    "unscaled", "stamp_zero", "stamp_future", "stamp_jump",
+    "unscaled", "stamp_zero", "stamp_future", "stamp_past", "stamp_jump", "no_picture", "frame_id_unusable",
 )  # fmt: skip
 
 
@@ -37,10 +37,12 @@ class Reporter:
             if now - self._logged_at.get(name, -LOG_PERIOD_S) >= LOG_PERIOD_S:
                 self._logged_at[name] = now
                 self._told.add(name)
-                if found[name].kind.level == ERROR:  # rclpy wants one level a line of code
+                if found[name].level == ERROR:  # rclpy wants one level a line of code
                     self._logger.error(found[name].message)
-                else:
+                elif found[name].level == WARN:
                     self._logger.warning(found[name].message)
+                else:
+                    self._logger.info(found[name].message)
         for name in self._told - found.keys():
             self._told.remove(name)
             self._logger.info(f"over: {self._open[name].message.partition('. Remedy')[0]}")
@@ -74,7 +76,7 @@ def diagnostic_array(
 def _status(
     name: str, found: Finding | None, message: str, findings: Sequence[Finding], values: Mapping[str, str]
 ) -> DiagnosticStatus:
-    level = found.kind.level if found is not None else OK
+    level = found.level if found is not None else OK
     status = DiagnosticStatus(level=bytes([level]), name=name, message=message, hardware_id="")
     named = {**values, "findings": " ".join(finding.name for finding in findings)}
     status.values = [KeyValue(key=key, value=value) for key, value in named.items()]

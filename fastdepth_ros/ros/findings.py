@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from string import Formatter
 from typing import Any
@@ -26,13 +26,19 @@ class Kind:
         level: WARN where depth still comes or is not wanted, ERROR where it should come and does not.
         text: what was found; the names in braces are filled in.
         remedy: what to do.
+        follows_from: findings that cause it; beside one of them it is not told.
     """
 
     task: str
     level: int
     text: str
     remedy: str
+    follows_from: tuple[str, ...] = ()
 
+
+NO_DEPTH = ("unreadable", "failed", "backend_slow", "backend_hung")  # causes of no depth while frames come in
+CLOCK = ("no_clock", "clock_awaited", "clock_still", "clock_jump")  # causes of ages and stamps that cannot be true
+FEW_FRAMES = ("no_publisher", "no_frames", "nothing_arrives", "frames_lost", "incompatible_qos", "wrong_type")
 
 KINDS = {
     "unconfigured": Kind(
@@ -75,6 +81,14 @@ KINDS = {
         "input", WARN, "{count} frames unreadable in the last second: {error}",
         "let the camera driver send an encoding of the README, whole",
     ),
+    "no_picture": Kind(
+        "input", WARN, "{count} frames in the last second are of one color, without a picture: their depth is a guess",
+        "see whether the lens is covered or the exposure is wrong: ros2 run rqt_image_view rqt_image_view {topic}",
+    ),
+    "frame_id_unusable": Kind(
+        "input", WARN, "the frame_id of the frames is {frame_id!r}, which tf does not know: nobody can place the depth",
+        "set the frame_id of the camera driver to a frame of tf, without a slash at its start",
+    ),
     "output_qos": Kind(
         "depth", WARN, "{subscribers} asks for more than {topic} offers: {reason}",
         "let it ask for volatile durability and no deadline",
@@ -98,14 +112,26 @@ KINDS = {
     "stamp_future": Kind(
         "stamps", WARN, "stamps are {seconds:.2f} s in the future",
         "synchronise the clocks of the computers (chrony, PTP), or set use_sim_time as the camera has it",
+        CLOCK,
+    ),
+    "stamp_past": Kind(
+        "stamps", WARN, "stamps are {seconds:.0f} s in the past as the frames arrive",
+        "let the camera driver stamp with the system's time, not with the time since boot; replay a bag with --clock "
+        "and use_sim_time; else synchronise the clocks of the computers (chrony, PTP)",
+        CLOCK,
     ),
     "stamp_jump": Kind(
         "stamps", WARN, "stamps do not go on with time: from one frame to the next by {seconds:+.2f} s",
         "see whether two cameras publish this topic, or the driver's clock was set",
+        CLOCK,
     ),
     "no_clock": Kind(
         "clock", ERROR, "use_sim_time is true, and nobody publishes /clock",
         "start the simulator or play the bag with --clock, or set use_sim_time to false",
+    ),
+    "clock_awaited": Kind(
+        "clock", OK, "use_sim_time is true, and the first /clock has not come yet",
+        "none if it comes; else start the simulator or play the bag with --clock",
     ),
     "clock_still": Kind("clock", WARN, "simulated time stands still at {seconds:.2f} s", "let the simulation go on"),
     "clock_jump": Kind(
@@ -113,12 +139,16 @@ KINDS = {
         "none is needed after a loop of a bag; a computer's clock should be slewed, not set",
     ),
     "old_frames": Kind(
-        "timing", WARN, "depth was up to {age_ms:.0f} ms old, max_age_ms is {max_age_ms:.0f}",
-        "a smaller model, a faster backend, smaller frames; or synchronise the clocks, if the age cannot be true",
+        "timing", WARN,
+        "depth was up to {age_ms:.0f} ms old, max_age_ms is {max_age_ms:.0f}; up to {own_ms:.0f} ms of it in here",
+        "if it took most of it, a smaller model, a faster backend, smaller frames; else see what delays the frames on "
+        "their way, or synchronise the clocks",
+        ("stamp_zero", "stamp_past", "stamp_jump", *CLOCK, "backend_slow", "backend_hung"),
     ),
     "low_rate": Kind(
         "timing", WARN, "{rate_hz:.1f} Hz out at {rate_in_hz:.1f} Hz in, min_rate_hz is {min_rate_hz:g}",
         "raise the camera's rate, where less comes in than is asked for; else a smaller model or a faster backend",
+        (*FEW_FRAMES, *NO_DEPTH, *CLOCK, "no_output"),
     ),
     "failed": Kind(
         "backend", ERROR, "{count} frames failed in the last second: {error}",
@@ -127,6 +157,7 @@ KINDS = {
     "no_output": Kind(
         "backend", ERROR, "frames come in, but no depth came out for {seconds} s",
         "wait for the first answer of a slow engine; set backend, device or model to a faster one",
+        NO_DEPTH,
     ),
     "backend_slow": Kind(
         "backend", WARN, "the backend took {seconds:.1f} s for a frame, backend_deadline_s is {deadline_s:g}",
@@ -142,32 +173,55 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Finding:
-    """A kind of the table with its case filled in."""
+    """A kind of the table with its case filled in.
+
+    Args:
+        consequence: level of the gravest finding that follows from it and is therefore not told.
+    """
 
     name: str
     case: dict[str, Any] = field(default_factory=dict)
+    consequence: int = OK
 
     @property
     def kind(self) -> Kind:
         return KINDS[self.name]
 
     @property
+    def level(self) -> int:
+        return max(self.kind.level, self.consequence)
+
+    @property
     def message(self) -> str:
         return f"{self.kind.text}. Remedy: {self.kind.remedy}".format(**self.case)
+
+
+def causes(found: Sequence[Finding]) -> list[Finding]:
+    """Those that follow from no other of them; a cause is as grave as the gravest that follows from it."""
+    names = {finding.name for finding in found}
+    told = [finding for finding in found if names.isdisjoint(finding.kind.follows_from)]
+    return [
+        replace(
+            cause,
+            consequence=max((other.level for other in found if cause.name in other.kind.follows_from), default=OK),
+        )
+        for cause in told
+    ]
 
 
 def worst(findings: Iterable[Finding]) -> Finding | None:
     """The gravest; among equals the first in the order of the table."""
     order = list(KINDS)
-    return min(findings, key=lambda finding: (-finding.kind.level, order.index(finding.name)), default=None)
+    return min(findings, key=lambda finding: (-finding.level, order.index(finding.name)), default=None)
 
 
 def as_markdown() -> str:
     """The table in doc/diagnostics.md."""
-    rows = ["| finding | task | level | message | remedy |", "|---|---|---|---|---|"]
+    rows = ["| finding | task | level | message | remedy | not told beside |", "|---|---|---|---|---|---|"]
     for name, kind in KINDS.items():
         texts = [" ".join(_open(text).split()) for text in (kind.text, kind.remedy)]
-        rows.append(f"| `{name}` | {kind.task} | {LEVELS[kind.level]} | {' | '.join(texts)} |")
+        beside = ", ".join(f"`{cause}`" for cause in kind.follows_from)
+        rows.append(f"| `{name}` | {kind.task} | {LEVELS[kind.level]} | {' | '.join(texts)} | {beside} |")
     return "\n".join(rows) + "\n"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from fastdepth_ros.ros.findings import Finding
+from fastdepth_ros.ros.findings import Finding, causes
 from fastdepth_ros.ros.parameters import Settings
 from fastdepth_ros.ros.statistics import Snapshot
 
@@ -60,10 +60,11 @@ class Look:
 
 
 def findings(look: Look) -> list[Finding]:
-    """What is wrong; empty if nothing is."""
+    """What is wrong, without what only follows from it; empty if nothing is."""
     if look.paused:
         return [Finding("paused", {"service": look.paused}), *_clock(look)]
-    return [*_input(look), *_camera_info(look), *_stamps(look), *_clock(look), *_timing(look), *_backend(look)]
+    every = [*_input(look), *_camera_info(look), *_stamps(look), *_clock(look), *_timing(look), *_backend(look)]
+    return causes(every)
 
 
 def _input(look: Look) -> Iterator[Finding]:
@@ -76,7 +77,7 @@ def _input(look: Look) -> Iterator[Finding]:
         )
     if inputs.other_types:
         yield Finding("wrong_type", {**case, "types": ", ".join(inputs.other_types), "wanted": inputs.image_type})
-    if snapshot.silent_s > SILENT_S and "clock_still" not in look.clock and "no_clock" not in look.clock:
+    if snapshot.silent_s > SILENT_S and not look.clock.keys() & {"clock_still", "no_clock", "clock_awaited"}:
         if not inputs.image_publishers:
             if not inputs.other_types:
                 found = ", ".join(inputs.images_elsewhere[:3]) or "nowhere"
@@ -86,9 +87,14 @@ def _input(look: Look) -> Iterator[Finding]:
         elif not inputs.incompatible:
             yield Finding("no_frames", {**case, "publishers": inputs.image_publishers})
     if lost := snapshot.news.get("lost"):
-        yield Finding("frames_lost", {**case, "lost": lost})
+        topic = snapshot.details.get("lost", inputs.image_topic)  # it may have been changed since
+        yield Finding("frames_lost", {"topic": topic, "lost": lost})
     if count := snapshot.news.get("unreadable"):
         yield Finding("unreadable", {"count": count, "error": snapshot.details.get("unreadable", "")})
+    if count := snapshot.news.get("no_picture"):
+        yield Finding("no_picture", {**case, "count": count})
+    if snapshot.news.get("frame_id_unusable"):
+        yield Finding("frame_id_unusable", {"frame_id": snapshot.details.get("frame_id_unusable", "")})
     if look.unfit_listeners:
         reason = "; ".join(sorted(set(look.unfit_listeners.values())))
         subscribers = ", ".join(sorted(look.unfit_listeners))
@@ -107,7 +113,10 @@ def _camera_info(look: Look) -> Iterator[Finding]:
 
 
 def _stamps(look: Look) -> Iterator[Finding]:
-    for name in ("stamp_zero", "stamp_future", "stamp_jump"):
+    names = ["stamp_zero", "stamp_future", "stamp_jump"]
+    if look.settings.max_age_ms:  # 0 is for those who know of their old stamps
+        names.append("stamp_past")
+    for name in names:
         if count := look.snapshot.news.get(name):
             yield Finding(name, {"count": count, "seconds": float(look.snapshot.details.get(name, 0))})
 
@@ -120,7 +129,8 @@ def _clock(look: Look) -> Iterator[Finding]:
 def _timing(look: Look) -> Iterator[Finding]:
     settings, snapshot = look.settings, look.snapshot
     if 0 < settings.max_age_ms < snapshot.oldest_ms:
-        yield Finding("old_frames", {"age_ms": snapshot.oldest_ms, "max_age_ms": settings.max_age_ms})
+        case = {"age_ms": snapshot.oldest_ms, "max_age_ms": settings.max_age_ms, "own_ms": snapshot.longest_ms}
+        yield Finding("old_frames", case)
     if snapshot.rate_out_hz < settings.min_rate_hz:
         case = {"rate_hz": snapshot.rate_out_hz, "rate_in_hz": snapshot.rate_in_hz, "min_rate_hz": settings.min_rate_hz}
         yield Finding("low_rate", case)

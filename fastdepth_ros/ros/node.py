@@ -76,7 +76,7 @@ class FastDepthNode(LifecycleNode):
         self._clock_watch = ClockWatch(self, self._on_clock_jump)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 1)
         self.create_service(Trigger, "~/check_golden", self._on_check_golden)
-        self._enable = self.create_service(SetBool, "~/enable", self._on_enable)
+        self.create_service(SetBool, "~/enable", self._on_enable)
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # told also while simulated time stands still
         self._each_second = self.create_timer(PERIOD_S, self._publish_diagnostics, clock=steady)
         self.create_timer(WATCH_PERIOD_S, self._watch, clock=steady)
@@ -270,7 +270,7 @@ class FastDepthNode(LifecycleNode):
             unfit_subscribers(self, pipeline.depth_topic),
             camera.worker.busy_s,
             camera.worker.reloading,
-            self._enable.srv_name if camera.paused else "",
+            self.resolve_service_name("~/enable") if camera.paused else "",
         )
         lost = [Finding("backend_lost", {"reason": self.trouble})] if self.trouble else []
         return [*lost, *findings(look)]

@@ -152,6 +152,8 @@ class Pipeline:
         try:
             frame = frame_from_message(message)
             decoded = time.perf_counter_ns()
+            if frame.is_blank:
+                self.statistics.count("no_picture")
             stamp = stamp_ns(message.header)
             inferred = engine.estimator.infer(frame)
             if engine.abandoned:

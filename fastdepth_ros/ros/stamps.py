@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 FUTURE_S = 0.1  # computers on one network differ by less
+PAST_S = 10.0  # no network and no queue of a camera holds frames for longer
 JUMP_S = 1.0
 
 
@@ -26,6 +27,8 @@ class StampWatch:
         found = {}
         if stamp_ns - now_ns > FUTURE_S * 1e9:
             found["stamp_future"] = (stamp_ns - now_ns) / 1e9
+        if now_ns - stamp_ns > PAST_S * 1e9:
+            found["stamp_past"] = (now_ns - stamp_ns) / 1e9
         if self._last is not None:
             step_ns, elapsed_ns = stamp_ns - self._last[0], now_ns - self._last[1]
             if step_ns <= 0 or abs(step_ns - elapsed_ns) > JUMP_S * 1e9:

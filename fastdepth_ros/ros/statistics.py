@@ -26,6 +26,7 @@ class Snapshot:
         details: the newest detail of each name in `news` that has one.
         oldest_ms, slowest_ms: the greatest age and the longest inference since the last look.
         silent_s: since the newest frame came, or since the node was activated.
+        longest_ms: the longest way of a frame through this node since the last look.
     """
 
     rate_in_hz: float
@@ -38,6 +39,7 @@ class Snapshot:
     oldest_ms: float
     slowest_ms: float
     silent_s: float
+    longest_ms: float = 0.0
 
 
 class Statistics:
@@ -94,4 +96,5 @@ class Statistics:
             longest_ms.get("age", 0.0),
             longest_ms.get("infer", 0.0),
             silent_s,
+            longest_ms.get("total", 0.0),
         )

@@ -1,4 +1,4 @@
-"""The image subscription: depth 1, with the reliability that its publishers offer."""
+"""The subscriptions of images and camera_info, with the QoS that their publishers offer."""
 
 from __future__ import annotations
 
@@ -7,7 +7,15 @@ from typing import Any
 
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
-from rclpy.qos import QoSCompatibility, QoSProfile, ReliabilityPolicy, qos_check_compatible
+from rclpy.qos import (
+    DurabilityPolicy,
+    QoSCompatibility,
+    QoSProfile,
+    ReliabilityPolicy,
+    qos_check_compatible,
+    qos_profile_sensor_data,
+)
+from sensor_msgs.msg import CameraInfo
 
 from fastdepth_ros.ros.health import Inputs
 
@@ -18,10 +26,125 @@ except ImportError:  # Humble
 
 DISCOVERY_PERIOD_S = 0.1
 POLICIES = {"reliable": ReliabilityPolicy.RELIABLE, "best_effort": ReliabilityPolicy.BEST_EFFORT}
+# simulated time stands still until somebody plays, who may wait for us
+STEADY = Clock(clock_type=ClockType.STEADY_TIME)
+LATCHED = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
-class ImageSubscription:
-    """Subscribes a topic and keeps its reliability matched to the publishers it discovers.
+class Publishers:
+    """Who publishes a topic, without those that a node left behind when it was killed.
+
+    Discovery keeps the endpoints of a process that was killed for some 20 s. Of the endpoints of one node and type,
+    those that came last are taken for the living.
+    """
+
+    def __init__(self, node: Node, topic: str) -> None:
+        self._node, self._topic = node, topic
+        self._first_look: dict[tuple[int, ...], int] = {}  # by the endpoint's identity
+        self._looks = 0
+
+    def look(self) -> list[Any]:
+        """The endpoints now."""
+        self._looks += 1
+        endpoints = self._node.get_publishers_info_by_topic(self._topic)
+        came = {(gid := tuple(endpoint.endpoint_gid)): self._first_look.get(gid, self._looks) for endpoint in endpoints}
+        self._first_look = came
+        newest: dict[tuple[str, str], int] = {}
+        for endpoint in endpoints:
+            key = endpoint_name(endpoint), endpoint.topic_type
+            newest[key] = max(newest.get(key, 0), came[tuple(endpoint.endpoint_gid)])
+        return [
+            endpoint
+            for endpoint in endpoints
+            if came[tuple(endpoint.endpoint_gid)] == newest[endpoint_name(endpoint), endpoint.topic_type]
+        ]
+
+
+class MatchedSubscription:
+    """Subscribes a topic and keeps its QoS matched to the publishers it discovers.
+
+    Args:
+        topic: fully resolved.
+        choose: the QoS for these publishers; None leaves it as it is, or waits for the first of them.
+        lost: called with how many messages the middleware says it lost.
+        raw: messages are given as they are serialized.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        topic: str,
+        message_type: type,
+        callback: Callable[[Any], None],
+        choose: Callable[[list[Any]], QoSProfile | None],
+        lost: Callable[[int], None] | None = None,
+        raw: bool = False,
+    ) -> None:
+        self.topic = topic
+        self._node, self._type, self._callback, self._choose = node, message_type, callback, choose
+        self._lost, self._raw = lost, raw
+        self._qos: QoSProfile | None = None
+        self._subscription: Any = None
+        self._publishers, self._living = Publishers(node, topic), list[Any]()
+        self._match()
+        self._timer: Any = node.create_timer(DISCOVERY_PERIOD_S, self._match, clock=STEADY)
+
+    def take(self) -> None:
+        """Hear what has come, while the executor is kept from it."""
+        if self._subscription is None:
+            return
+        with self._subscription.handle:
+            taken = self._subscription.handle.take_message(self._subscription.msg_type, self._subscription.raw)
+        if taken is not None:
+            self._subscription.callback(taken[0])
+
+    def destroy(self) -> None:
+        self._node.destroy_timer(self._timer)
+        if self._subscription is not None:
+            self._node.destroy_subscription(self._subscription)
+
+    def _match(self) -> None:
+        """Subscribe as the publishers of this moment want it."""
+        self._living = self._publishers.look()
+        qos = self._choose(self._living)
+        if qos is not None and qos != self._qos:
+            old, self._qos = self._subscription, qos
+            self._subscription = self._created(qos)
+            if old is not None:
+                self._node.destroy_subscription(old)
+            words = f"{qos.reliability.name}, {qos.durability.name}".lower()
+            self._node.get_logger().info(f"subscribed {self.topic}, {words}")
+
+    def _created(self, qos: QoSProfile) -> Any:
+        def create(**events: Any) -> Any:
+            # What does not fit is told on /diagnostics, once it is known that it stays so.
+            callbacks = SubscriptionEventCallbacks(use_default_callbacks=False, **events)
+            return self._node.create_subscription(
+                self._type, self.topic, self._callback, qos, event_callbacks=callbacks, raw=self._raw
+            )
+
+        lost = self._lost
+        if lost is None:
+            return create()
+        try:
+            return create(message_lost=lambda event: lost(event.total_count_change))
+        except UnsupportedEventTypeError:  # not every middleware counts what it loses
+            return create()
+
+
+class InfoSubscription(MatchedSubscription):
+    """The camera_info: latched where every publisher latches it, else as it comes.
+
+    A latched one was sent once, maybe before this node began, and only a reliable, transient local subscription is
+    given it then. Such a one would not hear publishers that offer less.
+    """
+
+    def __init__(self, node: Node, topic: str, callback: Callable[[bytes], None]) -> None:
+        super().__init__(node, topic, CameraInfo, callback, info_qos, raw=True)
+
+
+class ImageSubscription(MatchedSubscription):
+    """The images, at depth 1.
 
     Best effort hears every publisher but may lose large images; reliable hears only publishers that offer it. So it
     waits for the first publisher, then subscribes reliable where every publisher offers that, else best effort.
@@ -39,29 +162,20 @@ class ImageSubscription:
         message_type: type,
         reliability: str,
         callback: Callable[[Any], None],
-        lost: Callable[[int], None] = lambda number: None,
+        lost: Callable[[int], None] | None = None,
     ) -> None:
-        self.topic = topic
         self.type_name = f"{message_type.__module__.split('.')[0]}/msg/{message_type.__name__}"
-        self._node, self._type, self._callback, self._lost = node, message_type, callback, lost
-        self._policy: ReliabilityPolicy | None = None
-        self._subscription: Any = None
-        self._timer: Any = None
-        if reliability == "auto":
-            self._match()
-            # steady: simulated time stands still until somebody plays, who may wait for us
-            steady = Clock(clock_type=ClockType.STEADY_TIME)
-            self._timer = node.create_timer(DISCOVERY_PERIOD_S, self._match, clock=steady)
-        else:
-            self._subscribe(POLICIES[reliability])
+        self._wanted = reliability
+        super().__init__(node, topic, message_type, callback, self._image_qos, lost)
 
     @property
     def reliability(self) -> str:
-        return self._policy.name.lower() if self._policy is not None else "not subscribed: no publisher yet"
+        return self._qos.reliability.name.lower() if self._qos is not None else "not subscribed: no publisher yet"
 
     def inputs(self, info_topic: str) -> Inputs:
         """Who publishes what we listen to, and what of it does not fit."""
-        endpoints = self._node.get_publishers_info_by_topic(self.topic)
+        self._match()  # first, for one that came this moment is not yet matched
+        endpoints = self._living
         ours = [endpoint for endpoint in endpoints if endpoint.topic_type == self.type_name]
         return Inputs(
             self.topic,
@@ -75,52 +189,18 @@ class ImageSubscription:
             self._node.count_publishers(info_topic),
         )
 
-    def take(self) -> None:
-        """Hear what has come, while the executor is kept from it."""
-        take(self._subscription)
-
-    def destroy(self) -> None:
-        if self._timer is not None:
-            self._node.destroy_timer(self._timer)
-        if self._subscription is not None:
-            self._node.destroy_subscription(self._subscription)
-
-    def _match(self) -> None:
-        publishers = self._node.get_publishers_info_by_topic(self.topic)
-        if publishers:
-            reliable = all(p.qos_profile.reliability == ReliabilityPolicy.RELIABLE for p in publishers)
-            self._subscribe(POLICIES["reliable" if reliable else "best_effort"])
-
-    def _subscribe(self, policy: ReliabilityPolicy) -> None:
-        if policy == self._policy:
-            return
-        old, self._policy = self._subscription, policy
-        self._subscription = self._created(QoSProfile(depth=1, reliability=policy))
-        if old is not None:
-            self._node.destroy_subscription(old)
-        self._node.get_logger().info(f"subscribed {self.topic}, {self.reliability}")
-
-    def _created(self, qos: QoSProfile) -> Any:
-        def create(**events: Any) -> Any:
-            callbacks = SubscriptionEventCallbacks(incompatible_qos=self._on_incompatible, **events)
-            return self._node.create_subscription(
-                self._type, self.topic, self._callback, qos, event_callbacks=callbacks
-            )
-
-        try:
-            return create(message_lost=lambda event: self._lost(event.total_count_change))
-        except UnsupportedEventTypeError:  # not every middleware counts what it loses
-            return create()
-
-    def _on_incompatible(self, event: Any) -> None:
-        self._node.get_logger().error(
-            f"{self.topic}: {event.total_count_change} publisher offers less than we ask for ({self.reliability})"
-        )
+    def _image_qos(self, publishers: list[Any]) -> QoSProfile | None:
+        if self._wanted != "auto":
+            return QoSProfile(depth=1, reliability=POLICIES[self._wanted])
+        if not publishers:
+            return None
+        reliable = all(p.qos_profile.reliability == ReliabilityPolicy.RELIABLE for p in publishers)
+        return QoSProfile(depth=1, reliability=POLICIES["reliable" if reliable else "best_effort"])
 
     def _incompatible(self, endpoints: list[Any]) -> dict[str, str]:
-        if self._policy is None:
+        if self._qos is None:
             return {}
-        ours = QoSProfile(depth=1, reliability=self._policy)
+        ours = self._qos
         return _unfit((endpoint, endpoint.qos_profile, ours) for endpoint in endpoints)
 
     def _elsewhere(self) -> list[str]:
@@ -131,14 +211,11 @@ class ImageSubscription:
         ]
 
 
-def take(subscription: Any) -> None:
-    """Hear what a subscription has, as the executor would."""
-    if subscription is None:
-        return
-    with subscription.handle:
-        taken = subscription.handle.take_message(subscription.msg_type, subscription.raw)
-    if taken is not None:
-        subscription.callback(taken[0])
+def info_qos(publishers: list[Any]) -> QoSProfile:
+    """The QoS of a camera_info subscription that hears all of these publishers, and the latched message if it can."""
+    offers = [publisher.qos_profile for publisher in publishers]
+    latched = offers and all(qos_check_compatible(offer, LATCHED)[0] != QoSCompatibility.ERROR for offer in offers)
+    return LATCHED if latched else qos_profile_sensor_data
 
 
 def unfit_subscribers(node: Node, topic: str) -> dict[str, str]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 
+from fastdepth_ros.ros.clock import FIRST_S, ClockWatch
 from fastdepth_ros.ros.diagnostics import LOG_PERIOD_S, Reporter
-from fastdepth_ros.ros.findings import ERROR, KINDS, TASKS, WARN, Finding, as_markdown, worst
+from fastdepth_ros.ros.findings import ERROR, KINDS, OK, TASKS, WARN, Finding, as_markdown, causes, worst
 from fastdepth_ros.ros.health import Inputs, Look, findings
 from fastdepth_ros.ros.parameters import Settings
 from fastdepth_ros.ros.stamps import StampWatch
@@ -34,14 +36,20 @@ CASES = {
     "incompatible_qos": replace(LOOK, inputs=replace(WELL, incompatible={"/eye": "best effort, not reliable"})),
     "wrong_type": replace(LOOK, inputs=replace(WELL, image_publishers=0, other_types=["std_msgs/msg/String"])),
     "unreadable": replace(LOOK, snapshot=replace(CALM, news={"unreadable": 2}, details={"unreadable": "what8"})),
+    "no_picture": replace(LOOK, snapshot=replace(CALM, news={"no_picture": 9})),
+    "frame_id_unusable": replace(LOOK, snapshot=replace(CALM, news={"frame_id_unusable": 9})),
     "output_qos": replace(LOOK, unfit_listeners={"/rviz": "transient local"}),
     "camera_info_missing": replace(LOOK, snapshot=replace(CALM, news={"camera_info_missing": 1})),
     "camera_info_mismatch": replace(LOOK, snapshot=replace(CALM, news={"camera_info_mismatch": 1})),
     "unscaled": replace(LOOK, snapshot=replace(CALM, news={"unscaled": 1}, details={"unscaled": "the camera"})),
     "stamp_zero": replace(LOOK, snapshot=replace(CALM, news={"stamp_zero": 1}, details={"stamp_zero": "0.0"})),
     "stamp_future": replace(LOOK, snapshot=replace(CALM, news={"stamp_future": 1}, details={"stamp_future": "5.0"})),
+    "stamp_past": replace(
+        LOOK, snapshot=replace(CALM, news={"stamp_past": 9}, details={"stamp_past": "1.8e9"}, oldest_ms=1.8e12)
+    ),
     "stamp_jump": replace(LOOK, snapshot=replace(CALM, news={"stamp_jump": 1}, details={"stamp_jump": "-3.0"})),
     "no_clock": replace(LOOK, clock={"no_clock": 0.0}, snapshot=replace(CALM, silent_s=9.0)),
+    "clock_awaited": replace(LOOK, clock={"clock_awaited": 0.0}, snapshot=replace(CALM, silent_s=9.0)),
     "clock_still": replace(LOOK, clock={"clock_still": 12.0}, snapshot=replace(CALM, silent_s=9.0)),
     "clock_jump": replace(LOOK, clock={"clock_jump": -60.0}),
     "old_frames": replace(LOOK, snapshot=replace(CALM, oldest_ms=1500.0)),
@@ -62,7 +70,7 @@ def test_nothing_is_found_where_nothing_is_wrong():
 def test_a_case_has_its_finding_alone_with_words_and_remedy(name):
     (finding,) = findings(CASES[name])
     assert finding.name == name
-    assert finding.kind.task in TASKS and finding.kind.level in (WARN, ERROR)
+    assert finding.kind.task in TASKS and finding.level in ((WARN, ERROR) if name != "clock_awaited" else (OK,))
     assert "Remedy: " in finding.message and "{" not in finding.message.replace("{data: true}", "")
 
 
@@ -80,6 +88,62 @@ def test_the_worst_is_told_first():
     assert worst([Finding("old_frames"), Finding("failed"), Finding("backend_slow")]).name == "failed"
 
 
+STALLED = replace(CALM, rate_out_hz=0.0, stalled_looks=4)
+
+
+@pytest.mark.parametrize(
+    ("look", "told"),
+    [
+        (
+            replace(LOOK, snapshot=replace(STALLED, news={"unreadable": 9}), settings=Settings(min_rate_hz=5.0)),
+            "unreadable",
+        ),
+        (replace(LOOK, snapshot=replace(STALLED, news={"failed": 9})), "failed"),
+        (replace(LOOK, snapshot=STALLED, reloading=True), "backend_hung"),
+        (replace(LOOK, snapshot=replace(STALLED, slowest_ms=4e3, oldest_ms=4e3)), "backend_slow"),
+        (replace(LOOK, snapshot=replace(CALM, news={"stamp_zero": 9}, oldest_ms=1.8e12)), "stamp_zero"),
+        (replace(LOOK, snapshot=replace(CALM, news={"stamp_past": 9}, oldest_ms=1.8e12)), "stamp_past"),
+        (replace(LOOK, snapshot=replace(CALM, news={"stamp_future": 9}), clock={"no_clock": 0.0}), "no_clock"),
+        (
+            replace(LOOK, snapshot=replace(CALM, news={"lost": 9}, rate_out_hz=1.0), settings=Settings(min_rate_hz=5)),
+            "frames_lost",
+        ),
+    ],
+)
+def test_what_follows_from_another_finding_is_not_told_beside_it(look, told):
+    assert [finding.name for finding in findings(look)] == [told]
+
+
+def test_a_cause_is_as_grave_as_what_follows_from_it():
+    some = findings(replace(LOOK, snapshot=replace(CALM, news={"unreadable": 2})))
+    every = findings(replace(LOOK, snapshot=replace(STALLED, news={"unreadable": 9})))
+    assert [finding.level for finding in some + every] == [WARN, ERROR]
+    assert worst([Finding("failed"), *every]).name == "unreadable"
+
+
+def test_causes_are_findings_and_follow_from_nothing_in_a_circle():
+    for name, kind in KINDS.items():
+        for cause in kind.follows_from:
+            assert cause in KINDS and name not in KINDS[cause].follows_from
+    assert causes([Finding(name) for name in KINDS])
+
+
+def test_age_that_is_not_ours_is_told_with_what_passed_in_the_node():
+    (finding,) = findings(replace(LOOK, snapshot=replace(CALM, oldest_ms=2000.0, longest_ms=20.0)))
+    assert "2000 ms old" in finding.message and "20 ms of it in here" in finding.message
+
+
+def test_stamps_of_long_ago_are_not_told_to_those_who_let_depth_be_of_any_age():
+    look = replace(CASES["stamp_past"], settings=Settings(max_age_ms=0.0))
+    assert findings(look) == []
+
+
+def test_lost_frames_are_told_with_the_topic_that_lost_them():
+    look = replace(LOOK, snapshot=replace(CALM, news={"lost": 7}, details={"lost": "/image/compressed"}))
+    (finding,) = findings(look)
+    assert "/image/compressed" in finding.message
+
+
 S = 1_000_000_000
 
 
@@ -89,6 +153,8 @@ S = 1_000_000_000
         ([(100, 100), (101, 101)], set()),
         ([(0, 100)], {"stamp_zero"}),
         ([(-1, 100)], {"stamp_zero"}),
+        ([(7, 1_800_000_000)], {"stamp_past"}),  # since boot
+        ([(92, 100)], set()),
         ([(105, 100)], {"stamp_future"}),
         ([(100, 100), (100, 101)], {"stamp_jump"}),
         ([(100, 100), (97, 101)], {"stamp_jump"}),
@@ -155,3 +221,18 @@ def test_a_finding_is_logged_when_it_comes_and_when_it_is_over_but_not_again_and
     now += LOG_PERIOD_S
     reporter.report([still])
     assert len(log.lines) == 3
+
+
+def test_a_first_clock_is_waited_for_before_it_is_missed(monkeypatch):
+    now = 100.0
+    monkeypatch.setattr("fastdepth_ros.ros.clock.time.monotonic", lambda: now)
+    still = SimpleNamespace(now=lambda: SimpleNamespace(nanoseconds=0), create_jump_callback=lambda *a, **k: None)
+    node = SimpleNamespace(
+        get_clock=lambda: still,
+        get_parameter=lambda name: SimpleNamespace(value=True),
+        count_publishers=lambda topic: 0,
+    )
+    watch = ClockWatch(node, lambda: None)
+    assert watch.look().keys() == {"clock_awaited"}
+    now += FIRST_S
+    assert watch.look().keys() == {"no_clock"}

@@ -154,6 +154,8 @@ def test_the_service_enable_pauses_and_resumes_an_active_node(graph, artifact_fo
     assert enable(False).success
     camera.send(1, picture())
     wait_until(lambda: facts(diagnostics).get("findings", "").split()[:1] == ["paused"], "a diagnostic")
+    told = diagnostics.heard[-1].status[0].message
+    assert "service call /fastdepth/enable std_srvs" in told  # a command that a shell can run
     assert facts(diagnostics)["state"] == "active"
     assert enable(True).success
     camera.send(2, picture())

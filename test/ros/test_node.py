@@ -22,6 +22,7 @@ from rclpy.parameter import Parameter
 from rclpy.qos import ReliabilityPolicy
 from ros_graph import KINECT_K, CameraDriver, Listener, depth_of, picture, wait_until
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_msgs.msg import Header
 
 
 def activated(graph, artifact_folder, **parameters):
@@ -333,3 +334,21 @@ def test_a_missing_model_leaves_the_node_unconfigured_and_told_until_it_is_named
     assert node.set_parameters([Parameter("model", value=str(artifact_folder))])[0].successful
     node.autostart()
     wait_until(lambda: values(newest(diagnostics))["state"] == "active", "the node to be active")
+
+
+@pytest.mark.parametrize(
+    ("pixels", "frame_id", "name"),
+    [(np.zeros((240, 320, 3), np.uint8), "eye", "no_picture"), (picture(), "", "frame_id_unusable")],
+    ids=["covered lens", "no frame_id"],
+)
+def test_a_frame_whose_depth_is_worth_nothing_is_told_though_depth_comes(
+    graph, artifact_folder, pixels, frame_id, name
+):
+    activated(graph, artifact_folder)
+    camera, depths = CameraDriver(graph), Listener(graph, "/depth/image", Image)
+    diagnostics = Listener(graph, "/diagnostics", DiagnosticArray)
+    camera.wait()
+    header = Header(stamp=graph.peer.get_clock().now().to_msg(), frame_id=frame_id)
+    camera.send(None, pixels, header=header)
+    wait_until(lambda: depths.heard, "depth")
+    wait_until(lambda: any(name in values(m.status[0])["findings"].split() for m in diagnostics.heard), name)
