@@ -89,6 +89,10 @@ KINDS = {
         "input", WARN, "the frame_id of the frames is {frame_id!r}, which tf does not know: nobody can place the depth",
         "set the frame_id of the camera driver to a frame of tf, without a slash at its start",
     ),
+    "bits_risen": Kind(
+        "input", WARN, "16-bit samples use more bits than all before, {bits}: frames are darker than they were",
+        "set the parameter bits to what the sensor has",
+    ),
     "output_qos": Kind(
         "depth", WARN, "{subscribers} asks for more than {topic} offers: {reason}",
         "let it ask for volatile durability and no deadline",

@@ -95,6 +95,8 @@ def _input(look: Look) -> Iterator[Finding]:
         yield Finding("no_picture", {**case, "count": count})
     if snapshot.news.get("frame_id_unusable"):
         yield Finding("frame_id_unusable", {"frame_id": snapshot.details.get("frame_id_unusable", "")})
+    if snapshot.news.get("bits_risen"):
+        yield Finding("bits_risen", {"bits": snapshot.details.get("bits_risen", "")})
     if look.unfit_listeners:
         reason = "; ".join(sorted(set(look.unfit_listeners.values())))
         subscribers = ", ".join(sorted(look.unfit_listeners))

@@ -15,6 +15,7 @@ from std_msgs.msg import Header
 from fastdepth_ros.depth.encodings import RawImage, UnknownEncodingError, decode_compressed, decode_raw
 from fastdepth_ros.depth.frame import Frame
 from fastdepth_ros.depth.geometry import camera_through
+from fastdepth_ros.depth.sensor_bits import SensorBits
 
 try:  # a robot has it; it knows more encodings than we do
     from cv_bridge import CvBridge, CvBridgeError
@@ -28,19 +29,23 @@ LITTLE_ENDIAN = 1  # CDR's second byte
 Content = TypeVar("Content")
 
 
-def frame_from_message(message: Image | CompressedImage) -> Frame:
+def frame_from_message(message: Image | CompressedImage, sensor: SensorBits | None = None) -> Frame:
     """The frame of an image message; packed 8-bit encodings are viewed in the message's own memory.
+
+    Args:
+        sensor: as of `decode_raw`.
 
     Raises:
         FrameError: as `decode_raw` and `decode_compressed` say.
     """
     if isinstance(message, CompressedImage):
-        return decode_compressed(message.data, format_name=message.format)
+        return decode_compressed(message.data, format_name=message.format, sensor=sensor)
     try:
         return decode_raw(
             RawImage(
                 message.encoding, message.height, message.width, message.step, bool(message.is_bigendian), message.data
-            )
+            ),
+            sensor,
         )
     except UnknownEncodingError:
         if CvBridge is None:

@@ -61,6 +61,10 @@ class Settings:
         "raw", "raw subscribes image; compressed subscribes the remapped name of image + /compressed",
         choices=TRANSPORTS,
     )  # fmt: skip
+    bits: int = _parameter(
+        0, "low bits of 16-bit samples that the sensor uses; 0 finds them: as many as the largest sample so far needs",
+        low=0, high=16,
+    )  # fmt: skip
     reliability: str = _parameter(
         "auto", "of the image subscription; auto is reliable where every publisher offers it, else best effort",
         choices=RELIABILITIES,

@@ -18,6 +18,7 @@ from fastdepth_ros.depth.estimator import DepthResult
 from fastdepth_ros.depth.frame import Frame, FrameError
 from fastdepth_ros.depth.golden import GoldenError
 from fastdepth_ros.depth.pairing import ByStamp
+from fastdepth_ros.depth.sensor_bits import SAMPLE_BITS, SensorBits
 from fastdepth_ros.ros.engine import Engine, changed_engine, load_engine
 from fastdepth_ros.ros.images import CameraInfoBytes, CameraInfoReader, ImageBytes, frame_from_message, stamp_ns
 from fastdepth_ros.ros.parameters import Settings
@@ -27,6 +28,7 @@ PUBLISHED = QoSProfile(depth=10)
 MAX_TOLD = 100  # a hostile publisher can invent encodings without end
 KEPT_CAMERA_INFOS = 30
 BACKWARD_NS = 1_000_000_000
+BITS_FACT = "bits used of 16-bit samples"
 
 
 @dataclass(frozen=True)
@@ -61,12 +63,15 @@ class Pipeline:
         self._colour = node.create_lifecycle_publisher(Image, "depth/image_color", PUBLISHED)
         self._depth_bytes, self._info_bytes, self._colour_bytes = ImageBytes(), CameraInfoBytes(), ImageBytes()
         self._told: set[str] = set()
+        self._sensor = SensorBits(settings.bits)
 
     def begin(self) -> None:
         """Start counting anew, on activation."""
         self.statistics = Statistics()
         self.forget()
         self._told.clear()
+        self._sensor = SensorBits(self.settings.bits)
+        self.facts.pop(BITS_FACT, None)
 
     def forget(self) -> None:
         """The clock jumped: what came before it belongs to no frame that will come."""
@@ -85,6 +90,8 @@ class Pipeline:
         """From the next frame on."""
         if engine.backend is not self._engine.backend:
             self.facts.pop("golden frame", None)  # the new one passed it too, by how much was not written down
+        if settings.bits != self.settings.bits:
+            self._sensor = SensorBits(settings.bits)
         self.settings, self._engine = settings, engine
         self.facts.update(engine.facts)
 
@@ -150,7 +157,7 @@ class Pipeline:
         started = time.perf_counter_ns()
         self._in_work = engine = self._engine
         try:
-            frame = frame_from_message(message)
+            frame = self._decoded(message)
             decoded = time.perf_counter_ns()
             if frame.is_blank:
                 self.statistics.count("no_picture")
@@ -182,6 +189,22 @@ class Pipeline:
         except Exception as error:  # an engine's own; whatever it is, the next frame may be good
             if self._node.context.ok() and not engine.abandoned:  # else the node is shut down under our hands
                 self._drop("failed", "", error)
+
+    def _decoded(self, message: Image | CompressedImage) -> Frame:
+        """The frame; that it uses more of its 16-bit samples than all before is told: from it on, the same light
+        gives smaller numbers."""
+        sensor, before = self._sensor, self._sensor.bits
+        frame = frame_from_message(message, sensor)
+        if sensor.frames:
+            self.facts[BITS_FACT] = f"{sensor.bits} of {SAMPLE_BITS}"
+        if sensor.bits != before:
+            text = f"16-bit samples: {sensor.bits} bits used, {before or 'none'} before"
+            if sensor.settled:
+                self.statistics.count("bits_risen", f"from {before} to {sensor.bits}")
+                self._node.get_logger().warning(f"{text}: frames are darker than they were")
+            else:
+                self._node.get_logger().info(text)
+        return frame
 
     def _publish(self, header: Any, result: DepthResult, camera: Calibration | None) -> None:
         encoding = self.settings.depth_encoding

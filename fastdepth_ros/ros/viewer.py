@@ -17,6 +17,7 @@ from fastdepth_ros.bags.recording import without_transport
 from fastdepth_ros.depth.depth_image import metres_of
 from fastdepth_ros.depth.frame import FrameError
 from fastdepth_ros.depth.pairing import ByStamp
+from fastdepth_ros.depth.sensor_bits import SensorBits
 from fastdepth_ros.ros.images import frame_from_message, stamp_ns
 from fastdepth_ros.ros.subscription import ImageSubscription
 from fastdepth_ros.view.live_view import LiveView, Moment
@@ -61,6 +62,7 @@ class Viewer(Node):
         self._namespace = namespace[1:] if is_usual else None  # of several nodes, the one whose depth it is
         self._camera: CameraInfo | None = None
         self._image: ImageSubscription | None = None
+        self._sensor = SensorBits()
         self._waiting: Image | None = None
         self._told = ""
         self._give_up = self.create_timer(WAIT_S, self._show_waiting)
@@ -127,7 +129,7 @@ class Viewer(Node):
         try:
             depth = metres_of(message)
             found = _of_stamp(self._frames, stamp)
-            frame = as_bgr(frame_from_message(found)) if found is not None else None
+            frame = as_bgr(frame_from_message(found, self._sensor)) if found is not None else None
         except FrameError as error:
             self.get_logger().error(f"cannot be shown: {error}", throttle_duration_sec=10.0)
             return

@@ -29,6 +29,7 @@ from fastdepth_ros.depth.colour import colour_depth
 from fastdepth_ros.depth.depth_image import metres_of
 from fastdepth_ros.depth.files import FAR_M, NEAR_M
 from fastdepth_ros.depth.frame import FrameError
+from fastdepth_ros.depth.sensor_bits import SensorBits
 from fastdepth_ros.view.pictures import as_bgr, jpeg, view_of
 
 DEPTH_TOPICS = tuple(f"/depth/{name}" for name in depth_image.DEPTH_TOPICS.values())
@@ -179,14 +180,14 @@ def _read_images(
     connections = image_connections(reader, topic)
     camera = _camera_matrix(reader, topic, connections)
     wanted = {moment.stamp_ns: place for place, moment in enumerate(recorded.moments)}
-    stamps = []
+    stamps, sensor = [], SensorBits()
     total = sum(connection.msgcount for connection in connections)
     for message, _ in tqdm(read_messages(reader, connections), total=total, desc="frames", unit="image"):
         stamps.append(stamp_ns(message))
         if stamps[-1] not in wanted:
             continue
         try:
-            bgr = as_bgr(frame_from_bag(message))
+            bgr = as_bgr(frame_from_bag(message, sensor))
         except FrameError as error:
             recorded.unreadable[f"{topic}: {error}"] += 1
             continue

@@ -38,6 +38,9 @@ CASES = {
     "unreadable": replace(LOOK, snapshot=replace(CALM, news={"unreadable": 2}, details={"unreadable": "what8"})),
     "no_picture": replace(LOOK, snapshot=replace(CALM, news={"no_picture": 9})),
     "frame_id_unusable": replace(LOOK, snapshot=replace(CALM, news={"frame_id_unusable": 9})),
+    "bits_risen": replace(
+        LOOK, snapshot=replace(CALM, news={"bits_risen": 1}, details={"bits_risen": "from 10 to 12"})
+    ),
     "output_qos": replace(LOOK, unfit_listeners={"/rviz": "transient local"}),
     "camera_info_missing": replace(LOOK, snapshot=replace(CALM, news={"camera_info_missing": 1})),
     "camera_info_mismatch": replace(LOOK, snapshot=replace(CALM, news={"camera_info_mismatch": 1})),
