@@ -19,6 +19,7 @@ from rclpy.utilities import remove_ros_args
 
 from fastdepth_ros.backends.cores import available_cores
 from fastdepth_ros.ros.camera_list import CameraListError, ListedCamera, read_cameras, thread_share
+from fastdepth_ros.ros.ending import end_process
 from fastdepth_ros.ros.node import FastDepthNode, end_for, tune_process
 from fastdepth_ros.ros.watchdog import BackendLost, hold_lifeline
 
@@ -43,7 +44,7 @@ def node_of(camera: ListedCamera, share: int) -> FastDepthNode:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Entry point of the executable `fastdepth_cameras`."""
+    """Entry point of the executable `fastdepth_cameras`; returns only where no node was begun."""
     parser = argparse.ArgumentParser("fastdepth_cameras", description=__doc__)
     parser.add_argument("cameras", type=Path, help="YAML list of cameras, as config/cameras.yaml")
     parser.add_argument("--only", metavar="NAME", help="this camera alone, with its share of the machine")
@@ -58,27 +59,24 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"fastdepth_cameras: {error}", file=sys.stderr)
         return 1
     nodes: list[FastDepthNode] = []
+    code = 0
     tune_process()
     try:
         share = thread_share(listed, available_cores())
         nodes += (node_of(camera, share) for camera in chosen)
-        return _spin(nodes)
+        code = _spin(nodes)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     except (InvalidParameterTypeException, InvalidParameterValueException) as error:
         print(f"fastdepth_cameras: {error}", file=sys.stderr)
-        return 1
-    except RuntimeError:
-        if rclpy.ok():  # else a signal ended the context while a node was being made
-            raise
-    finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        hold_lifeline(0)
-        for node in nodes:
-            node.close()
-            node.destroy_node()
-        rclpy.try_shutdown()
-    return 0
+        code = 1
+    except Exception as error:
+        if rclpy.ok() or not isinstance(error, RuntimeError):  # else a signal ended the context under its hands
+            traceback.print_exc()
+            code = 1
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    hold_lifeline(0)
+    return end_process(nodes, code)
 
 
 def _spin(nodes: Sequence[FastDepthNode]) -> int:

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import asdict, fields
 from functools import wraps
@@ -29,6 +30,7 @@ from fastdepth_ros.ros import parameters
 from fastdepth_ros.ros.camera import Camera
 from fastdepth_ros.ros.clock import ClockWatch
 from fastdepth_ros.ros.diagnostics import PERIOD_S, Reporter, diagnostic_array
+from fastdepth_ros.ros.ending import FAREWELL_S, end_process
 from fastdepth_ros.ros.engine import load_engine
 from fastdepth_ros.ros.findings import Finding
 from fastdepth_ros.ros.health import Look, findings
@@ -39,7 +41,6 @@ from fastdepth_ros.ros.watchdog import EXIT_CODE, BackendLost, beside, hold_life
 from fastdepth_ros.ros.watchdog import PERIOD_S as WATCH_PERIOD_S
 
 LOADING_ERRORS = (ArtifactError, BackendError, GoldenError, ValueError, OSError)
-FAREWELL_S = 0.3  # for the last diagnostics to leave
 LIFELINE_S = 30.0  # beyond all that may keep the executor busy
 SWITCH_INTERVAL_S = 1e-5  # Python's 5 ms would keep a new frame waiting while the executor goes on
 Transition = Callable[["FastDepthNode", LifecycleState], TransitionCallbackReturn]
@@ -155,6 +156,11 @@ class FastDepthNode(LifecycleNode):
                 self._pipeline.close()
                 self._pipeline = None
             self._label = "unconfigured"
+
+    def stop_work(self) -> None:
+        """Before the end of the process: finish the frame in work; what DDS may call into stays as it is."""
+        if self._camera is not None and not self._camera.worker.stop():
+            self.get_logger().error("the backend still computes; its thread ends with the process")
 
     def _on_check_golden(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         """`~/check_golden`: does the backend still compute the model?"""
@@ -295,16 +301,19 @@ def end_for(lost: BackendLost) -> NoReturn:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Entry point of the executable `fastdepth_node`."""
+    """Entry point of the executable `fastdepth_node`; returns only where no node was begun."""
     tune_process()
     try:
         rclpy.init(args=arguments)
     except RuntimeError as error:  # a parameter file that is missing or malformed
         print(f"fastdepth_node: {error}", file=sys.stderr)
         return 1
-    node, executor = None, SingleThreadedExecutor()  # now: one that a signal interrupts as it is made complains
+    nodes: list[FastDepthNode] = []
+    executor = SingleThreadedExecutor()  # now: one that a signal interrupts as it is made complains
+    code = 0
     try:
         node = FastDepthNode()
+        nodes.append(node)
         node.own_process = True
         executor.add_node(node)
         node.autostart()
@@ -315,19 +324,15 @@ def main(arguments: list[str] | None = None) -> int:
         end_for(error)
     except (InvalidParameterTypeException, InvalidParameterValueException) as error:
         print(f"fastdepth_node: {error}", file=sys.stderr)
-        return 1
-    except RuntimeError:
-        if rclpy.ok():  # else a signal ended the context while the node was being made
-            raise
-    finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # launch sends it more than once
-        hold_lifeline(0)
-        executor.shutdown()
-        if node is not None:
-            node.close()
-            node.destroy_node()
-        rclpy.try_shutdown()
-    return 0
+        code = 1
+    except Exception as error:
+        if rclpy.ok() or not isinstance(error, RuntimeError):  # else a signal ended the context under its hands
+            traceback.print_exc()
+            code = 1
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # launch sends it more than once
+    hold_lifeline(0)
+    executor.shutdown()
+    return end_process(nodes, code)
 
 
 if __name__ == "__main__":

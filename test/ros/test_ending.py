@@ -1,0 +1,52 @@
+"""The end of the process: no destructor that DDS could meet, and no endpoint that others would wait for."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+pytest.importorskip("rclpy", reason="rclpy is not installed")
+
+from ros_graph import CameraDriver, picture, wait_until
+from sensor_msgs.msg import Image
+
+from fastdepth_ros.ros.ending import withdraw
+
+STOPS = 4
+
+
+def test_at_the_end_publishers_and_services_go_and_subscriptions_stay(graph, artifact_folder):
+    node = graph.fastdepth(model=artifact_folder, reliability="reliable")
+    graph.do(node.autostart)
+    listening = {subscription.topic_name for subscription in node.subscriptions}
+    assert {"/image", "/camera_info"} <= listening
+
+    def end() -> None:
+        node.stop_work()
+        withdraw(node)
+
+    graph.do(end)
+    assert {subscription.topic_name for subscription in node.subscriptions} == listening
+    assert not list(node.publishers) and not list(node.services)
+
+
+def test_the_node_ends_without_a_signal_while_subscribers_come_and_go(graph, artifact_folder):
+    camera = CameraDriver(graph)
+    command = [sys.executable, "-m", "fastdepth_ros.ros.node", "--ros-args", "-p", f"model:={artifact_folder}"]
+    for stop in range(STOPS):
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        try:
+            wait_until(lambda: graph.peer.count_publishers("/depth/image"), "the node", timeout_s=60)
+            for number in range(10):
+                subscription = graph.do(lambda: graph.peer.create_subscription(Image, "/depth/image", print, 1))
+                camera.send(number, picture())
+                graph.do(lambda gone=subscription: graph.peer.destroy_subscription(gone))
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate(timeout=60)
+        finally:
+            process.kill()
+        assert process.returncode == 0 and "Traceback" not in errors, (stop, errors)
+        wait_until(lambda: not graph.peer.count_publishers("/depth/image"), "the node to withdraw", timeout_s=10)
