@@ -18,7 +18,7 @@ from fastdepth_ros.bags.opening import look_into
 from fastdepth_ros.bags.recording import BagError, message_from, open_bag, stamp_ns
 from fastdepth_ros.bags.request import Estimate, Request, Task
 from fastdepth_ros.bags.sensor import Sensor
-from fastdepth_ros.depth.camera_matrix import is_rectified, matrix_of
+from fastdepth_ros.depth.camera_matrix import is_rectified
 from fastdepth_ros.depth.estimator import DepthResult
 from fastdepth_ros.depth.frame import FrameError
 
@@ -147,21 +147,22 @@ def _compared(reader: AnyReader, task: Task, estimate: Estimate, distance: Dista
     request, source = task.request, task.source
     contents = read_window(reader, task)
 
-    def cameras(topic: str) -> Cameras:
-        return Cameras(reader, of_topic(reader, topic), contents.beside.get(topic, ()), contents.from_ns)
+    def cameras(topic: str, image_topic: str) -> Cameras:
+        near, rectified = contents.beside.get(topic, ()), is_rectified(image_topic)
+        return Cameras(reader, of_topic(reader, topic), near, contents.from_ns, rectified=rectified)
 
-    of_frames, rectified = cameras(source.camera_info_topic), is_rectified(request.image_topic)
+    of_frames = cameras(source.camera_info_topic, request.image_topic)
     bits = task.sensor()
     sensor = None
     if request.truth is not None:
-        infos = cameras(source.truth_info_topic)
+        infos = cameras(source.truth_info_topic, request.truth.topic)
         sensor = Sensor(request.truth, contents.beside[request.truth.topic], infos, request.recipe.crop)
     for record in contents.records:
         message = message_from(reader, record.connection, record.raw)
         try:
             frame = frame_from_bag(message, bits)
             stamp, shape = stamp_ns(message), frame.pixels.shape[:2]
-            k = matrix_of(of_frames.at(stamp, shape), rectified=rectified)
+            k = of_frames.at(stamp, shape).matrix
             result = estimate(frame, k)
             if distance is not None:
                 truth = distance.truth(result, shape)

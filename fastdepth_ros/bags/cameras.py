@@ -9,6 +9,7 @@ from rosbags.highlevel import AnyReader
 from rosbags.interfaces import Connection
 
 from fastdepth_ros.bags.recording import CAMERA_INFO_TYPE, camera_info_beside, read_messages, stamp_ns
+from fastdepth_ros.depth.camera_matrix import FrameCamera, frame_camera
 from fastdepth_ros.depth.pairing import ByStamp
 
 _REACH_NS = 1_000_000_000
@@ -21,23 +22,31 @@ class Cameras:
         connections: of the camera_info topic, perhaps none.
         near: its messages in and around the window.
         start_ns: where the window starts.
+        rectified: the frames are rectified.
     """
 
     def __init__(
-        self, reader: AnyReader, connections: Sequence[Connection], near: Iterable[Any], start_ns: int
+        self,
+        reader: AnyReader,
+        connections: Sequence[Connection],
+        near: Iterable[Any],
+        start_ns: int,
+        *,
+        rectified: bool,
     ) -> None:
-        self._reader, self._connections = reader, connections
+        self._reader, self._connections, self._rectified = reader, connections, rectified
         self._infos: ByStamp[Any] = ByStamp()
         self._add(near)
         self._further = [(start_ns - _REACH_NS, start_ns), (None, None)] if connections else []
 
-    def at(self, stamp: int, shape: tuple[int, int]) -> Any | None:
-        """Of this very stamp, else the newest before it, else the first of the bag; None where its size differs."""
+    def at(self, stamp: int, shape: tuple[int, int]) -> FrameCamera:
+        """Of a frame of this stamp and shape (height, width): by the camera_info of this very stamp, else the newest
+        before it, else the first of the bag."""
         message = self._infos.at(stamp)
         while self._further and (message is None or stamp_ns(message) > stamp):
             self._read(*self._further.pop(0))
             message = self._infos.at(stamp)
-        return message if message is not None and (message.height, message.width) == shape else None
+        return frame_camera(message, shape, rectified=self._rectified)
 
     def _read(self, start_ns: int | None, stop_ns: int | None) -> None:
         messages = read_messages(self._reader, self._connections, start_ns, stop_ns)

@@ -8,6 +8,7 @@ import numpy as np
 
 from fastdepth_ros.bags.recording import TYPES
 from fastdepth_ros.data.synthetic.scene import Camera
+from fastdepth_ros.depth.camera_matrix import FrameCamera
 from fastdepth_ros.depth.encodings import RawImage, decode_compressed, decode_raw
 from fastdepth_ros.depth.frame import Frame
 from fastdepth_ros.depth.geometry import camera_through
@@ -45,15 +46,14 @@ def image_message(stamp_ns: int, frame_id: str, pixels: np.ndarray, encoding: st
 
 
 def camera_info_message(
-    stamp_ns: int, frame_id: str, source: Any, from_frame: np.ndarray, shape: tuple[int, int]
+    stamp_ns: int, frame_id: str, camera: FrameCamera, from_frame: np.ndarray, shape: tuple[int, int]
 ) -> Any:
-    """sensor_msgs/msg/CameraInfo of a depth image, from the camera's own (of either ROS) and the map between them."""
-    names = "dkrp" if hasattr(source, "k") else "DKRP"  # ROS 1 writes them in capitals
-    d, k, r, p = (getattr(source, name) for name in names)
-    k, p = camera_through(from_frame, k, p)
+    """sensor_msgs/msg/CameraInfo of a depth image, from the frame's camera, which must be known, and the map."""
+    assert camera.k is not None and camera.p is not None and camera.r is not None, camera.why
+    k, p = camera_through(from_frame, camera.k, camera.p)
     return _CameraInfo(
-        _header(stamp_ns, frame_id), *shape, source.distortion_model,
-        np.asarray(d, float), k, np.asarray(r, float), p, 0, 0, _Region(0, 0, 0, 0, False),
+        _header(stamp_ns, frame_id), *shape, camera.distortion_model,
+        np.asarray(camera.d, float), k, camera.r, p, 0, 0, _Region(0, 0, 0, 0, False),
     )  # fmt: skip
 
 

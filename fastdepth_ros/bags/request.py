@@ -9,18 +9,15 @@ from math import inf
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
-
 from fastdepth_ros.backends import BackendError, BackendOptions
 from fastdepth_ros.bags.windows import Selection, Window
 from fastdepth_ros.depth.artifact import find_artifact
 from fastdepth_ros.depth.estimator import DepthEstimator, DepthResult
-from fastdepth_ros.depth.frame import Frame
 from fastdepth_ros.depth.geometry import Crop, field_of_view
 from fastdepth_ros.depth.sensor_bits import SensorBits
 
 DEPTH, CAMERA_INFO = 0, 1  # numbers of the first two topics of every new bag
-Estimate = Callable[[Frame, np.ndarray | None], DepthResult]  # of a frame and its camera matrix (9,)
+Estimate = Callable[..., DepthResult]  # arguments as of `DepthEstimator.__call__`
 
 
 class Recipe(Protocol):

@@ -12,7 +12,6 @@ from fastdepth_ros.bags.cameras import Cameras
 from fastdepth_ros.bags.recording import stamp_ns
 from fastdepth_ros.bags.request import Truth
 from fastdepth_ros.bags.truth import only_within, registered, truth_errors, truth_pixels
-from fastdepth_ros.depth.camera_matrix import is_rectified, matrix_of
 from fastdepth_ros.depth.depth_image import metres_of
 from fastdepth_ros.depth.estimator import DepthResult
 from fastdepth_ros.depth.frame import FrameError
@@ -36,7 +35,6 @@ class Sensor:
         self._stamps = [stamp_ns(message) for message in self._messages]
         self._tolerance_ns = round(truth.tolerance_s * 1e9)
         self._cameras, self._crop = cameras, crop
-        self._rectified = is_rectified(truth.topic)
 
     def errors(
         self, stamp: int, result: DepthResult, frame_shape: tuple[int, int], frame_k: Any | None
@@ -60,7 +58,7 @@ class Sensor:
         message = self._nearest(stamp)
         truth = metres_of(message)
         truth[np.isinf(truth)] = 0  # beyond its range a sensor measures nothing
-        truth_k = matrix_of(self._cameras.at(stamp_ns(message), truth.shape), rectified=self._rectified)
+        truth_k = self._cameras.at(stamp_ns(message), truth.shape).matrix
         to_truth = truth_pixels(result.from_frame, frame_shape, frame_k, truth.shape, truth_k)
         truth = registered(truth, to_truth, result.depth.shape)
         crop = self._crop(*frame_shape)

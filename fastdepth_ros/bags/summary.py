@@ -13,6 +13,8 @@ class Summary:
     Args:
         dropped: by reason, the frames that gave no depth.
         unscaled: by reason, the depth images that are not scaled to the camera's focal length.
+        without_camera_info: by reason, the depth images that have no camera_info.
+        mended_camera_info: by what was wrong with the frame's own, those whose camera_info is made of a part of it.
         copied: messages of other topics.
         bits: that 16-bit samples use, as found before the work; 0 where none has 16 bits.
         bits_risen: from what to what and where, how often a frame used more.
@@ -25,6 +27,8 @@ class Summary:
     camera_infos_out: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
     unscaled: dict[str, int] = field(default_factory=dict)
+    without_camera_info: dict[str, int] = field(default_factory=dict)
+    mended_camera_info: dict[str, int] = field(default_factory=dict)
     copied: int = 0
     bits: int = 0
     bits_risen: dict[str, int] = field(default_factory=dict)
@@ -38,7 +42,7 @@ class Summary:
         self.camera_infos_out += other.camera_infos_out
         self.copied += other.copied
         self.bits = max(self.bits, other.bits)
-        for name in ("dropped", "unscaled", "unmeasured", "bits_risen"):
+        for name in ("dropped", "unscaled", "without_camera_info", "mended_camera_info", "unmeasured", "bits_risen"):
             mine, theirs = getattr(self, name), getattr(other, name)
             for reason, count in theirs.items():
                 mine[reason] = mine.get(reason, 0) + count

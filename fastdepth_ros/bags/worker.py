@@ -19,7 +19,7 @@ from fastdepth_ros.bags.recording import TYPES, message_from, open_bag, stamp_ns
 from fastdepth_ros.bags.request import CAMERA_INFO, DEPTH, Estimate, Recipe, Task
 from fastdepth_ros.bags.sensor import Sensor
 from fastdepth_ros.bags.summary import Summary
-from fastdepth_ros.depth.camera_matrix import is_rectified, matrix_of
+from fastdepth_ros.depth.camera_matrix import FrameCamera, is_rectified
 from fastdepth_ros.depth.depth_image import encoded
 from fastdepth_ros.depth.frame import Frame, FrameError
 from fastdepth_ros.pool import Work
@@ -94,17 +94,17 @@ class _Window:
         contents = read_window(reader, task)
         self._records = contents.records
 
-        def cameras(topic: str) -> Cameras:
-            return Cameras(reader, of_topic(reader, topic), contents.beside.get(topic, ()), contents.from_ns)
+        def cameras(topic: str, image_topic: str) -> Cameras:
+            near, rectified = contents.beside.get(topic, ()), is_rectified(image_topic)
+            return Cameras(reader, of_topic(reader, topic), near, contents.from_ns, rectified=rectified)
 
-        self._cameras = cameras(task.source.camera_info_topic)
+        self._cameras = cameras(task.source.camera_info_topic, task.request.image_topic)
         self._sensor: Sensor | None = None
-        self._rectified = is_rectified(task.request.image_topic)
         self._bits = task.sensor()
         self.summary.bits = self._bits.bits
         truth = task.request.truth
         if truth is not None:
-            infos = cameras(task.source.truth_info_topic)
+            infos = cameras(task.source.truth_info_topic, truth.topic)
             self._sensor = Sensor(truth, contents.beside[truth.topic], infos, task.request.recipe.crop)
 
     def write(self, part: PartWriter) -> None:
@@ -125,14 +125,14 @@ class _Window:
             frame = self._frame(message)
             stamp, frame_id = stamp_ns(message), message.header.frame_id
             camera = self._cameras.at(stamp, frame.pixels.shape[:2])
-            k = matrix_of(camera, rectified=self._rectified)
-            result = self._estimate(frame, k)
+            result = self._estimate(frame, camera.matrix, unknown=camera.why)
         except FrameError as error:
             _count(self.summary.dropped, str(error))
             return
         if result.unscaled:
             _count(self.summary.unscaled, result.unscaled)
-        if camera is not None:
+        self._tell_camera(camera)
+        if not camera.fault:
             info = camera_info_message(stamp, frame_id, camera, result.from_frame, result.depth.shape)
             part.write(CAMERA_INFO, recorded_ns, TYPES.serialize_cdr(info, "sensor_msgs/msg/CameraInfo"))
             self.summary.camera_infos_out += 1
@@ -142,7 +142,7 @@ class _Window:
         self.summary.frames_out += 1
         if self._sensor is not None:
             try:
-                errors = self._sensor.errors(stamp, result, frame.pixels.shape[:2], k)
+                errors = self._sensor.errors(stamp, result, frame.pixels.shape[:2], camera.matrix)
                 self.summary.measured.append(errors)
             except FrameError as error:
                 _count(self.summary.unmeasured, str(error))
@@ -154,6 +154,12 @@ class _Window:
             text = f"from {before} to {self._bits.bits} at {stamp_ns(message) / 1e9:.3f} s"
             _count(self.summary.bits_risen, text)
         return frame
+
+    def _tell_camera(self, camera: FrameCamera) -> None:
+        if camera.fault:
+            _count(self.summary.without_camera_info, camera.why)
+        elif camera.note:
+            _count(self.summary.mended_camera_info, camera.note)
 
     def _as_cdr(self, record: Record) -> bytes | memoryview:
         if self._reader.is2:

@@ -172,8 +172,10 @@ def _print(out: Path, summary: Summary, figures: dict[str, Any], seconds: float,
         print(f"  16-bit samples: {summary.bits} of {SAMPLE_BITS} bits used, {how}")
     for reason, count in summary.bits_risen.items():
         print(f"  bits used rose {reason}" + (f" ({count} times)" if count > 1 else ""))
-    if not summary.camera_infos_out:
-        print("  no camera_info of the frames' size: depth/camera_info is empty")
+    for reason, count in summary.without_camera_info.items():
+        print(f"  {count} without depth/camera_info: {reason}")
+    for reason, count in summary.mended_camera_info.items():
+        print(f"  {count} with a part of depth/camera_info made of the other: {reason}")
     if summary.copied:
         print(f"  {summary.copied} messages of other topics")
     for reason, count in summary.unmeasured.items():

@@ -1,35 +1,73 @@
-"""The camera matrix that holds for an image, of a camera_info of either ROS."""
+"""The camera behind frames of one size, as a camera_info of either ROS tells it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
 import numpy as np
 
+from fastdepth_ros.depth.geometry import Crop, Numbers, camera_through
 
-def matrix_of(info: Any | None, *, rectified: bool = False) -> np.ndarray | None:
-    """K (9,), of a rectified image the left part of P; None where there is no camera_info or it is not calibrated.
+MISSING, MISMATCH, UNCALIBRATED = "camera_info_missing", "camera_info_mismatch", "camera_info_uncalibrated"
+_SMALLEST, _LARGEST = 1e-9, 1e9  # pixels; beyond these a matrix is no camera's, and its products may overflow
+_IDENTITY = np.eye(3).ravel()
+
+
+@dataclass(frozen=True)
+class FrameCamera:
+    """The camera of a frame, in the frame's own pixels: `binning` and `roi` are worked in.
 
     Args:
-        info: a sensor_msgs/CameraInfo; ROS 1 writes its fields in capitals.
+        fault: why `k` and `p` are not known: MISSING, MISMATCH or UNCALIBRATED; "" if they are.
+        why: the fault in words, with the values.
+        note: what a camera_info that can be used has wrong, "" if nothing.
+        matrix: (9,) that holds for the frame's pixels; None is unknown. It can be known where `k` and `p` are not.
+        k, p, r: (9,), (12,) and (9,) for the frame's own camera_info, all or none.
+        d, distortion_model: as they were.
+    """
+
+    fault: str = ""
+    why: str = ""
+    note: str = ""
+    matrix: np.ndarray | None = None
+    k: np.ndarray | None = None
+    p: np.ndarray | None = None
+    r: np.ndarray | None = None
+    d: Numbers = ()
+    distortion_model: str = ""
+
+
+def frame_camera(info: Any | None, shape: tuple[int, int], *, rectified: bool = False) -> FrameCamera:
+    """What a camera_info says of frames of one size.
+
+    Args:
+        info: a sensor_msgs/CameraInfo; ROS 1 writes its fields in capitals. None is none.
+        shape: height and width of the frame.
+        rectified: the frame is rectified, so that P holds for its pixels; else K does.
     """
     if info is None:
-        return None
-    if rectified:
-        p = _field(info, "p")
-        matrix = (*p[0:3], *p[4:7], *p[8:11])
-        if _calibrated(matrix):
-            return np.array(matrix, float)
-    k = _field(info, "k")
-    return np.array(k, float) if _calibrated(k) else None
+        return FrameCamera(MISSING, "there is no camera_info")
+    from_sensor = _from_sensor(info, shape)
+    if from_sensor is None:
+        return FrameCamera(MISMATCH, f"camera_info is of {_sizes(info)}, frames are {shape[1]}x{shape[0]}")
+    return _calibrated(info, from_sensor, rectified)
 
 
 def is_rectified(image_topic: str) -> bool:
-    """Whether an image topic's name says that lens distortion is taken out, as image_proc's `image_rect` does."""
-    name = image_topic.removesuffix("/compressed").rpartition("/")[2]
-    return "rect" in name and "unrect" not in name
+    """Whether an image topic's name says that lens distortion is taken out: `image_rect`, `rect/image`.
+
+    The part of the name that is nearest to its end counts: `rect/image_raw` is raw.
+    """
+    for part in reversed(image_topic.removesuffix("/compressed").split("/")):
+        words = set(re.split(r"[^a-z]+", part.lower()))
+        if words & {"rect", "rectified"}:
+            return not words & {"non", "not", "un"}
+        if words & {"raw", "unrect", "unrectified"}:
+            return False
+    return False
 
 
 def is_distorted(info: Any) -> bool:
@@ -37,9 +75,82 @@ def is_distorted(info: Any) -> bool:
     return any(_field(info, "d"))
 
 
+def is_usable(matrix: Numbers) -> bool:
+    """Whether a K (9 numbers) or P (12 numbers), row by row, can belong to a camera: finite, focal lengths above 0."""
+    columns = len(matrix) // 3
+    diagonal = (matrix[0], matrix[columns + 1], matrix[2 * columns + 2])
+    return all(isfinite(value) and abs(value) < _LARGEST for value in matrix) and min(diagonal) > _SMALLEST
+
+
+def _from_sensor(info: Any, shape: tuple[int, int]) -> np.ndarray | None:
+    """3x3 map from the pixels that K is of to those of the frame; None where the sizes do not fit.
+
+    K is of all of the sensor, and the frame is its region of interest, binned: sensor_msgs/CameraInfo. Drivers that
+    say `binning` or `roi` of a camera_info which already is of the frame's size mean K as it stands.
+    """
+    if (info.height, info.width) == shape:
+        return np.eye(3)
+    across, down = _binning(info)
+    region = _region(info)
+    fits = all(
+        # an odd row or column at the end is left out, or is a pixel of its own
+        size in (whole // bins, -(-whole // bins))
+        for size, whole, bins in zip(shape, (region.height, region.width), (down, across))
+    )
+    inside = region.top + region.height <= info.height and region.left + region.width <= info.width
+    if not (fits and inside and region.height and region.width):
+        return None
+    return Crop(region.top, region.left, shape[0] * down, shape[1] * across).onto_grid(*shape)
+
+
+def _binning(info: Any) -> tuple[int, int]:
+    """Across and down; 0 is 1."""
+    return max(getattr(info, "binning_x", 0), 1), max(getattr(info, "binning_y", 0), 1)
+
+
+def _region(info: Any) -> Crop:
+    roi = getattr(info, "roi", None)
+    if roi is None or not (roi.height or roi.width):
+        return Crop(0, 0, info.height, info.width)
+    return Crop(roi.y_offset, roi.x_offset, roi.height or info.height, roi.width or info.width)
+
+
+def _sizes(info: Any) -> str:
+    size, (across, down), region = f"{info.width}x{info.height}", _binning(info), _region(info)
+    if (region.height, region.width) != (info.height, info.width):
+        size += f" (roi {region.width}x{region.height})"
+    return size + (f" (binning {across}x{down})" if (across, down) != (1, 1) else "")
+
+
+def _calibrated(info: Any, from_sensor: np.ndarray, rectified: bool) -> FrameCamera:
+    """K and P in the frame's pixels; where one of them cannot be used, what the other one says."""
+    k, p, r = (np.array(_field(info, name), float) for name in "kpr")
+    has_k, has_p, distorted = is_usable(k), is_usable(p), is_distorted(info)
+    note = ""
+    if not has_k and not has_p:
+        return FrameCamera(UNCALIBRATED, f"camera_info is not calibrated: {_diagonal('K', k)}, {_diagonal('P', p)}")
+    if not has_p and rectified and distorted:
+        why = f"camera_info has no P for a rectified image of a lens that distorts: {_diagonal('P', p)}"
+        return FrameCamera(UNCALIBRATED, why, matrix=camera_through(from_sensor, k, np.zeros(12))[0])
+    if not has_k and not rectified and distorted:
+        why = f"camera_info has no K for an image of a lens that distorts: {_diagonal('K', k)}"
+        return FrameCamera(UNCALIBRATED, why)
+    if not has_p:
+        note = f"{_diagonal('P', p)}: P is made of K"
+        p, r = np.hstack([k.reshape(3, 3), np.zeros((3, 1))]).ravel(), _IDENTITY
+    elif not has_k:
+        note = f"{_diagonal('K', k)}: K is made of P"
+        k = p.reshape(3, 4)[:, :3].ravel()
+    if not (np.isfinite(r).all() and r.any()):
+        r = _IDENTITY
+    k, p = camera_through(from_sensor, k, p)
+    matrix = p.reshape(3, 4)[:, :3].ravel() if rectified else k
+    return FrameCamera("", "", note, matrix, k, p, r, _field(info, "d"), info.distortion_model)
+
+
+def _diagonal(name: str, matrix: np.ndarray) -> str:
+    return f"{name} has the focal lengths {matrix[0]:g} and {matrix[len(matrix) // 3 + 1]:g}"
+
+
 def _field(info: Any, name: str) -> Any:
     return getattr(info, name if hasattr(info, "k") else name.upper())
-
-
-def _calibrated(matrix: Sequence[float]) -> bool:
-    return all(map(isfinite, matrix)) and min(matrix[0], matrix[4], matrix[8]) > 0

@@ -19,6 +19,7 @@ from fastdepth_ros.depth.temporal import TemporalFilter
 
 OUTPUTS = ("network", "camera")
 OUTSIDE = ("keep", "invalid")
+UNKNOWN = "the camera is unknown"
 
 
 @dataclass(frozen=True)
@@ -106,17 +107,20 @@ class DepthEstimator:
         self._only_training_view = outside_training_view == "invalid"
         self._filter = TemporalFilter(temporal_filter) if temporal_filter else None
 
-    def __call__(self, frame: Frame, k: np.ndarray | None = None, stamp_ns: int | None = None) -> DepthResult:
+    def __call__(
+        self, frame: Frame, k: np.ndarray | None = None, stamp_ns: int | None = None, unknown: str = UNKNOWN
+    ) -> DepthResult:
         """Estimate the depth of one frame.
 
         Args:
             k: the frame's camera matrix, 9 numbers; None is unknown.
             stamp_ns: the frame's, for the filter over time.
+            unknown: why the camera matrix is unknown, where it is.
 
         Raises:
             FrameError: the frame is too small.
         """
-        return self.measure(self.infer(frame), k, stamp_ns)
+        return self.measure(self.infer(frame), k, stamp_ns, unknown)
 
     def infer(self, frame: Frame) -> Inferred:
         """The first half of a call: prepare the frame and run the network.
@@ -134,12 +138,14 @@ class DepthEstimator:
         stages_ms = {"preprocess": (prepared - started) / 1e6, "infer": (finished - prepared) / 1e6}
         return Inferred(depth, crop, (height, width), stages_ms)
 
-    def measure(self, inferred: Inferred, k: np.ndarray | None = None, stamp_ns: int | None = None) -> DepthResult:
-        """The second half: what the network said, as metres of this camera."""
+    def measure(
+        self, inferred: Inferred, k: np.ndarray | None = None, stamp_ns: int | None = None, unknown: str = UNKNOWN
+    ) -> DepthResult:
+        """The second half: what the network said, as metres of this camera; arguments as of a call."""
         started = time.perf_counter_ns()
         crop, frame_shape, onto_camera = inferred.crop, inferred.frame_shape, self._output == "camera"
         ratio = self._focal_ratio(k, crop)
-        scale, unscaled = self._scale(ratio, k)
+        scale, unscaled = self._scale(ratio, unknown if k is None else "")
         depth = _metres(inferred.depth, scale)
         if self._filter is not None:
             depth[...] = self._filter(depth, (crop, frame_shape), stamp_ns)
@@ -158,12 +164,12 @@ class DepthEstimator:
             return None
         return focal_ratio(k, crop.onto_grid(self._size_px, self._size_px), self._trained_focal)
 
-    def _scale(self, ratio: tuple[float, float] | None, k: np.ndarray | None) -> tuple[float, str]:
+    def _scale(self, ratio: tuple[float, float] | None, unknown: str) -> tuple[float, str]:
         """The factor on the network's depth, and why it is not the camera's."""
         if self._fixed_scale is not None:
             return self._fixed_scale, ""
         if ratio is None:
-            return 1.0, "the camera is unknown" if k is None else "the model's manifest lacks trained_focal_px"
+            return 1.0, unknown or "the model's manifest lacks trained_focal_px"
         scale = focal_scale(ratio)
         if not is_plausible(scale):
             return 1.0, f"a focal length {scale:.3g} times the training camera's is not credible"

@@ -12,6 +12,8 @@ from fastdepth_ros.depth.frame import FrameError
 MIN_SIDE_PX = 32
 FIELDS_OF_VIEW = ("trained", "full")
 
+Numbers = Sequence[float] | np.ndarray
+
 
 @dataclass(frozen=True)
 class Crop:
@@ -84,7 +86,7 @@ def _require_size(height_px: int, width_px: int) -> None:
         raise FrameError(f"frame is {width_px}x{height_px}, needs at least {MIN_SIDE_PX}x{MIN_SIDE_PX} pixels")
 
 
-def camera_through(from_frame: np.ndarray, k: Sequence[float], p: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+def camera_through(from_frame: np.ndarray, k: Numbers, p: Numbers) -> tuple[np.ndarray, np.ndarray]:
     """K and P of a cropped and resized image.
 
     Args:

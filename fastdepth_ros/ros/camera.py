@@ -8,6 +8,7 @@ from typing import Any
 from rclpy.lifecycle import LifecycleNode
 from sensor_msgs.msg import CompressedImage, Image
 
+from fastdepth_ros.ros.hold import Hold
 from fastdepth_ros.ros.images import stamp_ns
 from fastdepth_ros.ros.parameters import Settings
 from fastdepth_ros.ros.pipeline import Pipeline
@@ -35,7 +36,8 @@ class Camera:
             settings.load_deadline_s,
         )
         self.info_topic = node.resolve_topic_name("camera_info")
-        self._info = InfoSubscription(node, self.info_topic, pipeline.add_camera_info)
+        self._info = InfoSubscription(node, self.info_topic, self._on_info)
+        self._hold = Hold(node, pipeline, self.info_topic, self.worker.offer)
         self.subscription = self._subscribed(settings)
 
     def change(self, settings: Settings) -> None:
@@ -64,6 +66,7 @@ class Camera:
         """
         self.subscription.destroy()
         self._info.destroy()
+        self._hold.close()
         return self.worker.stop()
 
     def _subscribed(self, settings: Settings) -> ImageSubscription:
@@ -77,12 +80,16 @@ class Camera:
 
         return ImageSubscription(self._node, topic, image_type, settings.reliability, self._on_image, lost)
 
+    def _on_info(self, serialized: bytes) -> None:
+        self._pipeline.add_camera_info(serialized)
+        self._hold.look()
+
     def _on_image(self, message: Image | CompressedImage) -> None:
         statistics = self._pipeline.statistics
         if self.paused:
             statistics.count("paused")
         else:
-            self.worker.offer((message, time.perf_counter_ns()))
+            self._hold.offer((message, time.perf_counter_ns()))
             self._check_header(message.header)
         statistics.count("received")
 

@@ -16,8 +16,9 @@ PERIOD_S = 1.0
 LOG_PERIOD_S = 10.0  # of one finding that comes and goes
 DROPS = ("unreadable", "failed", "abandoned")  # frames that gave no depth though no newer one came
 COUNTS = (
-    "received", "published", "replaced", *DROPS, "lost", "paused", "camera_info_missing", "camera_info_mismatch",
-    "unscaled", "stamp_zero", "stamp_future", "stamp_past", "stamp_jump", "no_picture", "frame_id_unusable",
+    "received", "published", "replaced", *DROPS, "lost", "paused", "held", "camera_info_missing",
+    "camera_info_mismatch", "camera_info_uncalibrated", "unscaled", "stamp_zero", "stamp_future", "stamp_past",
+    "stamp_jump", "no_picture", "frame_id_unusable",
 )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ SHARED_MEMORY = (
     "frames over 0.5 MB do not fit into the shared memory of Fast DDS as it comes. Make the publisher reliable, or "
     "start its process with config/shared_memory.xml (doc/diagnostics.md)"
 )
+OR_SCALE = "; for right metres without it, set focal_scale to the number of fastdepth calibrate-scale"
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,13 @@ class Kind:
     follows_from: tuple[str, ...] = ()
 
 
-NO_DEPTH = ("unreadable", "failed", "backend_slow", "backend_hung")  # causes of no depth while frames come in
+NO_DEPTH = (
+    "camera_info_awaited",
+    "unreadable",
+    "failed",
+    "backend_slow",
+    "backend_hung",
+)  # causes of no depth while frames come in
 CLOCK = ("no_clock", "clock_awaited", "clock_still", "clock_jump")  # causes of ages and stamps that cannot be true
 FEW_FRAMES = ("no_publisher", "no_frames", "nothing_arrives", "frames_lost", "incompatible_qos", "wrong_type")
 
@@ -97,17 +104,29 @@ KINDS = {
         "depth", WARN, "{subscribers} asks for more than {topic} offers: {reason}",
         "let it ask for volatile durability and no deadline",
     ),
+    "camera_info_awaited": Kind(
+        "camera_info", WARN, "depth is held back for the first camera_info on {topic}, at most {wait_s:g} s",
+        "none if it comes; camera_info_wait_s is the limit, and focal_scale as a number or off waits for none",
+    ),
     "camera_info_missing": Kind(
-        "camera_info", WARN, "no camera_info on {topic} ({publishers} publishers): no depth/camera_info",
-        "remap camera_info to the camera's; the launch file takes the one beside the image topic",
+        "camera_info", WARN, "no camera_info on {topic}, which has no publisher: {lacking}",
+        f"remap camera_info to the camera's; the launch file takes the one beside the image topic{OR_SCALE}",
+    ),
+    "camera_info_silent": Kind(
+        "camera_info", WARN, "no camera_info on {topic} is heard, though it has {publishers} publishers: {lacking}",
+        f"see whether they send: ros2 topic echo {{topic}}; remap camera_info to one that does{OR_SCALE}",
     ),
     "camera_info_mismatch": Kind(
-        "camera_info", WARN, "camera_info is of another size than the frames ({sizes}): no depth/camera_info",
-        "take the camera_info of the very image topic, or calibrate at this resolution",
+        "camera_info", WARN, "camera_info is of another size than the frames: {why}: {lacking}",
+        f"take the camera_info of the very image topic, or calibrate at this resolution{OR_SCALE}",
+    ),
+    "camera_info_uncalibrated": Kind(
+        "camera_info", WARN, "no consumer can use camera_info: {why}: {lacking}",
+        f"calibrate the camera and give the file to its driver{OR_SCALE}",
     ),
     "unscaled": Kind(
         "camera_info", WARN, "depth is not scaled to the camera's focal length: {reason}",
-        "publish a calibrated camera_info, or set focal_scale to off or to the number of fastdepth calibrate-scale",
+        f"take a camera_info and a model that belong together{OR_SCALE}",
     ),
     "stamp_zero": Kind(
         "stamps", WARN, "{count} stamps in the last second are zero or negative",

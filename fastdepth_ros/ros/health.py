@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from fastdepth_ros.depth.camera_matrix import MISMATCH, MISSING, UNCALIBRATED
 from fastdepth_ros.ros.findings import Finding, causes
 from fastdepth_ros.ros.parameters import Settings
 from fastdepth_ros.ros.statistics import Snapshot
@@ -104,14 +105,22 @@ def _input(look: Look) -> Iterator[Finding]:
 
 
 def _camera_info(look: Look) -> Iterator[Finding]:
-    news, details = look.snapshot.news, look.snapshot.details
-    if news.get("camera_info_mismatch"):
-        yield Finding("camera_info_mismatch", {"sizes": details.get("camera_info_mismatch", "")})
-    if news.get("camera_info_missing"):
-        case = {"topic": look.inputs.info_topic, "publishers": look.inputs.info_publishers}
-        yield Finding("camera_info_missing", case)
-    if news.get("unscaled"):
-        yield Finding("unscaled", {"reason": details.get("unscaled", "")})
+    news, details, inputs = look.snapshot.news, look.snapshot.details, look.inputs
+    if news.get("held") and not news.get("published"):  # else the wait is over
+        yield Finding("camera_info_awaited", {"topic": inputs.info_topic, "wait_s": look.settings.camera_info_wait_s})
+    reason = details.get("unscaled", "")
+    faults = [name for name in (MISMATCH, UNCALIBRATED, MISSING) if news.get(name)]
+    for fault in faults:
+        unscaled = bool(news.get("unscaled")) and reason == details.get(fault)
+        case = {
+            "topic": inputs.info_topic,
+            "publishers": inputs.info_publishers,
+            "why": details.get(fault, ""),
+            "lacking": "no depth/camera_info" + (", and depth is not scaled to the camera's focal length" * unscaled),
+        }
+        yield Finding("camera_info_silent" if fault == MISSING and inputs.info_publishers else fault, case)
+    if news.get("unscaled") and reason not in (details.get(fault) for fault in faults):
+        yield Finding("unscaled", {"reason": reason})
 
 
 def _stamps(look: Look) -> Iterator[Finding]:

@@ -12,6 +12,7 @@ from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
+from fastdepth_ros.depth.camera_matrix import FrameCamera
 from fastdepth_ros.depth.encodings import RawImage, UnknownEncodingError, decode_compressed, decode_raw
 from fastdepth_ros.depth.frame import Frame
 from fastdepth_ros.depth.geometry import camera_through
@@ -123,11 +124,11 @@ class CameraInfoBytes:
     """Serialized messages of the camera behind the depth images; made anew when camera, frame or grid change."""
 
     def __init__(self) -> None:
-        self._source: Any = None
+        self._source: FrameCamera | None = None
         self._key: tuple[Any, ...] = ()
         self._bytes = b""
 
-    def __call__(self, header: Header, source: Any, from_frame: np.ndarray, shape: tuple[int, int]) -> bytes:
+    def __call__(self, header: Header, source: FrameCamera, from_frame: np.ndarray, shape: tuple[int, int]) -> bytes:
         """The message as `Publisher.publish` takes it; the arguments are those of `fill_camera_info`.
 
         A source that was given before is not looked into again.
@@ -147,15 +148,16 @@ def _stamped(serialized: bytes, header: Header) -> tuple[bytes, bytes, bytes]:
 
 
 def fill_camera_info(
-    message: CameraInfo, header: Header, source: Any, from_frame: np.ndarray, shape: tuple[int, int]
+    message: CameraInfo, header: Header, source: FrameCamera, from_frame: np.ndarray, shape: tuple[int, int]
 ) -> None:
     """The camera behind a depth image: K and P through crop and scale, distortion and rectification as they were.
 
     Args:
-        source: the camera's own CameraInfo.
+        source: the frame's camera, which is known.
         from_frame: 3x3 map from frame pixels to depth pixels.
         shape: height and width of the depth image.
     """
+    assert source.k is not None and source.p is not None, source.why
     message.header = header
     message.height, message.width = shape
     message.distortion_model, message.d, message.r = source.distortion_model, source.d, source.r

@@ -81,6 +81,10 @@ class Settings:
         "camera's, at the network input; off is 1; or a number, as fastdepth calibrate-scale fits it",
         check=fixed_focal_scale,
     )  # fmt: skip
+    camera_info_wait_s: float = _parameter(
+        3.0, "for which depth is held back until the first camera_info is heard, where focal_scale is auto and "
+        "camera_info has a publisher; 0 holds nothing back", low=0.0, high=60.0,
+    )  # fmt: skip
     max_depth_m: float = _parameter(0.0, "metres beyond which depth is +inf; 0 is no limit", low=0.0, high=1000.0)
     outside_training_view: str = _parameter(
         "keep", "depth at wider angles than the training camera saw: keep it, or make it invalid", choices=OUTSIDE

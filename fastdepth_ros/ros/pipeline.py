@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from fastdepth_ros.depth.camera_matrix import is_distorted, is_rectified, matrix_of
+from fastdepth_ros.depth.camera_matrix import FrameCamera, frame_camera, is_distorted, is_rectified
 from fastdepth_ros.depth.colour import colour_depth
 from fastdepth_ros.depth.depth_image import DEPTH_TOPICS, encoded
 from fastdepth_ros.depth.estimator import DepthResult
+from fastdepth_ros.depth.focal import fixed_focal_scale
 from fastdepth_ros.depth.frame import Frame, FrameError
 from fastdepth_ros.depth.golden import GoldenError
 from fastdepth_ros.depth.pairing import ByStamp
@@ -33,16 +33,23 @@ BITS_FACT = "bits used of 16-bit samples"
 
 @dataclass(frozen=True)
 class Calibration:
-    """What a camera_info says, looked at once.
+    """What a camera_info says, looked at once for each size of frame.
 
     Args:
-        matrix: that holds for the images, 9 numbers; None is uncalibrated.
         lens: what is wrong with it, "" if nothing is.
     """
 
     info: CameraInfo
-    matrix: np.ndarray | None
     lens: str
+    rectified: bool
+    _of_shape: dict[tuple[int, int], FrameCamera] = field(default_factory=dict)
+
+    def camera(self, shape: tuple[int, int]) -> FrameCamera:
+        """Of frames of a shape (height, width)."""
+        if shape not in self._of_shape:
+            self._of_shape.clear()  # a hostile publisher can invent sizes without end
+            self._of_shape[shape] = frame_camera(self.info, shape, rectified=self.rectified)
+        return self._of_shape[shape]
 
 
 class Pipeline:
@@ -54,6 +61,7 @@ class Pipeline:
         self.statistics = Statistics()
         self._cameras: ByStamp[Calibration] = ByStamp(KEPT_CAMERA_INFOS)
         self._newest_info_ns = 0
+        self._last: Calibration | None = None  # since the activation
         self._node = node
         self._rectified = is_rectified(node.resolve_topic_name("image"))
         self._read_info = CameraInfoReader(self._calibration)
@@ -69,12 +77,19 @@ class Pipeline:
         """Start counting anew, on activation."""
         self.statistics = Statistics()
         self.forget()
+        self._last = None
         self._told.clear()
         self._sensor = SensorBits(self.settings.bits)
         self.facts.pop(BITS_FACT, None)
 
+    @property
+    def lacks_camera(self) -> bool:
+        """Whether depth would go out unscaled, though it should be scaled, because no camera_info was heard."""
+        return self._last is None and fixed_focal_scale(self.settings.focal_scale) is None
+
     def forget(self) -> None:
-        """The clock jumped: what came before it belongs to no frame that will come."""
+        """The clock jumped: what came before it belongs to no frame that will come. The last camera_info holds until
+        another one comes, for one that is latched does not come again."""
         self._cameras = ByStamp(KEPT_CAMERA_INFOS)
         self._newest_info_ns = 0
 
@@ -139,10 +154,11 @@ class Pipeline:
             self.forget()
         self._newest_info_ns = max(stamp, self._newest_info_ns)
         self._cameras.add(stamp, calibration)
+        self._last = calibration
 
     def _calibration(self, info: CameraInfo) -> Calibration:
         lens = "" if self._rectified or not is_distorted(info) else f"{info.distortion_model} distortion"
-        return Calibration(info, matrix_of(info, rectified=self._rectified), lens)
+        return Calibration(info, lens, self._rectified)
 
     def close(self) -> None:
         for publisher in (self._depth, self._depth_info, self._colour):
@@ -166,7 +182,7 @@ class Pipeline:
             if engine.abandoned:
                 return
             camera = self._camera_of(message.header, frame)  # now, for it may come after its image
-            result = engine.estimator.measure(inferred, camera.matrix if camera is not None else None, stamp)
+            result = engine.estimator.measure(inferred, camera.matrix, stamp, camera.why)
             estimated = time.perf_counter_ns()
             self._tell_scale(result)
             self._publish(message.header, result, camera)
@@ -206,31 +222,33 @@ class Pipeline:
                 self._node.get_logger().info(text)
         return frame
 
-    def _publish(self, header: Any, result: DepthResult, camera: Calibration | None) -> None:
+    def _publish(self, header: Any, result: DepthResult, camera: FrameCamera) -> None:
         encoding = self.settings.depth_encoding
         self._depth.publish(self._depth_bytes(header, encoded(result.depth, encoding), encoding))
-        if camera is not None:
-            self._depth_info.publish(self._info_bytes(header, camera.info, result.from_frame, result.depth.shape))
+        if not camera.fault:
+            self._depth_info.publish(self._info_bytes(header, camera, result.from_frame, result.depth.shape))
         if self._colour.get_subscription_count():
             picture = colour_depth(result.depth, self.settings.color_near_m, self.settings.color_far_m)
             self._colour.publish(self._colour_bytes(header, picture, "bgr8"))
 
-    def _camera_of(self, header: Any, frame: Frame) -> Calibration | None:
-        """What the frame's camera_info says; one that is missing or of another size is counted."""
-        camera = self._cameras.at(stamp_ns(header))
-        height, width = frame.pixels.shape[:2]
-        if camera is None:
-            self.statistics.count("camera_info_missing")
-            return None
-        if (camera.info.height, camera.info.width) != (height, width):
-            sizes = f"{camera.info.width}x{camera.info.height}, frames are {width}x{height}"
-            self.statistics.count("camera_info_mismatch", sizes)
-            return None
-        if camera.lens:
-            self.facts["lens"] = f"{camera.lens}, not rectified: subscribe image_rect"
-        else:
-            self.facts.pop("lens", None)
+    def _camera_of(self, header: Any, frame: Frame) -> FrameCamera:
+        """What the frame's camera_info says; what is wrong with it is counted."""
+        calibration = self._cameras.at(stamp_ns(header)) or self._last
+        shape = frame.pixels.shape[:2]
+        camera = calibration.camera(shape) if calibration is not None else frame_camera(None, shape)
+        if camera.fault:
+            self.statistics.count(camera.fault, camera.why)
+        lens = calibration.lens if calibration is not None and not camera.fault else ""
+        self._state("lens", lens and f"{lens}, not rectified: subscribe image_rect")
+        self._state("camera_info", camera.note)
         return camera
+
+    def _state(self, name: str, text: str) -> None:
+        """A fact on /diagnostics while it is so."""
+        if text:
+            self.facts[name] = text
+        else:
+            self.facts.pop(name, None)
 
     def _tell_scale(self, result: DepthResult) -> None:
         self.facts["focal scale"] = f"{result.focal_scale:.4f}" if not result.unscaled else f"1: {result.unscaled}"

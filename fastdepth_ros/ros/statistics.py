@@ -79,7 +79,7 @@ class Statistics:
             details, self._details = self._details, {}
             longest_ms, self._longest_ms = self._longest_ms, {}
             silent_s = now - self._received_at
-            stalled = news["received"] > news["paused"] and news["published"] == 0
+            stalled = news["received"] > news["paused"] + news["held"] and news["published"] == 0
             self._stalled_looks = self._stalled_looks + 1 if stalled else 0
             stalled_looks = self._stalled_looks
             counts = dict(self._counts)

@@ -14,6 +14,7 @@ from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from fastdepth_ros.bags.recording import without_transport
+from fastdepth_ros.depth.camera_matrix import frame_camera, is_rectified
 from fastdepth_ros.depth.depth_image import metres_of
 from fastdepth_ros.depth.frame import FrameError
 from fastdepth_ros.depth.pairing import ByStamp
@@ -61,6 +62,7 @@ class Viewer(Node):
         namespace, is_usual, _ = depth_topic.rpartition("/depth/image")
         self._namespace = namespace[1:] if is_usual else None  # of several nodes, the one whose depth it is
         self._camera: CameraInfo | None = None
+        self._rectified = False
         self._image: ImageSubscription | None = None
         self._sensor = SensorBits()
         self._waiting: Image | None = None
@@ -74,6 +76,7 @@ class Viewer(Node):
             self._listen_to(image_topic)
 
     def _listen_to(self, topic: str) -> None:
+        self._rectified = is_rectified(topic)
         compressed = topic.endswith("/compressed")
         kind = CompressedImage if compressed else Image
         self._image = ImageSubscription(self, topic, kind, "auto", self._on_frame)
@@ -134,13 +137,12 @@ class Viewer(Node):
             self.get_logger().error(f"cannot be shown: {error}", throttle_duration_sec=10.0)
             return
         camera = self._depth_cameras.at(stamp)
-        k = np.reshape(camera.k, (3, 3)) if camera is not None else None
+        k, why = _matrix(camera, depth.shape)
         if k is None:
-            text = "no camera_info of the depth: no point cloud"
-            self.get_logger().warn(text, throttle_duration_sec=30.0, skip_first=True)
+            self.get_logger().warn(f"no point cloud of the depth: {why}", throttle_duration_sec=30.0, skip_first=True)
         seen = None
         if frame is not None:
-            own = np.reshape(self._camera.k, (3, 3)) if self._camera is not None else None
+            own, _ = _matrix(self._camera, frame.shape[:2], self._rectified)
             seen = view_of(frame, (message.width, message.height), own, k)
         self._view.show(Moment(stamp, frame, seen, depth, k))
 
@@ -149,6 +151,12 @@ def _of_stamp(messages: ByStamp[Any], stamp: int) -> Any | None:
     """The message of this very stamp."""
     message = messages.at(stamp)
     return message if message is not None and stamp_ns(message.header) == stamp else None
+
+
+def _matrix(info: CameraInfo | None, shape: tuple[int, int], rectified: bool = False) -> tuple[np.ndarray | None, str]:
+    """3x3 camera matrix of images of a shape (height, width), or None and why there is none."""
+    camera = frame_camera(info, shape, rectified=rectified)
+    return None if camera.matrix is None else np.reshape(camera.matrix, (3, 3)), camera.why
 
 
 def _medians_ms(values: dict[str, str]) -> dict[str, float]:

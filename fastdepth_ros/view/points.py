@@ -5,6 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from fastdepth_ros.depth.camera_matrix import is_usable
+
 MAX_POINTS_PER_SIDE = 160
 
 
@@ -14,12 +16,14 @@ def point_cloud(depth: np.ndarray, k: np.ndarray, colours: np.ndarray) -> tuple[
     Args:
         depth: float HxW metres along the optical axis; what is not above 0 and finite gives no point. Every n-th pixel
             is taken, so that no side has more than 160.
-        k: 3x3 camera matrix of the depth image.
+        k: 3x3 camera matrix of the depth image; one that is no camera's (zeros, NaN) gives no points.
         colours: uint8 of any size, BGR, of the same view.
 
     Returns:
         float32 (N, 3) metres and uint8 (N, 3) RGB.
     """
+    if not is_usable(k.ravel()):
+        return np.empty((0, 3), np.float32), np.empty((0, 3), np.uint8)
     height, width = depth.shape
     step = -(-max(height, width) // MAX_POINTS_PER_SIDE)
     v, u = np.mgrid[0:height:step, 0:width:step]  # (h, w)

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -24,7 +25,7 @@ from fastdepth_ros.bags.recording import (
     stamp_ns,
 )
 from fastdepth_ros.depth import depth_image
-from fastdepth_ros.depth.camera_matrix import matrix_of
+from fastdepth_ros.depth.camera_matrix import frame_camera, is_rectified
 from fastdepth_ros.depth.colour import colour_depth
 from fastdepth_ros.depth.depth_image import metres_of
 from fastdepth_ros.depth.files import FAR_M, NEAR_M
@@ -129,7 +130,8 @@ def read_recorded(
         recorded = Recorded(bag.name, depth_topic)
         _read_depths(recorded, reader, connections, shown)
         recorded.health = _health(reader)
-        depth_camera = _camera_matrix(reader, depth_topic, connections)
+        info = first_camera_info(reader, depth_topic, connections)
+        depth_camera = _camera_matrix(info, recorded.size_px[::-1], depth_topic)
         if images is None:
             _read_images(recorded, reader, image_topic, depth_camera, required=bool(image_topic))
     if images is not None:
@@ -178,7 +180,7 @@ def _read_images(
                 raise
             return
     connections = image_connections(reader, topic)
-    camera = _camera_matrix(reader, topic, connections)
+    info = first_camera_info(reader, topic, connections)
     wanted = {moment.stamp_ns: place for place, moment in enumerate(recorded.moments)}
     stamps, sensor = [], SensorBits()
     total = sum(connection.msgcount for connection in connections)
@@ -191,6 +193,7 @@ def _read_images(
         except FrameError as error:
             recorded.unreadable[f"{topic}: {error}"] += 1
             continue
+        camera = _camera_matrix(info, bgr.shape[:2], topic)
         view = view_of(bgr, recorded.size_px, camera, depth_camera)
         place = wanted[stamps[-1]]
         moment = recorded.moments[place]
@@ -199,9 +202,9 @@ def _read_images(
     recorded.image_topic, recorded.image_stamps_ns = topic, np.array(stamps, np.int64)
 
 
-def _camera_matrix(reader: AnyReader, topic: str, connections: list[Connection]) -> np.ndarray | None:
-    """K of the first camera_info beside an image topic."""
-    k = matrix_of(first_camera_info(reader, topic, connections))
+def _camera_matrix(info: Any | None, shape: tuple[int, int], topic: str) -> np.ndarray | None:
+    """3x3 camera matrix of images of a topic and a shape (height, width)."""
+    k = frame_camera(info, shape, rectified=is_rectified(topic)).matrix
     return None if k is None else np.reshape(k, (3, 3))
 
 

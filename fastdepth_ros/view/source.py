@@ -16,7 +16,7 @@ from rosbags.interfaces import Connection
 from fastdepth_ros.bags.cameras import first_camera_info
 from fastdepth_ros.bags.messages import frame_from_bag
 from fastdepth_ros.bags.recording import busiest_camera_topic, image_connections, open_bag, read_messages, stamp_ns
-from fastdepth_ros.depth.camera_matrix import is_rectified, matrix_of
+from fastdepth_ros.depth.camera_matrix import frame_camera, is_rectified
 from fastdepth_ros.depth.frame import Frame, FrameError
 from fastdepth_ros.depth.sensor_bits import SAMPLE_BITS, SensorBits
 
@@ -198,7 +198,7 @@ def _file_frames(source: Source, capture: cv2.VideoCapture) -> Iterator[Moment]:
 def _bag_frames(source: Source, reader: AnyReader, connections: list[Connection]) -> Iterator[Moment]:
     topic = connections[0].topic
     info = first_camera_info(reader, topic, connections)
-    k = matrix_of(info, rectified=is_rectified(topic))
+    rectified = is_rectified(topic)
     times = _Times(source)
     sensor = source.sensor
     for message, recorded_ns in read_messages(reader, connections):
@@ -212,5 +212,5 @@ def _bag_frames(source: Source, reader: AnyReader, connections: list[Connection]
             source.risen.append(
                 f"bits used rose from {before} to {sensor.bits} at frame {sensor.frames}: darker from there"
             )
-        fits = info is not None and (info.height, info.width) == frame.pixels.shape[:2]
-        yield times(stamp_ns(message), recorded_ns), frame, k if fits else None
+        k = frame_camera(info, frame.pixels.shape[:2], rectified=rectified).matrix
+        yield times(stamp_ns(message), recorded_ns), frame, k

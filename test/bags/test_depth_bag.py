@@ -151,7 +151,7 @@ def test_a_compressed_topic_finds_the_camera_info_of_its_raw_sibling(tmp_path, a
 
 
 def test_an_error_of_the_estimator_is_not_taken_for_a_damaged_bag(mcap_bag, tmp_path):
-    def broken(frame, k):
+    def broken(frame, k, unknown):
         raise KeyError("a bug of ours")
 
     class Broken:
@@ -184,10 +184,10 @@ def test_depth_may_be_millimetres_with_zero_beyond_the_maximum(mcap_bag, tmp_pat
 def test_a_bag_without_camera_info_gives_unscaled_depth_and_says_so(mcap_bag, tmp_path, artifact_folder, capsys):
     options = ["--camera-info-topic", "/none"]
     assert run_bag(mcap_bag, tmp_path / "out", artifact_folder, *options) == 0
-    assert json.loads(capsys.readouterr().out)["unscaled"] == {"the camera is unknown": 4}
+    assert json.loads(capsys.readouterr().out)["unscaled"] == {"there is no camera_info": 4}
     in_words = [one for one in arguments(mcap_bag, tmp_path / "told", artifact_folder, *options) if one != "--json"]
     assert main(in_words) == 0
-    assert "4 not scaled to the camera's focal length: the camera is unknown" in capsys.readouterr().out
+    assert "4 not scaled to the camera's focal length: there is no camera_info" in capsys.readouterr().out
     assert run_bag(mcap_bag, tmp_path / "off", artifact_folder, *options, "--focal-scale", "off") == 0
     assert json.loads(capsys.readouterr().out)["unscaled"] == {}
 

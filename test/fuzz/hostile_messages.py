@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from fastdepth_ros.depth.camera_matrix import matrix_of
+from fastdepth_ros.depth.camera_matrix import frame_camera
 from fastdepth_ros.depth.encodings import encoding_names
 from fastdepth_ros.depth.estimator import OUTPUTS, DepthEstimator
 from fastdepth_ros.depth.focal import Focal
@@ -96,8 +96,13 @@ class Steps:
         except FrameError as error:
             return re.sub(r"'.*?'|\d+|\(.*", "", str(error)).partition(":")[0].partition(",")[0][:60].strip()
         camera = hostile_camera_info(random)
-        result = estimator.measure(inferred, matrix_of(camera, rectified=random.random() < 0.5), random.getrandbits(31))
-        fill_camera_info(self._info, message.header, camera, result.from_frame, result.depth.shape)
+        if random.random() < 0.5:
+            camera.height, camera.width = inferred.frame_shape
+        found = frame_camera(camera, inferred.frame_shape, rectified=random.random() < 0.5)
+        result = estimator.measure(inferred, found.matrix, random.getrandbits(31), found.why)
+        if not found.fault:
+            fill_camera_info(self._info, message.header, found, result.from_frame, result.depth.shape)
+            assert np.isfinite([*self._info.k, *self._info.p, *self._info.r]).all()
         assert result.depth.dtype == np.float32 and result.depth.size > 0
         return "depth"
 

@@ -23,6 +23,13 @@ WELL = Inputs("/image", "sensor_msgs/msg/Image", 1, 0, {}, [], [], "/camera_info
 CALM = Snapshot(10.0, 10.0, {}, {}, {"received": 10, "published": 10}, {}, 0, 20.0, 15.0, 0.1)
 LOOK = Look(Settings(), CALM, WELL)
 
+
+def camera_info(fault: str, inputs: Inputs) -> Look:
+    """Frames whose camera_info has a fault, for which their depth is unscaled."""
+    news, details = {fault: 1, "unscaled": 1}, {fault: "the very cause", "unscaled": "the very cause"}
+    return replace(LOOK, inputs=inputs, snapshot=replace(CALM, news=news, details=details))
+
+
 CASES = {
     "paused": replace(LOOK, paused="/fastdepth/enable"),
     "no_publisher": replace(
@@ -42,8 +49,11 @@ CASES = {
         LOOK, snapshot=replace(CALM, news={"bits_risen": 1}, details={"bits_risen": "from 10 to 12"})
     ),
     "output_qos": replace(LOOK, unfit_listeners={"/rviz": "transient local"}),
-    "camera_info_missing": replace(LOOK, snapshot=replace(CALM, news={"camera_info_missing": 1})),
-    "camera_info_mismatch": replace(LOOK, snapshot=replace(CALM, news={"camera_info_mismatch": 1})),
+    "camera_info_awaited": replace(LOOK, snapshot=replace(CALM, news={"held": 3})),
+    "camera_info_missing": camera_info("camera_info_missing", replace(WELL, info_publishers=0)),
+    "camera_info_silent": camera_info("camera_info_missing", WELL),
+    "camera_info_mismatch": camera_info("camera_info_mismatch", WELL),
+    "camera_info_uncalibrated": camera_info("camera_info_uncalibrated", WELL),
     "unscaled": replace(LOOK, snapshot=replace(CALM, news={"unscaled": 1}, details={"unscaled": "the camera"})),
     "stamp_zero": replace(LOOK, snapshot=replace(CALM, news={"stamp_zero": 1}, details={"stamp_zero": "0.0"})),
     "stamp_future": replace(LOOK, snapshot=replace(CALM, news={"stamp_future": 1}, details={"stamp_future": "5.0"})),
@@ -75,6 +85,17 @@ def test_a_case_has_its_finding_alone_with_words_and_remedy(name):
     assert finding.name == name
     assert finding.kind.task in TASKS and finding.level in ((WARN, ERROR) if name != "clock_awaited" else (OK,))
     assert "Remedy: " in finding.message and "{" not in finding.message.replace("{data: true}", "")
+
+
+def test_what_a_camera_info_lacks_names_what_follows_from_it():
+    names = [name for name in CASES if name.startswith("camera_info_") and name != "camera_info_awaited"]
+    told = {name: findings(CASES[name])[0].message for name in names}
+    assert len({text.partition(". Remedy")[0] for text in told.values()}) == len(told) == 4
+    for text in told.values():
+        assert "no depth/camera_info" in text and "not scaled" in text
+    look = CASES["camera_info_mismatch"]
+    (finding,) = findings(replace(look, snapshot=replace(look.snapshot, news={"camera_info_mismatch": 1})))
+    assert "the very cause" in finding.message and "not scaled" not in finding.message
 
 
 def test_every_finding_of_the_table_is_tested_or_told_by_the_nodes_state():

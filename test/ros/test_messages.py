@@ -11,6 +11,7 @@ from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
+from fastdepth_ros.depth.camera_matrix import frame_camera
 from fastdepth_ros.ros.images import CameraInfoBytes, CameraInfoReader, ImageBytes, fill_camera_info
 
 
@@ -46,9 +47,10 @@ def test_an_image_may_change_its_size_and_frame_from_one_to_the_next():
 def test_a_camera_info_follows_its_camera():
     serialize, from_frame = CameraInfoBytes(), np.diag([0.5, 0.25, 1.0])
     for number, focal in enumerate((500.0, 500.0, 600.0)):
-        source = CameraInfo(height=480, width=640, distortion_model="plumb_bob", d=[0.1, 0.2])
-        source.k = [focal, 0.0, 320.0, 0.0, focal, 240.0, 0.0, 0.0, 1.0]
-        source.p = [focal, 0.0, 320.0, 0.0, 0.0, focal, 240.0, 0.0, 0.0, 0.0, 1.0, 0.0]
+        info = CameraInfo(height=480, width=640, distortion_model="plumb_bob", d=[0.1, 0.2])
+        info.k = [focal, 0.0, 320.0, 0.0, focal, 240.0, 0.0, 0.0, 1.0]
+        info.p = [focal, 0.0, 320.0, 0.0, 0.0, focal, 240.0, 0.0, 0.0, 0.0, 1.0, 0.0]
+        source = frame_camera(info, (480, 640))
         expected = CameraInfo()
         fill_camera_info(expected, header(number), source, from_frame, (224, 224))
         message = deserialize_message(serialize(header(number), source, from_frame, (224, 224)), CameraInfo)

@@ -27,6 +27,8 @@ from ros_graph import KINECT_K, CameraDriver, Listener, depth_of, picture, wait_
 from sensor_msgs.msg import CameraInfo, Image
 from std_srvs.srv import Trigger
 
+INFO = "/depth/camera_info"
+
 
 @base.register_backend
 class DriftingBackend(OnnxRuntimeBackend):
@@ -75,6 +77,16 @@ def told(diagnostics: Listener, text: str) -> DiagnosticStatus:
         return next((array.status[0] for array in diagnostics.heard if text in array.status[0].message), None)
 
     return wait_until(found, f"a diagnostic of {text!r}")
+
+
+def told_of_camera_info(diagnostics: Listener, text: str) -> DiagnosticStatus:
+    """The first status of camera_info whose message has a text."""
+
+    def found():
+        statuses = (status for array in diagnostics.heard for status in array.status)
+        return next((s for s in statuses if s.name.endswith(": camera_info") and text in s.message), None)
+
+    return wait_until(found, f"a word on camera_info of {text!r}")
 
 
 def newest(diagnostics: Listener) -> DiagnosticStatus:
@@ -133,29 +145,96 @@ def test_a_scale_that_is_none_is_refused_with_what_it_can_be(graph, artifact_fol
 
 
 @pytest.mark.parametrize(
-    ("k", "text"),
-    [(None, "no camera_info on /camera_info"), ([0.0] * 9, "publish a calibrated camera_info")],
-    ids=["none", "all zero"],
+    ("k", "size", "finding", "why"),
+    [
+        (None, (480, 640), "camera_info_silent", "there is no camera_info"),
+        ([0.0] * 9, (480, 640), "camera_info_uncalibrated", "not calibrated: K has the focal lengths 0 and 0"),
+        (KINECT_K, (400, 640), "camera_info_mismatch", "is of 640x400, frames are 640x480"),
+    ],
+    ids=["none", "all zero", "another size"],
 )
-def test_without_the_cameras_focal_length_depth_is_unscaled_and_that_is_told(graph, artifact_folder, k, text):
+def test_without_the_cameras_focal_length_depth_is_unscaled_and_the_cause_is_told(
+    graph, artifact_folder, k, size, finding, why
+):
     activated(graph, artifact_folder)
     camera, depths = CameraDriver(graph), Listener(graph, "/depth/image", Image)
-    diagnostics = Listener(graph, "/diagnostics", DiagnosticArray)
+    diagnostics, infos = Listener(graph, "/diagnostics", DiagnosticArray), Listener(graph, INFO, CameraInfo)
     camera.wait()
     if k is not None:
-        send_camera(camera, k)
+        send_camera(camera, k, *size)
     pixels = picture(480, 640)
     camera.send(1, pixels)
     wait_until(lambda: depths.heard, "depth")
     np.testing.assert_allclose(depth_of(depths.heard[0]), unscaled_depth(artifact_folder, pixels), rtol=1e-6)
 
-    def of_camera_info() -> str:
-        return next((s.message for s in diagnostics.heard[-1].status if s.name.endswith(": camera_info")), "")
+    status = told_of_camera_info(
+        diagnostics, "no depth/camera_info, and depth is not scaled to the camera's focal length"
+    )
+    assert status.level == DiagnosticStatus.WARN and values(status)["findings"] == finding
+    figures = values(newest(diagnostics))
+    assert figures["unscaled"] == "1" and why in figures["focal scale"]
+    assert not infos.heard
 
-    wait_until(lambda: diagnostics.heard and "not scaled to the camera's focal length" in of_camera_info(), "a word")
-    status = diagnostics.heard[-1].status[0]
-    assert status.level == DiagnosticStatus.WARN and text in of_camera_info()
-    assert values(status)["unscaled"] == "1" and values(status)["focal scale"] == "1: the camera is unknown"
+
+def test_a_camera_info_of_the_whole_sensor_is_worked_through_binning_and_region(graph, artifact_folder):
+    activated(graph, artifact_folder)
+    camera, depths = CameraDriver(graph), Listener(graph, "/depth/image", Image)
+    infos = Listener(graph, INFO, CameraInfo)
+    camera.wait()
+    k = [1556.574, 0.0, 800.0, 0.0, 1558.41, 600.0, 0.0, 0.0, 1.0]
+    info = CameraInfo(height=1200, width=1600, k=k, binning_x=2, binning_y=2)
+    info.roi.x_offset, info.roi.y_offset, info.roi.width, info.roi.height = 160, 120, 1280, 960
+    camera._infos.publish(info)
+    time.sleep(0.3)
+    pixels = picture(480, 640)
+    camera.send(1, pixels)
+    wait_until(lambda: depths.heard and infos.heard, "depth and its camera_info")
+    np.testing.assert_allclose(depth_of(depths.heard[0]), 1.5 * unscaled_depth(artifact_folder, pixels), rtol=2e-3)
+    sent = infos.heard[0]
+    assert sent.k[0] == pytest.approx(1.5 * 518.858 * 224 / 584) and sent.p[0] == sent.k[0]  # P was all 0
+    assert (sent.binning_x, sent.roi.width, list(sent.r)) == (0, 0, [1, 0, 0, 0, 1, 0, 0, 0, 1])
+
+
+def test_depth_is_held_back_until_the_first_camera_info_of_each_activation(graph, artifact_folder):
+    node = graph.fastdepth(model=artifact_folder, camera_info_wait_s=60.0)
+    camera, depths = CameraDriver(graph), Listener(graph, "/depth/image", Image)
+    diagnostics = Listener(graph, "/diagnostics", DiagnosticArray)
+    wait_until(lambda: node.count_publishers("/camera_info"), "discovery")
+    pixels = picture(480, 640)
+    longer = [value * 1.5 if place in (0, 4) else value for place, value in enumerate(KINECT_K)]
+    for number in (1, 2):
+        graph.do(node.trigger_configure)
+        graph.do(node.trigger_activate)
+        camera.wait()
+        diagnostics.heard.clear()
+        for _ in range(3):
+            camera.send(number, pixels)
+        told_of_camera_info(diagnostics, "held back for the first camera_info on /camera_info")
+        assert depths.stamps() == list(range(1, number))
+        send_camera(camera, longer)
+        wait_until(lambda number=number: depths.stamps() == list(range(1, number + 1)), "the newest frame's depth")
+        np.testing.assert_allclose(depth_of(depths.heard[-1]), 1.5 * unscaled_depth(artifact_folder, pixels), rtol=2e-3)
+        graph.do(node.trigger_deactivate)
+        graph.do(node.trigger_cleanup)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "publisher"),
+    [({"camera_info_wait_s": 0.5}, True), ({"focal_scale": 1.0}, True), ({"focal_scale": "off"}, True), ({}, False)],
+    ids=["the wait ends", "a number", "off", "no publisher"],
+)
+def test_depth_is_held_back_for_a_camera_info_that_can_come_and_counts_alone(
+    graph, artifact_folder, parameters, publisher
+):
+    node = activated(graph, artifact_folder, **{"camera_info_wait_s": 60.0, **parameters})
+    info_topic = "/camera_info" if publisher else "/other/camera_info"
+    camera, depths = CameraDriver(graph, info_topic=info_topic), Listener(graph, "/depth/image", Image)
+    diagnostics = Listener(graph, "/diagnostics", DiagnosticArray)
+    wait_until(camera._images.get_subscription_count, "the node to subscribe")
+    wait_until(lambda: node.count_publishers(info_topic), "discovery")
+    camera.send(1, picture())
+    wait_until(lambda: depths.stamps() == [1], "depth")
+    told_of_camera_info(diagnostics, "is heard, though it has 1 publishers" if publisher else "which has no publisher")
 
 
 def test_a_manifest_without_the_trained_focal_length_gives_unscaled_depth_and_is_told(graph, artifact_folder, tmp_path):

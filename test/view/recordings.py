@@ -12,6 +12,7 @@ from rosbags.typesys import Stores, get_typestore
 
 from fastdepth_ros.bags.messages import camera_info_message, camera_info_of, image_message
 from fastdepth_ros.data.synthetic.scene import Camera
+from fastdepth_ros.depth.camera_matrix import frame_camera
 from fastdepth_ros.depth.geometry import trained_view
 
 START_NS = 1_700_000_000_000_000_000
@@ -47,11 +48,12 @@ def write_recording(path: Path, images: int = 30, *, without_depth: tuple[int, .
         for number in range(images):
             stamp = START_NS + number * 10**9 // RATE_HZ
             info = camera_info_of(stamp, "eye", CAMERA)
+            camera = frame_camera(info, (120, 160))
             write(IMAGE_TOPIC, stamp, image_message(stamp, "eye", frames()[number % 4], "bgr8"))
             write(INFO_TOPIC, stamp, info)
             if number not in without_depth:
                 write("/depth/image", stamp, image_message(stamp, "eye", depth_at(number), "32FC1"))
-                write("/depth/camera_info", stamp, camera_info_message(stamp, "eye", info, from_frame, (56, 56)))
+                write("/depth/camera_info", stamp, camera_info_message(stamp, "eye", camera, from_frame, (56, 56)))
             if number % RATE_HZ == 0:
                 write("/diagnostics", stamp, _diagnostics(types, stamp, number, without_depth))
     return path

@@ -123,3 +123,9 @@ def test_a_point_lies_where_the_camera_matrix_says():
 def test_a_large_depth_image_gives_no_more_points_than_a_browser_draws():
     points, _ = point_cloud(np.ones((480, 640), np.float32), np.eye(3), np.zeros((48, 64, 3), np.uint8))
     assert len(points) == 120 * 160
+
+
+@pytest.mark.parametrize("k", [np.zeros((3, 3)), np.full((3, 3), np.nan), np.diag([500.0, 0.0, 1.0])])
+def test_a_matrix_that_is_no_cameras_gives_no_points(k):
+    points, painted = point_cloud(np.full((40, 60), 2.0, np.float32), k, np.zeros((40, 60, 3), np.uint8))
+    assert points.shape == painted.shape == (0, 3)
