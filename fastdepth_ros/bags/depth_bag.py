@@ -32,10 +32,12 @@ class Outcome:
     Args:
         summaries: by new bag.
         failures: by new bag that there is not, why.
+        notes: by new bag, what should be known of the bags behind it.
     """
 
     summaries: dict[Path, Summary] = field(default_factory=dict)
     failures: dict[Path, str] = field(default_factory=dict)
+    notes: dict[Path, list[str]] = field(default_factory=dict)
 
 
 def write_depth_bags(
@@ -83,6 +85,7 @@ class _Run:
         for out, sources in self._bags.items():
             try:
                 making = Making(out, [look_into(source, self._request) for source in sources], self._request)
+                self.outcome.notes[out] = making.notes
                 summary = making.finished()
                 if summary is not None:
                     self.outcome.summaries[out] = summary
@@ -131,4 +134,5 @@ class _Run:
         try:
             self.outcome.summaries[making.out] = making.finish()
         except (BagError, OSError) as error:
-            self.outcome.failures[making.out] = f"cannot write {making.out}: {error}"
+            wrote = not isinstance(error, BagError)  # those say themselves what was done
+            self.outcome.failures[making.out] = f"cannot write {making.out}: {error}" if wrote else str(error)

@@ -11,9 +11,8 @@ from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
 
-from ruamel.yaml import YAML, YAMLError
-
 import fastdepth_ros
+from fastdepth_ros.bags.folder import custom_data
 from fastdepth_ros.bags.joining import join_as_mcap, join_as_sqlite3
 from fastdepth_ros.bags.measures import write_measures
 from fastdepth_ros.bags.opening import Opened, own_topics
@@ -30,6 +29,9 @@ class Making:
 
     Args:
         opened: in any order; they go into the bag in that of their recording.
+
+    Raises:
+        BagError: no frame of them gets a depth.
     """
 
     def __init__(self, out: Path, opened: Sequence[Opened], request: Request) -> None:
@@ -41,6 +43,8 @@ class Making:
         self._windows = [(one.source, window) for one in self._opened for window in one.windows]
         self._summaries: dict[int, Summary] = {}
         self.frames = sum(len(window.kept) for _, window in self._windows)
+        if not self.frames:
+            raise BagError("; ".join(f"{one.source.path}: {one.idle}" for one in self._opened))
         self.frames_done = 0
         job = self._job()
         self._digest = hashlib.sha256(json.dumps(job, sort_keys=True).encode()).hexdigest()
@@ -54,6 +58,11 @@ class Making:
         return json.loads(json.dumps({"version": fastdepth_ros.__version__, "sources": sources, **request, **facts}))
 
     @property
+    def notes(self) -> list[str]:
+        """What should be known of the bags, each once."""
+        return list(dict.fromkeys(note for one in self._opened for note in one.notes))
+
+    @property
     def complete(self) -> bool:
         return len(self._summaries) == len(self._windows)
 
@@ -65,7 +74,7 @@ class Making:
         """
         if not self.out.exists():
             return None
-        found = _custom_data(self.out)
+        found = custom_data(self.out)
         if found.get(_JOB) != self._digest:
             raise BagError(f"{self.out} exists; choose another output or remove it")
         self.folder.remove()
@@ -92,11 +101,16 @@ class Making:
         """Join the parts; the bag takes its name when it is whole.
 
         Raises:
+            BagError: no frame gave a depth; nothing is left.
             BagError, OSError: it cannot be written; the parts stay.
         """
         summary = Summary()
         for number in range(len(self._windows)):
             summary.add(self._summaries[number])
+        if not summary.frames_out:
+            self._summaries.clear()  # the parts hold nothing to go on from
+            reasons = "".join(f"\n  {count} dropped: {reason}" for reason, count in summary.dropped.items())
+            raise BagError(f"none of {summary.frames_in} frames of {self._request.image_topic} gave a depth{reasons}")
         building = self.folder.path / self.out.name
         shutil.rmtree(building, ignore_errors=True)  # of a run that was killed while it joined
         parts = (self.folder.part(number).with_suffix(".mcap") for number in range(len(self._windows)))
@@ -119,16 +133,3 @@ class Making:
             f"; {len(self._summaries)} of {len(self._windows)} parts are kept in {self.folder.path}: "
             "the same command goes on from there"
         )
-
-
-def _custom_data(bag: Path) -> dict[str, str]:
-    """Custom data of a rosbag2 folder; none of anything else."""
-    file = bag / "metadata.yaml"
-    if not file.is_file():
-        return {}
-    try:
-        content = YAML(typ="safe").load(file.read_text())
-    except (YAMLError, UnicodeDecodeError):
-        return {}
-    information = content.get("rosbag2_bagfile_information") if isinstance(content, dict) else None
-    return (information or {}).get("custom_data") or {}

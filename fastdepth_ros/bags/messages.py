@@ -10,7 +10,7 @@ from fastdepth_ros.bags.recording import TYPES
 from fastdepth_ros.data.synthetic.scene import Camera
 from fastdepth_ros.depth.camera_matrix import FrameCamera
 from fastdepth_ros.depth.encodings import RawImage, decode_compressed, decode_raw
-from fastdepth_ros.depth.frame import Frame
+from fastdepth_ros.depth.frame import Frame, FrameError
 from fastdepth_ros.depth.geometry import camera_through
 from fastdepth_ros.depth.sensor_bits import SensorBits
 
@@ -25,10 +25,14 @@ def frame_from_bag(message: Any, sensor: SensorBits | None = None) -> Frame:
     """The frame of an Image or CompressedImage of either ROS; `sensor` as of `decode_raw`.
 
     Raises:
-        FrameError: as `decode_raw` and `decode_compressed` say.
+        FrameError: as `decode_raw` and `decode_compressed` say; of a compressed image with the format that it names.
     """
     if hasattr(message, "format"):
-        return decode_compressed(message.data, format_name=message.format, sensor=sensor)
+        try:
+            return decode_compressed(message.data, format_name=message.format, sensor=sensor)
+        except FrameError as error:
+            named = message.format in str(error)
+            raise FrameError(str(error) if named else f"{error} (its format: {message.format!r})") from error
     return decode_raw(
         RawImage(
             message.encoding, message.height, message.width, message.step, bool(message.is_bigendian), message.data

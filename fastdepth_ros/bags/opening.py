@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from rosbags.highlevel import AnyReader
 from rosbags.interfaces import Connection, MessageDefinitionFormat
 from rosbags.rosbag2.metadata import dump_qos_v8
 
+from fastdepth_ros.bags.contents import of_topic
+from fastdepth_ros.bags.notes import camera_info_note, first_message, lens_note
+from fastdepth_ros.bags.reader import BagReader
 from fastdepth_ros.bags.recording import (
     CAMERA_INFO_TYPE,
     TYPES,
@@ -37,6 +39,8 @@ class Opened:
         began_ns: when its recording began.
         copied: its topics that go into the new bag.
         sqlite3: whether its storage is that.
+        idle: why no frame of it gets a depth; "" where one does.
+        notes: what should be known of it.
     """
 
     source: Source
@@ -45,6 +49,8 @@ class Opened:
     windows: tuple[Window, ...]
     copied: tuple[Topic, ...]
     sqlite3: bool
+    idle: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def look_into(path: Path, request: Request) -> Opened:
@@ -53,19 +59,22 @@ def look_into(path: Path, request: Request) -> Opened:
     Raises:
         BagError: the bag cannot be read, or lacks what the request names.
     """
-    files = _files(path)
     with open_bag(path) as reader:
+        files = _stats(reader.files.every)
         images = image_connections(reader, request.image_topic)
         info = request.camera_info_topic or camera_info_beside(request.image_topic, images)
-        copied = _copied(reader, request.copied, {topic.name for topic in own_topics(request.depth_encoding)})
-        began = reader.start_time
-        size = sum(size for _, size, _ in files)
+        own = {topic.name for topic in own_topics(request.depth_encoding)}
+        copied, left_out = _copied(reader, request.copied, own)
         times = recorded_times(reader, images)
-        windows = cut(times, (began, reader.end_time), size, request.selection)
+        began, ended = reader.start_time, reader.end_time
+        windows = cut(times, (began, ended), sum(size for _, size, _ in files), request.selection)
         bits = request.bits or used_bits(reader, images, times)
         source = Source(path.absolute(), _camera_info(reader, info), _truth_info(reader, request), bits)
-    is_sqlite3 = any(Path(name).suffix == ".db3" for name, _, _ in files)
-    return Opened(source, files, began, tuple(windows), copied, is_sqlite3)
+        camera = first_message(reader, of_topic(reader, source.camera_info_topic))
+        notes = (*reader.notes, *left_out, camera_info_note(reader, info), lens_note(request.image_topic, camera))
+    idle = "" if any(window.kept for window in windows) else _why_idle(request, len(times), (began, ended))
+    is_sqlite3 = any(".db3" in Path(name).suffixes for name, _, _ in files)
+    return Opened(source, files, began, tuple(windows), copied, is_sqlite3, idle, tuple(note for note in notes if note))
 
 
 def own_topics(depth_encoding: str) -> tuple[Topic, Topic]:
@@ -74,48 +83,78 @@ def own_topics(depth_encoding: str) -> tuple[Topic, Topic]:
     return _known_topic(depth_topic, "sensor_msgs/msg/Image"), _known_topic(CAMERA_INFO_TOPIC, CAMERA_INFO_TYPE)
 
 
-def _files(path: Path) -> tuple[tuple[str, int, int], ...]:
-    if path.suffix in (".mcap", ".db3") and (path.parent / "metadata.yaml").is_file():
-        path = path.parent
-    inside = sorted(path.iterdir()) if path.is_dir() else [path]
-    stats = [(file.name, file.stat()) for file in inside if file.is_file()]
+def _stats(files: Sequence[Path]) -> tuple[tuple[str, int, int], ...]:
+    stats = [(file.name, file.stat()) for file in sorted(files)]
     return tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in stats)
 
 
-def _camera_info(reader: AnyReader, topic: str) -> str:
+def _why_idle(request: Request, messages: int, recording_ns: tuple[int, int]) -> str:
+    if not messages:
+        return f"{request.image_topic} holds no message"
+    end = "the end" if request.selection.end_s is None else f"second {request.selection.end_s:g}"
+    seconds = (recording_ns[1] - recording_ns[0]) / 1e9
+    return (
+        f"no frame of {request.image_topic} lies between second {request.selection.start_s:g} and {end}; "
+        f"the recording has {messages} in {seconds:.1f} s"
+    )
+
+
+def _camera_info(reader: BagReader, topic: str) -> str:
     return topic if any(c.topic == topic and c.msgtype == CAMERA_INFO_TYPE for c in reader.connections) else ""
 
 
-def _truth_info(reader: AnyReader, request: Request) -> str:
+def _truth_info(reader: BagReader, request: Request) -> str:
     if request.truth is None:
         return ""
     truths = image_connections(reader, request.truth.topic)
     return _camera_info(reader, request.truth.camera_info_topic or camera_info_beside(request.truth.topic, truths))
 
 
-def _copied(reader: AnyReader, patterns: Sequence[str], own: set[str]) -> tuple[Topic, ...]:
-    others = [c for c in reader.connections if c.topic not in own]
+def _copied(reader: BagReader, patterns: Sequence[str], own: set[str]) -> tuple[tuple[Topic, ...], list[str]]:
+    """The topics that are copied, and of each that a pattern matches and that cannot be, why.
+
+    Raises:
+        BagError: a pattern matches nothing, or a topic that is named cannot be copied.
+    """
+    connections = {(c.topic, c.msgtype): c for c in reader.connections if c.topic not in own}
+    others = {topic for topic, _ in connections} | set(reader.foreign)
     for pattern in patterns:
-        if not any(fnmatchcase(connection.topic, pattern) for connection in others):
-            listing = ", ".join(sorted({connection.topic for connection in others}))
-            raise BagError(f"{reader.paths[0]} has no topic {pattern} to copy, it has {listing}")
-    chosen = {
-        (connection.topic, connection.msgtype): connection
-        for connection in others
-        if any(fnmatchcase(connection.topic, pattern) for pattern in patterns)
+        if not any(fnmatchcase(topic, pattern) for topic in others):
+            raise BagError(f"{reader.paths[0]} has no topic {pattern} to copy, it has {', '.join(sorted(others))}")
+    faults = {
+        topic: f"{topic} is encoded as {encoding!r}, which a rosbag2 cannot hold beside cdr"
+        for topic, encoding in reader.foreign.items()
     }
-    return tuple(_topic(reader, connection) for _, connection in sorted(chosen.items()))
+    topics: list[Topic] = []
+    for (name, _), connection in sorted(connections.items()):
+        if any(fnmatchcase(name, pattern) for pattern in patterns):
+            try:
+                topics.append(_topic(reader, connection))
+            except BagError as error:
+                faults[name] = str(error)
+    for topic in sorted(set(patterns) & set(faults)):
+        raise BagError(f"{reader.paths[0]}: {faults[topic]}; leave the topic out of --copy")
+    matched = (topic for topic in sorted(faults) if any(fnmatchcase(topic, pattern) for pattern in patterns))
+    return tuple(topics), [f"not copied: {faults[topic]}" for topic in matched]
 
 
-def _topic(reader: AnyReader, connection: Connection) -> Topic:
-    """A topic as the bag describes it; what a ROS 1 bag describes, only ROS 2's own definition can stand for."""
+def _topic(reader: BagReader, connection: Connection) -> Topic:
+    """A topic as the bag describes it; what a ROS 1 bag describes, only ROS 2's own definition can stand for.
+
+    Raises:
+        BagError: neither the bag nor ROS 2 defines its type.
+    """
     if not reader.is2 or connection.msgdef.format == MessageDefinitionFormat.NONE:
         if connection.msgtype not in TYPES.fielddefs:
             raise BagError(
-                f"{reader.paths[0]}: {connection.topic} is of the unknown type {connection.msgtype}, of which the bag "
-                "holds no ROS 2 definition; leave the topic out of --copy"
+                f"{connection.topic} is of the unknown type {connection.msgtype}, of which the bag holds no ROS 2 "
+                "definition"
             )
         return _known_topic(connection.topic, connection.msgtype, _qos(connection))
+    if not connection.digest and connection.msgtype not in reader.typestore.fielddefs:
+        raise BagError(
+            f"{connection.topic} is of type {connection.msgtype}, whose definition in the bag cannot be understood"
+        )
     encoding = "ros2msg" if connection.msgdef.format == MessageDefinitionFormat.MSG else "ros2idl"
     digest = connection.digest or reader.typestore.hash_rihs01(connection.msgtype)
     return Topic(connection.topic, connection.msgtype, connection.msgdef.data, encoding, digest, _qos(connection))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from errno import EINVAL
@@ -12,10 +13,16 @@ from typing import Any
 
 from rosbags.highlevel import AnyReader, AnyReaderError
 from rosbags.interfaces import Connection
+from rosbags.rosbag1 import ReaderError as ReaderError1
+from rosbags.rosbag2 import ReaderError as ReaderError2
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
 from fastdepth_ros.bags.bounded import bound_rosbags
+from fastdepth_ros.bags.folder import NotABagError, files_of
+from fastdepth_ros.bags.reader import BagReader
+from fastdepth_ros.bags.storages import ForeignFileError
+from fastdepth_ros.lfs import POINTER_WORDS, is_pointer
 
 bound_rosbags()
 
@@ -31,7 +38,7 @@ class BagError(Exception):
 
 
 @contextmanager
-def open_bag(path: Path) -> Iterator[AnyReader]:
+def open_bag(path: Path) -> Iterator[BagReader]:
     """Open a rosbag2 folder, a single .mcap or .db3 file in one, or a ROS 1 .bag.
 
     Raises:
@@ -39,14 +46,15 @@ def open_bag(path: Path) -> Iterator[AnyReader]:
     """
     if not path.exists():
         raise BagError(f"no bag at {path}")
-    folder = path.parent if path.suffix in (".mcap", ".db3") and (path.parent / "metadata.yaml").is_file() else path
-    if folder.is_dir() and not (folder / "metadata.yaml").is_file():
-        raise BagError(
-            f"{path} has no metadata.yaml: no bag, or its recorder was killed; `ros2 bag reindex` writes one, "
-            "or name the .mcap or .db3 file in it"
-        )
+    try:
+        files = files_of(path)
+    except NotABagError as error:
+        raise BagError(str(error)) from error
+    for file in files.storages:
+        if is_pointer(file):
+            raise BagError(f"{file} {POINTER_WORDS}")
     with told(path):
-        reader = AnyReader([folder], default_typestore=TYPES)
+        reader = BagReader(path, files, TYPES)
         reader.open()
     try:
         yield reader
@@ -107,7 +115,9 @@ def told(path: Any) -> Iterator[None]:
         if error.errno != EINVAL:  # that one: a record points to before the file
             raise
         raise BagError(f"{path} is damaged: {error}; {REMEDY}") from error
-    except AnyReaderError as error:
+    except ForeignFileError as error:
+        raise BagError(f"{path}: {error}") from error
+    except (AnyReaderError, ReaderError1, ReaderError2) as error:
         raise BagError(f"{path} cannot be read as a bag (cut short or not one?): {error}; {REMEDY}") from error
     except Exception as error:  # where a record ends early or a byte is wrong, any kind comes through
         raise BagError(f"{path} is damaged: {type(error).__name__} {error}; {REMEDY}") from error
@@ -124,12 +134,14 @@ def without_transport(image_topic: str, compressed: bool) -> str:
     return image_topic.removesuffix("/compressed").removesuffix("/compressedDepth") if compressed else image_topic
 
 
-def image_connections(reader: AnyReader, topic: str) -> list[Connection]:
+def image_connections(reader: BagReader, topic: str) -> list[Connection]:
     """Connections of one image topic.
 
     Raises:
         BagError: the bag has no such topic, or it holds no images; lists the image topics that it has.
     """
+    if topic in reader.foreign:
+        raise BagError(f"{reader.paths[0]}: {topic} is encoded as {reader.foreign[topic]!r}, which is not read; cdr is")
     chosen = [connection for connection in reader.connections if connection.topic == topic]
     if chosen and all(connection.msgtype in IMAGE_TYPES for connection in chosen):
         return chosen
@@ -146,10 +158,13 @@ def busiest_camera_topic(reader: AnyReader) -> str:
     Raises:
         BagError: the bag has none.
     """
-    images = [c for c in reader.connections if c.msgtype in IMAGE_TYPES and "depth" not in c.topic and c.msgcount]
-    if not images:
+    counts: Counter[str] = Counter()
+    for connection in reader.connections:  # of a split bag, one for each file
+        if connection.msgtype in IMAGE_TYPES and "depth" not in connection.topic and connection.msgcount:
+            counts[connection.topic] += connection.msgcount
+    if not counts:
         raise BagError(f"{reader.paths[0]} has no image topic")
-    return max(images, key=lambda c: c.msgcount).topic
+    return counts.most_common(1)[0][0]
 
 
 def stamp_ns(message: Any) -> int:

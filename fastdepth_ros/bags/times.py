@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from struct import unpack
 from typing import Any
 
 import numpy as np
-from rosbags.highlevel import AnyReader
 from rosbags.interfaces import Connection
 from rosbags.rosbag1 import Reader as Reader1
-from rosbags.rosbag2.reader import DirectoryReader
-from rosbags.rosbag2.storage_sqlite3 import Sqlite3Reader
 
+from fastdepth_ros.bags.reader import BagReader
 from fastdepth_ros.bags.recording import REMEDY, BagError, told
+from fastdepth_ros.bags.storages import SqliteStorage
 
 _MESSAGE_INDEX = 0x07  # opcode of the MCAP record: channel u16, bytes u32, then (time u64, offset u64) each
 
 
-def recorded_times(reader: AnyReader, connections: Sequence[Connection]) -> np.ndarray:
+def recorded_times(reader: BagReader, connections: Sequence[Connection]) -> np.ndarray:
     """int64 nanoseconds, ascending, one for each message of one topic.
 
     Raises:
         BagError: the index is damaged, or does not hold as many messages as the bag says it has.
     """
     with told(reader.paths[0]):
-        parts = [_storage_times(storage, connections[0].topic) for storage in _storages(reader)]
+        parts = [
+            _storage_times(storage, own)
+            for storage in reader.storages
+            if (own := [connection for connection in connections if connection.owner is storage])
+        ]
     times = np.sort(np.concatenate([np.empty(0, np.int64), *parts]))
     expected = sum(connection.msgcount for connection in connections)
     if len(times) != expected:
@@ -36,22 +39,12 @@ def recorded_times(reader: AnyReader, connections: Sequence[Connection]) -> np.n
     return times
 
 
-def _storages(reader: AnyReader) -> Iterator[Any]:
-    """A ROS 1 Reader, an McapReader or a Sqlite3Reader for each file; their attributes hold what the index says."""
-    for one in reader.readers:
-        storage = one if isinstance(one, Reader1) else one.storage
-        if isinstance(storage, DirectoryReader):
-            yield from storage.storages
-        else:
-            yield storage
-
-
-def _storage_times(storage: Any, topic: str) -> np.ndarray:
-    connections = [connection for connection in storage.connections if connection.topic == topic]
+def _storage_times(storage: Any, connections: Sequence[Connection]) -> np.ndarray:
+    """Of a ROS 1 Reader, a McapStorage or a SqliteStorage; their attributes hold what the index says."""
     ids = [connection.id for connection in connections]
     if isinstance(storage, Reader1):
         return np.array([entry.time for one in ids for entry in storage.indexes[one]], np.int64)
-    if isinstance(storage, Sqlite3Reader):
+    if isinstance(storage, SqliteStorage):
         marks = ",".join("?" * len(ids))
         database: Any = storage.dbconn
         rows = database.execute(f"SELECT timestamp FROM messages WHERE topic_id IN ({marks})", ids)

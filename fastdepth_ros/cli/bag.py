@@ -96,7 +96,10 @@ def run(parsed: argparse.Namespace) -> int:
     facts = {"model": artifact.name, "backend": backend.engine, "seconds": round(seconds, 3)}
     if len(bags) == 1 and outcome.failures:
         raise BagError(next(iter(outcome.failures.values())))
-    figures = {out: _figures(out, summary, parsed) for out, summary in outcome.summaries.items()}
+    figures = {
+        out: {**_figures(out, summary, parsed), "notes": outcome.notes[out]}
+        for out, summary in outcome.summaries.items()
+    }
     if not parsed.json:
         for out, summary in outcome.summaries.items():
             _print(out, summary, figures[out], seconds, parsed)
@@ -165,6 +168,8 @@ def _print(out: Path, summary: Summary, figures: dict[str, Any], seconds: float,
     print(f"{out}: {summary.frames_out} of {summary.frames_in} frames in {seconds:.1f} s")
     for reason, count in summary.dropped.items():
         print(f"  {count} dropped: {reason}")
+    for note in figures["notes"]:
+        print(f"  {note}")
     for reason, count in summary.unscaled.items():
         print(f"  {count} not scaled to the camera's focal length: {reason}")
     if summary.bits:

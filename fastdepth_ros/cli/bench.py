@@ -64,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     table.add_argument("--table", type=int, choices=[6], help="table whose rows are timed")
     table.add_argument("--db", type=Path, help="tune TVM's code first, with records in this folder")
     table.add_argument("--trials", type=int, default=1000, help="of that tuning, per network (1000)")
-    table.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--json", action="store_true", help="print the results as JSON")
 
 
 def run(parsed: argparse.Namespace) -> None:
@@ -80,6 +80,9 @@ def run(parsed: argparse.Namespace) -> None:
         compared = comparison(changes(before, results), caveats(before, results), str(parsed.compare))
     pictures = _pictures(parsed.out, results)
     write_report(parsed.out / "bench.md", results, pictures, compared)
+    if parsed.json:
+        print(json.dumps(results))
+        return
     print(_summary(results))
     if compared:
         print(f"\n{compared}")

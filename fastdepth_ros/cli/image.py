@@ -19,6 +19,7 @@ from fastdepth_ros.depth.estimator import OUTPUTS
 from fastdepth_ros.depth.files import read_frame, write_depth
 from fastdepth_ros.depth.frame import FrameError
 from fastdepth_ros.depth.geometry import FIELDS_OF_VIEW
+from fastdepth_ros.lfs import POINTER_WORDS, is_pointer
 
 ERRORS = (FrameError, ValueError, *MODEL_ERRORS)
 
@@ -41,6 +42,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(parsed: argparse.Namespace) -> None:
+    for file in parsed.files:
+        if file.is_dir():
+            raise ValueError(f"{file} is a folder; give the images in it: {file}/*.jpg")
+        if is_pointer(file):
+            raise ValueError(f"{file} {POINTER_WORDS}")
     targets = {file: _targets(parsed.out, file, len(parsed.files)) for file in parsed.files}
     written = [path for paths in targets.values() for path in paths]
     if len(set(written)) < len(written):

@@ -35,4 +35,6 @@ def run(parsed: argparse.Namespace) -> None:
         shown=parsed.frames,
     )  # fmt: skip
     write_report(parsed.out, recorded, figures)
+    for note in recorded.notes:
+        print(note)
     print(f"{parsed.out}: {len(recorded.stamps_ns)} depth images, {parsed.out.stat().st_size / 1e6:.1f} MB")

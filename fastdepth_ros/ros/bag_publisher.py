@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,12 +14,14 @@ from typing import Any
 import rclpy
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.time import Time
 from rclpy.utilities import remove_ros_args
-from rosbags.highlevel import AnyReader
+from rosbags.interfaces import Connection, QosDurability, QosHistory
 from rosgraph_msgs.msg import Clock
 
+from fastdepth_ros.bags.contents import of_topic
+from fastdepth_ros.bags.reader import BagReader
 from fastdepth_ros.bags.recording import IMAGE_TYPES, TYPES, BagError, open_bag, raw_messages, stamp_ns
 from fastdepth_ros.ros.shared_memory import use_shared_memory
 
@@ -34,7 +37,7 @@ class BagPublisher(Node):
         with_clock: publish /clock, the bag's time, for nodes that run with use_sim_time.
     """
 
-    def __init__(self, reader: AnyReader, *, rate: float, restamp: bool, with_clock: bool, best_effort: bool) -> None:
+    def __init__(self, reader: BagReader, *, rate: float, restamp: bool, with_clock: bool, best_effort: bool) -> None:
         super().__init__("bag_publisher")
         self._reader, self._rate, self._restamp = reader, rate, restamp
         self._types = _types_of(reader)
@@ -44,10 +47,15 @@ class BagPublisher(Node):
             if topic in self._by_topic or (with_clock and topic == "/clock"):
                 continue
             message_type = message_class(connection.msgtype)
-            if message_type is None:
+            if (restamp or not reader.is2) and connection.msgtype not in self._types.fielddefs:
+                self.get_logger().warn(f"{topic}: no definition of {connection.msgtype} to turn it by; left out")
+            elif message_type is None:
                 self.get_logger().warn(f"{topic}: {connection.msgtype} is not installed here; left out")
             else:
-                self._by_topic[topic] = self.create_publisher(message_type, topic, _qos(topic, best_effort))
+                qos = playing_qos(of_topic(reader, topic), best_effort=best_effort)
+                self._by_topic[topic] = self.create_publisher(message_type, topic, qos)
+        for topic, encoding in reader.foreign.items():
+            self.get_logger().warn(f"{topic}: encoded as {encoding!r}, not as ROS 2 does; left out")
         self._image_topics = [c.topic for c in reader.connections if c.msgtype in IMAGE_TYPES]
         self._clock_publisher = self.create_publisher(Clock, "/clock", 1) if with_clock else None
 
@@ -101,15 +109,36 @@ class BagPublisher(Node):
             time.sleep(min(left_s, CLOCK_PERIOD_S))
 
 
-def _qos(topic: str, best_effort: bool) -> QoSProfile:
-    """What a listener of that topic asks for: tf2 asks for static transforms of those who spoke before it came."""
-    if topic.endswith("/tf_static"):
-        return QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-    policy = ReliabilityPolicy.BEST_EFFORT if best_effort else ReliabilityPolicy.RELIABLE
-    return QoSProfile(depth=10, reliability=policy)
+def playing_qos(connections: Sequence[Connection], *, best_effort: bool) -> QoSProfile:
+    """How a topic is published again: latched (transient local) where one of its publishers was.
+
+    A latched topic keeps as many messages as all of its publishers together kept, for who comes late. It is reliable,
+    as any topic is unless `best_effort`: every listener can have that, whatever the recorded publisher offered.
+
+    Args:
+        connections: of one topic, with the QoS that was recorded, or ROS 1's `latching`.
+    """
+    of_files = [getattr(one.ext, "offered_qos_profiles", []) for one in connections]  # a split bag repeats them
+    latched = max(
+        ([one for one in many if one.durability is QosDurability.TRANSIENT_LOCAL] for many in of_files), key=len
+    )
+    of_ros1 = [one for one in connections if getattr(one.ext, "latching", None)]
+    if not latched and not of_ros1 and not connections[0].topic.endswith("/tf_static"):
+        policy = ReliabilityPolicy.BEST_EFFORT if best_effort else ReliabilityPolicy.RELIABLE
+        return QoSProfile(depth=10, reliability=policy)
+    keeps_all = any(profile.history is QosHistory.KEEP_ALL for profile in latched)
+    depth = sum(max(profile.depth, 1) for profile in latched) + len(of_ros1)
+    if connections[0].topic.endswith("/tf_static"):
+        depth = max(depth, 100)  # each of many nodes has its own transforms, which a recorder may tell as one profile
+    return QoSProfile(
+        history=HistoryPolicy.KEEP_ALL if keeps_all else HistoryPolicy.KEEP_LAST,
+        depth=depth,
+        reliability=ReliabilityPolicy.RELIABLE,
+        durability=DurabilityPolicy.TRANSIENT_LOCAL,
+    )
 
 
-def _types_of(reader: AnyReader) -> Any:
+def _types_of(reader: BagReader) -> Any:
     """The ROS 2 form of the bag's types: a rosbag2's own, for a ROS 1 bag those that both have."""
     return reader.typestore if reader.is2 else TYPES
 

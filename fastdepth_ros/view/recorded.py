@@ -16,6 +16,8 @@ from tqdm import tqdm
 
 from fastdepth_ros.bags.cameras import first_camera_info
 from fastdepth_ros.bags.messages import frame_from_bag
+from fastdepth_ros.bags.notes import depth_lens_note, lens_note
+from fastdepth_ros.bags.reader import BagReader
 from fastdepth_ros.bags.recording import (
     BagError,
     busiest_camera_topic,
@@ -78,6 +80,7 @@ class Recorded:
         histogram: pixels per bin of EDGES_M, over all images.
         image_stamps_ns: of the camera's images, empty where no bag has them.
         unreadable: what could not be read, by reason.
+        notes: what should be known of the recording.
     """
 
     name: str
@@ -92,6 +95,7 @@ class Recorded:
     health: list[Health] = field(default_factory=list)
     moments: list[Moment] = field(default_factory=list)
     unreadable: Counter[str] = field(default_factory=Counter)
+    notes: list[str] = field(default_factory=list)
 
     def drops(self) -> dict[str, int]:
         """Frames that gave no depth while the bag was recorded, by the node's own count; {} without diagnostics."""
@@ -124,14 +128,16 @@ def read_recorded(
         BagError: unreadable, no such topic, no depth image in it, or `images` of another recording.
     """
     with open_bag(bag) as reader:
+        notes = list(reader.notes)
         there = {connection.topic for connection in reader.connections}
         depth_topic = depth_topic or next((topic for topic in DEPTH_TOPICS if topic in there), DEPTH_TOPICS[0])
         connections = image_connections(reader, depth_topic)
-        recorded = Recorded(bag.name, depth_topic)
+        recorded = Recorded(bag.name, depth_topic, notes=notes)
         _read_depths(recorded, reader, connections, shown)
         recorded.health = _health(reader)
         info = first_camera_info(reader, depth_topic, connections)
         depth_camera = _camera_matrix(info, recorded.size_px[::-1], depth_topic)
+        of_depth = depth_lens_note(info)
         if images is None:
             _read_images(recorded, reader, image_topic, depth_camera, required=bool(image_topic))
     if images is not None:
@@ -139,6 +145,8 @@ def read_recorded(
             _read_images(recorded, reader, image_topic, depth_camera, required=True)
         if not np.isin(recorded.image_stamps_ns, recorded.stamps_ns).any():
             raise BagError(f"no image of {images} has the stamp of a depth image of {bag}: of another recording?")
+    if of_depth and not recorded.image_topic:
+        recorded.notes.append(of_depth)
     return recorded
 
 
@@ -170,7 +178,7 @@ def _read_depths(recorded: Recorded, reader: AnyReader, connections: list[Connec
 
 
 def _read_images(
-    recorded: Recorded, reader: AnyReader, topic: str, depth_camera: np.ndarray | None, *, required: bool
+    recorded: Recorded, reader: BagReader, topic: str, depth_camera: np.ndarray | None, *, required: bool
 ) -> None:
     if not topic:
         try:
@@ -181,6 +189,8 @@ def _read_images(
             return
     connections = image_connections(reader, topic)
     info = first_camera_info(reader, topic, connections)
+    note = lens_note(topic, info)
+    recorded.notes += [note] if note else []
     wanted = {moment.stamp_ns: place for place, moment in enumerate(recorded.moments)}
     stamps, sensor = [], SensorBits()
     total = sum(connection.msgcount for connection in connections)

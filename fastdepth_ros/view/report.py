@@ -88,6 +88,7 @@ def _summary(recorded: Recorded) -> str:
     lines["first stamp"] = started.strftime("%Y-%m-%d %H:%M:%S UTC")
     told = " · ".join(f"{key} <b>{escape(value)}</b>" for key, value in lines.items())
     unread = "".join(f"<li>{count} unreadable: {escape(why)}</li>" for why, count in recorded.unreadable.items())
+    unread += "".join(f"<li>{escape(note)}</li>" for note in recorded.notes)
     return f'<dl class="tiles">{tiles}</dl><p class="note">{told}</p>' + (f"<ul>{unread}</ul>" if unread else "")
 
 

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from rosbags.highlevel import AnyReader
 from rosbags.interfaces import Connection
 
 from fastdepth_ros.bags.cameras import first_camera_info
 from fastdepth_ros.bags.messages import frame_from_bag
+from fastdepth_ros.bags.notes import lens_note
+from fastdepth_ros.bags.reader import BagReader
 from fastdepth_ros.bags.recording import busiest_camera_topic, image_connections, open_bag, read_messages, stamp_ns
 from fastdepth_ros.depth.camera_matrix import frame_camera, is_rectified
 from fastdepth_ros.depth.frame import Frame, FrameError
@@ -45,6 +46,7 @@ class Source:
         risen: late frames that used more bits than all before.
         stamps_stop: at which frame, from 1, the stamps did not go on, so that the times are the recording's own from
             there on; 0 if they do.
+        of_bag: what should be known of the bag.
     """
 
     frames: Iterator[Moment]
@@ -54,6 +56,7 @@ class Source:
     reasons: dict[str, int] = field(default_factory=dict)
     risen: list[str] = field(default_factory=list)
     stamps_stop: int = 0
+    of_bag: tuple[str, ...] = ()
 
     @property
     def unreadable(self) -> int:
@@ -68,6 +71,7 @@ class Source:
         """What is to be told of what was read."""
         of_all = f" of {self.total}" if self.total else ""
         notes = [f"{count}{of_all} frames could not be read: {reason}" for reason, count in self.reasons.items()]
+        notes = [*self.of_bag, *notes]
         if self.stamps_stop:
             notes.append(
                 f"from frame {self.stamps_stop} on the times are those of the recording: its stamp is zero, or not "
@@ -132,6 +136,8 @@ def open_source(text: str, image_topic: str = "", bits: int = 0) -> Iterator[Sou
             connections = image_connections(reader, image_topic or busiest_camera_topic(reader))
             total = sum(connection.msgcount for connection in connections)
             source = Source(iter(()), total, False, SensorBits(bits))
+            note = lens_note(connections[0].topic, first_camera_info(reader, connections[0].topic, connections))
+            source.of_bag = (*reader.notes, *([note] if note else []))
             source.frames = _bag_frames(source, reader, connections)
             yield source
     elif path.is_file():
@@ -195,7 +201,7 @@ def _file_frames(source: Source, capture: cv2.VideoCapture) -> Iterator[Moment]:
     source.leave_out("cut short or damaged", source.total - count)
 
 
-def _bag_frames(source: Source, reader: AnyReader, connections: list[Connection]) -> Iterator[Moment]:
+def _bag_frames(source: Source, reader: BagReader, connections: list[Connection]) -> Iterator[Moment]:
     topic = connections[0].topic
     info = first_camera_info(reader, topic, connections)
     rectified = is_rectified(topic)

@@ -94,7 +94,7 @@ def test_what_unpacks_too_far_is_refused_before_it_is_unpacked(tmp_path, monkeyp
 def test_a_chunk_that_unpacks_to_more_than_it_announces_is_refused(tmp_path):
     bag = BOMBS["chunk, zstd"](tmp_path)
     with open_bag(bag) as reader:
-        (chunk,) = reader.readers[0].storage.chunks
+        (chunk,) = reader.storages[0].chunks
     announced, whole = chunk.uncompressed_size.to_bytes(8, "little"), bag.read_bytes()
     assert whole.count(announced) == 2  # in the chunk and in its index
     bag.write_bytes(whole.replace(announced, (1 << 16).to_bytes(8, "little")))

@@ -94,14 +94,18 @@ def test_a_topic_of_an_unknown_type_is_no_hindrance_unless_it_is_to_be_copied(tm
     forget_definitions(tmp_path / "in" / "in.db3")
     assert run_bag(tmp_path / "in", tmp_path / "out2", artifact_folder) == 0
     capsys.readouterr()
-    assert run_bag(tmp_path / "in", tmp_path / "out3", artifact_folder, "--copy", "*") == 1
+    assert run_bag(tmp_path / "in", tmp_path / "out3", artifact_folder, "--copy", "/rotor") == 1
     assert "/rotor is of the unknown type drone_msgs/msg/Rotor" in capsys.readouterr().err
+    assert run_bag(tmp_path / "in", tmp_path / "out4", artifact_folder, "--copy", "*") == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["copied"] == 30 and any("not copied: /rotor is of" in note for note in summary["notes"])
 
 
 def forget_definitions(database: Path) -> None:
     """Make it a bag of Humble's time, which had none."""
     with sqlite3.connect(database) as connection:
         connection.execute("UPDATE schema SET schema_version = 3")
+        connection.execute("DROP TABLE message_definitions")
     connection.close()
 
 
@@ -140,11 +144,11 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": path}
 
 
-def test_no_frame_in_the_range_is_an_empty_bag_and_nonsense_is_told(tmp_path, artifact_folder, capsys):
+def test_no_frame_in_the_range_is_told_and_so_is_nonsense(tmp_path, artifact_folder, capsys):
     bag = write_long(tmp_path / "in", 10)
-    assert run_bag(bag, tmp_path / "out", artifact_folder, "--start", 100) == 0
-    assert json.loads(capsys.readouterr().out)["frames_in"] == 0
-    assert raw_messages(tmp_path / "out") == []
+    assert run_bag(bag, tmp_path / "out", artifact_folder, "--start", 100) == 1
+    assert f"no frame of {IMAGE_TOPIC} lies between second 100 and the end" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
     truth = ("--truth-topic", "/truth", "--truth-tolerance")
     for nonsense in (["--every", 0], ["--rate", "inf"], [*truth, -1], [*truth, "nan"]):
         assert run_bag(bag, tmp_path / "out2", artifact_folder, *nonsense) == 1

@@ -1,0 +1,54 @@
+"""What should be known about a bag's camera before its depth is believed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rosbags.highlevel import AnyReader
+from rosbags.interfaces import Connection
+
+from fastdepth_ros.bags.recording import CAMERA_INFO_TYPE, read_messages
+from fastdepth_ros.depth.camera_matrix import is_distorted, is_rectified
+
+_FISHEYE = ("equidistant", "fisheye", "kannala_brandt", "omnidirectional")  # distort whatever their coefficients are
+
+
+def lens_note(image_topic: str, info: Any | None) -> str:
+    """That the lens distorts the frames, and what to do; "" where it does not, or nothing is known of it."""
+    if info is None or is_rectified(image_topic):
+        return ""
+    model = info.distortion_model
+    fisheye = model.lower() in _FISHEYE
+    if not fisheye and not is_distorted(info):
+        return ""
+    lens = f"a fisheye lens ({model})" if fisheye else f"a lens that distorts ({model or 'of no named model'})"
+    return (
+        f"{image_topic} is of {lens}, the network learned from frames without distortion: depth towards the edges "
+        "is off; rectify the frames first, with image_proc"
+    )
+
+
+def depth_lens_note(info: Any | None) -> str:
+    """As `lens_note`, by the camera_info of the depth alone: whether the frames were rectified it does not say."""
+    note = lens_note("the depth", info)
+    return f"{note}; if they were, all is well" if note else ""
+
+
+def camera_info_note(reader: AnyReader, wanted: str) -> str:
+    """That there is no camera_info on a topic, and where the bag has some; "" where there is."""
+    counts: dict[str, int] = {}
+    for connection in reader.connections:
+        if connection.msgtype == CAMERA_INFO_TYPE:
+            counts[connection.topic] = counts.get(connection.topic, 0) + connection.msgcount
+    if counts.get(wanted):
+        return ""
+    others = sorted(topic for topic, count in counts.items() if count)
+    if not others:
+        return f"no camera_info on {wanted}, nor on any other topic"
+    return f"no camera_info on {wanted}; the bag has {', '.join(others)}: give the camera's as --camera-info-topic"
+
+
+def first_message(reader: AnyReader, connections: Sequence[Connection]) -> Any | None:
+    """The first message of a topic; None without any."""
+    return next((message for message, _ in read_messages(reader, connections)), None)
