@@ -1,0 +1,35 @@
+"""What is told of a bag's camera, and of files that are no images."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from fastdepth_ros.bags.notes import depth_lens_note, lens_note
+from fastdepth_ros.cli import main
+
+
+@pytest.mark.parametrize(
+    ("topic", "model", "d", "words"),
+    [
+        ("/camera/image_raw", "plumb_bob", [0.1, 0, 0, 0, 0], "a lens that distorts (plumb_bob)"),
+        ("/camera/image_raw", "equidistant", [0.0] * 4, "a fisheye lens (equidistant)"),
+        ("/camera/image_raw", "plumb_bob", [0.0] * 5, ""),
+        ("/camera/image_rect", "plumb_bob", [0.1, 0, 0, 0, 0], ""),
+    ],
+)
+def test_a_lens_that_distorts_is_told_unless_the_frames_are_rectified(topic, model, d, words):
+    note = lens_note(topic, SimpleNamespace(distortion_model=model, d=d, k=[1.0] * 9))
+    assert words in note and bool(note) is bool(words)
+
+
+def test_without_a_camera_info_nothing_is_told_of_the_lens():
+    assert lens_note("/camera/image_raw", None) == depth_lens_note(None) == ""
+
+
+def test_a_folder_and_a_pointer_of_lfs_are_no_images(tmp_path, capsys):
+    (tmp_path / "x.jpg").write_text("version https://git-lfs.github.com/spec/v1\n")
+    for given, words in ((tmp_path, "is a folder"), (tmp_path / "x.jpg", "is a Git LFS pointer")):
+        assert main(["image", str(given), "--out", str(tmp_path / "out")]) == 1
+        assert words in capsys.readouterr().err
