@@ -1,8 +1,9 @@
-"""Files and folders that are written whole or not at all."""
+"""Files and folders that are written whole or not at all, and that a power cut does not take back."""
 
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -12,13 +13,40 @@ from pathlib import Path
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """A name beside `path`, of the same suffix, to write to: it becomes `path` when the block ends without an error."""
-    partial = path.with_name(f".partial.{path.name}")
+    """A name beside `path`, of the same suffix, to write to: it becomes `path` when the block ends without an error.
+
+    A symlink stays, and what it points to is replaced. A file that exists keeps its mode. Each writer has a partial
+    name of its own.
+    """
+    target = path.resolve() if path.is_symlink() else path
+    partial = target.with_name(f".partial.{secrets.token_hex(4)}.{target.name}")
     try:
         yield partial
-        os.replace(partial, path)
+        if target.exists():
+            partial.chmod(target.stat().st_mode & 0o7777)
+        replace_durably(partial, target)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def replace_durably(partial: Path, path: Path) -> None:
+    """Rename a file or folder; content and name are on the disk when this returns."""
+    if partial.is_dir():
+        for folder, _, files in os.walk(partial):
+            for name in (*files, "."):
+                _sync(Path(folder, name))
+    else:
+        _sync(partial)
+    os.replace(partial, path)
+    _sync(path.parent)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def write_whole(path: Path, content: bytes | str) -> None:
@@ -41,6 +69,6 @@ def whole_folder(path: Path) -> Iterator[Path]:
     try:
         yield building
         building.chmod(0o755)
-        os.replace(building, path)
+        replace_durably(building, path)
     finally:
         shutil.rmtree(building, ignore_errors=True)

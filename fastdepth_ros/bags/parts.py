@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import logging
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,12 +14,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
 
-from mcap.writer import CompressionType, Writer
+from mcap.writer import MCAP0_MAGIC, CompressionType, Writer
 
 from fastdepth_ros.bags.recording import BagError
 from fastdepth_ros.bags.request import Topic
 from fastdepth_ros.bags.summary import Summary
-from fastdepth_ros.whole import write_whole
+from fastdepth_ros.whole import replace_durably, write_whole
+
+LOG = logging.getLogger(__name__)
 
 
 class PartWriter:
@@ -47,9 +50,8 @@ class PartWriter:
         with _told(self._path):
             self._writer.finish()
             self._stream.close()
-            os.replace(self._partial, self._path.with_suffix(".mcap"))
-            self._partial.write_text(json.dumps(asdict(summary)))
-            os.replace(self._partial, self._path.with_suffix(".json"))
+            replace_durably(self._partial, self._path.with_suffix(".mcap"))
+            write_whole(self._path.with_suffix(".json"), json.dumps(asdict(summary)))
 
     def __enter__(self) -> PartWriter:
         return self
@@ -114,11 +116,18 @@ class PartsFolder:
 
     def _require_job(self) -> None:
         file = self.path / "job.json"
-        if not any(self.path.glob("*.mcap")):
+        parts = list(self.path.glob("*.mcap"))
+        try:
+            found = json.loads(file.read_text()) if parts else None
+        except (OSError, ValueError) as error:
+            LOG.warning("%s is damaged (%s): its %d parts are computed anew", file, error, len(parts))
+            found = None
+            for part in parts:
+                part.unlink()
+        if found is None:
             write_whole(file, json.dumps(self._job, indent=2) + "\n")
-            return
-        found = json.loads(file.read_text())
-        if found != self._job:
+        elif not isinstance(found, dict) or found != self._job:
+            found = found if isinstance(found, dict) else {}
             differing = ", ".join(sorted(key for key in self._job if found.get(key) != self._job[key]))
             raise BagError(
                 f"{self.path} holds the parts of another job ({differing} differ): "
@@ -130,13 +139,33 @@ class PartsFolder:
         return self.path / f"{number:06d}"
 
     def done(self, number: int) -> Summary | None:
-        """What became of a window's frames, None while its part is missing."""
+        """What became of a window's frames, None while its part is missing. A damaged one is told and removed."""
         part, file = (self.part(number).with_suffix(suffix) for suffix in (".mcap", ".json"))
-        return Summary(**json.loads(file.read_text())) if part.exists() and file.exists() else None
+        if not (part.exists() and file.exists()):
+            return None
+        damaged = file
+        try:
+            summary = Summary(**json.loads(file.read_text()))
+            damaged = part
+            _require_end(part)
+        except (TypeError, ValueError) as error:
+            LOG.warning("%s is damaged (%s): that part is computed anew", damaged, error)
+            file.unlink()
+            return None
+        return summary
 
     def remove(self) -> None:
         self.release()
         shutil.rmtree(self.path, ignore_errors=True)
+
+
+def _require_end(mcap: Path) -> None:
+    """Raises ValueError for a file that does not end as MCAP does."""
+    with mcap.open("rb") as stream:
+        size = stream.seek(0, os.SEEK_END)
+        stream.seek(max(size - len(MCAP0_MAGIC), 0))
+        if size <= len(MCAP0_MAGIC) or stream.read() != MCAP0_MAGIC:
+            raise ValueError(f"cut short at {size} bytes")
 
 
 @contextmanager

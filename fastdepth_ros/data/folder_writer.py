@@ -17,6 +17,8 @@ from fastdepth_ros.whole import write_whole
 
 QUALITY = (cv2.IMWRITE_JPEG_QUALITY, 95)
 MAX_MM = np.iinfo(np.uint16).max
+JPEG_END = b"\xff\xd9"
+PNG_END = b"IEND\xaeB`\x82"
 
 
 class FolderWriter:
@@ -26,7 +28,7 @@ class FolderWriter:
         job: what the pairs are made of, kept in ``job.json``.
 
     Raises:
-        DatasetError: the folder holds pairs of another job.
+        DatasetError: the folder holds pairs of another job, or its ``job.json`` is damaged.
     """
 
     def __init__(self, root: Path, job: Mapping[str, Any]) -> None:
@@ -34,13 +36,23 @@ class FolderWriter:
         for kind in ("rgb", "depth"):
             (root / kind).mkdir(parents=True, exist_ok=True)
         file, asked = root / "job.json", json.loads(json.dumps(job))
-        found = json.loads(file.read_text()) if file.exists() else None
-        if found != asked and any((root / "depth").iterdir()):
+        begun = any((root / "depth").iterdir())
+        try:
+            found = json.loads(file.read_text()) if file.exists() else None
+        except ValueError as error:
+            if begun:
+                raise DatasetError(
+                    f"{file} is damaged ({error}): what its pairs are made of is lost; choose another folder"
+                ) from error
+            found = None
+        if found != asked and begun:
             raise DatasetError(f"{root} holds pairs of another job ({file.name} differs); choose another folder")
         write_whole(file, json.dumps(asked, indent=2) + "\n")
 
     def has(self, name: str) -> bool:
-        return self._depth(name).exists()
+        """Whether both files of a pair are there and end as they should."""
+        colour = self._root / "rgb" / f"{name}.jpg"
+        return _ends(colour, JPEG_END) and _ends(self._depth(name), PNG_END)
 
     def add(self, name: str, rgb: np.ndarray, depth: np.ndarray) -> None:
         """One pair.
@@ -62,3 +74,7 @@ class FolderWriter:
 
     def _depth(self, name: str) -> Path:
         return self._root / "depth" / f"{name}.png"
+
+
+def _ends(path: Path, end: bytes) -> bool:
+    return path.exists() and path.read_bytes().endswith(end)

@@ -26,6 +26,9 @@ from fastdepth_ros.whole import write_whole
 Trials = Pool[Trial, "dict[str, float]"]
 
 
+_ANEW = "give another folder, or delete this one to search anew"
+
+
 class PruneError(Exception):
     """A budget out of reach, or a folder that holds another search."""
 
@@ -164,6 +167,8 @@ class NetAdapt:
         begin = {"start_sha256": hashlib.sha256(start.read_bytes()).hexdigest(), "start_cost": self.start_cost}
         claim = json.dumps({"search": asdict(self.search), "training": training, **begin}, indent=1)
         file = self.out / "search.json"
+        if file.exists() and not file.read_text().endswith("}"):
+            raise PruneError(f"{file} is damaged (cut short): what search the folder holds is lost; {_ANEW}")
         if file.exists() and file.read_text() != claim:
             raise PruneError(f"{self.out} holds another search; give another folder, or delete it")
         write_whole(file, claim)
@@ -178,14 +183,20 @@ class NetAdapt:
         file = self.out / "history.csv"
         if not file.exists():
             return []
-        with file.open(newline="") as lines:
-            return [
-                Step(
-                    int(row["iteration"]), row["group"], float(row["cost"]), float(row["delta1"]), float(row["rmse"]),
-                    Channels.from_mapping(json.loads(row["channels"])),
-                )
-                for row in csv.DictReader(lines)
-            ]  # fmt: skip
+        try:
+            with file.open(newline="") as lines:
+                steps = [
+                    Step(
+                        int(row["iteration"]), row["group"], float(row["cost"]), float(row["delta1"]),
+                        float(row["rmse"]), Channels.from_mapping(json.loads(row["channels"])),
+                    )
+                    for row in csv.DictReader(lines)
+                ]  # fmt: skip
+        except (KeyError, TypeError, ValueError) as error:
+            raise PruneError(f"{file} is damaged ({error!r}); {_ANEW}") from error
+        if not steps:
+            raise PruneError(f"{file} is damaged (it holds no step); {_ANEW}")
+        return steps
 
     def _write_history(self) -> None:
         rows = [step.as_row() for step in self.steps]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,14 +29,18 @@ class RunFolder:
         writes: whether this is the process that writes; of several, one is.
 
     Raises:
-        RunError: the folder holds another run.
+        RunError: the folder holds another run, or its `run.json` is damaged.
     """
 
     def __init__(self, path: Path, claim: Mapping[str, Any], *, writes: bool = True) -> None:
         self.path = path
         asked = json.loads(json.dumps(claim))
         file = path / "run.json"
-        if file.exists() and json.loads(file.read_text()) != asked:
+        try:
+            found = json.loads(file.read_text()) if file.exists() else asked
+        except ValueError as error:
+            raise RunError(f"{file} is damaged ({error}): what run the folder holds is lost; choose another") from error
+        if found != asked:
             raise RunError(f"{path} holds another run ({file.name} differs); choose another folder")
         if not writes:
             return
@@ -48,9 +53,18 @@ class RunFolder:
             torch.save(dict(state), partial)
 
     def load_state(self, device: torch.device) -> dict[str, Any] | None:
-        """The state of the last save, None for a run that has not begun."""
+        """The state of the last save, None for a run that has not begun.
+
+        Raises:
+            RunError: the file is damaged.
+        """
         file = self.path / STATE
-        return torch.load(file, map_location=device, weights_only=True) if file.exists() else None
+        if not file.exists():
+            return None
+        try:
+            return torch.load(file, map_location=device, weights_only=True)
+        except (EOFError, OSError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
+            raise RunError(f"{file} is damaged ({error}); remove it, and the run begins anew") from error
 
     def write_log(self, rows: Sequence[Mapping[str, float]]) -> None:
         """`log.csv`, one row an epoch, and the newest row for TensorBoard."""

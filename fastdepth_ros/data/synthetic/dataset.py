@@ -26,11 +26,11 @@ def write_rooms(out: Path, rooms: int, views: int) -> int:
 
     Raises:
         ValueError: less than one of either.
-        DatasetError: the folder holds other pairs.
+        DatasetError: the folder holds other pairs, those of another number of views among them.
     """
     if rooms < 1 or views < 1:
         raise ValueError(f"{rooms} rooms of {views} views; ask for at least 1 of each")
-    writer = FolderWriter(out, {"rooms": FIRST_SEED, "camera": asdict(HALF_KINECT)})
+    writer = FolderWriter(out, {"rooms": FIRST_SEED, "views": views, "camera": asdict(HALF_KINECT)})
     names = [[f"{room:05d}-{view}" for view in range(views)] for room in range(rooms)]
     missing = [room for room in range(rooms) if not all(map(writer.has, names[room]))]
     for room in tqdm(missing, desc="rendering", unit="room"):
