@@ -29,6 +29,31 @@ INTERFACE: dict[str, dict[str, Any]] = {
     "output": {"shape": [1, 1, INPUT_SIZE_PX, INPUT_SIZE_PX], "dtype": "float32", "unit": "metre"},
 }
 
+ALWAYS = ("version", "name", "input", "output", "files", "fx", "fy", "file", "sha256")  # the rest may be absent
+NUMBER = (int, float)
+GOLDEN = {"spacing_px": int, "tolerance_m": NUMBER, "depth_m": list}
+ACCURACY = {"*": {"*": NUMBER}}
+SCHEMA: dict[str, Any] = {  # field: its type, or the schema of an object; "*" is any other field
+    "version": int,
+    "name": str,
+    "input": {},
+    "output": {},
+    "files": {"*": {"file": str, "sha256": str, "opset": int, "rewritings": list}},
+    "trained_focal_px": {"fx": NUMBER, "fy": NUMBER},
+    "channels": {"*": list},
+    "weights": int,
+    "macs": int,
+    "made_with": {"*": str},
+    "preprocessing": {},
+    "training_data": str,
+    "recipe": str,
+    "licence": str,
+    "golden": GOLDEN,
+    "accuracy": ACCURACY,
+    "precisions": {"*": {"golden": GOLDEN, "accuracy": ACCURACY}},
+}
+TYPE_NAMES = {str: "a text", int: "a whole number", NUMBER: "a number", list: "a list"}
+
 
 class ArtifactError(Exception):
     """An artefact that is not there or not what its manifest says; the message names what differs."""
@@ -179,13 +204,22 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         if differing:
             raise ArtifactError(f"{path}: {key} is {differing}, this package runs {wanted}")
     _require_focal(path, manifest.get("trained_focal_px"))
-    _require_keys(path, "files", manifest["files"], ())
-    for key, entry in manifest["files"].items():
-        _require_keys(path, f"files.{key}", entry, ("file", "sha256"))
-    _require_keys(path, "precisions", manifest.get("precisions", {}), ())
+    _require_types(path, "", manifest, SCHEMA)
     for key, facts in manifest.get("precisions", {}).items():
         _require_keys(path, f"precisions.{key}", facts, ("golden",))
     return manifest
+
+
+def _require_types(path: Path, where: str, found: Any, schema: Mapping[str, Any]) -> None:
+    """Hold an object, and the objects in it, to a schema as SCHEMA; fields that it does not name are left alone."""
+    _require_keys(path, where or "it", found, tuple(name for name in schema if name in ALWAYS))
+    for name, value in found.items():
+        wanted, field = schema.get(name, schema.get("*")), f"{where}.{name}" if where else name
+        if isinstance(wanted, dict):
+            if value is not None or name in ALWAYS or name not in schema:
+                _require_types(path, field, value, wanted)
+        elif wanted is not None and (not isinstance(value, wanted) or isinstance(value, bool)):
+            raise ArtifactError(f"{path}: {field} is {value!r}, it should be {TYPE_NAMES[wanted]}")
 
 
 def _require_focal(path: Path, focal: Any) -> None:

@@ -83,7 +83,7 @@ def _spin(nodes: Sequence[FastDepthNode]) -> int:
     """Until the context ends. A node that loads its model or answers a service keeps no other waiting.
 
     Returns:
-        1 where an executor failed, for launch to start the process again; else 0.
+        1 once every node has ended and one failed, for launch to start the process again; else 0.
     """
     with ThreadPoolExecutor(len(nodes)) as pool:
         spinning = [pool.submit(_spin_one, node) for node in nodes]
@@ -105,8 +105,8 @@ def _spin_one(node: FastDepthNode) -> int:
         end_for(error)
     except Exception:
         if rclpy.ok():  # else the context ended under its hands
-            node.get_logger().fatal(traceback.format_exc())
-            rclpy.try_shutdown()
+            node.get_logger().fatal(f"this camera has ended, the others go on\n{traceback.format_exc()}")
+            node.close()
             return 1
     finally:
         executor.shutdown()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass, replace
+import threading
+from dataclasses import astuple, dataclass, field, replace
 from typing import Any
 
 from fastdepth_ros.backends import Backend, BackendOptions
@@ -18,14 +19,19 @@ class Engine:
 
     Args:
         source: the parameters that it was loaded by; an engine of the same ones needs no loading.
-        abandoned: its call hung, and what it may still return is too old to be used.
+        hung: set once a call of the backend hung; shared by all engines around the same backend.
     """
 
     source: tuple[Any, ...]
     artifact: Artifact
     backend: Backend
     estimator: DepthEstimator
-    abandoned: bool = False
+    hung: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def abandoned(self) -> bool:
+        """Its backend hung, and what it may still return is too old to be used."""
+        return self.hung.is_set()
 
     @property
     def facts(self) -> dict[str, str]:

@@ -19,8 +19,8 @@ from fastdepth_ros.depth.geometry import camera_through
 from fastdepth_ros.depth.sensor_bits import SensorBits
 
 try:  # a robot has it; it knows more encodings than we do
-    from cv_bridge import CvBridge, CvBridgeError
-except ImportError:
+    from cv_bridge import CvBridge
+except Exception:  # absent, or built for another numpy or OpenCV: it is optional, whatever it raises
     CvBridge = None
 
 
@@ -53,7 +53,7 @@ def frame_from_message(message: Image | CompressedImage, sensor: SensorBits | No
             raise
     try:
         return Frame(CvBridge().imgmsg_to_cv2(message, "rgb8"))
-    except CvBridgeError as error:
+    except Exception as error:  # CvBridgeError, or AttributeError beside a numpy that does not fit it
         raise UnknownEncodingError(f"cv_bridge cannot read encoding {message.encoding!r}: {error}") from error
 
 

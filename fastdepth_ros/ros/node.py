@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import signal
 import sys
@@ -21,11 +22,10 @@ from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValu
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
+from rclpy.utilities import remove_ros_args
 from std_srvs.srv import SetBool, Trigger
 
 from fastdepth_ros.backends import BackendError
-from fastdepth_ros.depth.artifact import ArtifactError
-from fastdepth_ros.depth.golden import GoldenError
 from fastdepth_ros.ros import parameters
 from fastdepth_ros.ros.camera import Camera
 from fastdepth_ros.ros.clock import ClockWatch
@@ -37,10 +37,10 @@ from fastdepth_ros.ros.health import Look, findings
 from fastdepth_ros.ros.pipeline import Pipeline
 from fastdepth_ros.ros.statistics import Snapshot
 from fastdepth_ros.ros.subscription import unfit_subscribers
-from fastdepth_ros.ros.watchdog import EXIT_CODE, BackendLost, beside, hold_lifeline
+from fastdepth_ros.ros.watchdog import EXIT_CODE, LOADING_ERRORS, BackendLost, beside, hold_lifeline
 from fastdepth_ros.ros.watchdog import PERIOD_S as WATCH_PERIOD_S
 
-LOADING_ERRORS = (ArtifactError, BackendError, GoldenError, ValueError, OSError)
+HELP = "ROS arguments follow --ros-args: -p NAME:=VALUE, --params-file FILE, -r FROM:=TO; parameters: README.md"
 LIFELINE_S = 30.0  # beyond all that may keep the executor busy
 SWITCH_INTERVAL_S = 1e-5  # Python's 5 ms would keep a new frame waiting while the executor goes on
 Transition = Callable[["FastDepthNode", LifecycleState], TransitionCallbackReturn]
@@ -171,7 +171,7 @@ class FastDepthNode(LifecycleNode):
             off_m = beside(self._pipeline.check_golden, self._pipeline.settings.load_deadline_s, self._listen)
             response.success = off_m is not None
             response.message = self._pipeline.facts["golden frame"]
-        except (BackendError, GoldenError) as error:
+        except LOADING_ERRORS as error:
             response.message = str(error)
             self.get_logger().error(f"golden frame: {error}")
         return response
@@ -237,6 +237,8 @@ class FastDepthNode(LifecycleNode):
         try:
             settings = parameters.read(self, changed)
             engine = beside(lambda: pipeline.prepare(settings), settings.load_deadline_s, self._listen)
+            if engine.abandoned:
+                raise BackendError("the backend hung meanwhile and is loaded anew; set the parameters again")
         except LOADING_ERRORS as error:
             self.get_logger().error(f"{', '.join(changed)} not changed: {error}")
             return [str(error)]
@@ -302,6 +304,8 @@ def end_for(lost: BackendLost) -> NoReturn:
 
 def main(arguments: list[str] | None = None) -> int:
     """Entry point of the executable `fastdepth_node`; returns only where no node was begun."""
+    given = remove_ros_args([sys.argv[0], *(sys.argv[1:] if arguments is None else arguments)])[1:]
+    argparse.ArgumentParser("fastdepth_node", description=__doc__, epilog=HELP).parse_known_args(given)
     tune_process()
     try:
         rclpy.init(args=arguments)

@@ -39,7 +39,9 @@ def _parameter(
 class Settings:
     """The parameters. A change while the node is configured makes new ones; FIXED names those that cannot change."""
 
-    autostart: bool = _parameter(True, "configure and activate at start; false leaves that to a lifecycle manager")
+    autostart: bool = _parameter(
+        True, "configure and activate at start; false leaves that to a lifecycle manager", fixed=True
+    )
     backend: str = _parameter("onnxruntime", "engine that runs the network", choices=tuple(backend_names()))
     model: str = _parameter("", "artefact folder, or the name of a bundled model; empty is the bundled default")
     model_root: str = _parameter(
@@ -179,7 +181,9 @@ def as_yaml(title: str, values: Mapping[str, Any]) -> str:
     lines = [f"# {title}", "/**:", "  ros__parameters:"]
     for entry in (entry for entry in fields(Settings) if entry.name in values):
         comment = "; ".join(filter(None, (entry.metadata["doc"], _constraint(entry))))
-        lines += textwrap.wrap(comment, 110, initial_indent="    # ", subsequent_indent="    # ")
+        lines += textwrap.wrap(
+            comment, 110, initial_indent="    # ", subsequent_indent="    # ", break_on_hyphens=False
+        )
         lines.append(f"    {entry.name}: {_yaml(values[entry.name])}")
     return "\n".join(lines) + "\n"
 

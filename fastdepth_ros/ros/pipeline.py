@@ -112,9 +112,7 @@ class Pipeline:
 
     def abandon(self) -> None:
         """The frame in work is given up; nothing that it may still give is published."""
-        self._in_work.abandoned = True
-        if self._engine.backend is self._in_work.backend:
-            self._engine.abandoned = True
+        self._in_work.hung.set()
         self.statistics.count("abandoned")
 
     def reload(self) -> None:

@@ -9,12 +9,15 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from fastdepth_ros.backends import BackendError
+from fastdepth_ros.depth.artifact import ArtifactError
+from fastdepth_ros.depth.golden import GoldenError
 from fastdepth_ros.ros.worker import Item, NewestFirst
 
 PERIOD_S = 0.1
 MEANWHILE_S = 0.005
 FAREWELL_S = 3.0
 EXIT_CODE = 3
+LOADING_ERRORS = (ArtifactError, BackendError, GoldenError, ValueError, OSError)
 Result = TypeVar("Result")
 
 
@@ -101,8 +104,9 @@ def beside(work: Callable[[], Result], deadline_s: float, meanwhile: Callable[[]
         meanwhile: called every 5 ms until the work is done.
 
     Raises:
-        BackendError: not done in time; the thread is left behind.
-        Exception: as `work` raised it.
+        BackendError: not done in time, and the thread is left behind; or `work` raised what is none of
+            LOADING_ERRORS, as a broken installation does (ImportError): its type and text.
+        ArtifactError, BackendError, GoldenError, ValueError, OSError: as `work` raised it.
     """
     outcome: list[Result] = []
     errors: list[Exception] = []
@@ -124,7 +128,9 @@ def beside(work: Callable[[], Result], deadline_s: float, meanwhile: Callable[[]
         thread.join(FAREWELL_S)
         raise
     if errors:
-        raise errors[0]
+        if isinstance(errors[0], LOADING_ERRORS):
+            raise errors[0]
+        raise BackendError(f"{type(errors[0]).__name__}: {errors[0]}") from errors[0]
     if not outcome:
         raise BackendError(
             f"the backend was not loaded within {deadline_s:g} s; raise load_deadline_s if it needs more"

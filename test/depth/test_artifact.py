@@ -242,3 +242,21 @@ def test_a_model_outside_the_folder_that_is_allowed_is_refused_also_through_a_li
     for model in (folder, allowed / "link", allowed / "inside" / ".." / ".." / folder.name, f"{allowed}/../model"):
         with pytest.raises(ArtifactError, match="is not below .*allowed"):
             find_artifact(model, allowed)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"name": 5}, "name is 5, it should be a text"),
+        ({"macs": "many"}, "macs is 'many', it should be a whole number"),
+        ({"weights": True}, "weights is True, it should be a whole number"),
+        ({"accuracy": {"nyu": {"delta1": "high"}}}, "accuracy.nyu.delta1 is 'high', it should be a number"),
+        ({"golden": [1]}, r"golden is \[1\], it should be an object"),
+        ({"files": {"onnx": {"file": 1, "sha256": ""}}}, "files.onnx.file is 1, it should be a text"),
+        ({"precisions": {"int8": {"golden": 3}}}, "precisions.int8.golden is 3, it should be an object"),
+    ],
+)
+def test_each_field_of_a_manifest_is_held_to_its_type(folder, change, words):
+    edit(folder, lambda manifest: manifest.update(change))
+    with pytest.raises(ArtifactError, match=words):
+        find_artifact(folder)

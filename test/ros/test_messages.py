@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -12,7 +16,8 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
 from fastdepth_ros.depth.camera_matrix import frame_camera
-from fastdepth_ros.ros.images import CameraInfoBytes, CameraInfoReader, ImageBytes, fill_camera_info
+from fastdepth_ros.depth.frame import FrameError
+from fastdepth_ros.ros.images import CameraInfoBytes, CameraInfoReader, ImageBytes, fill_camera_info, frame_from_message
 
 
 def header(seconds: int, frame_id: str = "eye") -> Header:
@@ -77,3 +82,21 @@ def test_a_camera_info_of_the_other_byte_order_keeps_its_stamp():
     for _ in range(2):
         stamp, content = read(big)
         assert stamp == 7_000_000_008 == content.sec * 1_000_000_000 + content.nanosec
+
+
+@pytest.mark.parametrize("error", ["SystemError('boost')", "AttributeError('_ARRAY_API not found')"])
+def test_a_cv_bridge_that_cannot_be_imported_is_as_one_that_is_absent(tmp_path, error):
+    (tmp_path / "cv_bridge.py").write_text(f"raise {error}\n")
+    code = "import fastdepth_ros.ros.images as images; assert images.CvBridge is None"
+    path = os.pathsep.join([str(tmp_path), *sys.path])
+    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": path}, timeout=60)
+
+
+def test_what_cv_bridge_raises_over_a_frame_is_the_frames_fault(monkeypatch):
+    class Unfit:
+        def imgmsg_to_cv2(self, message, encoding):
+            raise AttributeError("newbyteorder")
+
+    monkeypatch.setattr("fastdepth_ros.ros.images.CvBridge", Unfit)
+    with pytest.raises(FrameError, match="newbyteorder"):
+        frame_from_message(Image(height=64, width=64, step=64, encoding="yuv420", data=bytes(64 * 96)))
