@@ -22,7 +22,6 @@ from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValu
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from rclpy.utilities import remove_ros_args
 from std_srvs.srv import SetBool, Trigger
 
 from fastdepth_ros.backends import BackendError
@@ -304,8 +303,9 @@ def end_for(lost: BackendLost) -> NoReturn:
 
 def main(arguments: list[str] | None = None) -> int:
     """Entry point of the executable `fastdepth_node`; returns only where no node was begun."""
-    given = remove_ros_args([sys.argv[0], *(sys.argv[1:] if arguments is None else arguments)])[1:]
-    argparse.ArgumentParser("fastdepth_node", description=__doc__, epilog=HELP).parse_known_args(given)
+    given = sys.argv[1:] if arguments is None else arguments
+    own = given[: given.index("--ros-args")] if "--ros-args" in given else given
+    argparse.ArgumentParser("fastdepth_node", description=__doc__, epilog=HELP).parse_known_args(own)
     tune_process()
     try:
         rclpy.init(args=arguments)

@@ -171,3 +171,9 @@ def _fastdepth(*arguments: str) -> subprocess.CompletedProcess:
         [sys.executable, "-m", "fastdepth_ros", *arguments],
         capture_output=True, text=True, timeout=100, env=os.environ.copy(),
     )  # fmt: skip
+
+
+def test_help_of_the_node_is_printed_and_ends(domain):
+    with process("node", "--help") as running:
+        told, _ = running.communicate(timeout=20)
+        assert running.returncode == 0 and "--ros-args" in told
