@@ -176,7 +176,7 @@ def test_an_interrupted_run_says_that_it_goes_on_and_does(tmp_path, artifact_fol
 
 
 @pytest.mark.parametrize("storage", [StoragePlugin.MCAP, StoragePlugin.SQLITE3])
-def test_a_part_that_was_damaged_or_removed_is_computed_anew(storage, tmp_path, artifact_folder, capsys, monkeypatch):
+def test_a_part_that_was_cut_short_is_computed_anew(storage, tmp_path, artifact_folder, caplog, monkeypatch):
     bag = write_rosbag2(tmp_path / "in", storage)
     run_bag(bag, tmp_path / "whole", artifact_folder)
     with monkeypatch.context() as patched:
@@ -184,9 +184,8 @@ def test_a_part_that_was_damaged_or_removed_is_computed_anew(storage, tmp_path, 
         assert run_bag(bag, tmp_path / "out", artifact_folder) == 1
     part = tmp_path / ".out.parts" / "000000.mcap"
     part.write_bytes(part.read_bytes()[:-100])
-    assert run_bag(bag, tmp_path / "out", artifact_folder) == 1
-    assert "000000.mcap was damaged" in capsys.readouterr().err
     assert run_bag(bag, tmp_path / "out", artifact_folder) == 0
+    assert "000000.mcap is damaged" in caplog.text
     assert raw_messages(tmp_path / "out") == raw_messages(tmp_path / "whole")
 
 
