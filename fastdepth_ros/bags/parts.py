@@ -118,16 +118,15 @@ class PartsFolder:
         file = self.path / "job.json"
         parts = list(self.path.glob("*.mcap"))
         try:
-            found = json.loads(file.read_text()) if parts else None
-        except (OSError, ValueError) as error:
+            found = dict(json.loads(file.read_text())) if parts else None
+        except (OSError, TypeError, ValueError) as error:
             LOG.warning("%s is damaged (%s): its %d parts are computed anew", file, error, len(parts))
             found = None
             for part in parts:
                 part.unlink()
         if found is None:
             write_whole(file, json.dumps(self._job, indent=2) + "\n")
-        elif not isinstance(found, dict) or found != self._job:
-            found = found if isinstance(found, dict) else {}
+        elif found != self._job:
             differing = ", ".join(sorted(key for key in self._job if found.get(key) != self._job[key]))
             raise BagError(
                 f"{self.path} holds the parts of another job ({differing} differ): "

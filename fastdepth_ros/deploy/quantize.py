@@ -71,10 +71,8 @@ def quantize_artifact(
         raise QuantizeError(f"{source.folder} has {precision} already")
     parent = source.model_file("onnx").path
     with whole_folder(out) as building:
-        for entry in source.manifest["files"].values():
-            if Path(entry["file"]).name != entry["file"]:
-                raise QuantizeError(f"{source.folder} names {entry['file']!r}, which lies outside the folder")
-            shutil.copy(source.folder / entry["file"], building)
+        for each in source.manifest["files"]:
+            shutil.copy(source.verified(each), building)
         name = parent.name if precision == "bf16" else f"model.{precision}.onnx"
         if precision == "int8":
             write_int8(parent, building / name, frames)

@@ -97,7 +97,15 @@ class Artifact:
         if key not in files:
             remedy = "" if precision == "fp32" else f"; `fastdepth quantize --to {precision}` makes one of onnx"
             raise ArtifactError(f"{self.folder} has no {key} file, it has {', '.join(sorted(files))}{remedy}")
-        entry = files[key]
+        return ModelFile(self.verified(key), self.input_size_px, files[key].get("opset"), files[key])
+
+    def verified(self, key: str) -> Path:
+        """The file of a key of the manifest's `files`, once its place and its sha256 are verified.
+
+        Raises:
+            ArtifactError: it lies outside the folder, is missing, or is not the one that the manifest names.
+        """
+        entry = self.manifest["files"][key]
         path = self.folder / entry["file"]
         if path.parent != self.folder:
             raise ArtifactError(f"{self.folder / MANIFEST} names {entry['file']!r}, which is not in its own folder")
@@ -106,7 +114,7 @@ class Artifact:
         found = sha256_of(path)
         if found != entry["sha256"]:
             raise ArtifactError(f"{path} has sha256 {found}, its manifest says {entry['sha256']}; fetch it again")
-        return ModelFile(path, self.input_size_px, entry.get("opset"), entry)
+        return path
 
     def load(self, backend: str = DEFAULT_BACKEND, options: BackendOptions | None = None) -> Backend:
         """Start a backend on this artefact and check the golden frame, which warms the engine up.

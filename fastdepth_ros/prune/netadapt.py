@@ -26,6 +26,7 @@ from fastdepth_ros.whole import write_whole
 Trials = Pool[Trial, "dict[str, float]"]
 
 
+HISTORY = "history.csv"
 _ANEW = "give another folder, or delete this one to search anew"
 
 
@@ -75,6 +76,30 @@ class Step:
         return {**asdict(self), "channels": json.dumps(self.channels.as_mapping())}
 
 
+def read_history(file: Path) -> list[Step]:
+    """The steps that a search has taken so far; none where it has not begun.
+
+    Raises:
+        PruneError: the file is damaged.
+    """
+    if not file.exists():
+        return []
+    try:
+        with file.open(newline="") as lines:
+            steps = [
+                Step(
+                    int(row["iteration"]), row["group"], float(row["cost"]), float(row["delta1"]), float(row["rmse"]),
+                    Channels.from_mapping(json.loads(row["channels"])),
+                )
+                for row in csv.DictReader(lines)
+            ]  # fmt: skip
+    except (KeyError, TypeError, ValueError) as error:
+        raise PruneError(f"{file} is damaged ({error!r}); {_ANEW}") from error
+    if not steps:
+        raise PruneError(f"{file} is damaged (it holds no step); {_ANEW}")
+    return steps
+
+
 class NetAdapt:
     """One search in one folder: ``iteration-000.safetensors`` is the start, each iteration's winner follows.
 
@@ -96,7 +121,7 @@ class NetAdapt:
         self._claim(start)
         if not self._winner(0).exists():
             write_whole(self._winner(0), start.read_bytes())
-        self.steps = self._read_history()
+        self.steps = read_history(out / HISTORY)
 
     def run(self) -> Path:
         """Prune to the budget.
@@ -167,9 +192,12 @@ class NetAdapt:
         begin = {"start_sha256": hashlib.sha256(start.read_bytes()).hexdigest(), "start_cost": self.start_cost}
         claim = json.dumps({"search": asdict(self.search), "training": training, **begin}, indent=1)
         file = self.out / "search.json"
-        if file.exists() and not file.read_text().endswith("}"):
-            raise PruneError(f"{file} is damaged (cut short): what search the folder holds is lost; {_ANEW}")
-        if file.exists() and file.read_text() != claim:
+        found = file.read_text() if file.exists() else claim
+        try:
+            json.loads(found)
+        except ValueError as error:
+            raise PruneError(f"{file} is damaged ({error}): what search the folder holds is lost; {_ANEW}") from error
+        if found != claim:
             raise PruneError(f"{self.out} holds another search; give another folder, or delete it")
         write_whole(file, claim)
 
@@ -179,29 +207,10 @@ class NetAdapt:
     def _trial(self, iteration: int, group: str) -> Path:
         return self.out / f"proposals-{iteration:03d}" / f"{group}.safetensors"
 
-    def _read_history(self) -> list[Step]:
-        file = self.out / "history.csv"
-        if not file.exists():
-            return []
-        try:
-            with file.open(newline="") as lines:
-                steps = [
-                    Step(
-                        int(row["iteration"]), row["group"], float(row["cost"]), float(row["delta1"]),
-                        float(row["rmse"]), Channels.from_mapping(json.loads(row["channels"])),
-                    )
-                    for row in csv.DictReader(lines)
-                ]  # fmt: skip
-        except (KeyError, TypeError, ValueError) as error:
-            raise PruneError(f"{file} is damaged ({error!r}); {_ANEW}") from error
-        if not steps:
-            raise PruneError(f"{file} is damaged (it holds no step); {_ANEW}")
-        return steps
-
     def _write_history(self) -> None:
         rows = [step.as_row() for step in self.steps]
         table = io.StringIO()
         writer = csv.DictWriter(table, rows[0], lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-        write_whole(self.out / "history.csv", table.getvalue())
+        write_whole(self.out / HISTORY, table.getvalue())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -164,3 +166,15 @@ def test_the_verb_calibrates_on_a_bag(artifact_folder, tmp_path):
     assert main([*asked, "--bag", str(BAGS["mcap"](tmp_path)), "--frames", "2"]) == 0
     facts = json.loads((tmp_path / "out" / "manifest.json").read_text())["precisions"]["int8"]
     assert facts["calibration"]["frames"] == 2
+
+
+def test_a_file_outside_the_artefact_is_not_copied(artifact_folder, tmp_path):
+    source = shutil.copytree(artifact_folder, tmp_path / "model")
+    (tmp_path / "secret.txt").write_text("secret")
+    manifest = json.loads((source / "manifest.json").read_text())
+    digest = hashlib.sha256(b"secret").hexdigest()
+    manifest["files"]["notes"] = {"file": "../secret.txt", "sha256": digest}
+    (source / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(ArtifactError, match=r"\.\./secret\.txt"):
+        quantize_artifact(find_artifact(source), "fp16", tmp_path / "out", [np.zeros((224, 224, 3), np.uint8)], "none")
+    assert not (tmp_path / "out").exists()

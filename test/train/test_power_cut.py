@@ -8,7 +8,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
-from fastdepth_ros.prune.netadapt import NetAdapt, PruneError  # noqa: E402
+from fastdepth_ros.prune.netadapt import PruneError, read_history  # noqa: E402
 from fastdepth_ros.train.run_folder import RunError, RunFolder  # noqa: E402
 
 KEPT = pytest.mark.parametrize("kept", [0.0, 0.5], ids=["empty", "half"])
@@ -28,7 +28,5 @@ def test_a_damaged_file_of_a_run_is_named(tmp_path, file, kept):
 def test_a_damaged_history_of_a_search_is_named(tmp_path, kept):
     row = "iteration,group,cost,delta1,rmse,channels\n1,encoder.3,0.9,0.5,0.8,"
     (tmp_path / "history.csv").write_text(row[: int(len(row) * kept)])
-    search = NetAdapt.__new__(NetAdapt)
-    search.out = tmp_path
     with pytest.raises(PruneError, match=r"history\.csv is damaged"):
-        search._read_history()
+        read_history(tmp_path / "history.csv")
