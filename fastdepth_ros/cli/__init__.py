@@ -7,26 +7,26 @@ import sys
 from importlib import import_module
 
 VERBS = {
-    "bag": "depth for every frame of a recorded bag",
-    "bench": "latencies on this device",
+    "bag": "compute depth for every frame of a recorded bag",
+    "bench": "measure latency and energy on this machine",
     "calibrate-scale": "fit the scale of the depth to a depth sensor or a known distance",
-    "compile": "artefact to code for one kind of processor, with TVM",
-    "complexity": "weights and multiply-accumulates, beside the paper's tables",
-    "demo": "run the node on a real ROS graph and show what it does",
-    "evaluate": "accuracy on a data set",
-    "export": "checkpoint to artefact: ONNX, safetensors, manifest",
-    "image": "depth for image files",
-    "label": "depth for photographs, as a data set to train on",
-    "live": "depth of a webcam, without ROS, in a window or a browser",
-    "models": "list, show, verify, import and fetch artefacts",
-    "prune": "NetAdapt: a trained network to a budget",
-    "quantize": "an artefact in int8, fp16 or bf16 too",
-    "report": "one HTML page about a recording with depth",
-    "rooms": "synthetic rooms with exact depth, as a data set to train on",
+    "compile": "compile an artifact for one kind of processor, with TVM",
+    "complexity": "count weights and multiply-accumulates, and compare them with the paper",
+    "demo": "run the node on a real ROS graph and save what it publishes",
+    "evaluate": "measure the accuracy of a model on a data set",
+    "export": "convert a checkpoint to an artifact: ONNX, safetensors, manifest",
+    "image": "compute depth for image files",
+    "label": "compute depth for photographs, as a data set to train on",
+    "live": "show the depth of a webcam in a window or a browser, without ROS",
+    "models": "list, show, verify, import and fetch artifacts",
+    "prune": "prune a trained network to a budget, with NetAdapt",
+    "quantize": "add an int8, fp16 or bf16 model to a copy of an artifact",
+    "report": "write one HTML page about a recording with depth",
+    "rooms": "render synthetic rooms with exact depth, as a data set to train on",
     "train": "train a network",
-    "tune": "measure which code is fastest on a target",
-    "video": "a side-by-side mp4 of a bag, a video or a camera",
-    "view": "a running node in a browser: frame, depth, point cloud, stage times",
+    "tune": "measure which code is fastest on a processor, for `fastdepth compile`",
+    "video": "write frame and depth side by side to an mp4: from a bag, a video or a camera",
+    "view": "show a running node in a browser: frame, depth, point cloud, stage times",
 }
 EXTRAS = {  # module that a verb may lack -> extra that brings it
     "cv2": "opencv", "torch": "torch", "onnx": "torch", "safetensors": "torch", "rosbags": "bags", "apsw": "bags",
@@ -35,6 +35,14 @@ EXTRAS = {  # module that a verb may lack -> extra that brings it
     "tensorboard": "train", "tvm": "tvm", "tvm_ffi": "tvm",
     "openvino": "openvino",
 }  # fmt: skip
+
+
+class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Adds the default to each help text that does not name it; an empty default says nothing."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        nothing = action.default is None or action.default is False or action.default in ("", [], [""])
+        return action.help if nothing or "(default" in (action.help or "") else super()._get_help_string(action)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -47,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
         epilog=f"verbs:\n{listing}\n\n`fastdepth VERB --help` says more.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("verb", choices=VERBS, metavar="VERB", help="what to do")
+    parser.add_argument("verb", choices=VERBS, metavar="VERB", help="task to run, one of those below")
     verb = parser.parse_args(arguments[:1]).verb
     try:
         return _run(verb, arguments[1:])
@@ -65,7 +73,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(verb: str, arguments: list[str]) -> int:
     # late: one verb must not load the engines of another
     module = import_module(f"fastdepth_ros.cli.{verb.replace('-', '_')}")
-    parser = argparse.ArgumentParser(prog=f"fastdepth {verb}", description=VERBS[verb])
+    parser = argparse.ArgumentParser(prog=f"fastdepth {verb}", description=VERBS[verb], formatter_class=HelpFormatter)
     module.add_arguments(parser)
     parsed = parser.parse_args(arguments)
     try:

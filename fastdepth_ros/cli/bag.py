@@ -35,47 +35,66 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_options(parser)
     parser.add_argument(
         "bag", nargs="+",
-        help="rosbag2 folder (mcap, sqlite3) or ROS 1 .bag; several, a folder of bags, or a quoted pattern",
+        help="rosbag2 folder (mcap, sqlite3), ROS 1 .bag, folder of bags, or quoted pattern; several may be given",
     )  # fmt: skip
-    parser.add_argument("--image-topic", required=True, help="Image or CompressedImage topic")
-    parser.add_argument("--camera-info-topic", default="", help="default: camera_info beside the image topic")
-    parser.add_argument("--out", type=Path, required=True, help="the new bag; of several bags, the folder for theirs")
-    parser.add_argument("--field-of-view", choices=FIELDS_OF_VIEW, default="trained", help="what the network sees")
-    parser.add_argument("--output-size", choices=OUTPUTS, default="network", help="grid of the depth")
+    parser.add_argument("--image-topic", required=True, help="Image or CompressedImage topic of the camera")
+    parser.add_argument(
+        "--camera-info-topic", default="",
+        help="CameraInfo topic of the camera (default: camera_info beside the image topic)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--out", type=Path, required=True, help="bag to write; for several input bags, the folder to write theirs to"
+    )
+    parser.add_argument(
+        "--field-of-view", choices=FIELDS_OF_VIEW, default="trained", help="part of the frame that the network sees"
+    )
+    parser.add_argument(
+        "--output-size", choices=OUTPUTS, default="network",
+        help="size of the depth image: the network's, or the camera's",
+    )  # fmt: skip
     add_depth_options(parser)
     add_bits_option(parser)
     parser.add_argument(
         "--depth-encoding", choices=tuple(DEPTH_TOPICS), default="32FC1",
-        help="metres on /depth/image, or 16UC1 millimetres on /depth/image_raw (default 32FC1)",
+        help="32FC1: meters on /depth/image; 16UC1: millimeters on /depth/image_raw",
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
-    which = parser.add_argument_group("which frames")
-    which.add_argument("--start", type=float, default=0.0, metavar="S", help="seconds since the recording began")
-    which.add_argument("--end", type=float, metavar="S", help="the same, exclusive")
-    which.add_argument("--every", type=int, default=1, metavar="N", help="one of N frames")
-    which.add_argument("--rate", type=float, metavar="HZ", help="at most so many frames a second")
-    what = parser.add_argument_group("the new bag")
+    which = parser.add_argument_group("selection of frames")
+    which.add_argument("--start", type=float, default=0.0, metavar="S", help="first second of the recording to use")
+    which.add_argument(
+        "--end", type=float, metavar="S", help="second of the recording to stop before (default: the end)"
+    )
+    which.add_argument("--every", type=int, default=1, metavar="N", help="use one frame out of N")
+    which.add_argument(
+        "--rate", type=float, metavar="HZ", help="highest number of frames per second of the recording to use"
+    )
+    what = parser.add_argument_group("contents of the new bag")
     what.add_argument(
-        "--copy",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="TOPIC",
-        help="further topics for it; '*' for all (quoted)",
+        "--copy", nargs="+", action="extend", default=[], metavar="TOPIC",
+        help="topics to copy from the recording; '*' (quoted): all",
+    )  # fmt: skip
+    what.add_argument("--zstd", action="store_true", help="compress the mcap chunks with zstd")
+    what.add_argument("--join", action="store_true", help="write one bag from several input bags")
+    truth = parser.add_argument_group(
+        "comparison with a depth sensor", "metrics.json and metrics.png go into the new bag's folder"
     )
-    what.add_argument("--zstd", action="store_true", help="compress its chunks (mcap)")
-    what.add_argument("--join", action="store_true", help="one bag out of several")
-    truth = parser.add_argument_group("against truth", "metrics.json and metrics.png in the new bag's folder")
-    truth.add_argument("--truth-topic", default="", help="depth sensor's Image (16UC1, 32FC1) or compressedDepth")
-    truth.add_argument("--truth-camera-info-topic", default="", help="default: camera_info beside the truth topic")
     truth.add_argument(
-        "--truth-tolerance", type=float, default=0.02, metavar="S", help="between stamps, seconds (default 0.02)"
+        "--truth-topic", default="", help="Image (16UC1, 32FC1) or compressedDepth topic of the depth sensor"
     )
-    where = parser.add_argument_group("where the work is done")
-    where.add_argument("--workers", type=int, default=0, metavar="N", help="processes (default: one a core)")
+    truth.add_argument(
+        "--truth-camera-info-topic", default="",
+        help="CameraInfo topic of the depth sensor (default: camera_info beside the truth topic)",
+    )  # fmt: skip
+    truth.add_argument(
+        "--truth-tolerance", type=float, default=0.02, metavar="S", help="largest difference of stamps in seconds"
+    )
+    where = parser.add_argument_group("processes and machines")
+    where.add_argument(
+        "--workers", type=int, default=0, metavar="N", help="number of worker processes (default: one per core)"
+    )
     where.add_argument(
         "--ray", default="", metavar="ADDRESS",
-        help="a Ray cluster in place of processes here; auto is this machine's. Its nodes see all files alike",
+        help="Ray cluster to run on instead; auto: the one on this machine; all its nodes must see the same files",
     )  # fmt: skip
 
 

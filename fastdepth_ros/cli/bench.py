@@ -44,26 +44,48 @@ FULL, QUICK = Pace(10, 20, 10.0), Pace(4, 6, 4.0)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--out", type=Path, default=Path("bench"), help="folder of report, JSON and pictures (bench)")
-    parser.add_argument("--quick", action="store_true", help="under a minute: fewer turns, no steps of Fig. 3")
-    parser.add_argument("--models", nargs="+", default=[""], metavar="M", help="artefacts, by name or folder")
-    parser.add_argument("--backends", nargs="+", default=[], metavar="B", help=f"of {', '.join(backend_names())} (all)")
+    parser.add_argument("--out", type=Path, default=Path("bench"), help="folder for the report, JSON and plots")
     parser.add_argument(
-        "--threads", nargs="+", type=_count, default=[], metavar="N", help="of engines (1 and all cores)"
+        "--quick", action="store_true", help="run for less than a minute: fewer rounds, no per-step timing"
     )
-    parser.add_argument("--precisions", nargs="+", choices=PRECISIONS, default=["fp32"], help="of the engines (fp32)")
-    parser.add_argument("--power-save", action="store_true", help="also with the engines' power_save")
-    parser.add_argument("--device", default="cpu", help="of the backends (cpu)")
-    parser.add_argument("--rounds", type=_count, help=f"turns that each gets ({FULL.rounds})")
-    parser.add_argument("--frames", type=_count, help=f"timed frames in a turn ({FULL.frames})")
-    parser.add_argument("--peers", action="store_true", help="also other networks, weights at random; needs torch, GBs")
-    parser.add_argument("--no-node", action="store_true", help="leave the node on a ROS graph out")
-    parser.add_argument("--power-mode", default="", help="what the report calls it; a Jetson tells its own")
-    parser.add_argument("--compare", type=Path, metavar="OLD.json", help="say what changed since then")
-    table = parser.add_argument_group("a table of the paper instead")
-    table.add_argument("--table", type=int, choices=[6], help="table whose rows are timed")
-    table.add_argument("--db", type=Path, help="tune TVM's code first, with records in this folder")
-    table.add_argument("--trials", type=int, default=1000, help="of that tuning, per network (1000)")
+    parser.add_argument(
+        "--models", nargs="+", default=[""], metavar="M",
+        help="artifact folders or names of bundled models (default: the bundled default)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--backends", nargs="+", default=[], metavar="B",
+        help=f"engines to time: {', '.join(backend_names())} (default: all)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--threads", nargs="+", type=_count, default=[], metavar="N",
+        help="numbers of engine threads to time (default: 1 and all cores)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--precisions", nargs="+", choices=PRECISIONS, default=["fp32"],
+        help="numeric precisions to time (default: fp32)",
+    )  # fmt: skip
+    parser.add_argument("--power-save", action="store_true", help="also time the engines with power_save")
+    parser.add_argument("--device", default="cpu", help="device that the engines run on")
+    parser.add_argument(
+        "--rounds", type=_count,
+        help=f"number of rounds, each of which times every candidate once (default: {FULL.rounds})",
+    )  # fmt: skip
+    parser.add_argument(
+        "--frames", type=_count, help=f"number of timed frames per candidate and round (default: {FULL.frames})"
+    )
+    parser.add_argument(
+        "--peers", action="store_true",
+        help="also time other networks with random weights; needs torch and some GB of memory",
+    )  # fmt: skip
+    parser.add_argument("--no-node", action="store_true", help="do not time the node on a ROS graph")
+    parser.add_argument(
+        "--power-mode", default="", help="name of the power mode for the report (default on a Jetson: its own)"
+    )
+    parser.add_argument("--compare", type=Path, metavar="OLD.json", help="results of an earlier run to compare with")
+    table = parser.add_argument_group("timing of a table of the paper instead")
+    table.add_argument("--table", type=int, choices=[6], help="number of the table whose rows are timed")
+    table.add_argument("--db", type=Path, help="folder for tuning records; TVM's code is tuned first")
+    table.add_argument("--trials", type=int, default=1000, help="number of tuning trials per network")
     parser.add_argument("--json", action="store_true", help="print the results as JSON")
 
 

@@ -23,28 +23,53 @@ PARAMETER = "focal_scale"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_options(parser)
-    parser.add_argument("--bag", type=Path, required=True, help="rosbag2 folder (mcap, sqlite3) or ROS 1 .bag")
-    parser.add_argument("--image-topic", default="", help="default: the one with the most images that are not depth")
-    parser.add_argument("--camera-info-topic", default="", help="default: camera_info beside the image topic")
-    parser.add_argument("--field-of-view", choices=FIELDS_OF_VIEW, default="trained", help="as the node will have it")
-    parser.add_argument("--out", type=Path, metavar="YAML", help=f"parameter file that gets {PARAMETER}; may exist")
-    parser.add_argument("--picture", type=Path, metavar="PNG", help="truth over depth, by distance and by frame")
+    parser.add_argument(
+        "--bag", type=Path, required=True, help="rosbag2 folder (mcap, sqlite3) or ROS 1 .bag to fit the scale on"
+    )
+    parser.add_argument(
+        "--image-topic", default="", help="image topic (default: the topic with the most images that are not depth)"
+    )
+    parser.add_argument(
+        "--camera-info-topic", default="",
+        help="CameraInfo topic of the camera (default: camera_info beside the image topic)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--field-of-view", choices=FIELDS_OF_VIEW, default="trained",
+        help="part of the frame that the network sees; same value as in the node",
+    )  # fmt: skip
+    parser.add_argument(
+        "--out", type=Path, metavar="YAML", help=f"parameter file to set {PARAMETER} in; made if it does not exist"
+    )
+    parser.add_argument(
+        "--picture", type=Path, metavar="PNG", help="plot of true depth over network depth, by distance and by frame"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
     truth = parser.add_mutually_exclusive_group(required=True)
-    truth.add_argument("--depth-topic", default="", help="a depth sensor's Image (16UC1, 32FC1) or compressedDepth")
-    truth.add_argument("--distance", type=float, metavar="M", help="metres, along the optical axis, of the region")
-    parser.add_argument("--depth-camera-info-topic", default="", help="default: camera_info beside the depth topic")
+    truth.add_argument(
+        "--depth-topic", default="", help="Image (16UC1, 32FC1) or compressedDepth topic of a depth sensor"
+    )
+    truth.add_argument(
+        "--distance", type=float, metavar="M", help="true distance of the region in meters, along the optical axis"
+    )
     parser.add_argument(
-        "--tolerance", type=float, default=0.02, metavar="S", help="between stamps, seconds (default 0.02)"
+        "--depth-camera-info-topic", default="",
+        help="CameraInfo topic of the depth sensor (default: camera_info beside the depth topic)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--tolerance", type=float, default=0.02, metavar="S", help="largest difference of stamps in seconds"
     )
     parser.add_argument(
         "--region", type=int, nargs=4, metavar=("LEFT", "TOP", "WIDTH", "HEIGHT"),
-        help="frame pixels that show what is at --distance (default: the middle)",
+        help="frame pixels that show the object at --distance (default: the center)",
     )  # fmt: skip
-    which = parser.add_argument_group("which frames")
-    which.add_argument("--start", type=float, default=0.0, metavar="S", help="seconds since the recording began")
-    which.add_argument("--end", type=float, metavar="S", help="the same, exclusive")
-    which.add_argument("--rate", type=float, default=2.0, metavar="HZ", help="so many frames a second (default 2)")
+    which = parser.add_argument_group("selection of frames")
+    which.add_argument("--start", type=float, default=0.0, metavar="S", help="first second of the recording to use")
+    which.add_argument(
+        "--end", type=float, metavar="S", help="second of the recording to stop before (default: the end)"
+    )
+    which.add_argument(
+        "--rate", type=float, default=2.0, metavar="HZ", help="number of frames per second of the recording to use"
+    )
 
 
 def run(parsed: argparse.Namespace) -> None:

@@ -20,11 +20,13 @@ ERRORS = (ValueError,)
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     chosen = parser.add_mutually_exclusive_group()
     chosen.add_argument(
-        "--channels", default="pruned", help=f"{', '.join(NAMED)}, or a JSON file with the keys encoder and decoder"
-    )
+        "--channels", default="pruned",
+        help=f"channel counts: {', '.join(NAMED)}, or a JSON file with the keys encoder and decoder",
+    )  # fmt: skip
     chosen.add_argument(
-        "--table", type=int, choices=sorted(TABLES), help="the rows of a table of the paper, beside its figures"
-    )
+        "--table", type=int, choices=sorted(TABLES),
+        help="number of a table of the paper; its rows are counted and compared with its figures",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 

@@ -17,28 +17,29 @@ def add_depth_options(parser: argparse.ArgumentParser) -> None:
     """As the node's parameters of these names."""
     parser.add_argument(
         "--focal-scale", default=AUTO, metavar="auto|off|NUMBER",
-        help="factor on the network's depth (default auto: by the camera's focal length, where it is known)",
+        help="factor that depth is multiplied by; auto: from the camera's focal length, 1 if unknown",
     )  # fmt: skip
     parser.add_argument(
-        "--max-depth", type=float, default=0.0, metavar="M", help="beyond it depth is +inf (default 0: no limit)"
-    )
+        "--max-depth", type=float, default=0.0, metavar="M",
+        help="range limit in meters; depth beyond it becomes +inf; 0: no limit",
+    )  # fmt: skip
     parser.add_argument(
         "--outside-training-view", choices=OUTSIDE, default="keep",
-        help="depth at wider angles than the training camera saw (default keep)",
+        help="depth at wider angles than the training camera saw: keep it or make it NaN",
     )  # fmt: skip
 
 
 def add_bits_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--bits", type=int, default=0, metavar="N",
-        help="low bits of 16-bit samples that the sensor uses (default 0: as the largest samples show)",
+        help="number of low bits of 16-bit samples that the sensor uses; 0: found from the frames",
     )  # fmt: skip
 
 
 def add_focal_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--focal-px", type=float, default=0.0, metavar="F",
-        help="the camera's focal length in its pixels, by which depth is scaled (default: as of the training camera)",
+        help="focal length of the camera in pixels, to scale the depth by (default: that of the training camera)",
     )  # fmt: skip
 
 

@@ -26,19 +26,26 @@ PANEL_ROWS, WORST = 6, 10
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_options(parser)
-    parser.add_argument("--dataset", required=True, help=", ".join(sorted(DATASETS)))
+    parser.add_argument("--dataset", required=True, help=f"data set to evaluate on: {', '.join(sorted(DATASETS))}")
     parser.add_argument("--root", required=True, type=Path, help="folder of the data set")
-    parser.add_argument("--split", default="test", help="test (default), train, ...: what the data set has")
+    parser.add_argument("--split", default="test", help="split of the data set: test, train, ...")
     parser.add_argument(
         "--preprocess", choices=PROTOCOLS, default="authors",
-        help="the authors' two nearest resizes (default), or the node's one bilinear",
+        help="authors: two nearest-neighbor resizes, as in the paper's code; node: one bilinear",
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--record", action="store_true", help="write the figures into the artefact's manifest")
-    parser.add_argument("--per-image", type=Path, metavar="CSV", help="write the errors of each image")
-    parser.add_argument("--panel", type=Path, metavar="PNG", help="frames, truth, depth, error: the paper's Fig. 4")
-    parser.add_argument("--worst", type=Path, metavar="PNG", help=f"the same for the {WORST} images of largest RMSE")
-    parser.add_argument("--beside", nargs="+", default=[], metavar="MODEL", help="further models in the pictures")
+    parser.add_argument("--record", action="store_true", help="write the figures into the manifest of the artifact")
+    parser.add_argument("--per-image", type=Path, metavar="CSV", help="CSV file for the errors of each image")
+    parser.add_argument(
+        "--panel", type=Path, metavar="PNG",
+        help="picture of frames, ground truth, depth and error, as in the paper's Fig. 4",
+    )  # fmt: skip
+    parser.add_argument(
+        "--worst", type=Path, metavar="PNG", help=f"picture of the {WORST} images with the largest RMSE"
+    )
+    parser.add_argument(
+        "--beside", nargs="+", default=[], metavar="MODEL", help="further models to show in the pictures"
+    )
 
 
 def run(parsed: argparse.Namespace) -> None:

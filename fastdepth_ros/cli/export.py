@@ -13,10 +13,13 @@ ERRORS = (CheckpointError, ExportError, ValueError)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("checkpoint", type=Path, help="safetensors that `fastdepth train` wrote")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the artefact, must not exist")
-    parser.add_argument("--facts", type=Path, help="JSON object for the manifest: training data, licence, terms")
-    parser.add_argument("--half", action="store_true", help="float16 kernels and no ONNX, to be pruned or trained on")
+    parser.add_argument("checkpoint", type=Path, help="safetensors file that `fastdepth train` wrote")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the new artifact; must not exist")
+    parser.add_argument("--facts", type=Path, help="JSON file with more manifest fields: training data, license, terms")
+    parser.add_argument(
+        "--half", action="store_true",
+        help="write float16 weights and no ONNX file: small, for further training or pruning",
+    )  # fmt: skip
 
 
 def run(parsed: argparse.Namespace) -> None:

@@ -27,18 +27,21 @@ ERRORS = (FrameError, ValueError, *MODEL_ERRORS)
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_options(parser)
     parser.add_argument(
-        "files", nargs="+", type=Path, metavar="FILE", help="jpg, png, bmp, webp, ppm, pgm or npy (RGB)"
+        "files", nargs="+", type=Path, metavar="FILE", help="image file: jpg, png, bmp, webp, ppm, pgm or npy (RGB)"
     )
-    parser.add_argument("--out", type=Path, required=True, help="FILE.npy, FILE.png, or a folder that gets both")
+    parser.add_argument("--out", type=Path, required=True, help="output: FILE.npy, FILE.png, or a folder for both")
     parser.add_argument(
         "--field-of-view", choices=("auto", *FIELDS_OF_VIEW), default="auto",
-        help="auto: trained, but full for an image that already has the size of the network input",
+        help="part of the image that the network sees; auto: trained, but full for images of the input size",
     )  # fmt: skip
-    parser.add_argument("--output-size", choices=OUTPUTS, default="network", help="grid of the depth")
+    parser.add_argument(
+        "--output-size", choices=OUTPUTS, default="network",
+        help="size of the depth image: the network's, or the camera's",
+    )  # fmt: skip
     add_depth_options(parser)
     add_bits_option(parser)
     add_focal_option(parser)
-    parser.add_argument("--force", action="store_true", help="replace files that exist")
+    parser.add_argument("--force", action="store_true", help="overwrite existing files")
 
 
 def run(parsed: argparse.Namespace) -> None:

@@ -14,10 +14,17 @@ ERRORS = (CheckpointError, DatasetError, ValueError)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--photos", required=True, type=Path, metavar="NPZ", help="encoded images: arrays data and off")
-    parser.add_argument("--teacher", required=True, type=Path, metavar="CKPT", help="network that says the depth")
-    parser.add_argument("--side", type=int, default=160, help="of its input in pixels (default 160)")
-    parser.add_argument("--out", required=True, type=Path, help="folder data set; an unfinished one is resumed")
+    parser.add_argument(
+        "--photos", required=True, type=Path, metavar="NPZ",
+        help="NPZ file of encoded images, with the arrays data and off",
+    )  # fmt: skip
+    parser.add_argument(
+        "--teacher", required=True, type=Path, metavar="CKPT", help="checkpoint of the network that predicts the depth"
+    )
+    parser.add_argument("--side", type=int, default=160, help="side of that network's input in pixels")
+    parser.add_argument(
+        "--out", required=True, type=Path, help="folder of the data set to write; an unfinished one is resumed"
+    )
 
 
 def run(parsed: argparse.Namespace) -> None:

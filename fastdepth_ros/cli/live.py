@@ -25,12 +25,17 @@ ERRORS = (BagError, FrameError, SourceError, ViewError, ValueError, *MODEL_ERROR
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_options(parser)
     parser.add_argument(
-        "source", nargs="?", default="0", help="camera (number, /dev/videoN), rtsp://..., video, bag (default 0)"
-    )
-    parser.add_argument("--browser", action="store_true", help="a page instead of a window; needs no display")
+        "source", nargs="?", default="0",
+        help="source of the frames: camera (number, /dev/videoN), rtsp://..., video, bag",
+    )  # fmt: skip
+    parser.add_argument("--browser", action="store_true", help="serve a page instead of a window; needs no display")
     add_view_options(parser)
-    parser.add_argument("--image-topic", default="", help="of a bag (default: its topic with the most images)")
-    parser.add_argument("--field-of-view", choices=FIELDS_OF_VIEW, default="trained", help="what the network sees")
+    parser.add_argument(
+        "--image-topic", default="", help="image topic of a bag (default: the topic with the most images)"
+    )
+    parser.add_argument(
+        "--field-of-view", choices=FIELDS_OF_VIEW, default="trained", help="part of the frame that the network sees"
+    )
     add_depth_options(parser)
     add_focal_option(parser)
 

@@ -10,28 +10,39 @@ from fastdepth_ros.depth.artifact import DEFAULT_BACKEND, DEFAULT_MODEL, Artifac
 from fastdepth_ros.depth.golden import GoldenError
 
 MODEL_ERRORS = (ArtifactError, BackendError, GoldenError)
-TARGETS = "host, aarch64, tx2-cpu, tx2-gpu, cuda, x86-64-v3, ..., or a JSON file in TVM's words"
+TARGETS = "host, aarch64, tx2-cpu, tx2-gpu, cuda, x86-64-v3, ..., or a JSON file with TVM's target keys"
 
 
 def add_target_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", default="", help=f"artefact folder or bundled name (default {DEFAULT_MODEL})")
-    parser.add_argument("--target", default="host", help=f"{TARGETS} (default host)")
+    parser.add_argument(
+        "--model", default="", help=f"artifact folder, or name of a bundled model (default: {DEFAULT_MODEL})"
+    )
+    parser.add_argument("--target", default="host", help=f"processor to build for: {TARGETS}")
 
 
 def add_device_options(parser: argparse._ActionsContainer) -> None:
-    parser.add_argument("--tracker", default="", metavar="HOST:PORT", help="measure on a device there, over RPC")
-    parser.add_argument("--key", default="", help="of the device at the tracker")
+    parser.add_argument(
+        "--tracker", default="", metavar="HOST:PORT", help="TVM RPC tracker; measurements run on one of its devices"
+    )
+    parser.add_argument("--key", default="", help="device key under which the tracker knows the device")
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", default="", help=f"artefact folder or bundled name (default {DEFAULT_MODEL})")
     parser.add_argument(
-        "--backend", default=DEFAULT_BACKEND, help=f"{', '.join(backend_names())} (default {DEFAULT_BACKEND})"
+        "--model", default="", help=f"artifact folder, or name of a bundled model (default: {DEFAULT_MODEL})"
     )
-    parser.add_argument("--threads", type=int, default=0, help="of the engine; 0 leaves it to the engine")
-    parser.add_argument("--device", default="cpu", help="of the backend: cpu, cuda, ... (default cpu)")
-    parser.add_argument("--precision", choices=PRECISIONS, default="fp32", help="of the artefact's file (default fp32)")
-    parser.add_argument("--power-save", action="store_true", help="few threads, none of which spins; slower")
+    parser.add_argument(
+        "--backend", default=DEFAULT_BACKEND, help=f"engine that runs the network: {', '.join(backend_names())}"
+    )
+    parser.add_argument("--threads", type=int, default=0, help="number of engine threads; 0 lets the engine choose")
+    parser.add_argument("--device", default="cpu", help="device that the engine runs on: cpu, cuda, ...")
+    parser.add_argument(
+        "--precision", choices=PRECISIONS, default="fp32",
+        help="numeric precision of the model file; see `fastdepth quantize`",
+    )  # fmt: skip
+    parser.add_argument(
+        "--power-save", action="store_true", help="let engine threads sleep while they wait: less power, higher latency"
+    )
 
 
 def load_model(parsed: argparse.Namespace) -> tuple[Artifact, Backend]:
@@ -44,7 +55,7 @@ def backend_options(parsed: argparse.Namespace) -> BackendOptions:
 
 
 def add_view_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--host", default="127.0.0.1", help="address of this machine to show it at (default 127.0.0.1)")
-    parser.add_argument("--port", type=int, default=9090, help="of the page (default 9090)")
-    parser.add_argument("--data-port", type=int, default=9876, help="of the page's data (default 9876)")
-    parser.add_argument("--open", action="store_true", help="open the page in this machine's browser")
+    parser.add_argument("--host", default="127.0.0.1", help="network address that the page is served on")
+    parser.add_argument("--port", type=int, default=9090, help="TCP port of the page")
+    parser.add_argument("--data-port", type=int, default=9876, help="TCP port of the data stream behind the page")
+    parser.add_argument("--open", action="store_true", help="open the page in the browser of this machine")

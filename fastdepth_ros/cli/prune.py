@@ -39,48 +39,71 @@ BEYOND_THE_LAYERS = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--start", type=Path, metavar="CKPT", help="the trained network, with batch norm")
-    parser.add_argument("--resource", choices=RESOURCES, default="macs")
-    parser.add_argument("--budget", type=float, help="up to 1: share of the start's cost; above: MACs, weights or ms")
-    parser.add_argument("--out", type=Path, help="folder of the search; an unfinished one is resumed")
-    parser.add_argument("--dry-run", action="store_true", help="only say what the resource says of known networks")
+    parser.add_argument("--start", type=Path, metavar="CKPT", help="checkpoint of the trained network, with batch norm")
+    parser.add_argument("--resource", choices=RESOURCES, default="macs", help="cost that the budget limits")
+    parser.add_argument(
+        "--budget", type=float,
+        help="cost to reach: up to 1, a share of the cost of --start; above 1, MACs, weights or ms",
+    )  # fmt: skip
+    parser.add_argument("--out", type=Path, help="folder of the search; an unfinished search is resumed")
+    parser.add_argument("--dry-run", action="store_true", help="print the cost of known networks and stop")
     parser.add_argument("--json", action="store_true", help="print JSON")
     data = parser.add_argument_group("data")
-    data.add_argument("--dataset", default="nyu-labeled", help=", ".join(sorted(DATASETS)))
+    data.add_argument(
+        "--dataset", default="nyu-labeled", help=f"data set to tune and judge on: {', '.join(sorted(DATASETS))}"
+    )
     data.add_argument("--root", type=Path, help="folder of the data set")
     data.add_argument(
         "--also", action="append", default=[], metavar="DATASET=FOLDER",
-        help="what the network was trained on beside it; may be repeated",
+        help="further data set that the network was trained on; may be repeated",
     )  # fmt: skip
-    data.add_argument("--holdout", type=float, default=0.1, help="share of the training split that judges (0.1)")
+    data.add_argument(
+        "--holdout", type=float, default=0.1, help="share of the training split held out to judge proposals"
+    )
     search = parser.add_argument_group("search")
-    search.add_argument("--reduction", type=float, default=0.05, help="share of the start to give up first (0.05)")
-    search.add_argument("--decay", type=float, default=0.97, help="of the reduction, each iteration (0.97)")
-    search.add_argument("--multiple", type=int, default=8, help="of the channel counts (8)")
-    search.add_argument("--steps", type=int, default=40, help="batches of each proposal's short tuning (40)")
-    search.add_argument("--batch", type=int, default=16, help="pairs of a batch (16)")
-    search.add_argument("--learning-rate", type=float, default=5e-4, help="of the short tuning (5e-4)")
-    search.add_argument("--input-px", type=int, default=224, help="of the search; 128 takes a third of its time (224)")
-    search.add_argument("--workers", type=int, default=1, help="proposals at the same time, one process each (1)")
     search.add_argument(
-        "--ray", metavar="ADDRESS", help="of a Ray cluster in place of --workers; auto for this machine's"
+        "--reduction", type=float, default=0.05, help="share of the start's cost to remove in the first iteration"
     )
-    tuning = parser.add_argument_group("long tuning of what is left, then its accuracy")
-    tuning.add_argument("--epochs", type=int, default=20, help="of the long tuning; 0 leaves it out (20)")
-    tuning.add_argument("--recipe", default="finish", help=f"{', '.join(recipe_names())}, or a YAML file (finish)")
+    search.add_argument("--decay", type=float, default=0.97, help="factor on the reduction after each iteration")
+    search.add_argument("--multiple", type=int, default=8, help="number that channel counts are kept a multiple of")
+    search.add_argument("--steps", type=int, default=40, help="number of batches to tune each proposal with")
+    search.add_argument("--batch", type=int, default=16, help="number of pairs per batch")
+    search.add_argument("--learning-rate", type=float, default=5e-4, help="learning rate to tune proposals with")
+    search.add_argument(
+        "--input-px", type=int, default=224,
+        help="side of the network input during the search; 128 takes a third of the time",
+    )  # fmt: skip
+    search.add_argument(
+        "--workers", type=int, default=1, help="number of proposals tuned at the same time, one process each"
+    )
+    search.add_argument(
+        "--ray", metavar="ADDRESS", help="Ray cluster to run on instead of --workers; auto: the one on this machine"
+    )
+    tuning = parser.add_argument_group("final tuning of the pruned network, then its accuracy")
+    tuning.add_argument("--epochs", type=int, default=20, help="number of epochs of the final tuning; 0: none")
     tuning.add_argument(
-        "--tune-start", action="store_true", help="tune the start as long, a row to hold pruning against"
+        "--recipe", default="finish", help=f"recipe of the final tuning: {', '.join(recipe_names())}, or a YAML file"
     )
-    tuning.add_argument("--test-split", default="test", help="of the data set, for that accuracy (test)")
+    tuning.add_argument(
+        "--tune-start", action="store_true", help="also tune the start for as long, as a baseline to compare with"
+    )
+    tuning.add_argument("--test-split", default="test", help="split of the data set to measure the accuracy on")
     tuning.add_argument("--cache", action="store_true", help="keep decoded pairs in memory: 2 MB each at 640x480")
     latency = parser.add_argument_group("latency")
-    latency.add_argument("--table", type=Path, help="layer times: JSON of --measure, or CSV")
-    latency.add_argument("--measure", type=Path, metavar="JSON", help="measure a table here and write it")
-    latency.add_argument("--engine", default="onnxruntime", choices=[*sorted(ENGINES), "tvm"])
-    latency.add_argument("--threads", type=int, default=0, help="of the engine; 0 leaves the number to it")
-    latency.add_argument("--target", default="host", help=f"of tvm: {TARGETS} (host)")
+    latency.add_argument("--table", type=Path, help="file of layer times: JSON written by --measure, or CSV")
+    latency.add_argument(
+        "--measure", type=Path, metavar="JSON",
+        help="file to write layer times to, measured on this machine or --tracker",
+    )  # fmt: skip
+    latency.add_argument(
+        "--engine", default="onnxruntime", choices=[*sorted(ENGINES), "tvm"], help="engine to measure layer times with"
+    )
+    latency.add_argument("--threads", type=int, default=0, help="number of engine threads; 0 lets the engine choose")
+    latency.add_argument("--target", default="host", help=f"processor that tvm builds for: {TARGETS}")
     add_device_options(latency)
-    latency.add_argument("--channels", default="unpruned", help="the largest network of a table that is measured")
+    latency.add_argument(
+        "--channels", default="unpruned", help="channel counts of the largest network in a measured table"
+    )
 
 
 def run(parsed: argparse.Namespace) -> None:

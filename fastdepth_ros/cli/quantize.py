@@ -28,17 +28,23 @@ ROOMS = 8
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", default="", help=f"artefact folder or bundled name (default {DEFAULT_MODEL})")
-    parser.add_argument("--to", choices=REDUCED, required=True, help="the precision")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the artefact, must not exist")
+    parser.add_argument(
+        "--model", default="", help=f"artifact folder, or name of a bundled model (default: {DEFAULT_MODEL})"
+    )
+    parser.add_argument("--to", choices=REDUCED, required=True, help="numeric precision to add")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the new artifact; must not exist")
     frames = parser.add_mutually_exclusive_group()
-    frames.add_argument("--images", type=Path, metavar="DIR", help="folder of your camera's images to calibrate on")
-    frames.add_argument("--bag", metavar="BAG", help="or a recording, or a video (default: synthetic rooms)")
-    parser.add_argument("--image-topic", default="", help="of the bag (default: its topic with the most images)")
-    parser.add_argument("--frames", type=int, default=32, help="how many, spread over what there is (default 32)")
-    parser.add_argument("--field-of-view", choices=FIELDS_OF_VIEW, default="trained", help="what the network sees")
-    parser.add_argument("--dataset", help=f"measure the accuracy on {', '.join(sorted(DATASETS))}")
-    parser.add_argument("--root", type=Path, help="folder of the data set")
+    frames.add_argument("--images", type=Path, metavar="DIR", help="folder of images of your camera to calibrate on")
+    frames.add_argument("--bag", metavar="BAG", help="bag or video to calibrate on (default: synthetic rooms)")
+    parser.add_argument(
+        "--image-topic", default="", help="image topic of the bag (default: the topic with the most images)"
+    )
+    parser.add_argument("--frames", type=int, default=32, help="number of frames to calibrate on, evenly spaced")
+    parser.add_argument(
+        "--field-of-view", choices=FIELDS_OF_VIEW, default="trained", help="part of the frame that the network sees"
+    )
+    parser.add_argument("--dataset", help=f"data set to measure the accuracy on: {', '.join(sorted(DATASETS))}")
+    parser.add_argument("--root", type=Path, help="folder of that data set")
 
 
 def run(parsed: argparse.Namespace) -> None:

@@ -14,14 +14,19 @@ ERRORS = (BagError, FiguresError, ValueError)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("bag", type=Path, help="bag with depth, as the node or `fastdepth bag` wrote it")
-    parser.add_argument("--out", type=Path, required=True, metavar="HTML", help="the page")
-    parser.add_argument("--depth-topic", default="", help=f"default: {' or '.join(DEPTH_TOPICS)}")
-    parser.add_argument("--images", type=Path, metavar="BAG", help="bag with the camera's images (default: the same)")
-    parser.add_argument("--image-topic", default="", help="of the camera (default: its topic with the most images)")
-    parser.add_argument("--metrics", type=Path, metavar="JSON", help="of evaluate --json, or of bag --truth-topic")
-    parser.add_argument("--frames", type=int, default=60, help="how many moments get a picture (default 60)")
-    parser.add_argument("--force", action="store_true", help="replace a page that exists")
+    parser.add_argument("bag", type=Path, help="bag with depth, recorded from the node or written by `fastdepth bag`")
+    parser.add_argument("--out", type=Path, required=True, metavar="HTML", help="HTML page to write")
+    parser.add_argument("--depth-topic", default="", help=f"depth topic (default: {' or '.join(DEPTH_TOPICS)})")
+    parser.add_argument("--images", type=Path, metavar="BAG", help="bag with the camera images (default: the same bag)")
+    parser.add_argument(
+        "--image-topic", default="", help="image topic of the camera (default: the topic with the most images)"
+    )
+    parser.add_argument(
+        "--metrics", type=Path, metavar="JSON",
+        help="metrics written by `fastdepth evaluate --json` or `fastdepth bag --truth-topic`",
+    )  # fmt: skip
+    parser.add_argument("--frames", type=int, default=60, help="number of frames shown as pictures")
+    parser.add_argument("--force", action="store_true", help="overwrite an existing page")
 
 
 def run(parsed: argparse.Namespace) -> None:

@@ -30,39 +30,46 @@ PAPER_PARTS = {"encoder": "mobilenet", "decoder": "nnconv5", "kernel": "depthwis
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--dataset", required=True, help=", ".join(sorted(DATASETS)))
+    parser.add_argument("--dataset", required=True, help=f"data set to train on: {', '.join(sorted(DATASETS))}")
     parser.add_argument("--root", required=True, type=Path, help="folder of the data set")
     parser.add_argument(
-        "--also", action="append", default=[], metavar="DATASET=FOLDER", help="train on this one too; may be repeated"
+        "--also", action="append", default=[], metavar="DATASET=FOLDER",
+        help="further data set to train on; may be repeated",
+    )  # fmt: skip
+    parser.add_argument("--out", required=True, type=Path, help="folder of the run; an unfinished run is resumed")
+    parser.add_argument(
+        "--recipe", default="strong", help=f"training recipe: {', '.join(recipe_names())}, or a YAML file"
     )
-    parser.add_argument("--out", required=True, type=Path, help="folder of the run; an unfinished one is resumed")
-    parser.add_argument("--recipe", default="strong", help=f"{', '.join(recipe_names())}, or a YAML file")
     for name, kind in OVERRIDES.items():
-        parser.add_argument(f"--{name.replace('_', '-')}", type=kind, help=f"in place of the recipe's {name}")
-    network = parser.add_argument_group("network", "FastDepth of a channel list, or a variant of the paper's tables")
-    network.add_argument("--channels", help="unpruned, pruned, or a JSON file; without it pruned, or those of --start")
-    for part, names in parts().items():
-        network.add_argument(f"--{part}", choices=names, help="makes a variant")
-    network.add_argument(
-        "--start",
-        type=Path,
-        metavar="CKPT",
-        help="begin with these weights of ours; fewer --channels take the largest filters, more add new ones",
+        parser.add_argument(
+            f"--{name.replace('_', '-')}", type=kind, help=f"value to use instead of {name} in the recipe"
+        )
+    network = parser.add_argument_group(
+        "network", "FastDepth with a list of channel counts, or a variant from the paper's tables"
     )
+    network.add_argument(
+        "--channels", help="channel counts: unpruned, pruned, or a JSON file (default: those of --start, else pruned)"
+    )
+    for part, names in parts().items():
+        network.add_argument(f"--{part}", choices=names, help=f"{part} of a variant of the network")
+    network.add_argument(
+        "--start", type=Path, metavar="CKPT",
+        help="checkpoint of this package to start from; fewer --channels keep the largest filters, more add new ones",
+    )  # fmt: skip
     network.add_argument(
         "--pretrained",
         type=Path,
         metavar="FILE",
-        help="encoder trained on ImageNet: the FastDepth authors' imagenet.pth.tar, an .npz of TF-Slim's MobileNet v1, "
-        "or the state dict of the classifier that --encoder names",
+        help="encoder weights trained on ImageNet: the FastDepth authors' imagenet.pth.tar, an .npz of TF-Slim's "
+        "MobileNet v1, or the state dict of the classifier that --encoder names",
     )
-    parser.add_argument("--workers", type=int, default=0, help="processes that read and augment")
-    parser.add_argument("--cache", action="store_true", help="keep the pairs decoded in memory, 2 MB each at 640x480")
-    parser.add_argument("--no-check", action="store_true", help="do not look for corrupt files first")
     parser.add_argument(
-        "--checkpoint-s", type=float, default=300.0, help="seconds between saves inside an epoch (default 300)"
+        "--workers", type=int, default=0, help="number of processes that read and augment (default: 0, none)"
     )
-    parser.add_argument("--amp", action="store_true", help="bfloat16 where it is safe")
+    parser.add_argument("--cache", action="store_true", help="keep decoded pairs in memory: 2 MB each at 640x480")
+    parser.add_argument("--no-check", action="store_true", help="skip the search for corrupt files before training")
+    parser.add_argument("--checkpoint-s", type=float, default=300.0, help="seconds between checkpoints within an epoch")
+    parser.add_argument("--amp", action="store_true", help="use bfloat16 where it is safe (automatic mixed precision)")
 
 
 def run(parsed: argparse.Namespace) -> None:

@@ -18,10 +18,14 @@ ERRORS = (RecordsError, TargetError, TuneError, UnsupportedNetworkError, *MODEL_
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_target_options(parser)
-    parser.add_argument("--db", type=Path, required=True, help="folder of records; those in it are not measured again")
-    parser.add_argument("--trials", type=int, default=1000, help="in the records when it ends (default 1000)")
+    parser.add_argument(
+        "--db", type=Path, required=True, help="folder of tuning records; trials recorded there are not measured again"
+    )
+    parser.add_argument("--trials", type=int, default=1000, help="number of trials in the records after the run")
     add_device_options(parser)
-    parser.add_argument("--best", type=Path, metavar="DIR", help="write each kernel's fastest trial alone to DIR too")
+    parser.add_argument(
+        "--best", type=Path, metavar="DIR", help="folder to write only the fastest trial of each kernel to"
+    )
 
 
 def run(parsed: argparse.Namespace) -> None:

@@ -29,16 +29,25 @@ ERRORS = (BagError, FrameError, SourceError, ValueError, *MODEL_ERRORS)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_options(parser)
-    parser.add_argument("source", help="bag, video file, camera (a number or /dev/videoN), or rtsp://...")
-    parser.add_argument("--out", type=Path, required=True, metavar="MP4", help="the video, H.264")
-    parser.add_argument("--image-topic", default="", help="of a bag (default: its topic with the most images)")
-    parser.add_argument("--field-of-view", choices=FIELDS_OF_VIEW, default="trained", help="what the network sees")
+    parser.add_argument(
+        "source", help="source of the frames: bag, video file, camera (number or /dev/videoN), or rtsp://..."
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="MP4", help="H.264 video to write")
+    parser.add_argument(
+        "--image-topic", default="", help="image topic of a bag (default: the topic with the most images)"
+    )
+    parser.add_argument(
+        "--field-of-view", choices=FIELDS_OF_VIEW, default="trained", help="part of the frame that the network sees"
+    )
     add_depth_options(parser)
     add_bits_option(parser)
     add_focal_option(parser)
-    parser.add_argument("--height", type=int, default=480, help="of the pictures, in pixels (default 480)")
-    parser.add_argument("--seconds", type=float, default=0.0, help="length; 0 is to the end, of a camera to Ctrl-C")
-    parser.add_argument("--force", action="store_true", help="replace a video that exists")
+    parser.add_argument("--height", type=int, default=480, help="height of the video in pixels")
+    parser.add_argument(
+        "--seconds", type=float, default=0.0,
+        help="length of the video in seconds; 0: to the end of the source or Ctrl-C",
+    )  # fmt: skip
+    parser.add_argument("--force", action="store_true", help="overwrite an existing video")
 
 
 def run(parsed: argparse.Namespace) -> None:

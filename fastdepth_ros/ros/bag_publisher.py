@@ -194,13 +194,17 @@ def _positive(text: str) -> float:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="bag_publisher", description="Play a bag into a ROS graph.")
-    parser.add_argument("bag", type=Path, help="rosbag2 folder or ROS 1 .bag")
-    parser.add_argument("--rate", type=_positive, default=1.0, help="speed, 2 is twice as fast")
-    parser.add_argument("--loop", action="store_true", help="start again at the end")
-    parser.add_argument("--clock", action="store_true", help="publish /clock, the bag's time")
-    parser.add_argument("--restamp", action="store_true", help="header stamps as if the camera were live")
-    parser.add_argument("--best-effort", action="store_true", help="publish best effort, as many cameras do")
-    parser.add_argument("--wait", type=float, default=0.0, help="seconds to wait for a subscriber before the start")
+    parser.add_argument("bag", type=Path, help="rosbag2 folder or ROS 1 .bag to play")
+    parser.add_argument("--rate", type=_positive, default=1.0, help="playback speed; 2: twice as fast")
+    parser.add_argument("--loop", action="store_true", help="start again at the end of the bag")
+    parser.add_argument("--clock", action="store_true", help="publish the time of the bag on /clock")
+    parser.add_argument(
+        "--restamp", action="store_true", help="replace header stamps by the present time, as a live camera has"
+    )
+    parser.add_argument(
+        "--best-effort", action="store_true", help="publish with best effort reliability, as many cameras do"
+    )
+    parser.add_argument("--wait", type=float, default=0.0, help="seconds to wait for a subscriber before playing")
     return parser
 
 

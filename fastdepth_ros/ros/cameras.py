@@ -46,8 +46,8 @@ def node_of(camera: ListedCamera, share: int) -> FastDepthNode:
 def main(arguments: list[str] | None = None) -> int:
     """Entry point of the executable `fastdepth_cameras`; returns only where no node was begun."""
     parser = argparse.ArgumentParser("fastdepth_cameras", description=__doc__)
-    parser.add_argument("cameras", type=Path, help="YAML list of cameras, as config/cameras.yaml")
-    parser.add_argument("--only", metavar="NAME", help="this camera alone, with its share of the machine")
+    parser.add_argument("cameras", type=Path, help="YAML file that lists the cameras; see config/cameras.yaml")
+    parser.add_argument("--only", metavar="NAME", help="name of the only camera to run, with its share of the cores")
     given = parser.parse_args(remove_ros_args([sys.argv[0], *(sys.argv[1:] if arguments is None else arguments)])[1:])
     try:
         listed = read_cameras(given.cameras)

@@ -142,11 +142,11 @@ def _cpu_s(pid: int) -> float:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="measuring_camera", description=__doc__.partition("\n")[0])
-    parser.add_argument("--size", default="640x480", help="of the frames, width x height")
-    parser.add_argument("--rate", type=float, default=30.0, help="frames a second")
-    parser.add_argument("--seconds", type=float, default=10.0, help="that count")
-    parser.add_argument("--warm-up", type=float, default=3.0, help="seconds before that")
-    parser.add_argument("--best-effort", action="store_true")
+    parser.add_argument("--size", default="640x480", help="width x height of the frames in pixels")
+    parser.add_argument("--rate", type=float, default=30.0, help="number of frames per second")
+    parser.add_argument("--seconds", type=float, default=10.0, help="duration of the measurement in seconds")
+    parser.add_argument("--warm-up", type=float, default=3.0, help="seconds to run before the measurement")
+    parser.add_argument("--best-effort", action="store_true", help="publish with best effort reliability")
     parser.add_argument("--node", type=int, required=True, help="process id of the node")
     parsed = parser.parse_args()
     width, height = (int(side) for side in parsed.size.split("x"))

@@ -39,7 +39,7 @@ from fastdepth_ros.ros.subscription import unfit_subscribers
 from fastdepth_ros.ros.watchdog import EXIT_CODE, LOADING_ERRORS, BackendLost, beside, hold_lifeline
 from fastdepth_ros.ros.watchdog import PERIOD_S as WATCH_PERIOD_S
 
-HELP = "ROS arguments follow --ros-args: -p NAME:=VALUE, --params-file FILE, -r FROM:=TO; parameters: README.md"
+HELP = "ROS arguments follow --ros-args: -p NAME:=VALUE, --params-file FILE, -r FROM:=TO; parameters: doc/parameters.md"
 LIFELINE_S = 30.0  # beyond all that may keep the executor busy
 SWITCH_INTERVAL_S = 1e-5  # Python's 5 ms would keep a new frame waiting while the executor goes on
 Transition = Callable[["FastDepthNode", LifecycleState], TransitionCallbackReturn]

@@ -1,7 +1,8 @@
-"""The one table of the node's parameters: descriptors, defaults, config/*.yaml and the README come from it."""
+"""Table of the node's parameters: descriptors, defaults, config/*.yaml and doc/parameters.md are made from it."""
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Mapping
 from dataclasses import Field, asdict, dataclass, field, fields
@@ -29,95 +30,115 @@ def _parameter(
     check: Any = None,
     fixed: bool = False,
 ) -> Any:
-    """A field; `check`, of one that takes several types, raises ValueError for what is not allowed; one that is
-    `fixed` is given at the node's start."""
+    """Field of `Settings`.
+
+    Args:
+        doc: description, noun first.
+        choices: allowed texts; none given allows any.
+        low, high: range, both ends allowed.
+        check: raises ValueError for a value that is not allowed; for parameters of several types.
+        fixed: set at the node's start, then read-only.
+    """
     metadata = {"doc": doc, "choices": choices, "low": low, "high": high, "check": check, "fixed": fixed}
     return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The parameters. A change while the node is configured makes new ones; FIXED names those that cannot change."""
+    """Parameters of the node. FIXED names those that cannot change while the node is configured."""
 
     autostart: bool = _parameter(
-        True, "configure and activate at start; false leaves that to a lifecycle manager", fixed=True
+        True, "configure and activate the node at start; false: a lifecycle manager does it", fixed=True
     )
     backend: str = _parameter("onnxruntime", "engine that runs the network", choices=tuple(backend_names()))
-    model: str = _parameter("", "artefact folder, or the name of a bundled model; empty is the bundled default")
+    model: str = _parameter("", "artifact folder, or name of a bundled model; empty: the bundled default")
     model_root: str = _parameter(
-        "", "folder outside which no model is loaded but the bundled ones; empty is anywhere", fixed=True
+        "", "folder that models may be loaded from, besides the bundled ones; empty: any folder", fixed=True
     )
     device: str = _parameter(
         "cpu",
-        "device of the backend: cpu, cuda, tensorrt (onnxruntime); cpu, gpu (openvino); cpu, cuda:0 (pytorch, tvm)",
+        "device that the engine runs on: cpu, cuda, tensorrt (onnxruntime); cpu, gpu (openvino); "
+        "cpu, cuda:0 (pytorch, tvm)",
     )
-    threads: int = _parameter(0, "threads of the backend; 0 leaves the number to it", low=0, high=256)
+    threads: int = _parameter(0, "number of engine threads; 0: the engine chooses", low=0, high=256)
     power_save: bool = _parameter(
-        False, "threads of the backend sleep while they wait, and 0 threads are half the cores; costs milliseconds"
+        False, "let engine threads sleep while they wait, on half the cores if threads is 0: less power, higher latency"
     )
-    precision: str = _parameter("fp32", "of the artefact's file; fastdepth quantize makes others", choices=PRECISIONS)
+    precision: str = _parameter(
+        "fp32", "numeric precision of the model file; see fastdepth quantize", choices=PRECISIONS
+    )
     channels: str = _parameter(
-        "rgb", "order in which the network takes the pixels; frames of the other order are turned", choices=CHANNELS
+        "rgb", "channel order of the network input; frames in the other order are converted", choices=CHANNELS
     )
     image_transport: str = _parameter(
-        "raw", "raw subscribes image; compressed subscribes the remapped name of image + /compressed",
-        choices=TRANSPORTS,
+        "raw", "message type of the image; raw: Image on image; compressed: CompressedImage on image/compressed, where "
+        "image is remapped first", choices=TRANSPORTS,
     )  # fmt: skip
     bits: int = _parameter(
-        0, "low bits of 16-bit samples that the sensor uses; 0 finds them: as many as the largest sample so far needs",
+        0, "number of low bits of 16-bit samples that the sensor uses; 0: found from the largest sample so far",
         low=0, high=16,
     )  # fmt: skip
     reliability: str = _parameter(
-        "auto", "of the image subscription; auto is reliable where every publisher offers it, else best effort",
-        choices=RELIABILITIES,
+        "auto", "QoS reliability of the image subscription; auto: reliable if every publisher offers it, else best "
+        "effort", choices=RELIABILITIES,
     )  # fmt: skip
     field_of_view: str = _parameter(
-        "trained", "part of the frame that the network sees: the central crop of its training, or the full frame",
-        choices=FIELDS_OF_VIEW,
+        "trained", "part of the frame that the network sees; trained: the central crop of the training images; full: "
+        "the whole frame", choices=FIELDS_OF_VIEW,
     )  # fmt: skip
     output_size: str = _parameter(
-        "network", "grid of depth/image: the network's 224x224 of the field of view, or the camera's", choices=OUTPUTS
-    )
+        "network", "size of the depth image; network: 224x224 for the field of view; camera: that of the camera image",
+        choices=OUTPUTS,
+    )  # fmt: skip
     focal_scale: str | float = _parameter(
-        "auto", "factor on the network's depth: auto is the camera's focal length (camera_info) over the training "
-        "camera's, at the network input; off is 1; or a number, as fastdepth calibrate-scale fits it",
+        "auto", "factor that depth is multiplied by; auto: focal length of the camera (from camera_info) over that of "
+        "the training camera, both at the network input; off: 1; or a number, as fitted by fastdepth calibrate-scale",
         check=fixed_focal_scale,
     )  # fmt: skip
     camera_info_wait_s: float = _parameter(
-        3.0, "for which depth is held back until the first camera_info is heard, where focal_scale is auto and "
-        "camera_info has a publisher; 0 holds nothing back", low=0.0, high=60.0,
+        3.0, "longest wait in seconds for the first camera_info before unscaled depth is published, if focal_scale is "
+        "auto and camera_info has a publisher; 0: no wait", low=0.0, high=60.0,
     )  # fmt: skip
-    max_depth_m: float = _parameter(0.0, "metres beyond which depth is +inf; 0 is no limit", low=0.0, high=1000.0)
-    outside_training_view: str = _parameter(
-        "keep", "depth at wider angles than the training camera saw: keep it, or make it invalid", choices=OUTSIDE
+    max_depth_m: float = _parameter(
+        0.0, "range limit in meters; depth beyond it becomes +inf; 0: no limit", low=0.0, high=1000.0
     )
+    outside_training_view: str = _parameter(
+        "keep", "depth at wider angles than the training camera saw; keep: publish it; invalid: make it NaN",
+        choices=OUTSIDE,
+    )  # fmt: skip
     depth_encoding: str = _parameter(
-        "32FC1", "of the depth: 32FC1 metres on depth/image, or 16UC1 millimetres on depth/image_raw",
+        "32FC1", "encoding of the depth image; 32FC1: meters on depth/image; 16UC1: millimeters on depth/image_raw",
         choices=tuple(DEPTH_TOPICS),
     )  # fmt: skip
     temporal_filter: float = _parameter(
-        0.0, "weight of the past where a pixel changes little, against flicker; 0 is off", low=0.0, high=0.95
+        0.0, "weight of the previous depth where a pixel changes little, to reduce flicker; 0: off", low=0.0, high=0.95
     )
     max_age_ms: float = _parameter(
-        1000.0, "age of depth that is told as too old on /diagnostics; 0 is any", low=0.0, high=1e6
+        1000.0, "warn on /diagnostics when depth is older than this; 0: never", low=0.0, high=1e6
     )
     min_rate_hz: float = _parameter(
-        0.0, "depth images a second under which /diagnostics tells it; 0 is any", low=0.0, high=1000.0
+        0.0, "warn on /diagnostics when fewer depth images per second are published; 0: never", low=0.0, high=1000.0
     )
     backend_deadline_s: float = _parameter(
-        5.0, "after which a call of the backend is abandoned as hung; 0 waits for ever", low=0.0, high=3600.0
-    )
+        5.0, "seconds after which a call of the engine counts as hung and the engine is loaded again; 0: never",
+        low=0.0, high=3600.0,
+    )  # fmt: skip
     load_deadline_s: float = _parameter(
-        120.0, "after which the loading of a backend is given up; 0 waits for ever", low=0.0, high=36000.0
+        120.0, "seconds after which loading an engine is given up; 0: never", low=0.0, high=36000.0
     )
-    color_near_m: float = _parameter(0.5, "metres at the warm end of depth/image_color", low=0.01, high=1000.0)
-    color_far_m: float = _parameter(10.0, "metres at the cold end of depth/image_color", low=0.01, high=1000.0)
+    color_near_m: float = _parameter(
+        0.5, "distance in meters at the warm end of the colors of depth/image_color", low=0.01, high=1000.0
+    )
+    color_far_m: float = _parameter(
+        10.0, "distance in meters at the cold end of the colors of depth/image_color", low=0.01, high=1000.0
+    )
 
 
 FIXED = {
     "depth_encoding": "names the topic of the depth; deactivate the node and clean it up first",
 }
-TX2 = "doc/jetson_tx2.md says how its model is made; what is not named here keeps its default."
+PAGE = "doc/parameters.md"
+TX2 = "doc/jetson_tx2.md says how to make its model. Parameters that are not listed keep their defaults."
 FILES: dict[str, tuple[str, Mapping[str, Any]]] = {
     "fastdepth.yaml": ("Parameters of the fastdepth node with their defaults.", asdict(Settings())),
     "tx2_cpu.yaml": (
@@ -132,7 +153,7 @@ FILES: dict[str, tuple[str, Mapping[str, Any]]] = {
 
 
 def complaint(name: str, value: Any) -> str:
-    """Why a value is not allowed, or "" if it is. Ranges are rclpy's to check; choices it does not know."""
+    """Reason why a value is not allowed, or "" if it is. rclpy checks the ranges, but knows no choices."""
     metadata = next((entry.metadata for entry in fields(Settings) if entry.name == name), None)
     if metadata and metadata["choices"] and value not in metadata["choices"]:
         return f"{name} is {value!r}, it can be {', '.join(metadata['choices'])}"
@@ -161,10 +182,10 @@ def declare(node: Any) -> None:
 
 
 def read(node: Any, changes: Mapping[str, Any] | None = None) -> Settings:
-    """The node's parameters as they are now, or as `changes` of them would make them.
+    """Current parameters of the node, with `changes` applied.
 
     Raises:
-        ValueError: a choice that is not one, or colour ends that are not in order.
+        ValueError: a value is not among the choices, or color_near_m is not below color_far_m.
     """
     now = {entry.name: node.get_parameter(entry.name).value for entry in fields(Settings)}
     settings = Settings(**{**now, **(changes or {})})
@@ -177,7 +198,7 @@ def read(node: Any, changes: Mapping[str, Any] | None = None) -> Settings:
 
 
 def as_yaml(title: str, values: Mapping[str, Any]) -> str:
-    """A parameter file: each parameter of `values` with its meaning."""
+    """Text of a parameter file: each parameter of `values`, with its description as a comment."""
     lines = [f"# {title}", "/**:", "  ros__parameters:"]
     for entry in (entry for entry in fields(Settings) if entry.name in values):
         comment = "; ".join(filter(None, (entry.metadata["doc"], _constraint(entry))))
@@ -189,12 +210,18 @@ def as_yaml(title: str, values: Mapping[str, Any]) -> str:
 
 
 def as_markdown() -> str:
-    """The table of parameters in the README."""
+    """Table of parameters for doc/parameters.md."""
     rows = ["| parameter | default | meaning |", "|---|---|---|"]
     for entry in fields(Settings):
         meaning = "; ".join(filter(None, (entry.metadata["doc"], _constraint(entry))))
         rows.append(f"| `{entry.name}` | `{_yaml(entry.default)}` | {meaning} |")
     return "\n".join(rows) + "\n"
+
+
+def as_page() -> str:
+    """The page PAGE with its table replaced."""
+    before, table, after = re.split(r"((?:^\|.*\n)+)", Path(PAGE).read_text(), maxsplit=1, flags=re.M)
+    return before + as_markdown() + after
 
 
 def _constraint(entry: Field[Any]) -> str:
@@ -203,7 +230,7 @@ def _constraint(entry: Field[Any]) -> str:
     if entry.metadata["low"] is not None:
         return f"{entry.metadata['low']} to {entry.metadata['high']}"
     if entry.metadata["fixed"]:
-        return "given at start, then read-only"
+        return "set at start, then read-only"
     return ""
 
 
@@ -214,4 +241,4 @@ def _yaml(value: Any) -> str:
 if __name__ == "__main__":  # after a change of the table
     for name, (title, values) in FILES.items():
         Path("config", name).write_text(as_yaml(title, values))
-    print(as_markdown())
+    Path(PAGE).write_text(as_page())
