@@ -1,4 +1,4 @@
-"""Where the work is done: processes of this machine, or those of a Ray cluster; to the rest they look the same."""
+"""Pools of workers with one interface: processes of this machine, or of a Ray cluster."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _nothing() -> None:
 
 @dataclass(frozen=True)
 class Work(Generic[Task, Result]):
-    """What a pool does with each task.
+    """Callable that a pool applies to each task.
 
     Args:
         run: a function of a module; any process may call it.
@@ -46,13 +46,13 @@ class Work(Generic[Task, Result]):
 
 
 def cores() -> int:
-    """Of this machine that this process may use."""
+    """Number of cores of this machine that this process may use."""
     return len(os.sched_getaffinity(0))
 
 
 @contextmanager
 def local(work: Work[Task, Result], workers: int) -> Iterator[Pool[Task, Result]]:
-    """So many processes of this machine, each of which ends with this one, however that ends; one works in this."""
+    """Pool of processes on this machine, which end with this process; a pool of one works in this process."""
     if workers == 1:
         with ThreadPoolExecutor(1) as thread:
             try:

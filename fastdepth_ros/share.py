@@ -1,4 +1,4 @@
-"""Where the package's data files lie: in a checkout, after `pip install`, after a colcon build."""
+"""Folder of the package's data files: in a checkout, after `pip install`, after a colcon build."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a backend is, and the registry of those there are."""
+"""Interface of a backend, and the registry of backends."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class ModelFile:
 
 @dataclass(frozen=True)
 class BackendOptions:
-    """How a backend runs.
+    """Options of a backend.
 
     Args:
         threads: of the engine; 0 leaves the number to it.
@@ -65,7 +65,7 @@ class BackendOptions:
 
     @property
     def thread_limit(self) -> int:
-        """How many threads the engine may have; 0 leaves the number to it."""
+        """Number of threads that the engine may use; 0: the engine chooses."""
         return max(1, available_cores() // 2) if self.power_save and not self.threads else self.threads
 
 
@@ -108,12 +108,12 @@ class Backend(Protocol):
 
 
 def engine_text(name_and_version: str, device: str, computes: str) -> str:
-    """What `Backend.engine` says."""
+    """Text of `Backend.engine`."""
     return f"{name_and_version} ({device})" if computes == "fp32" else f"{name_and_version} ({device}, {computes})"
 
 
 def in_f32(precision: str) -> str:
-    """What `Backend.computes` says where a file of another precision is computed in float32."""
+    """Text of `Backend.computes` for a file of another precision that is computed in float32."""
     return f"{precision} file, f32 arithmetic"
 
 
@@ -127,7 +127,7 @@ def register_backend(cls: type[Backend]) -> type[Backend]:
 
 
 def backend_names(formats: Container[str] | None = None) -> list[str]:
-    """Those there are, or those of them that run a file of one of these formats; installed or not."""
+    """Names of the backends, or of those that run a file of one of these formats; installed or not."""
     return sorted(name for name, cls in _REGISTRY.items() if formats is None or cls.model_format in formats)
 
 

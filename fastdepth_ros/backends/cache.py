@@ -1,4 +1,4 @@
-"""Where an engine keeps what it builds for a GPU in minutes, so that the next start takes it from there."""
+"""Cache folder for engines that take minutes to build for a GPU, so that the next start is fast."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def library_machine(path: Path) -> str:
 
 
 def host_features() -> frozenset[str]:
-    """What this processor can, as /proc/cpuinfo names it."""
+    """Features of this processor, as /proc/cpuinfo names them."""
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         name, _, values = line.partition(":")
         if name.strip() in ("flags", "Features"):  # x86, Arm

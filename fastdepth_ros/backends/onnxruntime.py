@@ -92,7 +92,7 @@ def _provider(device: str, available: list[str]) -> str:
 
 
 def computes(provider: str, precision: str, cpu_features: Container[str]) -> str:
-    """How an execution provider computes a file of a precision, for `Backend.computes`.
+    """Arithmetic in which an execution provider computes a file of a precision, for `Backend.computes`.
 
     It cannot be asked. On a CPU, kernels in float16 exist for Arm alone; elsewhere casts surround those in float32.
     CUDA has none in int8.

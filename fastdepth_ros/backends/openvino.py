@@ -98,7 +98,7 @@ def _make_core(made: Future[Any]) -> None:
 
 
 def arithmetic(options: BackendOptions, capabilities: Container[str]) -> tuple[str, str]:
-    """What the graph computes in: as OpenVINO names it, and in words for `Backend.computes`.
+    """Precision that the graph computes in: OpenVINO's name, and words for `Backend.computes`.
 
     Args:
         capabilities: of the device, its OPTIMIZATION_CAPABILITIES. Asked for what it lacks, a device takes another

@@ -1,4 +1,4 @@
-"""Whether one number makes the depth right: truth over depth, by distance and by frame."""
+"""Plot that shows whether one factor corrects the depth: truth over depth, by distance and by frame."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class Cameras:
         self._further = [(start_ns - _REACH_NS, start_ns), (None, None)] if connections else []
 
     def at(self, stamp: int, shape: tuple[int, int]) -> FrameCamera:
-        """Of a frame of this stamp and shape (height, width): by the camera_info of this very stamp, else the newest
+        """Camera of a frame of this stamp and shape (height, width): by the camera_info of that stamp, else the newest
         before it, else the first of the bag."""
         message = self._infos.at(stamp)
         while self._further and (message is None or stamp_ns(message) > stamp):

@@ -25,7 +25,7 @@ class Record(NamedTuple):
 
 @dataclass
 class Contents:
-    """What a window holds.
+    """Content of a window.
 
     Args:
         from_ns: where the reading began, before the window.

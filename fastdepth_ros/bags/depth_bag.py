@@ -27,7 +27,7 @@ _AHEAD = 2  # tasks handed out for each that can run
 
 @dataclass
 class Outcome:
-    """What became of a run.
+    """Outcome of a run.
 
     Args:
         summaries: by new bag.

@@ -1,4 +1,4 @@
-"""Which files a bag is made of."""
+"""Files of a bag."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def files_of(path: Path) -> Files:
 
 
 def custom_data(bag: Path) -> dict[str, str]:
-    """What a writer kept in the metadata of a rosbag2 folder; nothing of anything else."""
+    """Custom data that a writer kept in the metadata of a rosbag2 folder; empty for other bags."""
     try:
         return dict(_information(bag / METADATA).get("custom_data") or {})
     except (OSError, YAMLError, KeyError, TypeError, ValueError, AttributeError):

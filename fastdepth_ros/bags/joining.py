@@ -63,7 +63,7 @@ def join_as_mcap(parts: Iterable[Path], folder: Path, topics: Sequence[Topic], f
 
 
 def join_as_sqlite3(parts: Iterable[Path], folder: Path, topics: Sequence[Topic], facts: Mapping[str, str]) -> None:
-    """As `join_as_mcap`, with one .db3 file, message by message."""
+    """Variant of `join_as_mcap` that writes one .db3 file, message by message."""
     with Writer(folder, version=METADATA_VERSION, storage_plugin=StoragePlugin.SQLITE3) as writer:
         for key, value in facts.items():
             writer.set_custom_data(key, value)
@@ -135,7 +135,7 @@ def _finish(out: BinaryIO, topics: Sequence[Topic], indexes: Sequence[ChunkIndex
 
 
 def _schemas_and_channels(topics: Sequence[Topic]) -> tuple[list[Schema], list[Channel]]:
-    """As the parts have them."""
+    """Schemas and channels as the parts have them."""
     stream = io.BytesIO()
     start_mcap(stream, topics, zstd=False).finish()
     stream.seek(0)

@@ -59,7 +59,7 @@ class Making:
 
     @property
     def notes(self) -> list[str]:
-        """What should be known of the bags, each once."""
+        """Notes about the bags, each once."""
         return list(dict.fromkeys(note for one in self._opened for note in one.notes))
 
     @property
@@ -67,7 +67,7 @@ class Making:
         return len(self._summaries) == len(self._windows)
 
     def finished(self) -> Summary | None:
-        """What became of the frames, if this very bag is there already.
+        """Summary of the frames, if this very bag exists already.
 
         Raises:
             BagError: something else is there.

@@ -1,4 +1,4 @@
-"""What should be known about a bag's camera before its depth is believed."""
+"""Notes about a bag's camera that limit the trust in its depth."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FISHEYE = ("equidistant", "fisheye", "kannala_brandt", "omnidirectional")  # di
 
 
 def lens_note(image_topic: str, info: Any | None) -> str:
-    """That the lens distorts the frames, and what to do; "" where it does not, or nothing is known of it."""
+    """Note that the lens distorts the frames, with the remedy; "" if it does not, or if that is unknown."""
     if info is None or is_rectified(image_topic):
         return ""
     model = info.distortion_model
@@ -30,13 +30,13 @@ def lens_note(image_topic: str, info: Any | None) -> str:
 
 
 def depth_lens_note(info: Any | None) -> str:
-    """As `lens_note`, by the camera_info of the depth alone: whether the frames were rectified it does not say."""
+    """Variant of `lens_note` for the camera_info of depth, which does not say whether the frames were rectified."""
     note = lens_note("the depth", info)
     return f"{note}; if they were, all is well" if note else ""
 
 
 def camera_info_note(reader: AnyReader, wanted: str) -> str:
-    """That there is no camera_info on a topic, and where the bag has some; "" where there is."""
+    """Note that a topic has no camera_info, and where the bag has some; "" if it has."""
     counts: dict[str, int] = {}
     for connection in reader.connections:
         if connection.msgtype == CAMERA_INFO_TYPE:

@@ -32,7 +32,7 @@ CAMERA_INFO_TOPIC = "/depth/camera_info"
 
 @dataclass(frozen=True)
 class Opened:
-    """What a bag offers.
+    """Opened bag: its files, windows, topics and notes.
 
     Args:
         files: of the bag: name, size and time of change, so that another bag in its place is noticed.
@@ -78,7 +78,7 @@ def look_into(path: Path, request: Request) -> Opened:
 
 
 def own_topics(depth_encoding: str) -> tuple[Topic, Topic]:
-    """Those of `request.DEPTH` and `request.CAMERA_INFO`."""
+    """Topics `request.DEPTH` and `request.CAMERA_INFO`."""
     depth_topic = f"/depth/{DEPTH_TOPICS[depth_encoding]}"
     return _known_topic(depth_topic, "sensor_msgs/msg/Image"), _known_topic(CAMERA_INFO_TOPIC, CAMERA_INFO_TYPE)
 

@@ -134,11 +134,11 @@ class PartsFolder:
             )
 
     def part(self, number: int) -> Path:
-        """Of a window, without suffix."""
+        """Path of a window's part, without suffix."""
         return self.path / f"{number:06d}"
 
     def done(self, number: int) -> Summary | None:
-        """What became of a window's frames, None while its part is missing. A damaged one is told and removed."""
+        """Summary of a window's frames, None while its part is missing. A damaged part is reported and removed."""
         part, file = (self.part(number).with_suffix(suffix) for suffix in (".mcap", ".json"))
         if not (part.exists() and file.exists()):
             return None

@@ -59,7 +59,7 @@ class BagReader(AnyReader):
 
     @property
     def start_time(self) -> int:
-        """When the first message was recorded, in nanoseconds; 2**63 - 1 without any."""
+        """Recording time of the first message in nanoseconds; 2**63 - 1 without messages."""
         return min(_times(storage)[0] for storage in self.storages)
 
     @property
@@ -74,7 +74,7 @@ class BagReader(AnyReader):
     def messages(
         self, connections: Collection[Connection] = (), start: int | None = None, stop: int | None = None
     ) -> Generator[tuple[Connection, int, bytes], None, None]:
-        """As of AnyReader; what was recorded at one time comes in the order of the files, in every process alike."""
+        """Messages as from AnyReader; those of equal time come in the order of the files, in every process alike."""
         chosen = connections or self.connections
         streams = []
         for storage in self.storages:
@@ -133,7 +133,7 @@ def _times(storage: Storage | Reader1) -> tuple[int, int]:
 
 
 def _types_of(connection: Connection) -> dict[str, Any]:
-    """What a connection's definition defines; nothing where it is in no language that rosbags reads."""
+    """Types in a connection's definition; empty if rosbags cannot read its language."""
     text, form = connection.msgdef.data, connection.msgdef.format
     types: dict[str, Any] = {}
     if form == MessageDefinitionFormat.NONE:

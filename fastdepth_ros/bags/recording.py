@@ -101,7 +101,7 @@ def message_from(reader: AnyReader, connection: Connection, raw: bytes) -> Any:
 def read_messages(
     reader: AnyReader, connections: Sequence[Connection], start_ns: int | None = None, stop_ns: int | None = None
 ) -> Iterator[tuple[Any, int]]:
-    """As `raw_messages`: message and time of recording."""
+    """Variant of `raw_messages` that yields message and recording time."""
     for connection, recorded_ns, raw in raw_messages(reader, connections, start_ns, stop_ns):
         yield message_from(reader, connection, raw), recorded_ns
 

@@ -1,4 +1,4 @@
-"""What is asked for, in a form that travels to other processes and machines."""
+"""Options of a run, in a form that is sent to other processes and machines."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ Estimate = Callable[..., DepthResult]  # arguments as of `DepthEstimator.__call_
 
 
 class Recipe(Protocol):
-    """How a worker gets its estimator; the same recipe gives the same bytes. Hashable, and pickled."""
+    """Recipe for a worker's estimator; the same recipe gives the same bytes. Hashable, and pickled."""
 
     def estimator(self) -> Estimate: ...
 
     def facts(self) -> dict[str, Any]:
-        """What the depth depends on, as JSON."""
+        """Settings that the depth depends on, as JSON."""
 
     def crop(self, height_px: int, width_px: int) -> Crop | None:
         """The part of the depth of such a frame that the network saw; None is all of it."""
@@ -114,7 +114,7 @@ class Truth:
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked of every bag.
+    """Options that hold for every bag.
 
     Args:
         image_topic: Image or CompressedImage.
@@ -184,7 +184,7 @@ class Task:
     part: Path
 
     def sensor(self) -> SensorBits:
-        """For the frames of this window, whichever worker reads them."""
+        """Bits that the 16-bit samples of this window use, the same in every worker."""
         return SensorBits(self.request.bits, self.source.bits)
 
     @property

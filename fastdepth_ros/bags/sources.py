@@ -1,4 +1,4 @@
-"""Which bags are meant: one, those of a folder, or those that a pattern matches."""
+"""Bags given on a command line: one, those in a folder, or those that match a pattern."""
 
 from __future__ import annotations
 

@@ -141,7 +141,7 @@ def _metadata(count: int, start_ns: int, end_ns: int) -> ReaderMetadata:
 
 
 def _definition(encoding: str, text: str) -> MessageDefinition:
-    """As rosbags has it; of another language none, which only matters to who wants the topic."""
+    """Message definition as rosbags has it; none for other languages, which matters only if the topic is used."""
     return MessageDefinition(_FORMATS.get(encoding, MessageDefinitionFormat.NONE), text)
 
 

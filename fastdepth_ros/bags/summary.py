@@ -1,4 +1,4 @@
-"""What became of the frames of a bag."""
+"""Outcome for the frames of a bag."""
 
 from __future__ import annotations
 

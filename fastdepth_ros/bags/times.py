@@ -1,4 +1,4 @@
-"""When the messages of a topic were recorded: from the bag's index, without reading the messages."""
+"""Recording times of a topic's messages, from the bag's index, without reading the messages."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def recorded_times(reader: BagReader, connections: Sequence[Connection]) -> np.n
 
 
 def _storage_times(storage: Any, connections: Sequence[Connection]) -> np.ndarray:
-    """Of a ROS 1 Reader, a McapStorage or a SqliteStorage; their attributes hold what the index says."""
+    """Recording times in a ROS 1 Reader, a McapStorage or a SqliteStorage, from the index in their attributes."""
     ids = [connection.id for connection in connections]
     if isinstance(storage, Reader1):
         return np.array([entry.time for one in ids for entry in storage.indexes[one]], np.int64)

@@ -14,7 +14,7 @@ WINDOW_BYTES = 128 << 20  # a worker holds the messages of one window
 
 @dataclass(frozen=True)
 class Selection:
-    """Which frames of a recording get a depth.
+    """Selection of the frames of a recording that get a depth.
 
     Args:
         start_s, end_s: seconds since the recording began; an end of None is the recording's.
@@ -41,7 +41,7 @@ class Selection:
 
 @dataclass(frozen=True)
 class Window:
-    """What was recorded from `start_ns` on and before `stop_ns`.
+    """Time span of a recording, from `start_ns` to before `stop_ns`.
 
     Args:
         kept: which of its frames get a depth, by their order in the window.

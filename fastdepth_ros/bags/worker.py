@@ -86,7 +86,7 @@ WINDOWS = Work(run_task, one_core, end_tasks)
 
 
 class _Window:
-    """What becomes of the messages of one window."""
+    """Depth messages and summary of one window."""
 
     def __init__(self, task: Task, reader: AnyReader, estimate: Estimate) -> None:
         self.summary = Summary()

@@ -1,4 +1,4 @@
-"""What changed between two runs, and by how much more than noise."""
+"""Comparison of two runs: changes, and whether they exceed the noise."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CLEAR = 3.0  # times the noise
 
 
 class Change(NamedTuple):
-    """Of one row.
+    """Change of one row.
 
     Args:
         before_ms, after_ms: medians.
@@ -40,7 +40,7 @@ class Change(NamedTuple):
 
 
 def changes(before: Results, after: Results) -> list[Change]:
-    """Of the rows that both have."""
+    """Changes of the rows that both runs have."""
     old = {row["name"]: row for row in before["rows"]}
     return [
         Change(row["name"], old[row["name"]]["median_ms"], row["median_ms"], _noise_ms(old[row["name"]], row))
@@ -50,7 +50,7 @@ def changes(before: Results, after: Results) -> list[Change]:
 
 
 def caveats(before: Results, after: Results) -> list[str]:
-    """Why the two runs cannot be laid side by side as they are."""
+    """Reasons why the two runs cannot be compared directly."""
     found = []
     for key, what in (("processor", "processor"), ("cores", "number of cores"), ("governor", "governor")):
         old, new = before["machine"].get(key), after["machine"].get(key)

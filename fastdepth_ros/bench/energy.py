@@ -1,4 +1,4 @@
-"""What the machine knows of the energy that it takes: one small reader per kind of meter.
+"""Energy meters of the machine: one small reader per kind of meter.
 
 A reader finds its meter under the root of a file system and gives joules since it was opened, by rail.
 """
@@ -34,11 +34,11 @@ class Meter(AbstractContextManager["Meter"]):
         self.name, self.what = name, what
 
     def joules(self) -> Joules:
-        """By rail, since it was opened."""
+        """Joules by rail, since the meter was opened."""
         raise NotImplementedError
 
     def total_j(self) -> float:
-        """Of the rail that holds all others, where there is one, else of all together."""
+        """Joules of the rail that includes all others, if there is one, else of all rails together."""
         joules = self.joules()
         whole = next((joules[rail] for rail in WHOLE_BOARD if rail in joules), None)
         return sum(joules.values()) if whole is None else whole
@@ -58,12 +58,12 @@ def finder(name: str) -> Callable[[Callable[[Path], Meter | None]], Callable[[Pa
 
 
 def find_meters(root: Path = Path("/")) -> list[Meter]:
-    """Those that are here and that this user may read."""
+    """Meters that are present and that this user may read."""
     return [meter for find in FINDERS.values() if (meter := find(root)) is not None]
 
 
 def power_mode(root: Path = Path("/")) -> str:
-    """A Jetson's, as nvpmodel names it: MAXN, MAXQ, 15W; "" where there is none."""
+    """Power mode of a Jetson, as nvpmodel names it: MAXN, MAXQ, 15W; "" if there is none."""
     if root != Path("/") or not shutil.which("nvpmodel"):
         return ""
     try:
@@ -166,7 +166,7 @@ def find_ina3221(root: Path) -> Meter | None:
 
 
 def _watts(values: list[int]) -> float:
-    """Of one reading in mW, or of mV and mA."""
+    """Watts from one reading in mW, or from mV and mA."""
     return values[0] / 1e3 if len(values) == 1 else values[0] * values[1] / 1e6
 
 

@@ -1,4 +1,4 @@
-"""How much the depth of a still scene flickers: a room of ours, seen again and again with new noise."""
+"""Flicker of the depth of a still scene: a synthetic room, seen repeatedly with new noise."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ Progress = Callable[[str], object]
 
 @dataclass(frozen=True)
 class Measured:
-    """Of one subject.
+    """Measurement of one subject.
 
     Args:
         engine: what the engine calls itself.
@@ -42,7 +42,7 @@ class Measured:
 
 @dataclass
 class _Tally:
-    """Of one subject, while it is measured."""
+    """State of one subject while it is measured."""
 
     worker: Worker
     rounds_ms: list[list[float]] = field(default_factory=list)

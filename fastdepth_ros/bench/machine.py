@@ -52,7 +52,7 @@ COPY_BYTES = 128 << 20  # of each thread: more than the caches hold
 
 
 def describe() -> dict[str, Any]:
-    """What the report says of the machine."""
+    """Facts about the machine for the report."""
     features = host_features()
     return {
         "processor": processor_name(),
@@ -75,7 +75,7 @@ def processor_name() -> str:
 
 
 def machine_subjects(threads: int) -> list[Subject]:
-    """What its peak and its bandwidth are measured with; `machine_figures` reads them."""
+    """Subjects that measure peak and bandwidth of the machine; `machine_figures` reads them."""
     subjects = [
         Subject(f"machine/sgemm/{threads}", partial(load_sgemm, threads), threads, at_least=PEAK_RUNS),
         Subject(f"machine/copy/{threads}", partial(load_copy, threads), threads),
@@ -87,7 +87,7 @@ def machine_subjects(threads: int) -> list[Subject]:
 
 
 def machine_figures(threads: int, fastest_ms: dict[str, float]) -> dict[str, Any]:
-    """From each subject's fastest run: a peak is what the machine can, not what others leave of it.
+    """Peak and bandwidth from each subject's fastest run, which other load disturbed least.
 
     Returns:
         threads, gflops by "fma" and "sgemm", peak_gflops (the larger), copy_gb_s (read and written).
@@ -131,7 +131,7 @@ def load_multiply_add(threads: int) -> Loaded:
 
 
 def vector_floats() -> int:
-    """How many floats a register of this processor holds, as the compiler has it."""
+    """Number of floats in a register of this processor, by the compiler."""
     return _library().multiply_add(ctypes.c_long(1), ctypes.byref(ctypes.c_float()))
 
 

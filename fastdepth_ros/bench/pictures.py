@@ -81,7 +81,7 @@ def write_halves(path: Path, results: Results) -> bool:
 
 
 def _fastest(results: Results) -> list[dict[str, Any]]:
-    """Of each model and precision whose accuracy is known, the row of its fastest engine."""
+    """Row of the fastest engine, for each model and precision whose accuracy is known."""
     best: dict[tuple[str, str], dict[str, Any]] = {}
     for row in results["rows"]:
         if row["group"] == "engine" and row.get("delta1") is not None:

@@ -1,4 +1,4 @@
-"""Which subjects there are: engines by precision, model and threads; halves of networks; peers."""
+"""Subjects to measure: engines by precision, model and threads; halves of networks; peers."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Request:
-    """What to compare.
+    """Options that choose the subjects.
 
     Args:
         models: artefacts, by name or folder.
@@ -58,7 +58,7 @@ class Request:
     power_save: bool = False
 
     def options(self) -> Iterator[BackendOptions]:
-        """Of every run of a model on a backend."""
+        """Options of every run of a model on a backend."""
         for power_save in (False, True)[: 1 + self.power_save]:
             for precision in self.precisions:
                 for count in self.threads or thread_counts():
@@ -128,7 +128,7 @@ def plan_halves(request: Request, folder: Path, *, steps: bool) -> Plan:
 
 
 def plan_peers(request: Request, folder: Path) -> Plan:
-    """What others do: torch eager as the authors' scripts run it, and networks of other papers, weights at random.
+    """Subjects of others: torch eager as in the authors' scripts, and networks of other papers with random weights.
 
     Args:
         folder: where the networks are written.

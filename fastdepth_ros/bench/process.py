@@ -110,7 +110,7 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
 
 
 def _serve(connection: Connection, load: Callable[[], Loaded]) -> None:
-    """Of a subject's process: load, then a turn per number that comes."""
+    """Main loop of a subject's process: load, then one round per number received."""
     try:
         started = time.monotonic()
         loaded = load()

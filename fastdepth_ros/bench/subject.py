@@ -1,4 +1,4 @@
-"""What is measured: a function that loads something and returns what to time. It runs in a process of its own."""
+"""Subject of a measurement: a function that loads something and returns a call to time, in its own process."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"
 
 
 class Loaded(NamedTuple):
-    """What a subject's process has loaded: a call to time, what the engine calls itself and, if it is a backend, what
+    """Content of a subject's process: a call to time, the engine's name for itself and, if it is a backend, what
     it computes (`Backend.computes`)."""
 
     run: Callable[[], object]
@@ -46,7 +46,7 @@ class Subject:
     at_least: int = 1
 
     def environment(self) -> dict[str, str]:
-        """Of its process: libraries read there how many threads they may have."""
+        """Environment of the subject's process: libraries read their number of threads there."""
         return dict.fromkeys(THREAD_VARIABLES, str(self.threads)) if self.threads else {}
 
 

@@ -50,7 +50,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Tuning:
-    """What TVM's code is tuned with.
+    """Settings for tuning TVM's code.
 
     Args:
         folder: of the records, a folder per row in it; what is there is not measured again.

@@ -14,7 +14,7 @@ PAUSE_S = 0.1  # an engine's threads spin for a while after its last frame, on t
 
 @dataclass(frozen=True)
 class Latency:
-    """Of one runner, over all rounds.
+    """Times of one runner, over all rounds.
 
     Args:
         median_ms, min_ms, p95_ms, p99_ms: of a single run.
@@ -63,7 +63,7 @@ def timed(run: Callable[[], object]) -> float:
 
 
 def latency(rounds_ms: Sequence[Sequence[float]]) -> Latency:
-    """Of the single runs of each round."""
+    """Latency figures over the single runs of all rounds."""
     times_ms = [time_ms for single in rounds_ms for time_ms in single]
     median, p95, p99 = (float(value) for value in np.percentile(times_ms, (50, 95, 99)))
     return Latency(

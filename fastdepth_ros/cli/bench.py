@@ -149,7 +149,7 @@ def _measure(parsed: argparse.Namespace) -> Results:
 
 
 def _flicker(model: str, device: str, failed: dict[str, str]) -> list[dict[str, Any]]:
-    """On the default backend, where that is here."""
+    """Flicker of a model on the default backend; a failure is noted in `failed`."""
     artifact = find_artifact(model)
     try:
         return flicker(artifact, artifact.load(options=BackendOptions(device=device)))

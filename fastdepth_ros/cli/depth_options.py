@@ -14,7 +14,7 @@ from fastdepth_ros.depth.frame import Frame
 
 
 def add_depth_options(parser: argparse.ArgumentParser) -> None:
-    """As the node's parameters of these names."""
+    """Add options that mean the same as the node's parameters of these names."""
     parser.add_argument(
         "--focal-scale", default=AUTO, metavar="auto|off|NUMBER",
         help="factor that depth is multiplied by; auto: from the camera's focal length, 1 if unknown",

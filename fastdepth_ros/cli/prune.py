@@ -214,13 +214,13 @@ def _prune(parsed: argparse.Namespace) -> None:
 
 
 def _absolute(also: str) -> str:
-    """For the workers of a cluster, which stand in other folders."""
+    """DATASET=FOLDER with an absolute folder, for the workers of a cluster, which run in other folders."""
     name, _, root = also.partition("=")
     return f"{name}={Path(root).absolute()}"
 
 
 def _table_vii(pairs: Dataset, checkpoints: dict[str, Path]) -> list[dict[str, Any]]:
-    """Before and after."""
+    """Rows of Table VII: the network before and after pruning."""
     rows = []
     for name, checkpoint in checkpoints.items():
         network, _ = load_checkpoint(checkpoint)

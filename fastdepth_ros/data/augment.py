@@ -21,7 +21,7 @@ from fastdepth_ros.depth.geometry import trained_view
 
 @dataclass(frozen=True)
 class Range:
-    """How far a random sample may be from the pair it is made of.
+    """Limits of the random changes that make a sample of a pair.
 
     Args:
         scale: enlargement, least and most; the depth is divided by it.

@@ -21,7 +21,7 @@ _JITTER = 0.4
 
 
 def authors_view(image: np.ndarray, size_px: int) -> np.ndarray:
-    """What the authors evaluate on.
+    """Central crop of an image at the network's size, as the authors evaluate on.
 
     Args:
         image: HxW or HxWxC, of a shape near 4:3.
@@ -44,7 +44,7 @@ def authors_view(image: np.ndarray, size_px: int) -> np.ndarray:
 def authors_train(
     rgb: np.ndarray, depth: np.ndarray, size_px: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What the authors train on: scale in [1, 1.5] with the depth divided by it, +-5 degrees, flip, colour jitter.
+    """Augmentation of the authors: scale in [1, 1.5] with the depth divided by it, +-5 degrees, flip, color jitter.
 
     Args:
         rgb: uint8 HxWx3, of a shape near 4:3.
@@ -125,7 +125,7 @@ def _saturate(rgb: np.ndarray, factor: np.float32) -> np.ndarray:
 
 
 def _blend(plain: np.ndarray | np.float32, image: np.ndarray, factor: np.float32) -> np.ndarray:
-    """From `plain` at factor 0 through `image` at 1 and beyond, cut to uint8 without rounding."""
+    """Blend from `plain` at factor 0 to `image` at 1 and beyond, cut to uint8 without rounding."""
     return np.clip(plain + factor * (image - plain), 0, 255).astype(np.uint8)
 
 

@@ -13,7 +13,7 @@ from fastdepth_ros.data.pairs import Dataset, DatasetError, Pair
 
 @dataclass(frozen=True)
 class Report:
-    """What a check found.
+    """Findings of a check.
 
     Args:
         pairs: how many were opened.

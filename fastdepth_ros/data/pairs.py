@@ -1,4 +1,4 @@
-"""What a data set is, and the registry of those there are."""
+"""Interface of a data set, and the registry of data sets."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""From a trained network to an artefact."""
+"""Steps from a trained network to an artifact."""

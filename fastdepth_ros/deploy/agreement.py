@@ -1,4 +1,4 @@
-"""How far apart two backends are that compute the same network."""
+"""Difference between the depths of two backends that compute the same network."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class CompileError(Exception):
 
 @dataclass(frozen=True)
 class Compiled:
-    """What was made.
+    """Result of a compilation.
 
     Args:
         untuned: kernels that run with a guessed tile.

@@ -24,7 +24,7 @@ MAIN = "main"
 
 @dataclass(frozen=True)
 class Hardware:
-    """What the kernels must know of a processor.
+    """Properties of a processor that kernels depend on.
 
     Args:
         lanes: floats in one vector register; 1 on a GPU, whose threads are the lanes.

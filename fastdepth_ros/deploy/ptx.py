@@ -1,4 +1,4 @@
-"""What LLVM's code for NVIDIA's GPUs lacks as TVM 0.27 makes it, in a form that the driver of CUDA 10.2 reads too.
+"""Functions missing from the GPU code of TVM 0.27, written so that the driver of CUDA 10.2 reads them too.
 
 TVM calls the multiply-add of CUDA's device library, which is not ours to ship: one of a line takes its place. And it
 marks kernels by metadata that its own LLVM no longer reads, so they come out as functions that nothing can launch.

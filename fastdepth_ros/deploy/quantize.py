@@ -37,7 +37,7 @@ class QuantizeError(Exception):
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far a precision's depth is from fp32's, over all pixels of the frames: metres."""
+    """Difference between the depth of a precision and that of fp32, over all pixels of the frames, in meters."""
 
     frames: int
     mean_m: float

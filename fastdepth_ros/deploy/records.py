@@ -1,4 +1,4 @@
-"""What tuning measured: a line of JSON per trial, in one file per target, which grows and is read again.
+"""Records of tuning: one line of JSON per trial, in one file per target, which grows and is read again.
 
 A trial names a kernel by its shape and a tile, so the records hold for any weights of the same channels.
 """

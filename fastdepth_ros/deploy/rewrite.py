@@ -141,7 +141,7 @@ def order_in_first_kernel(graph: _Graph) -> bool:
 
 
 def sums_in_convolutions(graph: _Graph) -> bool:
-    """What is added to an upsampled map goes through a depthwise 1x1 convolution of ones.
+    """Insert a depthwise 1x1 convolution of ones before each addition to an upsampled map.
 
     Engines add what a convolution makes to what is there while they write it. By itself the addition is a pass over
     memory of its own, and a slow one.
@@ -180,7 +180,7 @@ def last_upsample_unblocked(graph: _Graph) -> bool:
 
 
 def _resized(graph: _Graph, addition: onnx.NodeProto) -> str | None:
-    """That input of an addition which an upsample makes, where no convolution makes the other."""
+    """Input of an addition that an upsample makes, if no convolution makes the other one."""
     makers = {name: graph.maker(name) for name in addition.input}
     kinds = [maker.op_type if maker else "Constant" for maker in makers.values()]
     upsampled = [name for name, kind in zip(makers, kinds) if kind == "Resize"]

@@ -1,4 +1,4 @@
-"""How each kernel runs: sums in registers, a tile of them at a time, tiles spread over threads.
+"""Schedules of the kernels: sums in registers, one tile at a time, tiles spread over threads.
 
 A tile is a `Tile`; `tiles` lists those worth trying, best guess first. What was never tuned runs with the guess, which
 costs some ten per cent and not fifty times the latency. Records of tuning name tiles, so they outlive TVM's traces.
@@ -21,7 +21,7 @@ GPU_TILES = 40
 
 @dataclass(frozen=True, order=True)
 class Tile:
-    """What one thread computes at a time.
+    """Part of a kernel that one thread computes at a time.
 
     Args:
         blocks, pixels: of the map whose sums stay in registers.

@@ -23,7 +23,7 @@ class UnsupportedNetworkError(Exception):
 
 @dataclass(frozen=True)
 class Term:
-    """What a step reads: an earlier step's map, each pixel repeated `scale` x `scale` times."""
+    """Input of a step: the map of an earlier step, each pixel repeated `scale` x `scale` times."""
 
     source: str
     scale: int = 1

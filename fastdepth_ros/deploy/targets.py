@@ -1,4 +1,4 @@
-"""What TVM can build for: names for the machines that robots have, or a JSON file in TVM's own words."""
+"""Targets of TVM: names of common robot computers, or a JSON file with TVM's target keys."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class TuneError(Exception):
 
 @dataclass(frozen=True)
 class Device:
-    """Where to measure: at a tracker's key, or here if `host` is empty."""
+    """Device to measure on: by a tracker's key, or this machine if `host` is empty."""
 
     host: str = ""
     port: int = 0
@@ -121,7 +121,7 @@ def network_ms(plan: Plan, records: Records) -> float:
 
 
 def report(plan: Plan, target: BuildTarget, records: Records) -> list[Layer]:
-    """What tuning found, in the order of the network."""
+    """Results of tuning, in the order of the network."""
     uses = Counter(kernel_name(step) for step in plan.steps)
     tried = Counter(trial.kernel for trial in records.trials)
     times = {(trial.kernel, trial.tile): trial.ms for trial in records.trials}
@@ -207,7 +207,7 @@ class Meter:
         return RPCConfig(self._device.host, self._device.port, self._device.key, session_timeout_sec=TIMEOUT_S)
 
     def _servers(self) -> int:
-        """How many devices of the key the tracker knows; 0 where there is no tracker."""
+        """Number of devices that the tracker has for the key; 0 without a tracker."""
         address = self._device.host, self._device.port
         try:
             socket.create_connection(address, PROBE_S).close()  # TVM's own connection tries for a minute

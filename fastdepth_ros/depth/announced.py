@@ -1,4 +1,4 @@
-"""What a compressed image announces before it is decoded: a few bytes can ask a decoder for gigabytes, or for hours."""
+"""Size limits read from the header of a compressed image, before a decoder allocates gigabytes or runs for hours."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def jpeg_is_whole(data: bytes) -> bool:
 
 
 def _jpeg_end(encoded: bytes) -> int:
-    """Where a JPEG ends; OpenCV paints what is missing of one that is cut short grey."""
+    """Position of a JPEG's end; OpenCV fills the missing part of a truncated one with gray."""
     for marker, position in _segments(encoded):
         if marker == _END:
             break

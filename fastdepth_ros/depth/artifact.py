@@ -76,7 +76,7 @@ class Artifact:
 
     @property
     def trained_focal(self) -> Focal | None:
-        """Of the camera that the network was trained with; None where the manifest does not say."""
+        """Focal length of the training camera; None if the manifest does not say."""
         told = self.manifest.get("trained_focal_px")
         return Focal(float(told["fx"]), float(told["fy"])) if told is not None else None
 
@@ -143,7 +143,7 @@ class Artifact:
         return check_golden(engine, facts["golden"], self.input_size_px) if "golden" in facts else None
 
     def facts(self, precision: str) -> Mapping[str, Any]:
-        """What the manifest says of one precision: golden record, accuracy."""
+        """Manifest entry of one precision: golden record, accuracy."""
         return self.manifest if precision == "fp32" else self.manifest.get("precisions", {}).get(precision, {})
 
 

@@ -41,7 +41,7 @@ class FrameCamera:
 
 
 def frame_camera(info: Any | None, shape: tuple[int, int], *, rectified: bool = False) -> FrameCamera:
-    """What a camera_info says of frames of one size.
+    """Camera of frames of one size, read from a camera_info.
 
     Args:
         info: a sensor_msgs/CameraInfo; ROS 1 writes its fields in capitals. None is none.

@@ -45,7 +45,7 @@ class DepthResult:
 
 @dataclass(frozen=True)
 class Inferred:
-    """What the network said of a frame, before it is metres of this camera.
+    """Output of the network for a frame, before scaling to meters of this camera.
 
     Args:
         depth: float32 (size, size), as the backend gave it.
@@ -185,7 +185,7 @@ def _metres(depth: np.ndarray, scale: float) -> np.ndarray:
 
 
 def _untold_ratio(crop: Crop, frame_shape: tuple[int, int]) -> tuple[float, float]:
-    """As of the training camera, whose central crop is the training view."""
+    """Part of the crop that the training view covers, in x and y, for a camera with the training camera's lens."""
     trained = trained_view(*frame_shape)
     return trained.width / crop.width, trained.height / crop.height
 

@@ -21,7 +21,7 @@ class Focal:
 
 
 def fixed_focal_scale(value: Any) -> float | None:
-    """What the setting `focal_scale` fixes the scale to: 1 for "off", its number, None for "auto".
+    """Scale fixed by the setting `focal_scale`: 1 for "off", the number itself, None for "auto".
 
     Args:
         value: text or number; False is what YAML makes of a bare `off`.

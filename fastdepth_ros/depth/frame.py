@@ -1,4 +1,4 @@
-"""What goes into the hot path."""
+"""Input of the hot path: a frame."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def golden_frame(size_px: int) -> np.ndarray:
 
 
 def golden_record(backend: Backend, size_px: int) -> dict[str, Any]:
-    """What the manifest keeps: depth in metres on every sixteenth pixel, rounded to 0.1 mm."""
+    """Golden record in the manifest: depth in meters at every sixteenth pixel, rounded to 0.1 mm."""
     depth = _sample(backend.infer(_golden_input(backend, size_px)))
     return {
         "spacing_px": SPACING_PX,

@@ -1,4 +1,4 @@
-"""Which camera_info belongs to a frame: the rule that the node and the bags share."""
+"""Cache of messages by stamp: finds the camera_info of a frame, for the node and for bags."""
 
 from __future__ import annotations
 

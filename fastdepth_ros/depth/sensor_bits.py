@@ -1,4 +1,4 @@
-"""How many bits of a 16-bit sample a sensor uses: 10 and 12 in the low bits would look black by their high byte."""
+"""Number of bits of a 16-bit sample that a sensor uses; 10 or 12 low bits would look black by their high byte."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the layers of the FastDepth authors' networks are called in their checkpoints, and which network has which."""
+"""Layer names in the checkpoints of the FastDepth authors, by network."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ VARIANTS = dict(_variants())  # the authors' name of a network -> the parts of o
 
 
 def variant_name(shapes: Mapping[str, tuple[int, ...]], kinds: Mapping[str, str]) -> str:
-    """What the authors call the network that has these tensors, ``mobilenet-nnconv5dw-skipadd``.
+    """Authors' name of the network with these tensors, such as ``mobilenet-nnconv5dw-skipadd``.
 
     Args:
         shapes: by the authors' names.
@@ -103,7 +103,7 @@ def variant_name(shapes: Mapping[str, tuple[int, ...]], kinds: Mapping[str, str]
 
 
 def why_unread(variant: str) -> str:
-    """What keeps a network of the authors, by its name, from being read here."""
+    """Reason why a network of the authors, given by name, cannot be read here."""
     for pattern, reason in UNREAD.items():
         if re.match(pattern, variant):
             return reason

@@ -15,7 +15,7 @@ COUNTED = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
 
 @dataclass(frozen=True)
 class Complexity:
-    """Of one image: `weights` in kernels, `macs` multiply-accumulates."""
+    """Complexity for one image: `weights` in kernels, `macs` multiply-accumulates."""
 
     weights: int
     macs: int

@@ -48,7 +48,7 @@ class DeployedVariant(nn.Module):
 
 
 def deployed(network: DepthNetwork) -> Deployed | DeployedVariant:
-    """What a backend runs of a network."""
+    """Network in the form that a backend runs."""
     return Deployed(network) if isinstance(network, FastDepth) else DeployedVariant(network)
 
 

@@ -33,7 +33,7 @@ V2_SKIPS = (1, 3, 6)  # the last layer at 1/2, 1/4 and 1/8
 
 
 class Encoder(Protocol):
-    """What a `DepthNetwork` asks of its encoder.
+    """Interface of an encoder of `DepthNetwork`.
 
     Attributes:
         widths: channels of the four maps.

@@ -161,7 +161,7 @@ class _Foreign:
         return self._stored(name).size
 
     def outputs(self, convolution: str) -> int:
-        """How many channels a convolution writes, 0 where it is none."""
+        """Number of channels that a convolution writes, 0 for any other layer."""
         return (*self.shape(f"{convolution}.weight"), 0)[0]
 
     def tensor(self, name: str) -> Tensor:

@@ -1,4 +1,4 @@
-"""What the names in a checkpoint stand for: nothing that acts.
+"""Inert stand-ins for pickled classes; nothing is imported.
 
 A pickle is a program: it names classes and functions, calls them and sets attributes of what comes back. Each name
 must stand in a table here, and what it stands for only keeps what it is given: a module becomes a `Shell` with its
@@ -97,7 +97,7 @@ class Storage(NamedTuple):
 
 
 class StoredTensor(NamedTuple):
-    """Where a tensor's numbers lie: its first one in the row, and how far apart the next ones of each axis are."""
+    """Place of a tensor's numbers in its storage: offset of the first one, stride of each axis."""
 
     storage: Storage
     offset: int
@@ -170,7 +170,7 @@ class Names:
         self.element_bytes: dict[str, int] = {}
 
     def find(self, module: str, name: str) -> Any:
-        """What a name stands for.
+        """Stand-in for a name.
 
         Raises:
             RefusedError: it is in no table.

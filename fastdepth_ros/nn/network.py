@@ -111,11 +111,11 @@ class DepthNetwork(nn.Module):
         return network
 
     def description(self) -> dict[str, Any]:
-        """What it takes to build it again, as JSON holds it."""
+        """JSON description from which the network can be built again."""
         return {"variant": self.variant}
 
     def before_last(self, rgb: Tensor) -> Tensor:
-        """What the last decoder layer reads: (N, 3, 224, 224) to (N, C, 112, 112)."""
+        """Input of the last decoder layer: (N, 3, 224, 224) to (N, C, 112, 112)."""
         half, quarter, eighth, x = self.encoder(rgb)
         first, *layers, _ = self.decoder
         x = first(x)  # (N, 512, 14, 14)
@@ -135,5 +135,5 @@ class DepthNetwork(nn.Module):
         return torch.relu(self.head(last.convolve(self.before_last(rgb))))
 
     def forward(self, rgb: Tensor) -> Tensor:
-        """As the paper draws it: (N, 3, 224, 224) in [0, 1] to (N, 1, 224, 224) metres."""
+        """Forward pass of the paper: (N, 3, 224, 224) in [0, 1] to (N, 1, 224, 224) meters."""
         return torch.relu(self.head(self.decoder[-1](self.before_last(rgb))))

@@ -82,7 +82,7 @@ class EigenFergus2015(nn.Module):
 
 @PRIOR.register("eigen2015-alexnet")
 class EigenFergusAlexNet(EigenFergus2015):
-    """With the five convolutions of AlexNet, without its local response normalisation."""
+    """Network of Eigen 2015 on the five convolutions of AlexNet, without its local response normalization."""
 
     def __init__(self) -> None:
         classifier = nn.Sequential(*_alexnet(), *_conv(384, 256, 3), nn.MaxPool2d(3, 2))
@@ -91,7 +91,7 @@ class EigenFergusAlexNet(EigenFergus2015):
 
 @PRIOR.register("eigen2015-vgg")
 class EigenFergusVGG(EigenFergus2015):
-    """With the thirteen convolutions of VGG-16."""
+    """Network of Eigen 2015 on the thirteen convolutions of VGG-16."""
 
     def __init__(self) -> None:
         classifier, inputs = nn.Sequential(), 3

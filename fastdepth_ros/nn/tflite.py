@@ -31,7 +31,7 @@ DTYPES: dict[str, np.dtype[Any]] = {"FLOAT32": np.dtype("<f4"), "INT8": np.dtype
 
 
 class _DiffersError(Exception):
-    """What the graph has instead of FastDepth."""
+    """The graph differs from FastDepth; the message says where."""
 
 
 def import_tflite(path: Path) -> FastDepth:
@@ -307,7 +307,7 @@ class _Walk:
 
 
 def _name(numbered: type, code: int) -> str:
-    """What the schema calls `code`."""
+    """Name of an operator by the schema's `code`."""
     return next((name for name, number in vars(numbered).items() if number == code), f"code {code}")
 
 

@@ -32,7 +32,7 @@ DAMAGED = (
 
 
 class Saved:
-    """What a file holds.
+    """Content of a file written by torch.save.
 
     Attributes:
         root: the object that was saved, of dicts, lists, texts, numbers, `Shell` and `StoredTensor`.

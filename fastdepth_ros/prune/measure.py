@@ -104,7 +104,7 @@ def networks_ms_here(table: LatencyTable, networks: Iterable[Channels]) -> list[
 
 
 def grid(channels: Channels, multiple: int, shares: Iterable[float] = SHARES) -> list[LayerShape]:
-    """What to measure: at each place of the network every pair of input and output counts."""
+    """Layers to measure: at each place of the network every pair of input and output counts."""
     widest: dict[LayerShape, LayerShape] = {}
     for shape in layer_shapes(channels, head_px=HEAD_PX):
         place = shape._replace(in_channels=0, out_channels=min(shape.out_channels, 2))  # the head has one output
@@ -152,7 +152,7 @@ def _layer(shape: LayerShape) -> nn.Module:
 
 
 class _Upsample(nn.Module):
-    """With the skip's addition where the network has one."""
+    """Upsampling, with the skip's addition if the network has one there."""
 
     def __init__(self, shape: LayerShape) -> None:
         super().__init__()
@@ -174,7 +174,7 @@ class _HalfResolution(nn.Module):
 
 
 def _median_ms(runs: list[Callable[[], object]], rounds: int = ROUNDS) -> list[float]:
-    """Of each, its rounds interleaved with the others'."""
+    """Median time of each run in ms, its rounds interleaved with those of the others."""
     for run in runs * WARM_UP:
         run()
     times: list[list[float]] = [[] for _ in runs]

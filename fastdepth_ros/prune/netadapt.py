@@ -36,7 +36,7 @@ class PruneError(Exception):
 
 @dataclass(frozen=True)
 class Search:
-    """What is asked of NetAdapt.
+    """Options of NetAdapt.
 
     Args:
         resource: its name.

@@ -1,4 +1,4 @@
-"""What a search looks like: accuracy against the resource, and the channels before and after (the paper's Fig. 6)."""
+"""Plots of a search: accuracy against the resource, and the channels before and after (the paper's Fig. 6)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What NetAdapt may do next: for each group of tied layers, the network with just enough of its filters gone."""
+"""Proposals of NetAdapt: for each group of tied layers, the network with just enough of its filters removed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def count_of(channels: Channels, group: str) -> int:
 
 
 def proposals(channels: Channels, resource: Resource, target: float, multiple: int = MULTIPLE) -> dict[str, Channels]:
-    """By group, the channels that meet the target by that group alone, with the most filters that do.
+    """Channels that meet the target by one group alone, with the most filters possible, for each group.
 
     A group that cannot meet it is left out.
     """

@@ -1,4 +1,4 @@
-"""What a network may cost: multiply-accumulates, weights, or milliseconds by a lookup table."""
+"""Cost of a network: multiply-accumulates, weights, or milliseconds by a lookup table."""
 
 from __future__ import annotations
 

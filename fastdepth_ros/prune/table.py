@@ -28,7 +28,7 @@ class TableError(ValueError):
 
 
 class Place(NamedTuple):
-    """Where a layer stands: all of its shape but the channels."""
+    """Place of a layer: all of its shape but the channels."""
 
     kind: str
     in_h: int

@@ -28,7 +28,7 @@ from fastdepth_ros.train.memory import keep_freed_memory
 
 @dataclass(frozen=True)
 class Training:
-    """How a proposal is tuned and judged.
+    """Settings by which a proposal is tuned and judged.
 
     Args:
         dataset, root: the training split of a data set.
@@ -139,7 +139,7 @@ def _tune(network: FastDepth, dataset: Dataset, trial: Trial, device: torch.devi
 
 @lru_cache(maxsize=1)
 def _split(training: Training) -> tuple[Dataset, Dataset]:
-    """What tunes and the pairs that judge, from the seed alone."""
+    """Pairs for tuning and pairs for judging, chosen by the seed alone."""
     dataset = open_dataset(training.dataset, training.root, "train")
     order = np.random.default_rng(training.seed).permutation(len(dataset)).tolist()
     held_out = max(1, round(len(dataset) * training.holdout))

@@ -110,7 +110,7 @@ class BagPublisher(Node):
 
 
 def playing_qos(connections: Sequence[Connection], *, best_effort: bool) -> QoSProfile:
-    """How a topic is published again: latched (transient local) where one of its publishers was.
+    """QoS to publish a recorded topic with: latched (transient local) if one of its publishers was.
 
     A latched topic keeps as many messages as all of its publishers together kept, for who comes late. It is reliable,
     as any topic is unless `best_effort`: every listener can have that, whatever the recorded publisher offered.

@@ -1,4 +1,4 @@
-"""An active node's ear: the image and camera_info subscriptions and the worker that they feed."""
+"""Image and camera_info subscriptions of an active node, and the worker that they feed."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Camera:
         self.subscription = self._subscribed(settings)
 
     def change(self, settings: Settings) -> None:
-        """Listen as other parameters want it."""
+        """Apply other settings to the subscriptions and the worker."""
         before = self._pipeline.settings
         self.worker.deadline_s, self.worker.load_deadline_s = settings.backend_deadline_s, settings.load_deadline_s
         if (before.image_transport, before.reliability) != (settings.image_transport, settings.reliability):
@@ -49,12 +49,12 @@ class Camera:
             old.destroy()
 
     def listen(self) -> None:
-        """Hear what has come, while the executor waits for something else."""
+        """Take waiting messages while the executor waits for something else."""
         self._info.take()
         self.subscription.take()
 
     def forget(self) -> None:
-        """The clock jumped."""
+        """Clear what was kept of stamps and camera_info after a clock jump."""
         self._stamps.forget(self._node.get_clock().now().nanoseconds, LENIENT_S)
         self._pipeline.forget()
 

@@ -80,7 +80,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _spin(nodes: Sequence[FastDepthNode]) -> int:
-    """Until the context ends. A node that loads its model or answers a service keeps no other waiting.
+    """Spin the nodes until the context ends. A node that loads its model or answers a service delays no other.
 
     Returns:
         1 once every node has ended and one failed, for launch to start the process again; else 0.

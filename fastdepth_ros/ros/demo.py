@@ -42,12 +42,12 @@ PANEL_ROWS = 3
 
 
 class DemoError(Exception):
-    """Why the demo shows no depth."""
+    """The demo shows no depth; the message says why."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """What plays the camera's part."""
+    """Source of the camera's images."""
 
     bag: Path
     image_topic: str

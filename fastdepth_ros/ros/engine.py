@@ -15,7 +15,7 @@ from fastdepth_ros.ros.parameters import Settings
 
 @dataclass
 class Engine:
-    """What turns frames into depth.
+    """Loaded model, backend and estimator that turn frames into depth.
 
     Args:
         source: the parameters that it was loaded by; an engine of the same ones needs no loading.

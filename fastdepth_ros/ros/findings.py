@@ -1,4 +1,4 @@
-"""What can be wrong: each finding's task, level, words and remedy. doc/diagnostics.md holds the same table."""
+"""Findings on /diagnostics: task, level, message and remedy of each. doc/diagnostics.md holds the same table."""
 
 from __future__ import annotations
 
@@ -220,7 +220,7 @@ class Finding:
 
 
 def causes(found: Sequence[Finding]) -> list[Finding]:
-    """Those that follow from no other of them; a cause is as grave as the gravest that follows from it."""
+    """Findings that are not consequences of others; a cause gets the worst level of its consequences."""
     names = {finding.name for finding in found}
     told = [finding for finding in found if names.isdisjoint(finding.kind.follows_from)]
     return [
@@ -249,7 +249,7 @@ def as_markdown() -> str:
 
 
 def _open(text: str) -> str:
-    """With its fields as they are named, without their formats."""
+    """Text with its fields named, without their formats."""
     return "".join(literal + (f"*{name}*" if name else "") for literal, name, _, _ in Formatter().parse(text))
 
 

@@ -1,4 +1,4 @@
-"""From what an active node counted and saw since the last look to what is wrong with it."""
+"""Findings of an active node, derived from its counters since the last look."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SLOW_SHARE = 0.2  # of the deadline
 
 @dataclass(frozen=True)
 class Inputs:
-    """What an active node listens to, and who publishes it.
+    """Topics that an active node subscribes, and their publishers.
 
     Args:
         image_publishers, best_effort: how many of our type, and how many of them are best effort.
@@ -61,7 +61,7 @@ class Look:
 
 
 def findings(look: Look) -> list[Finding]:
-    """What is wrong, without what only follows from it; empty if nothing is."""
+    """Findings without mere consequences of others; empty if nothing is wrong."""
     if look.paused:
         return [Finding("paused", {"service": look.paused}), *_clock(look)]
     every = [*_input(look), *_camera_info(look), *_stamps(look), *_clock(look), *_timing(look), *_backend(look)]

@@ -1,4 +1,4 @@
-"""Frames are held back until the camera is known: its depth would be of another lens, and so wrong by a factor."""
+"""Hold frames back until the first camera_info: without it, depth is wrong by a factor."""
 
 from __future__ import annotations
 

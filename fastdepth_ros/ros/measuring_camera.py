@@ -115,7 +115,7 @@ def _run(camera: MeasuringCamera, executor: SingleThreadedExecutor, rate_hz: flo
 
 
 def _listen(camera: MeasuringCamera, executor: SingleThreadedExecutor) -> None:
-    """Until the node has spoken once more of all that was sent."""
+    """Wait until the node has reported once more after the last frame."""
     wanted, deadline = camera.heard_values + 1, time.monotonic() + 2 * SPOKEN_S
     time_up = time.monotonic() + 0.2
     while (camera.heard_values < wanted or time.monotonic() < time_up) and time.monotonic() < deadline:

@@ -46,7 +46,7 @@ Transition = Callable[["FastDepthNode", LifecycleState], TransitionCallbackRetur
 
 
 def told(transition: Transition) -> Transition:
-    """Decorator of a transition: rclpy turns an exception into ERROR and swallows its text; this says it."""
+    """Decorator of a transition that logs exceptions: rclpy turns them into ERROR and drops their text."""
 
     @wraps(transition)
     def wrapped(node: FastDepthNode, state: LifecycleState) -> TransitionCallbackReturn:
@@ -157,12 +157,12 @@ class FastDepthNode(LifecycleNode):
             self._label = "unconfigured"
 
     def stop_work(self) -> None:
-        """Before the end of the process: finish the frame in work; what DDS may call into stays as it is."""
+        """Finish the frame in work before the process ends; what DDS may call into stays as it is."""
         if self._camera is not None and not self._camera.worker.stop():
             self.get_logger().error("the backend still computes; its thread ends with the process")
 
     def _on_check_golden(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        """`~/check_golden`: does the backend still compute the model?"""
+        """Service `~/check_golden`: check that the backend still reproduces the golden frame."""
         if self._pipeline is None:
             response.message = "not configured: there is no backend to check"
             return response
@@ -176,7 +176,7 @@ class FastDepthNode(LifecycleNode):
         return response
 
     def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
-        """`~/enable`: pause the work, or go on with it."""
+        """Service `~/enable`: pause or resume the processing of frames."""
         if self._camera is None:
             response.message = f"{self._label}: there is nothing to pause or resume"
             return response
@@ -190,7 +190,7 @@ class FastDepthNode(LifecycleNode):
             self._camera.forget()
 
     def _listen(self) -> None:
-        """What the executor would do, while it waits for a backend."""
+        """Handle messages and timers while the executor waits for a backend."""
         if self._camera is not None:
             self._camera.listen()
         self._watch()
@@ -224,7 +224,7 @@ class FastDepthNode(LifecycleNode):
         return SetParametersResult(successful=not reasons, reason="; ".join(reasons))
 
     def _applied(self, changed: dict[str, Any], pipeline: Pipeline) -> list[str]:
-        """Why the changes were not applied; empty if they were."""
+        """Reasons why the changes were not applied; empty if they were."""
         before = asdict(pipeline.settings)
         fixed = [
             f"{name}: {why}"
@@ -283,13 +283,13 @@ class FastDepthNode(LifecycleNode):
         return [*lost, *findings(look)]
 
     def _lifeline_s(self) -> float:
-        """How long the executor may be kept from its work; 0 is for ever."""
+        """Longest time in seconds that the executor may be blocked; 0: no limit."""
         deadlines_s = [self.get_parameter(name).value for name in ("backend_deadline_s", "load_deadline_s")]
         return LIFELINE_S + sum(deadlines_s) if all(deadlines_s) else 0.0
 
 
 def tune_process() -> None:
-    """What a process of nodes wants of Python and OpenCV."""
+    """Set up Python and OpenCV for a process of nodes."""
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     cv2.setNumThreads(1)  # waking another thread costs more than a small resize, and they spin
 

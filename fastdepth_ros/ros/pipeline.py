@@ -1,4 +1,4 @@
-"""What a configured node does with a frame: decode, estimate, publish, count."""
+"""Processing of a frame in a configured node: decode, estimate, publish, count."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ BITS_FACT = "bits used of 16-bit samples"
 
 @dataclass(frozen=True)
 class Calibration:
-    """What a camera_info says, looked at once for each size of frame.
+    """Content of a camera_info, evaluated once for each size of frame.
 
     Args:
         lens: what is wrong with it, "" if nothing is.
@@ -45,7 +45,7 @@ class Calibration:
     _of_shape: dict[tuple[int, int], FrameCamera] = field(default_factory=dict)
 
     def camera(self, shape: tuple[int, int]) -> FrameCamera:
-        """Of frames of a shape (height, width)."""
+        """Camera of frames of a shape (height, width)."""
         if shape not in self._of_shape:
             self._of_shape.clear()  # a hostile publisher can invent sizes without end
             self._of_shape[shape] = frame_camera(self.info, shape, rectified=self.rectified)
@@ -88,7 +88,7 @@ class Pipeline:
         return self._last is None and fixed_focal_scale(self.settings.focal_scale) is None
 
     def forget(self) -> None:
-        """The clock jumped: what came before it belongs to no frame that will come. The last camera_info holds until
+        """Clear cached camera_info after a clock jump. The last camera_info holds until
         another one comes, for one that is latched does not come again."""
         self._cameras = ByStamp(KEPT_CAMERA_INFOS)
         self._newest_info_ns = 0
@@ -102,7 +102,7 @@ class Pipeline:
         return changed_engine(self._engine, settings) or load_engine(settings)
 
     def change(self, settings: Settings, engine: Engine) -> None:
-        """From the next frame on."""
+        """Use other settings from the next frame on."""
         if engine.backend is not self._engine.backend:
             self.facts.pop("golden frame", None)  # the new one passed it too, by how much was not written down
         if settings.bits != self.settings.bits:
@@ -111,7 +111,7 @@ class Pipeline:
         self.facts.update(engine.facts)
 
     def abandon(self) -> None:
-        """The frame in work is given up; nothing that it may still give is published."""
+        """Give up the frame in work; nothing that it may still yield is published."""
         self._in_work.hung.set()
         self.statistics.count("abandoned")
 
@@ -163,7 +163,7 @@ class Pipeline:
             self._node.destroy_lifecycle_publisher(publisher)
 
     def process(self, message: Image | CompressedImage, arrived_ns: int) -> None:
-        """One frame; one that gives no depth is counted and told.
+        """Process one frame; one that gives no depth is counted and logged.
 
         Args:
             arrived_ns: on the performance counter, when the frame was handed over.
@@ -205,7 +205,7 @@ class Pipeline:
                 self._drop("failed", "", error)
 
     def _decoded(self, message: Image | CompressedImage) -> Frame:
-        """The frame; that it uses more of its 16-bit samples than all before is told: from it on, the same light
+        """Decode the frame. A rise of the bits that its 16-bit samples use is reported: from then on, the same light
         gives smaller numbers."""
         sensor, before = self._sensor, self._sensor.bits
         frame = frame_from_message(message, sensor)
@@ -230,7 +230,7 @@ class Pipeline:
             self._colour.publish(self._colour_bytes(header, picture, "bgr8"))
 
     def _camera_of(self, header: Any, frame: Frame) -> FrameCamera:
-        """What the frame's camera_info says; what is wrong with it is counted."""
+        """Camera of the frame, from its camera_info; faults of it are counted."""
         calibration = self._cameras.at(stamp_ns(header)) or self._last
         shape = frame.pixels.shape[:2]
         camera = calibration.camera(shape) if calibration is not None else frame_camera(None, shape)
@@ -242,7 +242,7 @@ class Pipeline:
         return camera
 
     def _state(self, name: str, text: str) -> None:
-        """A fact on /diagnostics while it is so."""
+        """Show a fact on /diagnostics, or remove it if the text is empty."""
         if text:
             self.facts[name] = text
         else:
@@ -259,7 +259,7 @@ class Pipeline:
         self._tell_once(f"{type(error).__name__} {encoding}", f"frame {name}: {text}")
 
     def _tell_once(self, kind: str, text: str) -> None:
-        """Log the first of each kind; /diagnostics goes on telling and counting."""
+        """Log the first error of each kind; /diagnostics goes on counting."""
         if kind not in self._told and len(self._told) < MAX_TOLD:
             self._told.add(kind)
             self._node.get_logger().error(text)

@@ -15,7 +15,7 @@ MEMORY = Path("/dev/shm")
 
 
 def shared_memory_variables(environment: Mapping[str, str] = os.environ, memory: Path = MEMORY) -> dict[str, str]:
-    """What to set in the environment of a publisher before its `rclpy.init`; other middlewares do not read it.
+    """Environment of a publisher, to set before its `rclpy.init`; other middlewares do not read it.
 
     Returns:
         Nothing where the user chose a profile, or where `memory` has no room for the segments of a camera and a node,

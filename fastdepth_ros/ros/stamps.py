@@ -1,4 +1,4 @@
-"""Are the stamps of the frames believable? Knows no ROS."""
+"""Plausibility check of the frames' stamps. Knows no ROS."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class StampWatch:
         self._last, self._lenient_until_ns = None, now_ns + int(lenient_s * 1e9)
 
     def check(self, stamp_ns: int, now_ns: int) -> dict[str, float]:
-        """What is wrong with a stamp: the finding's name and its seconds; empty where nothing is."""
+        """Faults of a stamp: seconds by name of the finding; empty for a good stamp."""
         if now_ns < self._lenient_until_ns:
             return {}
         if stamp_ns <= 0:

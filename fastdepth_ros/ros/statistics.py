@@ -1,4 +1,4 @@
-"""What the node counts and times, and the figures that follow. Knows no ROS."""
+"""Counters and stage times of the node, and the figures made of them. Knows no ROS."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ LATCHED = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE, durability
 
 
 class Publishers:
-    """Who publishes a topic, without those that a node left behind when it was killed.
+    """Publishers of a topic, without the endpoints that killed nodes left behind.
 
     Discovery keeps the endpoints of a process that was killed for some 20 s. Of the endpoints of one node and type,
     those that came last are taken for the living.
@@ -90,7 +90,7 @@ class MatchedSubscription:
         self._timer: Any = node.create_timer(DISCOVERY_PERIOD_S, self._match, clock=STEADY)
 
     def take(self) -> None:
-        """Hear what has come, while the executor is kept from it."""
+        """Take a waiting message while the executor is blocked."""
         if self._subscription is None:
             return
         with self._subscription.handle:
@@ -173,7 +173,7 @@ class ImageSubscription(MatchedSubscription):
         return self._qos.reliability.name.lower() if self._qos is not None else "not subscribed: no publisher yet"
 
     def inputs(self, info_topic: str) -> Inputs:
-        """Who publishes what we listen to, and what of it does not fit."""
+        """Publishers of the subscribed topics, and those of them that do not fit."""
         self._match()  # first, for one that came this moment is not yet matched
         endpoints = self._living
         ours = [endpoint for endpoint in endpoints if endpoint.topic_type == self.type_name]
@@ -219,7 +219,7 @@ def info_qos(publishers: list[Any]) -> QoSProfile:
 
 
 def unfit_subscribers(node: Node, topic: str) -> dict[str, str]:
-    """Of each subscriber of what we publish whose QoS does not fit: its name and the reason."""
+    """Subscribers of our topic with incompatible QoS: the reason by name."""
     offers = [own.qos_profile for own in node.get_publishers_info_by_topic(topic) if own.node_name == node.get_name()]
     if not offers:
         return {}

@@ -54,14 +54,14 @@ class Watchdog(Generic[Item]):
 
     @property
     def busy_s(self) -> float:
-        """For how long the present call has been at it; 0.0 while the backend is loaded anew."""
+        """Duration of the present call in seconds; 0.0 while the backend is loaded again."""
         return 0.0 if self.reloading else self._worker.busy_s
 
     def offer(self, item: Item) -> None:
         self._worker.offer(item)
 
     def stop(self) -> bool:
-        """As of NewestFirst; a call that hangs is abandoned."""
+        """Stop as in NewestFirst; a call that hangs is abandoned."""
         stopped = self._worker.stop(min(self.deadline_s or 10.0, 10.0))
         if not stopped:
             self._abandon()

@@ -1,4 +1,4 @@
-"""A thread that always works on the newest item: what it had no time for is replaced, not queued."""
+"""Worker thread that processes the newest item; older waiting items are replaced, not queued."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class NewestFirst(Generic[Item]):
 
     @property
     def busy_s(self) -> float:
-        """Since when it works on the same thing, 0.0 where it waits."""
+        """Seconds spent on the present item so far, 0.0 while waiting."""
         since = self._busy_since
         return 0.0 if since is None else time.monotonic() - since
 

@@ -1,4 +1,4 @@
-"""What training asks of the C library's memory."""
+"""Settings of the C library's memory allocator for training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run looks like: the learning curve, and samples of the epoch."""
+"""Pictures of a run: the learning curve, and samples of the epoch."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ class RecipeError(ValueError):
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train.
+    """Training recipe.
 
     Args:
         name: for people.

@@ -153,7 +153,7 @@ def _known(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _thinned(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """At most MAX_POINTS of a line: of each stretch its least and its most, so that no peak is lost."""
+    """Line reduced to MAX_POINTS: minimum and maximum of each stretch, so that no peak is lost."""
     if len(x) <= MAX_POINTS:
         return np.asarray(x, float), np.asarray(y, float)
     chosen: set[int] = set()

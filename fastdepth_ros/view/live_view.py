@@ -42,7 +42,7 @@ class ViewError(Exception):
 
 @dataclass(frozen=True)
 class Moment:
-    """What is shown at one time; what is None stays as it was.
+    """Content shown at one time; parts that are None stay as they were.
 
     Args:
         stamp_ns: of the frame.
@@ -177,7 +177,7 @@ class LiveView:
 
 
 def _end_with_parent() -> None:
-    """Of a child, before it starts: it ends with this process, however that ends."""
+    """Make a child process end with this process; called in the child before it starts."""
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 

@@ -1,4 +1,4 @@
-"""What a bag with depth tells, read once from start to end: depths, frames, diagnostics."""
+"""Content of a bag with depth, read once from start to end: depths, frames, diagnostics."""
 
 from __future__ import annotations
 
@@ -219,7 +219,7 @@ def _camera_matrix(info: Any | None, shape: tuple[int, int], topic: str) -> np.n
 
 
 def _health(reader: AnyReader) -> list[Health]:
-    """What the node said; of several nodes, the one that was heard first."""
+    """Diagnostics of the node; of several nodes, the one heard first."""
     chosen = [c for c in reader.connections if c.msgtype == DIAGNOSTICS_TYPE]
     found: list[Health] = []
     name = ""

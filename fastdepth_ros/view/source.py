@@ -1,4 +1,4 @@
-"""Where frames come from: a bag, a video file, a camera of this machine, or a stream from the network."""
+"""Sources of frames: a bag, a video file, a camera of this machine, or a network stream."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Source:
             self.reasons[reason] = self.reasons.get(reason, 0) + count
 
     def notes(self) -> list[str]:
-        """What is to be told of what was read."""
+        """Notes about the source after reading."""
         of_all = f" of {self.total}" if self.total else ""
         notes = [f"{count}{of_all} frames could not be read: {reason}" for reason, count in self.reasons.items()]
         notes = [*self.of_bag, *notes]

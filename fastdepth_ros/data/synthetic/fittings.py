@@ -1,4 +1,4 @@
-"""What belongs to the room itself: walls and floor, door, windows, pictures, rug, ceiling lamp.
+"""Fittings of a room: walls and floor, door, windows, pictures, rug, ceiling lamp.
 
 What hangs on a wall has its back towards +y, as furniture has.
 """

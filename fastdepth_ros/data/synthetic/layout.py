@@ -1,4 +1,4 @@
-"""Where in a room there is still a place."""
+"""Free places in a room."""
 
 from __future__ import annotations
 

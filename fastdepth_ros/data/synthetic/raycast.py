@@ -1,4 +1,4 @@
-"""Where the rays of a camera meet the solids of a scene: exact depth.
+"""Intersections of a camera's rays with the solids of a scene: exact depth.
 
 Every solid is a unit box, cylinder or ellipsoid under a rotation and a scale, so a ray is carried into the solid's own
 frame and meets one of three fixed shapes; its parameter, the depth along the optical axis, is the same in all frames.
@@ -14,7 +14,7 @@ BAND_ROWS = 64  # rows cast at once: the temporaries stay in the cache
 
 
 def crossing(shape: str, origin, direction) -> tuple[np.ndarray, np.ndarray]:
-    """Where the lines origin + t direction enter and leave a unit shape.
+    """Values of t at which the lines origin + t direction enter and leave a unit shape.
 
     Args:
         shape: "box", "cylinder" or "ellipsoid".

@@ -1,4 +1,4 @@
-"""What a scene is made of: a camera, materials, solids, lights, and the camera's way through them.
+"""Parts of a scene: a camera, materials, solids, lights, and the path of the camera.
 
 World frame: metres, z up, the floor at z = 0. Camera frame: x right, y down, z forward (REP 103, optical).
 """
@@ -39,7 +39,7 @@ class Camera:
 
 @dataclass(frozen=True)
 class Material:
-    """What a surface looks like: a named texture, two sRGB colours in [0, 1], the metres that one tile spans, and the
+    """Look of a surface: a named texture, two sRGB colors in [0, 1], the meters that one tile spans, and the
     brightness that it has by itself (0 for all but lamps and windows)."""
 
     texture: str

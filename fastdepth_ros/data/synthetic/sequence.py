@@ -1,4 +1,4 @@
-"""What a camera sees that moves through a random room: colour with exact depth.
+"""Frames of a camera that moves through a random room: color with exact depth.
 
 `rooms` describes, `raycast` finds the depth, `render` draws; here the sensor's flaws are added.
 """
@@ -66,7 +66,7 @@ def _vignette(camera: Camera) -> np.ndarray:
 
 
 def sensed(colour: np.ndarray, vignette: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """What a small camera makes of a picture: soft, darker in the corners, noisy. uint8 HxWx3."""
+    """Picture as a small camera takes it: soft, darker in the corners, noisy. uint8 HxWx3."""
     colour = cv2.GaussianBlur(colour * vignette, (0, 0), BLUR_PX)
     colour += np.float32(NOISE) * rng.standard_normal(colour.shape, np.float32)
     return np.clip(colour * 255 + 0.5, 0, 255).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""What surfaces look like: the colours of a home, and seamless tiles drawn from a seed."""
+"""Textures: the colors of a home, and seamless tiles drawn from a seed."""
 
 from __future__ import annotations
 
