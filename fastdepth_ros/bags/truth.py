@@ -9,7 +9,7 @@ import numpy as np
 
 from fastdepth_ros.depth.frame import FrameError
 from fastdepth_ros.depth.geometry import Crop
-from fastdepth_ros.metrics.depth import depth_errors
+from fastdepth_ros.metrics.depth import depth_errors, median_scale
 
 
 def registered(truth: np.ndarray, to_truth: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
@@ -78,8 +78,7 @@ def truth_errors(depth: np.ndarray, truth: np.ndarray, max_depth_m: float = inf)
         raise FrameError("truth is known nowhere in the field of view")
     truth = np.where(known, truth, 0)
     depth = np.where(beyond, np.float32(max_depth_m), np.nan_to_num(depth, nan=0.0))
-    typical = float(np.median(depth[known]))
-    scale = float(np.median(truth[known])) / typical if typical > 0 else 1.0
+    scale = median_scale(depth, truth)
     return {
         "pixels": int(np.count_nonzero(known)),
         "errors": depth_errors(depth, truth),

@@ -11,13 +11,20 @@ import numpy as np
 from tqdm import tqdm
 
 from fastdepth_ros.backends import Backend
-from fastdepth_ros.cli.options import MODEL_ERRORS, add_model_options, backend_options, load_model
+from fastdepth_ros.cli.options import MODEL_ERRORS, add_model_options, backend_options, load_model, tell_notes
 from fastdepth_ros.data.datasets import DATASETS, Dataset, DatasetError, open_dataset
 from fastdepth_ros.depth.artifact import Artifact, find_artifacts, write_manifest
 from fastdepth_ros.depth.files import write_picture
 from fastdepth_ros.depth.panel import panel
-from fastdepth_ros.metrics.depth import NAMES, mean_errors, pooled_errors
-from fastdepth_ros.train.evaluation import PROTOCOLS, ImageErrors, comparison_row, evaluate
+from fastdepth_ros.metrics.depth import NAMES, NEAR_M
+from fastdepth_ros.train.evaluation import (
+    PROTOCOLS,
+    ImageErrors,
+    comparison_row,
+    evaluate,
+    mean_figures,
+    pooled_figures,
+)
 from fastdepth_ros.whole import whole_file
 
 ERRORS = (DatasetError, ValueError, *MODEL_ERRORS)
@@ -50,26 +57,41 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace) -> None:
     dataset = open_dataset(parsed.dataset, parsed.root, parsed.split)
+    tell_notes(dataset)
     artifact, backend = load_model(parsed)
     others = find_artifacts([artifact.folder, *parsed.beside])[1:]
     protocol = PROTOCOLS[parsed.preprocess]
-    rows = list(tqdm(evaluate(backend, dataset, protocol, artifact.input_size_px), total=len(dataset), unit="image"))
-    errors = [row.errors for row in rows]
-    figures = mean_errors(errors)
+    images = evaluate(backend, dataset, protocol, artifact.input_size_px, artifact.trained_focal)
+    rows = list(tqdm(images, total=len(dataset), unit="image"))
+    figures, pooled = mean_figures(rows), pooled_figures(rows)
     if parsed.record:
         record(artifact, parsed.precision, f"{parsed.dataset}/{parsed.split}/{parsed.preprocess}", figures)
-    pooled = pooled_errors(errors, [row.pixels for row in rows])
+    focal_scale, unmeasured = float(np.median([row.focal_scale for row in rows])), len(dataset) - len(rows)
     if parsed.json:
-        print(json.dumps({**figures, "pooled": pooled}))
+        print(json.dumps({**figures, "focal_scale": focal_scale, "unmeasured": unmeasured, "pooled": pooled}))
     else:
         print(f"{artifact.name} on {backend.engine}, {parsed.preprocess} preprocessing, {figures['images']} images:")
         for title, values in (("mean over images", figures), ("pooled over pixels", pooled)):
             print(f"  {title:<19}" + "  ".join(f"{name} {values[name]:.3f}" for name in NAMES))
+        print(_others(figures, pooled, focal_scale, unmeasured))
     if parsed.per_image:
         _write_table(parsed.per_image, rows)
     if parsed.panel or parsed.worst:
         models = {other.name: other.load(parsed.backend, backend_options(parsed)) for other in others}
         _draw(parsed, dataset, rows, {**models, artifact.name: backend}, artifact.input_size_px)
+
+
+def _others(figures: dict[str, float], pooled: dict[str, float], focal_scale: float, unmeasured: int) -> str:
+    lines = [
+        f"  focal scale {focal_scale:.3f}; with each image's median brought to the truth's: "
+        f"delta1 {figures['delta1_median_scaled']:.3f}  rmse {figures['rmse_median_scaled']:.3f}"
+    ]
+    if "delta1_near" in figures:
+        mean, all_pixels = figures["delta1_near"], pooled["delta1_near"]
+        lines.append(f"  truth under {NEAR_M} m: delta1 {mean:.3f} as mean over images, {all_pixels:.3f} over pixels")
+    if unmeasured:
+        lines.append(f"  {unmeasured} images without a truth in the network's view are left out")
+    return "\n".join(lines)
 
 
 def record(artifact: Artifact, precision: str, key: str, figures: dict[str, float]) -> None:
@@ -85,8 +107,11 @@ def record(artifact: Artifact, precision: str, key: str, figures: dict[str, floa
 def _write_table(path: Path, rows: list[ImageErrors]) -> None:
     with whole_file(path) as partial, partial.open("w", newline="") as lines:
         table = csv.writer(lines)
-        table.writerow(["name", "pixels", *NAMES])
-        table.writerows([row.name, row.pixels, *(row.errors[name] for name in NAMES)] for row in rows)
+        table.writerow(["name", "pixels", *NAMES, "delta1_median_scaled", "delta1_near"])
+        table.writerows(
+            [row.name, row.pixels, *(row.errors[name] for name in NAMES), row.median_scaled["delta1"], row.near]
+            for row in rows
+        )
 
 
 def _draw(
@@ -100,6 +125,7 @@ def _draw(
                 comparison_row(
                     models, dataset[row.index], PROTOCOLS[parsed.preprocess], size_px,
                     f"{row.name}: RMSE {row.errors['rmse']:.2f} m, delta1 {row.errors['delta1']:.2f}",
+                    row.focal_scale,
                 )
                 for row in chosen
             ]  # fmt: skip

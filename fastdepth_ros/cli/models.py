@@ -202,7 +202,8 @@ def _check_delta1(out: Path, dataset: Dataset, entry: Entry, path: Path) -> None
     from fastdepth_ros.train.evaluation import PROTOCOLS, evaluate
 
     artifact = find_artifact(out)
-    images = evaluate(artifact.load(), dataset, PROTOCOLS["authors"], artifact.input_size_px)
+    protocol = PROTOCOLS["authors"]
+    images = evaluate(artifact.load(), dataset, protocol, artifact.input_size_px, artifact.trained_focal)
     errors = [image.errors for image in images]
     found, published = mean_errors(errors)["delta1"], entry.accuracy["delta1"]
     if found < published - DELTA1_BELOW:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from fastdepth_ros.backends import Backend, BackendError, BackendOptions, backend_names
 from fastdepth_ros.backends.base import PRECISIONS
@@ -59,3 +60,9 @@ def add_view_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, default=9090, help="TCP port of the page")
     parser.add_argument("--data-port", type=int, default=9876, help="TCP port of the data stream behind the page")
     parser.add_argument("--open", action="store_true", help="open the page in the browser of this machine")
+
+
+def tell_notes(*datasets: object) -> None:
+    """Print to stderr the notes of data sets, each once."""
+    for note in dict.fromkeys(note for dataset in datasets for note in getattr(dataset, "notes", ())):
+        print(note, file=sys.stderr)

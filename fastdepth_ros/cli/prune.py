@@ -11,7 +11,7 @@ import torch
 from tqdm import tqdm
 
 from fastdepth_ros.cli.complexity import channels_from
-from fastdepth_ros.cli.options import TARGETS, add_device_options
+from fastdepth_ros.cli.options import TARGETS, add_device_options, tell_notes
 from fastdepth_ros.data.datasets import DATASETS, Dataset, DatasetError, open_dataset, open_named
 from fastdepth_ros.nn.channels import NAMED, Channels
 from fastdepth_ros.nn.checkpoints import CheckpointError, load_checkpoint, load_fastdepth
@@ -179,6 +179,7 @@ def _prune(parsed: argparse.Namespace) -> None:
     others = [open_named(each, "train") for each in parsed.also]
     pairs = open_dataset(parsed.dataset, root, "train")
     test = open_dataset(parsed.dataset, root, parsed.test_split) if parsed.epochs else None  # now, not in hours
+    tell_notes(pairs, *others)
     cost = what.cost(start)
     budget = cost * parsed.budget if parsed.budget <= 1 else parsed.budget
     if not 0 < budget < cost:

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from fastdepth_ros.backends import Backend, BackendOptions
 from fastdepth_ros.cli.evaluate import record
-from fastdepth_ros.cli.options import MODEL_ERRORS
+from fastdepth_ros.cli.options import MODEL_ERRORS, tell_notes
 from fastdepth_ros.data.datasets import DATASETS, Dataset, DatasetError, open_dataset
 from fastdepth_ros.data.synthetic.sequence import room_sequence
 from fastdepth_ros.deploy.quantize import ENGINES, REDUCED, QuantizeError, quantize_artifact
@@ -20,8 +20,7 @@ from fastdepth_ros.depth.files import read_frame
 from fastdepth_ros.depth.frame import Frame, FrameError
 from fastdepth_ros.depth.geometry import FIELDS_OF_VIEW, field_of_view
 from fastdepth_ros.depth.preprocess import network_input
-from fastdepth_ros.metrics.depth import mean_errors
-from fastdepth_ros.train.evaluation import PROTOCOLS, evaluate
+from fastdepth_ros.train.evaluation import PROTOCOLS, evaluate, mean_figures
 
 ERRORS = (DatasetError, FrameError, QuantizeError, ValueError, *MODEL_ERRORS)
 ROOMS = 8
@@ -53,6 +52,7 @@ def run(parsed: argparse.Namespace) -> None:
     if (parsed.dataset is None) != (parsed.root is None):
         raise ValueError("--dataset and --root belong together")
     dataset = open_dataset(parsed.dataset, parsed.root, "test") if parsed.dataset else None
+    tell_notes(dataset)
     source = find_artifact(parsed.model)
     found, told = _frames(parsed)
     frames = [_seen(frame, parsed.field_of_view, source.input_size_px) for frame in found]
@@ -111,8 +111,8 @@ def _measure(parsed: argparse.Namespace, dataset: Dataset) -> None:
     artifact, delta1 = find_artifact(parsed.out.resolve()), {}
     for precision in ("fp32", parsed.to):
         backend: Backend = artifact.load(ENGINES[parsed.to], BackendOptions(precision=precision))
-        rows = evaluate(backend, dataset, PROTOCOLS["authors"], artifact.input_size_px)
-        figures = mean_errors([row.errors for row in tqdm(rows, total=len(dataset), unit="image", desc=precision)])
+        rows = evaluate(backend, dataset, PROTOCOLS["authors"], artifact.input_size_px, artifact.trained_focal)
+        figures = mean_figures(list(tqdm(rows, total=len(dataset), unit="image", desc=precision)))
         delta1[precision] = figures["delta1"]
         print(f"  {precision}: delta1 {figures['delta1']:.4f}, RMSE {figures['rmse']:.4f} m on {parsed.dataset}")
         record(artifact, precision, f"{parsed.dataset}/test/authors", figures)

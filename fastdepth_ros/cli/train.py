@@ -10,6 +10,7 @@ import argparse
 from pathlib import Path
 
 from fastdepth_ros.cli.complexity import channels_from
+from fastdepth_ros.cli.options import tell_notes
 from fastdepth_ros.data.check import check_dataset
 from fastdepth_ros.data.datasets import DATASETS, DatasetError, open_dataset, open_named
 from fastdepth_ros.nn.channels import Channels
@@ -78,6 +79,7 @@ def run(parsed: argparse.Namespace) -> None:
     keep_freed_memory()
     dataset = open_dataset(parsed.dataset, parsed.root, "train")
     others = [open_named(each, "train") for each in parsed.also]
+    tell_notes(dataset, *others)
     if not parsed.no_check:
         for each in (dataset, *others):
             check_dataset(each).require_no_fault()

@@ -1,4 +1,7 @@
-"""Plain folders: ``rgb/NAME.jpg`` or ``.png``, ``depth/NAME.png``, ``split.csv``, and a scale in ``dataset.json``."""
+"""Plain folders: ``rgb/NAME.jpg`` (or ``color/``, or another format) and ``depth/NAME.png``.
+
+What they are: ``split.csv``, a scale in ``dataset.json``, and the camera in ``intrinsics.json``; each may be absent.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from fastdepth_ros.data.camera import INTRINSICS, Intrinsics, read_intrinsics
 from fastdepth_ros.data.image_files import read_images
 from fastdepth_ros.data.pairs import DatasetError, Pair, register_dataset, require_split
+
+COLOUR_FOLDERS = ("rgb", "color")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".PNG", ".JPG", ".JPEG")  # of colour; the first that is there
 
 
 @dataclass(frozen=True)
@@ -30,17 +37,23 @@ class DepthScale:
 
 @dataclass(frozen=True)
 class FolderDataset:
-    """``rgb/NAME.jpg`` or ``rgb/NAME.png``, and ``depth/NAME.png``.
+    """A colour image of any of `SUFFIXES` and ``depth/NAME.png`` for every name.
 
     Args:
         root: the folder.
         names: the images of one split.
         metres: turns a stored depth image into float32 metres.
+        colour: name of the folder of colour images.
+        intrinsics: the camera; None where it is unknown or the training camera.
+        notes: sentences on it for people.
     """
 
     root: Path
     names: tuple[str, ...]
     metres: Callable[[np.ndarray], np.ndarray]
+    colour: str = COLOUR_FOLDERS[0]
+    intrinsics: Intrinsics | None = None
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.names)
@@ -48,26 +61,64 @@ class FolderDataset:
     def __getitem__(self, index: int) -> Pair:
         """Raises DatasetError for files that are missing or damaged, IndexError past the end."""
         name = self.names[index]
-        colour = self.root / "rgb" / f"{name}.png"
-        if not colour.exists():
-            colour = colour.with_name(f"{name}.jpg")
         depth = self.root / "depth" / f"{name}.png"
-        bgr, stored = read_images((colour, cv2.IMREAD_COLOR), (depth, cv2.IMREAD_UNCHANGED))
+        bgr, stored = read_images((self._colour_file(name), cv2.IMREAD_COLOR), (depth, cv2.IMREAD_UNCHANGED))
         if stored.ndim != 2:
             raise DatasetError(f"{depth} has {stored.shape[2]} channels, depth has one")
         if bgr.shape[:2] != stored.shape:
             raise DatasetError(f"{name}: colour is {bgr.shape[:2]}, depth {stored.shape}")
-        return Pair(name, cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), self.metres(stored))
+        k = self.intrinsics.k(stored.shape) if self.intrinsics else None
+        return Pair(name, cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), self.metres(stored), k)
+
+    def _colour_file(self, name: str) -> Path:
+        files = [self.root / self.colour / f"{name}{suffix}" for suffix in SUFFIXES]
+        return next((file for file in files if file.exists()), files[1])
 
 
 @register_dataset("folder")
 def open_folder(root: Path, split: str) -> FolderDataset:
     """Folders of one's own: `split.csv` with the columns ``name,split``, or ``index,split`` for names of four digits.
 
-    Depth is PNG of 8 or 16 bits, by default millimetres with 0 unknown. ``dataset.json`` may say otherwise:
+    Without `split.csv`, every split is all frames that have colour and depth, in the order of their names. Depth is PNG
+    of 8 or 16 bits, by default millimetres with 0 unknown. ``dataset.json`` may say otherwise:
     ``{"depth_scale_m": 0.001, "depth_offset": 0}``.
     """
-    return FolderDataset(root, read_split(root, split), _read_scale(root / "dataset.json"))
+    colour, notes = _colour_folder(root), list[str]()
+    if (root / "split.csv").is_file():
+        names = read_split(root, split)
+    else:
+        names, notes = _all_frames(root, colour)
+    intrinsics = read_intrinsics(root)
+    if intrinsics is None:
+        notes.append(f"{root} has no {INTRINSICS}: its camera is taken to be the training camera, focal scale 1")
+    return FolderDataset(root, names, _read_scale(root / "dataset.json"), colour, intrinsics, tuple(notes))
+
+
+def _colour_folder(root: Path) -> str:
+    there = [name for name in COLOUR_FOLDERS if (root / name).is_dir()]
+    if len(there) != 1 or not (root / "depth").is_dir():
+        raise DatasetError(
+            f"{root} has {' and '.join(there) or 'no colour folder'}; a data set has rgb/ or color/, depth/, and "
+            "split.csv where it has splits"
+        )
+    return there[0]
+
+
+def _all_frames(root: Path, colour: str) -> tuple[tuple[str, ...], list[str]]:
+    """The names that have both images, and notes on them."""
+    if (root / "job.json").exists():  # split.csv is what such a job writes last
+        raise DatasetError(f"{root} has a job.json and no split.csv: its job is not finished, run it again")
+    seen = {file.stem for file in (root / colour).iterdir() if file.suffix in SUFFIXES}
+    measured = {file.stem for file in (root / "depth").iterdir() if file.suffix == ".png"}
+    names = tuple(sorted(seen & measured))
+    if not names:
+        raise DatasetError(
+            f"{root}: of {len(seen)} images in {colour}/ none has a depth/NAME.png of its name ({len(measured)} there)"
+        )
+    notes = [f"{root} has no split.csv: all {len(names)} frames, whichever split is asked for"]
+    if alone := len(seen ^ measured):
+        notes.append(f"{root}: {alone} images have no counterpart in {colour}/ or depth/ and are left out")
+    return names, notes
 
 
 def read_split(root: Path, split: str) -> tuple[str, ...]:

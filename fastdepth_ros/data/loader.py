@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 from tqdm import tqdm
 
+from fastdepth_ros.data.camera import of_training_camera
 from fastdepth_ros.data.pairs import Dataset, Joined, Pair
 
 Transform = Callable[[np.ndarray, np.ndarray, int, np.random.Generator], tuple[np.ndarray, np.ndarray]]
@@ -22,8 +23,9 @@ _READING_THREADS = 4
 class PairLoader:
     """Batches of a data set, whose every pair is shuffled and augmented from (seed, epoch, its index) alone.
 
-    Neither the number of workers nor that of processes, nor a start in the middle of an epoch changes a batch. The
-    pairs that do not fill the last batch are left out; another epoch leaves out others.
+    The depth is that at which the training camera would see the same picture (`data.camera`). Neither the number of
+    workers nor that of processes, nor a start in the middle of an epoch changes a batch. The pairs that do not fill the
+    last batch are left out; another epoch leaves out others.
 
     Args:
         transform: (rgb, depth, size_px, rng) -> (uint8 size x size x 3, float32 h x w), such as `augment` and
@@ -103,7 +105,7 @@ class _Samples(TorchDataset[tuple[np.ndarray, np.ndarray]]):
 
     def __getitem__(self, key: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
         epoch, index = key
-        pair = self.pairs[index]
+        pair = of_training_camera(self.pairs[index])
         return self.transform(pair.rgb, pair.depth, self.size_px, np.random.default_rng([self.seed, epoch, index]))
 
 

@@ -16,15 +16,22 @@ class DatasetError(Exception):
 
 @dataclass(frozen=True)
 class Pair:
-    """One image: `rgb` uint8 HxWx3, `depth` float32 HxW metres with 0 where unknown."""
+    """One image: `rgb` uint8 HxWx3, `depth` float32 HxW metres with 0 where unknown.
+
+    `k` is the camera matrix of the image, 9 numbers; None where it is unknown or the training camera's.
+    """
 
     name: str
     rgb: np.ndarray
     depth: np.ndarray
+    k: np.ndarray | None = None
 
 
 class Dataset(Protocol):
-    """Pairs by number, read when they are asked for. Any number of threads or processes may ask."""
+    """Pairs by number, read when they are asked for. Any number of threads or processes may ask.
+
+    A data set may have `notes`: sentences for people.
+    """
 
     def __len__(self) -> int: ...
 

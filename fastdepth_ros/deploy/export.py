@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from fastdepth_ros.backends import BackendOptions, ModelFile, backend_class
 from fastdepth_ros.deploy.agreement import AGREEMENT_M, largest_difference_m
 from fastdepth_ros.deploy.rewrite import rewrite
 from fastdepth_ros.depth.artifact import INPUT_SIZE_PX, INTERFACE, VERSION, sha256_of, write_manifest
+from fastdepth_ros.depth.focal import TRAINED_FOCAL
 from fastdepth_ros.depth.golden import golden_frame, golden_record
 from fastdepth_ros.nn.checkpoints import save_checkpoint
 from fastdepth_ros.nn.complexity import complexity
@@ -112,8 +114,7 @@ def _manifest(network: DepthNetwork, name: str, folder: Path, onnx_of: Mapping[s
         "files": files,
         **INTERFACE,
         "preprocessing": {"field_of_view": "trained", "resize": "bilinear", "scaling": "1/255, inside the graph"},
-        # focal length of NYU's Kinect at the network input, after the authors' crop and resize
-        "trained_focal_px": {"fx": 198.9, "fy": 265.8},
+        "trained_focal_px": asdict(TRAINED_FOCAL),
         **network.description(),
         "weights": counts.weights,
         "macs": counts.macs,

@@ -20,6 +20,10 @@ class Focal:
     fy: float
 
 
+TRAINED_INPUT_PX = 224
+TRAINED_FOCAL = Focal(198.9, 265.8)  # NYU's Kinect, through the authors' crop, at an input of that side
+
+
 def fixed_focal_scale(value: Any) -> float | None:
     """Scale fixed by the setting `focal_scale`: 1 for "off", the number itself, None for "auto".
 

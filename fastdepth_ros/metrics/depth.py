@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+NEAR_M = 1.5  # what a robot must not hit
 NAMES = ("rmse", "mae", "rel", "log10", "irmse", "imae", "delta1", "delta2", "delta3")
 _ROOTS = ("rmse", "irmse")
 _SMALLEST_M = 1e-3  # stands for a prediction of zero or less, whose logarithm and ratio do not exist
@@ -46,6 +47,24 @@ def depth_errors(depth: np.ndarray, truth: np.ndarray) -> dict[str, float]:
         "imae": float(np.mean(inverse)),
         **{f"delta{power}": float(np.mean(ratio < 1.25**power)) for power in (1, 2, 3)},
     }
+
+
+def median_scale(depth: np.ndarray, truth: np.ndarray) -> float:
+    """Factor that brings the median of a depth map to that of the truth, over the pixels whose truth is above 0.
+
+    Returns:
+        1 where the depth's median is not above 0.
+    """
+    valid = truth > 0
+    typical = float(np.median(depth[valid]))
+    return float(np.median(truth[valid])) / typical if typical > 0 else 1.0
+
+
+def near_delta1(depth: np.ndarray, truth: np.ndarray, within_m: float = NEAR_M) -> tuple[float | None, int]:
+    """delta1 of the pixels whose truth is above 0 and under `within_m`, and their number; None where there is none."""
+    near = np.where(truth < within_m, truth, 0)
+    pixels = int(np.count_nonzero(near > 0))
+    return (depth_errors(depth, near)["delta1"] if pixels else None), pixels
 
 
 def mean_errors(errors: Iterable[dict[str, float]]) -> dict[str, float]:

@@ -14,6 +14,7 @@ from torch import nn
 
 from fastdepth_ros.data.augment import augment_steady
 from fastdepth_ros.data.authors import authors_view
+from fastdepth_ros.data.camera import of_training_camera
 from fastdepth_ros.data.datasets import Dataset, Joined, Pair, Subset, open_dataset, open_named
 from fastdepth_ros.data.loader import PairLoader
 from fastdepth_ros.metrics.depth import depth_errors, mean_errors
@@ -111,7 +112,7 @@ def accuracy(
     network.eval()
     errors = []
     with torch.inference_mode():
-        for pair in pairs:
+        for pair in map(of_training_camera, pairs):
             rgb = torch.from_numpy(authors_view(pair.rgb, size_px)).to(device).permute(2, 0, 1)[None].float() / 255
             errors.append(depth_errors(network(rgb)[0, 0].cpu().numpy(), authors_view(pair.depth, size_px)))
     return mean_errors(errors)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -10,12 +10,14 @@ import numpy as np
 
 from fastdepth_ros.backends import Backend
 from fastdepth_ros.data.authors import authors_view
+from fastdepth_ros.data.camera import pair_focal_scale
 from fastdepth_ros.data.datasets import Dataset, Pair
+from fastdepth_ros.depth.focal import Focal
 from fastdepth_ros.depth.frame import Frame
 from fastdepth_ros.depth.geometry import trained_view
 from fastdepth_ros.depth.panel import PanelRow
 from fastdepth_ros.depth.preprocess import network_input
-from fastdepth_ros.metrics.depth import depth_errors
+from fastdepth_ros.metrics.depth import depth_errors, mean_errors, median_scale, near_delta1, pooled_errors
 
 
 def authors_protocol(pair: Pair, size_px: int) -> tuple[np.ndarray, np.ndarray]:
@@ -38,29 +40,85 @@ PROTOCOLS: dict[str, Protocol] = {"authors": authors_protocol, "node": node_prot
 
 @dataclass(frozen=True)
 class ImageErrors:
-    """Errors of one image over its `pixels` with a truth."""
+    """Errors of one image over its `pixels` with a truth.
+
+    Args:
+        focal_scale: factor on the network's depth for the image's camera.
+        errors: of the depth with that factor.
+        median_scaled: of the depth whose median is brought to the truth's.
+        near: delta1 of the `near_pixels` whose truth is under 1.5 m, None where there is none.
+    """
 
     index: int
     name: str
     pixels: int
+    focal_scale: float
     errors: dict[str, float]
+    median_scaled: dict[str, float]
+    near: float | None
+    near_pixels: int
 
 
-def evaluate(backend: Backend, dataset: Dataset, protocol: Protocol, size_px: int) -> Iterator[ImageErrors]:
-    """The errors of each image in turn."""
+def evaluate(
+    backend: Backend, dataset: Dataset, protocol: Protocol, size_px: int, trained: Focal | None
+) -> Iterator[ImageErrors]:
+    """The errors of each image in turn; one without a truth in the network's view is left out.
+
+    Args:
+        trained: focal lengths of the training camera at the network input; None is unknown, and the depth is not
+            scaled.
+    """
     for index in range(len(dataset)):
         pair = dataset[index]
         rgb, truth = protocol(pair, size_px)
-        errors = depth_errors(backend.infer(rgb), truth)
-        yield ImageErrors(index, pair.name, int(np.count_nonzero(truth > 0)), errors)
+        if not (truth > 0).any():
+            continue
+        scale = pair_focal_scale(pair, size_px, trained)
+        depth = backend.infer(rgb) * np.float32(scale)
+        aligned = depth_errors(depth * np.float32(median_scale(depth, truth)), truth)
+        near, near_pixels = near_delta1(depth, truth)
+        pixels, errors = int(np.count_nonzero(truth > 0)), depth_errors(depth, truth)
+        yield ImageErrors(index, pair.name, pixels, scale, errors, aligned, near, near_pixels)
+
+
+def mean_figures(rows: Sequence[ImageErrors]) -> dict[str, float]:
+    """`mean_errors` of the images; `delta1_median_scaled` and `rmse_median_scaled`; `delta1_near`, the mean over the
+    images that have a truth under 1.5 m, absent where none has.
+
+    Raises:
+        ValueError: no image.
+    """
+    figures = mean_errors(row.errors for row in rows)
+    aligned = mean_errors(row.median_scaled for row in rows)
+    figures |= {f"{name}_median_scaled": aligned[name] for name in ("delta1", "rmse")}
+    near = [row.near for row in rows if row.near is not None]
+    return figures | ({"delta1_near": float(np.mean(near))} if near else {})
+
+
+def pooled_figures(rows: Sequence[ImageErrors]) -> dict[str, float]:
+    """`pooled_errors` of the images, and `delta1_near` over all pixels whose truth is under 1.5 m, where there is one.
+
+    Raises:
+        ValueError: no image.
+    """
+    figures = pooled_errors([row.errors for row in rows], [row.pixels for row in rows])
+    near = [(row.near, row.near_pixels) for row in rows if row.near is not None]
+    if near:
+        values, weights = zip(*near)
+        figures["delta1_near"] = float(np.average(values, weights=weights))
+    return figures
 
 
 def comparison_row(
-    backends: dict[str, Backend], pair: Pair, protocol: Protocol, size_px: int, caption: str = ""
+    backends: dict[str, Backend], pair: Pair, protocol: Protocol, size_px: int, caption: str = "", scale: float = 1.0
 ) -> PanelRow:
-    """One image as in the paper's Fig. 4: frame, truth, the depth of each model, and the error of the last."""
+    """One image as in the paper's Fig. 4: frame, truth, the depth of each model, and the error of the last.
+
+    Args:
+        scale: factor on the depth of each.
+    """
     rgb, truth = protocol(pair, size_px)
-    maps = {name: backend.infer(rgb) for name, backend in backends.items()}
+    maps = {name: backend.infer(rgb) * np.float32(scale) for name, backend in backends.items()}
     last = list(maps)[-1]
     error = np.where(truth > 0, maps[last] - truth, np.nan)
     frame = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)

@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from fastdepth_ros.data.augment import augment, augment_mixed, augment_steady
 from fastdepth_ros.data.authors import authors_train, authors_view
+from fastdepth_ros.data.camera import of_training_camera
 from fastdepth_ros.data.datasets import Dataset, Joined, Subset
 from fastdepth_ros.data.loader import PairLoader
 from fastdepth_ros.metrics.depth import depth_errors, mean_errors
@@ -181,7 +182,7 @@ class Trainer:
     def _evaluate(self) -> dict[str, float]:
         """Mean errors over the held-out pairs, authors' protocol; the first few as samples.png."""
         network = self.result.eval()
-        pairs = [self.held_out[index] for index in range(len(self.held_out))]
+        pairs = [of_training_camera(self.held_out[index]) for index in range(len(self.held_out))]
         views = [authors_view(pair.rgb, self.recipe.input_px) for pair in pairs]
         truths = [authors_view(pair.depth, self.recipe.input_px) for pair in pairs]
         depths = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,7 +14,9 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
+from fastdepth_ros.data.camera import of_training_camera, pair_focal_scale
 from fastdepth_ros.data.datasets import DATASETS, DatasetError, Pair, Subset, open_dataset
+from fastdepth_ros.depth.geometry import trained_view
 
 HEIGHT, WIDTH = 48, 64
 TRAIN, TEST = (2, 3, 5), (1, 4)  # numbers from 1, as in splits.mat
@@ -142,7 +145,11 @@ def test_an_unknown_split_lists_the_known_ones(written):
 
 
 def test_an_empty_folder_is_refused_with_what_it_lacks(tmp_path):
-    for name, lacks in (("folder", r"split\.csv"), ("nyu-hdf5", "train/"), ("nyu-mat", r"splits\.mat")):
+    for name, lacks in (
+        ("folder", r"no colour folder.* split\.csv"),
+        ("nyu-hdf5", "train/"),
+        ("nyu-mat", r"splits\.mat"),
+    ):
         with pytest.raises(DatasetError, match=lacks):
             open_dataset(name, tmp_path, "train")
 
@@ -242,6 +249,106 @@ def test_a_scale_that_is_none_is_refused(tmp_path, text):
     (tmp_path / "dataset.json").write_text(text)
     with pytest.raises(DatasetError, match=r"dataset\.json"):
         open_dataset("folder", tmp_path, "train")
+
+
+def write_frames(root: Path, colour: str = "color", suffixes: tuple[str, ...] = (".jpg", ".png", ".JPG")) -> None:
+    """Frames of a recording: names of stamps, no split.csv."""
+    for folder in (colour, "depth"):
+        (root / folder).mkdir(parents=True)
+    for number, suffix in enumerate(suffixes):
+        rgb, millimetres = images()[number]
+        cv2.imwrite(str(root / colour / f"17.{number}{suffix}"), rgb[..., ::-1])
+        cv2.imwrite(str(root / "depth" / f"17.{number}.png"), millimetres)
+
+
+@pytest.mark.parametrize("colour", ["rgb", "color"])
+def test_a_recording_without_split_is_all_its_frames_for_every_split(tmp_path, colour):
+    write_frames(tmp_path, colour)
+    (tmp_path / colour / "17.9.png").write_bytes(b"no depth of that")
+    for split in ("train", "test"):
+        dataset = open_dataset("folder", tmp_path, split)
+        assert [pair.name for pair in dataset] == ["17.0", "17.1", "17.2"]
+        assert [pair.k for pair in dataset] == [None] * 3
+    np.testing.assert_array_equal(dataset[1].rgb, images()[1][0])
+    np.testing.assert_array_equal(dataset[1].depth, metres(images()[1][1]))
+    assert [len([note for note in dataset.notes if word in note]) for word in (
+        "no split.csv: all 3 frames", "1 images have no counterpart", "no intrinsics.json", "",
+    )] == [1, 1, 1, 3]  # fmt: skip
+
+
+def test_a_folder_that_is_no_data_set_or_an_unfinished_one_is_refused(tmp_path):
+    write_frames(tmp_path)
+    (tmp_path / "job.json").write_text("{}")
+    with pytest.raises(DatasetError, match="not finished"):
+        open_dataset("folder", tmp_path, "train")
+    (tmp_path / "job.json").unlink()
+    (tmp_path / "rgb").mkdir()
+    with pytest.raises(DatasetError, match="has rgb and color"):
+        open_dataset("folder", tmp_path, "train")
+    (tmp_path / "rgb").rmdir()
+    for file in (tmp_path / "depth").iterdir():
+        file.rename(file.with_name(f"depth-{file.name}"))
+    with pytest.raises(DatasetError, match="of 3 images in color/ none has a depth/NAME"):
+        open_dataset("folder", tmp_path, "train")
+
+
+CAMERA = {"width": WIDTH, "height": HEIGHT, "fx": 60.0, "fy": 62.0, "cx": 31.0, "cy": 24.0}
+
+
+def test_a_folder_tells_its_camera(tmp_path):
+    write_frames(tmp_path)
+    intrinsics = tmp_path / "intrinsics.json"
+    intrinsics.write_text(json.dumps({**CAMERA, "camera": "some", "depth_unit": "millimetre"}))
+    dataset = open_dataset("folder", tmp_path, "test")
+    assert dataset[0].k.tolist() == [60, 0, 31, 0, 62, 24, 0, 0, 1]
+    assert not any("intrinsics" in note for note in dataset.notes)
+    intrinsics.write_text(json.dumps({"width": 2 * WIDTH, "height": 2 * HEIGHT, "fx": 120, "fy": 124}))
+    k = open_dataset("folder", tmp_path, "test")[0].k  # the whole picture at half its size, its centre in the middle
+    assert k.tolist() == pytest.approx([60, 0, (WIDTH - 1) / 2, 0, 62, (HEIGHT - 1) / 2, 0, 0, 1])
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"fx": 0}, "fx 0"), ({"fy": None}, "fx and fy"), ({"cx": "inf"}, "positive"),
+        ({"depth_unit": "metre"}, "depth_scale_m"),
+        ({"width": 2 * WIDTH}, "not the whole picture"), ({"fx": 1e9, "fy": 1e9}, "focal scale"),
+    ],
+)  # fmt: skip
+def test_a_camera_that_is_none_is_refused(tmp_path, change, told):
+    write_frames(tmp_path)
+    (tmp_path / "intrinsics.json").write_text(json.dumps({**CAMERA, **change}))
+    with pytest.raises(DatasetError, match=told):
+        of_training_camera(open_dataset("folder", tmp_path, "test")[0])
+
+
+def test_a_network_is_taught_the_depth_at_which_the_training_camera_sees_the_same(tmp_path):
+    """Twice its focal lengths at the network input: at half of the depth."""
+    write_frames(tmp_path)
+    view = trained_view(HEIGHT, WIDTH)
+    lens = {"fx": 2 * 198.9 * view.width / 224, "fy": 2 * 265.8 * view.height / 224}
+    (tmp_path / "intrinsics.json").write_text(json.dumps({**CAMERA, **lens}))
+    pair = open_dataset("folder", tmp_path, "train")[0]
+    taught = of_training_camera(pair)
+    np.testing.assert_allclose(taught.depth, pair.depth / 2, rtol=1e-6)
+    assert taught.depth.dtype == np.float32
+    assert of_training_camera(taught) is taught
+    assert pair_focal_scale(taught) == 1
+
+
+def test_training_batches_are_of_the_training_camera(tmp_path):
+    pytest.importorskip("torch", reason="torch is not installed")
+    from fastdepth_ros.data.augment import augment
+    from fastdepth_ros.data.loader import PairLoader
+
+    write_frames(tmp_path)
+    depths = []
+    for change in (1, 2):
+        camera = {**CAMERA, "fx": change * CAMERA["fx"], "fy": change * CAMERA["fy"]}
+        (tmp_path / "intrinsics.json").write_text(json.dumps(camera))
+        loader = PairLoader(open_dataset("folder", tmp_path, "train"), augment, 3, seed=1, size_px=64)
+        depths.append(next(loader.epoch(0))[1].numpy())
+    np.testing.assert_allclose(depths[1], depths[0] / 2, rtol=1e-5)
 
 
 def test_depth_with_colours_is_refused(tmp_path):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -14,10 +15,11 @@ from fastdepth_ros.data.authors import authors_view
 from fastdepth_ros.data.datasets import FolderDataset, Pair, nyu_labeled_metres
 from fastdepth_ros.depth.artifact import find_artifact
 from fastdepth_ros.depth.estimator import DepthEstimator
+from fastdepth_ros.depth.focal import TRAINED_FOCAL
 from fastdepth_ros.depth.frame import Frame
 from fastdepth_ros.depth.geometry import trained_view
-from fastdepth_ros.metrics.depth import depth_errors
-from fastdepth_ros.train.evaluation import PROTOCOLS, evaluate
+from fastdepth_ros.metrics.depth import depth_errors, median_scale
+from fastdepth_ros.train.evaluation import PROTOCOLS, evaluate, mean_figures, pooled_figures
 
 SIZE = 224
 
@@ -70,7 +72,7 @@ def test_the_truth_of_the_node_protocol_is_the_nearest_pixel_of_the_same_view(ax
 
 @pytest.mark.parametrize("protocol", ["authors", "node"])
 def test_the_errors_of_each_image_come_in_turn(dataset, backend, protocol):
-    rows = list(evaluate(backend, dataset, PROTOCOLS[protocol], SIZE))
+    rows = list(evaluate(backend, dataset, PROTOCOLS[protocol], SIZE, TRAINED_FOCAL))
     assert len(rows) == 2
     for index, row in enumerate(rows):
         rgb, truth = PROTOCOLS[protocol](dataset[index], SIZE)
@@ -80,5 +82,55 @@ def test_the_errors_of_each_image_come_in_turn(dataset, backend, protocol):
 
 
 def test_one_image_is_evaluated_as_in_the_whole(dataset, backend):
-    (alone,) = evaluate(backend, replace(dataset, names=("0002",)), PROTOCOLS["authors"], SIZE)
-    assert alone.errors == list(evaluate(backend, dataset, PROTOCOLS["authors"], SIZE))[1].errors
+    (alone,) = evaluate(backend, replace(dataset, names=("0002",)), PROTOCOLS["authors"], SIZE, TRAINED_FOCAL)
+    assert alone.errors == list(evaluate(backend, dataset, PROTOCOLS["authors"], SIZE, TRAINED_FOCAL))[1].errors
+
+
+@dataclass
+class Flat:
+    """A backend that says 1 m everywhere."""
+
+    def infer(self, rgb: np.ndarray) -> np.ndarray:
+        return np.ones(rgb.shape[:2], np.float32)
+
+
+def pairs_of(*truths: float, k: Sequence[float] | None = None) -> list[Pair]:
+    """Frames of 333x250 pixels whose truth is one number."""
+    rgb = np.zeros((250, 333, 3), np.uint8)
+    camera = None if k is None else np.array(k)
+    return [Pair(str(truth), rgb, np.full((250, 333), truth, np.float32), camera) for truth in truths]
+
+
+@pytest.mark.parametrize("protocol", ["authors", "node"])
+def test_depth_is_scaled_by_the_focal_length_at_the_input_as_the_node_scales_it(protocol):
+    k = np.diag([2 * 198.9 * 304 / 64, 2 * 265.8 * 228 / 64, 1]).ravel()  # the view is 304x228, the input 64x64
+    trained = TRAINED_FOCAL
+    (row,) = evaluate(Flat(), pairs_of(2.0, k=k), PROTOCOLS[protocol], 64, trained)
+    assert row.focal_scale == pytest.approx(2)
+    assert row.errors["rmse"] == pytest.approx(0, abs=1e-5)
+    (row,) = evaluate(Flat(), pairs_of(2.0, k=k), PROTOCOLS[protocol], 64, None)
+    assert (row.focal_scale, row.errors["rmse"]) == (1, 1)
+    (row,) = evaluate(Flat(), pairs_of(2.0), PROTOCOLS[protocol], 64, trained)
+    assert (row.focal_scale, row.errors["rmse"]) == (1, 1)
+
+
+def test_near_pixels_and_median_scaled_depth_are_told_beside_the_errors():
+    rows = list(evaluate(Flat(), pairs_of(1.0, 1.4, 2.0, 0.0), PROTOCOLS["node"], 32, None))
+    assert [row.near for row in rows] == [1, 0, None]  # the last has no truth at all and is left out
+    assert [row.median_scaled["rmse"] for row in rows] == pytest.approx([0, 0, 0], abs=1e-6)
+    figures, pooled = mean_figures(rows), pooled_figures(rows)
+    assert (figures["images"], figures["delta1"], figures["delta1_median_scaled"]) == (3, pytest.approx(1 / 3), 1)
+    assert figures["delta1_near"] == pooled["delta1_near"] == 0.5
+    assert "delta1_near" not in mean_figures(rows[2:]) | pooled_figures(rows[2:])
+
+
+def test_near_pixels_are_pooled_by_their_number():
+    (near, some) = pairs_of(1.0, 1.4)
+    some.depth[:125] = 3
+    rows = list(evaluate(Flat(), [near, some], PROTOCOLS["node"], 32, None))
+    assert mean_figures(rows)["delta1_near"] == 0.5
+    assert pooled_figures(rows)["delta1_near"] == pytest.approx(2 / 3)
+
+
+def test_a_median_of_nothing_scales_nothing():
+    assert median_scale(np.zeros((2, 2)), np.ones((2, 2))) == 1
