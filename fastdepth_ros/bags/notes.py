@@ -9,20 +9,15 @@ from rosbags.highlevel import AnyReader
 from rosbags.interfaces import Connection
 
 from fastdepth_ros.bags.recording import CAMERA_INFO_TYPE, read_messages
-from fastdepth_ros.depth.camera_matrix import is_distorted, is_rectified
-
-_FISHEYE = ("equidistant", "fisheye", "kannala_brandt", "omnidirectional")  # distort whatever their coefficients are
+from fastdepth_ros.depth.camera_matrix import is_distorted, is_fisheye, is_rectified
 
 
 def lens_note(image_topic: str, info: Any | None) -> str:
     """Note that the lens distorts the frames, with the remedy; "" if it does not, or if that is unknown."""
-    if info is None or is_rectified(image_topic):
+    if info is None or is_rectified(image_topic) or not is_distorted(info):
         return ""
     model = info.distortion_model
-    fisheye = model.lower() in _FISHEYE
-    if not fisheye and not is_distorted(info):
-        return ""
-    lens = f"a fisheye lens ({model})" if fisheye else f"a lens that distorts ({model or 'of no named model'})"
+    lens = f"a fisheye lens ({model})" if is_fisheye(info) else f"a lens that distorts ({model or 'of no named model'})"
     return (
         f"{image_topic} is of {lens}, the network learned from frames without distortion: depth towards the edges "
         "is off; rectify the frames first, with image_proc"

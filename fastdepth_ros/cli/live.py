@@ -19,6 +19,7 @@ from fastdepth_ros.view.live_view import LiveView, Moment, ViewError
 from fastdepth_ros.view.pictures import as_bgr
 from fastdepth_ros.view.source import Source, SourceError, open_source
 
+LONGEST_PAUSE_S = 5.0  # between two frames of a recording
 ERRORS = (BagError, FrameError, SourceError, ViewError, ValueError, *MODEL_ERRORS)
 
 
@@ -64,13 +65,14 @@ def run(parsed: argparse.Namespace) -> None:
 def _show(
     source: Source, estimator: DepthEstimator, view: LiveView, artifact: Artifact, parsed: argparse.Namespace
 ) -> None:
-    started, first_ns = time.monotonic(), None
+    due_s, last_ns = time.monotonic(), None
     for stamp_ns, frame, found in source.frames:
         if not view.running:
             return
-        first_ns = stamp_ns if first_ns is None else first_ns
-        if not source.live:  # a recording runs as fast as it did
-            time.sleep(max(started + (stamp_ns - first_ns) / 1e9 - time.monotonic(), 0))
+        if not source.live and last_ns is not None:  # a recording runs as fast as it did, but for long pauses
+            due_s += min((stamp_ns - last_ns) / 1e9, LONGEST_PAUSE_S)
+            time.sleep(max(due_s - time.monotonic(), 0))
+        last_ns = stamp_ns
         camera = camera_matrix(frame, parsed.focal_px)
         camera = found if camera is None else camera
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -109,7 +110,7 @@ class Artifact:
         path = self.folder / entry["file"]
         if path.parent != self.folder:
             raise ArtifactError(f"{self.folder / MANIFEST} names {entry['file']!r}, which is not in its own folder")
-        if not path.is_file():
+        if not os.path.isfile(path):  # Path.is_file raises over a name that is too long
             raise ArtifactError(f"{path} is missing; its manifest names it")
         found = sha256_of(path)
         if found != entry["sha256"]:
@@ -201,7 +202,8 @@ def sha256_of(path: Path) -> str:
 def _read_manifest(path: Path) -> dict[str, Any]:
     try:
         manifest = json.loads(path.read_text())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        json.dumps(manifest, ensure_ascii=False).encode()  # half a surrogate pair goes into no message
+    except (UnicodeError, RecursionError, ValueError) as error:
         raise ArtifactError(f"{path} is not JSON: {error}") from error
     _require_keys(path, "it", manifest, ("version", "name", "input", "output", "files"))
     if manifest["version"] != VERSION:

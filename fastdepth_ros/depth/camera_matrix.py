@@ -12,7 +12,9 @@ import numpy as np
 from fastdepth_ros.depth.geometry import Crop, Numbers, camera_through
 
 MISSING, MISMATCH, UNCALIBRATED = "camera_info_missing", "camera_info_mismatch", "camera_info_uncalibrated"
-_SMALLEST, _LARGEST = 1e-9, 1e9  # pixels; beyond these a matrix is no camera's, and its products may overflow
+_SMALLEST, _LARGEST = 1e-9, 1e9  # beyond these a matrix is no camera's, and its products may overflow
+_SHORTEST_PX = 1.0  # of focal lengths: drivers without a calibration also send the identity
+_FISHEYE = ("equidistant", "fisheye", "kannala_brandt", "omnidirectional")  # distort whatever their coefficients are
 _IDENTITY = np.eye(3).ravel()
 
 
@@ -72,14 +74,19 @@ def is_rectified(image_topic: str) -> bool:
 
 def is_distorted(info: Any) -> bool:
     """Whether a camera_info says that its lens distorts the images that are not rectified."""
-    return any(_field(info, "d"))
+    return is_fisheye(info) or any(_field(info, "d"))
+
+
+def is_fisheye(info: Any) -> bool:
+    return info.distortion_model.lower() in _FISHEYE
 
 
 def is_usable(matrix: Numbers) -> bool:
-    """Whether a K (9 numbers) or P (12 numbers), row by row, can belong to a camera: finite, focal lengths above 0."""
+    """Whether a K (9 numbers) or P (12 numbers), row by row, can belong to a camera: finite, focal lengths of
+    more than a pixel."""
     columns = len(matrix) // 3
-    diagonal = (matrix[0], matrix[columns + 1], matrix[2 * columns + 2])
-    return all(isfinite(value) and abs(value) < _LARGEST for value in matrix) and min(diagonal) > _SMALLEST
+    finite = all(isfinite(value) and abs(value) < _LARGEST for value in matrix)
+    return finite and min(matrix[0], matrix[columns + 1]) > _SHORTEST_PX and matrix[2 * columns + 2] > _SMALLEST
 
 
 def _from_sensor(info: Any, shape: tuple[int, int]) -> np.ndarray | None:

@@ -55,7 +55,7 @@ def check_golden(backend: Backend, record: Mapping[str, Any], size_px: int) -> f
     depth = _sample(backend.infer(_golden_input(backend, size_px)))
     try:
         expected, tolerance_m = np.asarray(record["depth_m"], np.float32), float(record["tolerance_m"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise GoldenError(f"the manifest's golden record is malformed: {type(error).__name__} {error}") from error
     if expected.shape != depth.shape:
         raise GoldenError(f"the manifest's golden depth has shape {expected.shape}, it needs {depth.shape}")

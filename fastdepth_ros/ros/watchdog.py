@@ -109,12 +109,12 @@ def beside(work: Callable[[], Result], deadline_s: float, meanwhile: Callable[[]
         ArtifactError, BackendError, GoldenError, ValueError, OSError: as `work` raised it.
     """
     outcome: list[Result] = []
-    errors: list[Exception] = []
+    errors: list[BaseException] = []
 
     def run() -> None:
         try:
             outcome.append(work())
-        except Exception as error:
+        except BaseException as error:  # SystemExit of an engine's own set-up too
             errors.append(error)
 
     thread = threading.Thread(target=run, name="fastdepth-load", daemon=True)

@@ -23,6 +23,7 @@ from fastdepth_ros.depth.sensor_bits import SAMPLE_BITS, SensorBits
 
 BAG_SUFFIXES = (".bag", ".mcap", ".db3")
 USUAL_HZ = 30.0  # of a video that does not tell its rate
+LEAP_NS = 3600 * 1_000_000_000  # from one frame to the next: a clock that was set; more does not fit into an mp4
 
 
 Moment = tuple[int, Frame, np.ndarray | None]
@@ -44,8 +45,8 @@ class Source:
         sensor: which bits of 16-bit samples are used.
         reasons: how many frames could not be read, by reason.
         risen: late frames that used more bits than all before.
-        stamps_stop: at which frame, from 1, the stamps did not go on, so that the times are the recording's own from
-            there on; 0 if they do.
+        stamps_stop: at which frame, from 1, the stamps did not go on or leapt, so that the times are the recording's
+            own from there on; 0 if they go on.
         of_bag: what should be known of the bag.
     """
 
@@ -74,8 +75,8 @@ class Source:
         notes = [*self.of_bag, *notes]
         if self.stamps_stop:
             notes.append(
-                f"from frame {self.stamps_stop} on the times are those of the recording: its stamp is zero, or not "
-                "after the one before it"
+                f"from frame {self.stamps_stop} on the times are those of the recording: its stamp is zero, not after "
+                "the one before it, or over an hour after"
             )
         if self.sensor.frames:
             how = "as told" if self.sensor.fixed else "as the largest samples show; --bits N fixes it"
@@ -84,8 +85,8 @@ class Source:
 
 
 class _Times:
-    """The times of a recording's frames: their stamps, while these go on; from the first that does not, the
-    recording's own, added to the last.
+    """The times of a recording's frames: their stamps, while these go on; from the first that does not, or that leaps
+    by more than an hour, the recording's own, added to the last, of which none leaps.
 
     Args:
         before_ns: above which the first stamp is one.
@@ -97,12 +98,13 @@ class _Times:
 
     def __call__(self, stamp_ns: int, own_ns: int) -> int:
         self._count += 1
-        if not self._source.stamps_stop and stamp_ns <= self._stamp:
+        leaps = self._count > 1 and stamp_ns - self._stamp > LEAP_NS
+        if not self._source.stamps_stop and (stamp_ns <= self._stamp or leaps):
             self._source.stamps_stop = self._count
         if not self._source.stamps_stop:
             self._time = stamp_ns
         elif self._count > 1:
-            self._time += max(own_ns - self._own, 0)
+            self._time += min(max(own_ns - self._own, 0), LEAP_NS)
         self._stamp, self._own = stamp_ns, own_ns
         return self._time
 

@@ -79,7 +79,9 @@ def test_a_path_below_a_folder_is_not_looked_up_among_the_bundled_ones(tmp_path)
         find_artifact(tmp_path / DEFAULT_MODEL)
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"version: 1", b"\xff\xfe\x00"])
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"version: 1", b"\xff\xfe\x00", b"[" * 99_999, b'{"name": "\\ud800"}'], ids=range(6)
+)
 def test_a_manifest_that_is_not_json_is_refused(folder, content):
     (folder / MANIFEST).write_bytes(content)
     with pytest.raises(ArtifactError, match="not JSON"):

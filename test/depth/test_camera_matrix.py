@@ -14,6 +14,7 @@ P = [450.0, 0, 321, -7, 0, 451, 241, 0, 0, 0, 1, 0]
 R = [0.0, -1, 0, 1, 0, 0, 0, 0, 1]
 SHAPE = (480, 640)
 NO_K, NO_P = [0.0] * 9, [0.0] * 12
+IDENTITY = [1.0, 0, 0, 0, 1, 0, 0, 0, 1]  # drivers without a calibration also send it
 
 
 def info(k=K, p=P, d=(), r=R, size=(640, 480), binning=(0, 0), roi=(0, 0, 0, 0)) -> SimpleNamespace:
@@ -86,8 +87,16 @@ def test_a_camera_info_of_another_size_is_none_and_says_both(changes, shape):
     assert f"frames are {shape[1]}x{shape[0]}" in camera.why
 
 
-BAD_K = [NO_K, [-1.0, *K[1:]], [float("nan"), *K[1:]], [*K[:4], float("inf"), *K[5:]], [*K[:8], 0.0], [1e300, *K[1:]]]
-BAD_P = [NO_P, [float("nan")] * 12, [*P[:10], 0.0, 0.0], [-1.0, *P[1:]]]
+BAD_K = [
+    NO_K,
+    [-1.0, *K[1:]],
+    [float("nan"), *K[1:]],
+    [*K[:4], float("inf"), *K[5:]],
+    [*K[:8], 0.0],
+    [1e300, *K[1:]],
+    IDENTITY,
+]
+BAD_P = [NO_P, [float("nan")] * 12, [*P[:10], 0.0, 0.0], [-1.0, *P[1:]], [1.0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0]]
 
 
 @pytest.mark.parametrize("k", BAD_K)
@@ -156,6 +165,9 @@ def test_any_other_is_taken_as_it_comes(topic):
     assert not is_rectified(topic)
 
 
-def test_a_lens_distorts_if_any_coefficient_says_so():
+def test_a_lens_distorts_if_any_coefficient_or_its_model_says_so():
     assert not is_distorted(info()) and not is_distorted(info(d=[0.0] * 5))
     assert is_distorted(info(d=[0, 0.1, 0, 0, 0]))
+    fisheye = info(d=[0.0] * 4)
+    fisheye.distortion_model = "equidistant"
+    assert is_distorted(fisheye)

@@ -141,7 +141,14 @@ def test_a_changed_pytorch_network_is_refused(folder, share):
 
 
 @pytest.mark.parametrize(
-    "record", [{}, {"depth_m": [[1.0]]}, {"depth_m": [[1, 2], [3, 4]], "tolerance_m": 0.001}], ids=str
+    "record",
+    [
+        {},
+        {"depth_m": [[1.0]]},
+        {"depth_m": [[1, 2], [3, 4]], "tolerance_m": 0.001},
+        {"depth_m": [[10**400]], "tolerance_m": 0.001},
+    ],
+    ids=range(4),
 )
 def test_a_record_that_is_no_golden_record_is_refused(folder, record):
     change_manifest(folder, lambda manifest: manifest.update(golden=record))

@@ -110,6 +110,6 @@ def test_what_is_loaded_beside_comes_back_with_its_result_or_its_error_or_too_la
 
 
 def test_what_a_broken_installation_raises_is_an_answer_with_its_type():
-    for kind in (ImportError, RuntimeError, SystemError):
+    for kind in (ImportError, RuntimeError, SystemError, SystemExit):
         with pytest.raises(BackendError, match=f"{kind.__name__}: no libopenvino.so"):
             beside(lambda kind=kind: (_ for _ in ()).throw(kind("no libopenvino.so")), 10.0)

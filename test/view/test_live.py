@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 import signal
@@ -10,19 +11,22 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.request import urlopen
 
 import numpy as np
 import pytest
 from recorded import BAGS
 
-from fastdepth_ros.cli import main
+from fastdepth_ros.cli import live, main
+from fastdepth_ros.depth.frame import Frame, FrameError
 from fastdepth_ros.view.points import point_cloud
 
 pytest.importorskip("rerun", reason="rerun is not installed")
 
 from fastdepth_ros.view import live_view
 from fastdepth_ros.view.live_view import LiveView, Moment, ViewError
+from fastdepth_ros.view.source import Source
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -92,6 +96,28 @@ def test_a_viewer_that_no_longer_answers_is_ended_all_the_same(ports, monkeypatc
     assert not view.running
 
 
+def test_a_recording_whose_time_leaps_by_years_goes_on_after_a_pause(monkeypatch):
+    slept: list[float] = []
+    monkeypatch.setattr(live.time, "sleep", slept.append)
+    monkeypatch.setattr(live.time, "monotonic", lambda: 100.0 + sum(slept))
+    frame = Frame(np.zeros((60, 80, 3), np.uint8))
+    stamps_ns = [5, 10**18, 10**18 + 10**8, 10**18]
+    source = Source(iter([(stamp_ns, frame, None) for stamp_ns in stamps_ns]), 4, False)
+
+    def refuse(*_):
+        raise FrameError("no depth is wanted here")
+
+    live._show(source, refuse, SimpleNamespace(running=True), None, parse_live())
+    assert slept == pytest.approx([live.LONGEST_PAUSE_S, 0.1, 0.0], abs=1e-6)
+    assert source.unreadable == 4
+
+
+def parse_live() -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    live.add_arguments(parser)
+    return parser.parse_args([])
+
+
 def test_without_a_display_a_window_is_refused_and_the_browser_named(tmp_path, artifact_folder, capsys, monkeypatch):
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
@@ -121,7 +147,7 @@ def test_a_point_lies_where_the_camera_matrix_says():
 
 
 def test_a_large_depth_image_gives_no_more_points_than_a_browser_draws():
-    points, _ = point_cloud(np.ones((480, 640), np.float32), np.eye(3), np.zeros((48, 64, 3), np.uint8))
+    points, _ = point_cloud(np.ones((480, 640), np.float32), np.diag([500.0, 500, 1]), np.zeros((48, 64, 3), np.uint8))
     assert len(points) == 120 * 160
 
 

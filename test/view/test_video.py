@@ -169,8 +169,13 @@ def image_bag(path: Path, moments: list[tuple[int, int, tuple[int, int]]]) -> Pa
 
 @pytest.mark.parametrize(
     ("stamps", "stop"),
-    [([0, 0, 0, 0], 1), ([7, 7, 7, 7], 2), ([5, 5 + 10**8, 5, 5 + 10**9], 3)],
-    ids=["zero", "equal", "back"],
+    [
+        ([0, 0, 0, 0], 1),
+        ([7, 7, 7, 7], 2),
+        ([5, 5 + 10**8, 5, 5 + 10**9], 3),
+        ([5, *(10**18 + number * 10**8 for number in range(3))], 2),
+    ],
+    ids=["zero", "equal", "back", "leaps by years"],
 )
 def test_where_stamps_do_not_go_on_the_times_are_the_recording_s_own(tmp_path, artifact_folder, capsys, stamps, stop):
     moments = [(stamp, 10**18 + number * 10**8, (64, 64)) for number, stamp in enumerate(stamps)]
