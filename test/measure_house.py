@@ -3,6 +3,7 @@
 python test/measure_house.py                                 # a table
 python test/measure_house.py --json house.json               # the same figures as JSON
 python test/measure_house.py --write doc/house.md --column after    # one column of the table in doc/house.md
+python test/measure_house.py --draw doc/architecture.md      # the way of a frame
 
 Code lines are lines that hold code: no blank lines, comments or docstrings. The way of a frame needs rclpy: a node with
 the default parameters, raw bgr8 frames of 640x480, ONNX Runtime, the network's grid.
@@ -39,6 +40,7 @@ DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 INLINED = {"<listcomp>", "<dictcomp>", "<setcomp>", "<genexpr>"}  # calls in some versions of Python, none in others
 FRAMES = 6  # the last one is measured: the first ones fill caches
 TIMEOUT_S = 60.0
+BEGIN, END = "<!-- measure_house.py writes this -->\n", "<!-- to here -->\n"
 
 
 def code_lines(path: Path) -> int:
@@ -158,8 +160,8 @@ class Recorder:
         self.restart()
 
     def restart(self) -> None:
-        self._events: list[tuple[str, str, str]] = []  # file of the caller, file and name of the called
-        self._until = 0  # so many events had happened when the last publish returned
+        self._events: list[tuple[str, str, str, bool]] = []  # file of the caller, file and name of the called, worker
+        self._until = 0  # number of events before the last publish returned
         self._within: int | None = None  # the thread that is in the callback
         self._executor: int | None = None
         self._began = self.ended = False
@@ -173,7 +175,8 @@ class Recorder:
             if self._began and (thread != self._executor or thread == self._within):
                 file = self._file(frame)
                 if file and frame.f_code.co_name not in INLINED:
-                    self._events.append((self._caller(frame), file, frame.f_code.co_name))
+                    worker = thread != self._executor
+                    self._events.append((self._caller(frame), file, frame.f_code.co_name, worker))
         elif event == "return" and self._began:
             if frame.f_code is self._callback:
                 self._within = None
@@ -182,8 +185,9 @@ class Recorder:
 
     @property
     def way(self) -> list[tuple[str, str, str]]:
-        """The calls, each as file of the caller, file and name of the called."""
-        return self._events[: self._until]
+        """Calls, the executor's before the worker's: file of the caller, file and name of the called."""
+        events = sorted(self._events[: self._until], key=lambda event: event[3])
+        return [(caller, called, name) for caller, called, name, _ in events]
 
     def _file(self, frame: FrameType) -> str:
         """The file of the package that a frame runs, "" for any other."""
@@ -217,7 +221,7 @@ def frame_way() -> dict[str, Any]:
     from rclpy.publisher import Publisher
     from sensor_msgs.msg import CameraInfo, Image
 
-    rclpy.init(domain_id=os.getpid() % 100 + 1)
+    rclpy.init(domain_id=int(os.environ.get("ROS_DOMAIN_ID") or os.getpid() % 100 + 1))
     executor = SingleThreadedExecutor()
     node = import_module(node_module()).FastDepthNode()
     camera = rclpy.create_node("camera")
@@ -305,6 +309,19 @@ def figures() -> dict[str, Any]:
     }
 
 
+def drawn(way: list[list[str]]) -> str:
+    """Table of a frame's way: each file in the order of its first call, what it holds, the functions called in it."""
+    functions: dict[str, dict[str, None]] = {}
+    for _, called, name in way:
+        functions.setdefault(called, {})[name] = None
+    lines = ["| file | holds | functions called |", "|---|---|---|"]
+    for file, names in functions.items():
+        doc = ast.get_docstring(ast.parse((PACKAGE / file).read_text(encoding="utf-8"))) or ""
+        called = ", ".join(f"`{name}`" for name in names)
+        lines.append(f"| `{file}` | {doc.partition(chr(10))[0].rstrip('.')} | {called} |")
+    return "\n".join(lines) + "\n"
+
+
 def rows(found: dict[str, Any]) -> dict[str, str]:
     return {f"{group}: {name}": str(value) for group, inside in found.items() for name, value in inside.items()}
 
@@ -336,10 +353,15 @@ def main() -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="JSON file to write the figures to")
     parser.add_argument("--write", type=Path, metavar="PAGE", help="Markdown page whose table gets a column")
     parser.add_argument("--column", default="now", help="name of that column (default: %(default)s)")
+    parser.add_argument("--draw", type=Path, metavar="PAGE", help="Markdown page to draw the way of a frame in")
     parser.add_argument("--way", action="store_true", help=argparse.SUPPRESS)
     parsed = parser.parse_args()
     if parsed.way:
         print(json.dumps(frame_way()))
+        return 0
+    if parsed.draw:
+        before, _, rest = parsed.draw.read_text().partition(BEGIN)
+        parsed.draw.write_text(before + BEGIN + drawn(measured_way()["way"]) + END + rest.partition(END)[2])
         return 0
     found = figures()
     table = rows(found)

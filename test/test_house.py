@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
-from pathlib import Path
 
-SPEC = importlib.util.spec_from_file_location("measure_house", Path(__file__).with_name("measure_house.py"))
-measure_house = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(measure_house)
+import measure_house
 
 SOURCE = '''"""A docstring
 of two lines."""

@@ -86,7 +86,7 @@ KINDS = {
     ),
     "unreadable": Kind(
         "input", WARN, "{count} frames unreadable in the last second: {error}",
-        "let the camera driver send an encoding of the README, whole",
+        "let the camera driver send whole images in an encoding listed in doc/node.md",
     ),
     "no_picture": Kind(
         "input", WARN, "{count} frames in the last second are of one color, without a picture: their depth is a guess",

@@ -1,0 +1,24 @@
+"""doc/architecture.md draws the way that a frame really takes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from measure_house import ROOT, drawn, measured_way
+
+
+@pytest.fixture(scope="module")
+def way() -> list[list[str]]:
+    pytest.importorskip("rclpy", reason="rclpy is not installed")
+    return measured_way()["way"]
+
+
+def test_the_drawn_way_of_a_frame_is_the_real_one(way):
+    page = (ROOT / "doc" / "architecture.md").read_text()
+    assert drawn(way) in page, "draw it anew: python test/measure_house.py --draw doc/architecture.md"
+
+
+def test_the_way_begins_in_the_callback_and_ends_in_a_publish(way):
+    assert way[0][0] == "" and "image" in way[0][2]
+    assert len(json.dumps(way)) > 1000
