@@ -19,9 +19,9 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
 from fastdepth_ros.bags.bounded import bound_rosbags
+from fastdepth_ros.bags.connections import ForeignFileError
 from fastdepth_ros.bags.folder import NotABagError, files_of
 from fastdepth_ros.bags.reader import BagReader
-from fastdepth_ros.bags.storages import ForeignFileError
 from fastdepth_ros.lfs import POINTER_WORDS, is_pointer
 
 bound_rosbags()

@@ -49,9 +49,9 @@ def _storage_times(storage: Any, connections: Sequence[Connection]) -> np.ndarra
         database: Any = storage.dbconn
         rows = database.execute(f"SELECT timestamp FROM messages WHERE topic_id IN ({marks})", ids)
         return np.fromiter((row[0] for row in rows), np.int64)
-    if storage.chunks:
-        return _mcap_times(storage, ids)
-    return np.array([time for _, time, _ in storage.messages(connections)], np.int64)  # written without chunks
+    if storage.scanned is not None:  # its index leaves messages out
+        return np.array([time for one in ids for time in storage.scanned.get(one, ())], np.int64)
+    return _mcap_times(storage, ids)
 
 
 def _mcap_times(storage: Any, ids: Sequence[int]) -> np.ndarray:

@@ -85,7 +85,7 @@ def split(folder: Path, plugin: StoragePlugin, parts: Sequence[Sequence[int]], *
 
 def mcap(
     path: Path, *, profile: str = "ros2", beside: tuple[str, str, bytes, str] | None = None,
-    qos: str = "", image_encoding: str = "cdr", **options: Any,
+    qos: str = "", image_encoding: str = "cdr", times: Sequence[int] = TIMES, **options: Any,
 ) -> Path:  # fmt: skip
     """A single .mcap, with a topic of another kind beside the images: its type, language, definition and encoding."""
     definition, _ = ROS2.generate_msgdef(KIND, ros_version=2)
@@ -98,7 +98,7 @@ def mcap(
             kind, language, text, encoding = beside
             other = writer.register_channel("/other", encoding, writer.register_schema(kind, language, text))
             writer.add_message(other, START_NS, b"\0\1\0\0" + bytes(40), START_NS)
-        for time in TIMES:
+        for time in times:
             writer.add_message(channel, time, cdr(image(time)), time)
         writer.finish()
     return path
@@ -175,6 +175,9 @@ WHOLE: dict[str, Callable[[Path], Path]] = {
     "protobuf beside": lambda folder: mcap(
         folder / "in.mcap", beside=("foxglove.SceneUpdate", "protobuf", b"\x0a\x03abc", "protobuf")
     ),
+    "a definition in bytes beside": lambda folder: mcap(
+        folder / "in.mcap", beside=("foxglove.SceneUpdate", "protobuf", b"\x0a\xff\xfe\x80", "protobuf")
+    ),
     "json beside": lambda folder: mcap(folder / "in.mcap", beside=("Odom", "jsonschema", b"{}", "json")),
     "ROS 1 beside": lambda folder: mcap(
         folder / "in.mcap", beside=("std_msgs/String", "ros1msg", b"string data", "ros1")
@@ -188,6 +191,15 @@ WHOLE: dict[str, Callable[[Path], Path]] = {
     "odd QoS": lambda folder: mcap(folder / "in.mcap", qos="- history: 1\n  depth: 5"),
     "no profile": lambda folder: mcap(folder / "in.mcap", profile=""),
     "no chunks": lambda folder: mcap(folder / "in.mcap", use_chunking=False),
+    "no chunks, not by time": lambda folder: mcap(folder / "in.mcap", use_chunking=False, times=TIMES[::-1]),
+    "no index of messages": lambda folder: mcap(folder / "in.mcap", index_types=IndexType.CHUNK),
+    "neither that nor statistics": lambda folder: mcap(
+        folder / "in.mcap", index_types=IndexType.CHUNK, use_statistics=False
+    ),
+    "chunks, no summary": lambda folder: mcap(
+        folder / "in.mcap", use_statistics=False, use_summary_offsets=False, repeat_channels=False,
+        repeat_schemas=False, index_types=IndexType.NONE,
+    ),
     "no statistics": lambda folder: mcap(folder / "in.mcap", use_statistics=False),
     "no summary": lambda folder: mcap(
         folder / "in.mcap", use_statistics=False, use_summary_offsets=False, repeat_channels=False,
@@ -203,7 +215,6 @@ FAULTY: dict[str, tuple[Callable[[Path], Path], str]] = {
         lambda folder: mcap(folder / "in.mcap", image_encoding="protobuf"), "encoded as 'protobuf'"
     ),
     "ROS 1 in MCAP": (lambda folder: mcap(folder / "in.mcap", profile="ros1"), "ROS 1 in MCAP"),
-    "no index of messages": (lambda folder: mcap(folder / "in.mcap", index_types=IndexType.CHUNK), "damaged"),
     "a file missing": (
         lambda folder: with_metadata(rosbag2(folder / "in"), relative_file_paths=["in.mcap", "in_1.mcap"]), "in_1.mcap"
     ),

@@ -53,8 +53,8 @@ def test_a_recorder_that_was_killed_leaves_no_metadata_and_the_remedy_is_named(t
     assert "mcap recover" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("index", "works"), [(IndexType.NONE, True), (IndexType.CHUNK, False), (IndexType.ALL, True)])
-def test_a_missing_index_costs_time_or_is_told_but_never_frames(tmp_path, artifact_folder, capsys, index, works):
+@pytest.mark.parametrize("index", [IndexType.NONE, IndexType.CHUNK, IndexType.ALL])
+def test_a_missing_index_costs_time_but_never_frames(tmp_path, artifact_folder, capsys, index):
     bag = write_long(tmp_path / "in", 40)
     with (tmp_path / "bare.mcap").open("wb") as stream:
         writer = McapWriter(stream, index_types=index)
@@ -68,12 +68,8 @@ def test_a_missing_index_costs_time_or_is_told_but_never_frames(tmp_path, artifa
                 )
             writer.add_message(channels[topic], recorded_ns, raw, recorded_ns)
         writer.finish()
-    code = run_bag(tmp_path / "bare.mcap", tmp_path / "out", artifact_folder)
-    shown = capsys.readouterr()
-    if works:
-        assert code == 0 and json.loads(shown.out)["frames_out"] == 40
-    else:
-        assert code == 1 and "should have 40 messages, its index knows 0" in shown.err
+    assert run_bag(tmp_path / "bare.mcap", tmp_path / "out", artifact_folder) == 0
+    assert json.loads(capsys.readouterr().out)["frames_out"] == 40
 
 
 def test_a_topic_of_an_unknown_type_is_no_hindrance_unless_it_is_to_be_copied(tmp_path, artifact_folder, capsys):
