@@ -86,14 +86,25 @@ class Measured(NamedTuple):
         return self.truth / self.depth
 
 
-def measure(path: Path, request: Request, distance: Distance | None) -> tuple[list[Measured], dict[str, int]]:
+class Measurement(NamedTuple):
+    """A recording.
+
+    Args:
+        frames: that could be compared.
+        unmeasured: how many could not be, by reason.
+        notes: what should be known of the bag.
+    """
+
+    frames: list[Measured]
+    unmeasured: dict[str, int]
+    notes: tuple[str, ...]
+
+
+def measure(path: Path, request: Request, distance: Distance | None) -> Measurement:
     """Compare the frames of a bag that a request selects with its truth, or with a distance.
 
     Args:
         request: its recipe scales depth as `focal_scale` auto does.
-
-    Returns:
-        The frames that could be compared, and how many could not be, by reason.
 
     Raises:
         BagError: the bag cannot be read, or lacks what the request names.
@@ -111,7 +122,7 @@ def measure(path: Path, request: Request, distance: Distance | None) -> tuple[li
                     measured.append(frame)
                 else:
                     unmeasured[frame] = unmeasured.get(frame, 0) + 1
-    return measured, unmeasured
+    return Measurement(measured, unmeasured, opened.notes)
 
 
 def fit(measured: list[Measured]) -> dict[str, Any]:

@@ -81,11 +81,12 @@ def run(parsed: argparse.Namespace) -> None:
     if parsed.region and parsed.distance is None:
         raise ValueError("--region says where --distance is; a depth sensor is compared everywhere")
     distance = None if parsed.distance is None else Distance(parsed.distance, _region(parsed.region))
-    measured, unmeasured = measure(parsed.bag, _request(parsed), distance)
+    measured, unmeasured, notes = measure(parsed.bag, _request(parsed), distance)
     try:
-        figures: dict[str, Any] = {**fit(measured), "unmeasured": unmeasured}
+        figures: dict[str, Any] = {**fit(measured), "unmeasured": unmeasured, "notes": notes}
     except BagError as error:
         reasons = "".join(f"\n  {count} frames: {reason}" for reason, count in unmeasured.items())
+        reasons += "".join(f"\n  {note}" for note in notes)
         raise BagError(f"{parsed.bag}: {error}{reasons}") from error
     if parsed.picture:
         write_picture(parsed.picture, calibration_picture(measured, figures))
@@ -136,3 +137,5 @@ def _print(figures: dict[str, Any]) -> None:
         print(f"  auto, by camera_info alone, gives {figures['auto']:.4f}; the fit is {away:+.1f} % from it")
     for reason, count in figures["unmeasured"].items():
         print(f"  {count} frames not compared: {reason}")
+    for note in figures["notes"]:
+        print(f"  {note}")

@@ -145,6 +145,15 @@ def test_what_cannot_be_calibrated_is_told_and_nothing_written(bag, artifact_fol
     assert not list(tmp_path.iterdir())
 
 
+def test_the_notes_on_the_bag_are_told(bag, artifact_folder, capsys):
+    options = ["--depth-topic", DEPTH_TOPIC, "--camera-info-topic", "/elsewhere"]
+    note = f"no camera_info on /elsewhere; the bag has {INFO_TOPIC}"
+    assert calibrate(bag, artifact_folder, *options) == 0
+    assert note in capsys.readouterr().out
+    assert calibrate(bag, artifact_folder, *options, "--json") == 0
+    assert note in json.loads(capsys.readouterr().out)["notes"][0]
+
+
 @pytest.mark.shared
 def test_the_kinects_own_depth_says_that_its_camera_needs_hardly_a_scale(shared, capsys):
     bag = shared / "data" / "bags" / "nyu_raw_mcap"
