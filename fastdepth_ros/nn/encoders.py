@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fastdepth_ros.nn.channels import ENCODER_STRIDES, SKIPS, UNPRUNED
-from fastdepth_ros.nn.efficientnet import EfficientNetLite0
+from fastdepth_ros.nn.efficientnet import EfficientNetLite0, EfficientNetLite1, EfficientNetLite2
 from fastdepth_ros.nn.layers import conv_bn, separable
 from fastdepth_ros.nn.registry import Registry
 from fastdepth_ros.nn.resnet import BasicBlock, Bottleneck, ResNet
@@ -150,6 +150,8 @@ class ResNet50(ResNetEncoder):
 
 
 ENCODERS.register("efficientnet_lite0")(EfficientNetLite0)
+ENCODERS.register("efficientnet_lite1")(EfficientNetLite1)
+ENCODERS.register("efficientnet_lite2")(EfficientNetLite2)
 
 
 def load_classifier(encoder: nn.Module, tensors: Mapping[str, Tensor]) -> None:
@@ -158,7 +160,7 @@ def load_classifier(encoder: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     The appended 1x1 keeps the weights it has.
 
     Args:
-        encoder: ResNet18, ResNet50, MobileNetV2 or EfficientNetLite0.
+        encoder: ResNet18, ResNet50, MobileNetV2 or an EfficientNetLite.
         tensors: state dict of the classifier of the same name.
 
     Raises:

@@ -8,6 +8,7 @@ from itertools import product
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from fastdepth_ros.nn.channels import UNPRUNED
 from fastdepth_ros.nn.decoders import DECODERS, DeConv5, NNConv5, UpConv, UpProj
@@ -18,6 +19,12 @@ from fastdepth_ros.nn.layers import KERNELS, insert_zeros
 from fastdepth_ros.nn.network import JOINS, AddSkip, DepthNetwork, parts
 
 NAMES = parts()
+# Weights of the classifier, layers of each stage, channels of the maps.
+LITE = {
+    "efficientnet_lite0": (4_652_008, (1, 2, 2, 3, 3, 4, 1), (16, 24, 40, 320)),
+    "efficientnet_lite1": (5_416_680, (1, 3, 3, 4, 4, 5, 1), (16, 24, 40, 320)),
+    "efficientnet_lite2": (6_092_072, (1, 3, 3, 4, 4, 5, 1), (16, 24, 48, 352)),
+}
 COMBINATIONS = list(product(*NAMES.values()))
 RGB = torch.rand(1, 3, 224, 224, generator=torch.Generator().manual_seed(0))
 
@@ -54,13 +61,13 @@ def answers(encoders) -> dict[str, Answers]:
         return {name: Answers(*encoder(RGB)) for name, encoder in encoders.items()}
 
 
-def test_the_parts_are_those_of_the_paper_and_our_teachers_encoder():
-    assert NAMES == {
-        "encoder": ["mobilenet", "mobilenet_v2", "resnet18", "resnet50", "efficientnet_lite0"],
+def test_the_parts_are_those_of_the_paper_and_our_teachers_encoders():
+    assert {
+        "encoder": ["mobilenet", "mobilenet_v2", "resnet18", "resnet50", *LITE],
         "decoder": ["nnconv5", "deconv5", "upconv", "upproj"],
         "kernel": ["standard", "depthwise"],
         "skip": ["none", "add", "concat"],
-    }
+    } == NAMES
 
 
 @pytest.mark.parametrize("registry", [ENCODERS, DECODERS, KERNELS, JOINS], ids=lambda registry: registry.kind)
@@ -74,7 +81,7 @@ def test_each_encoder_returns_maps_at_a_half_a_quarter_an_eighth_and_the_last_of
     maps = answers[name].maps
     assert [tuple(x.shape[2:]) for x in maps] == [(112, 112), (56, 56), (28, 28), (7, 7)]
     assert answers[name].widths == encoders[name].widths
-    assert encoders[name].widths[-1] == (320 if name == "efficientnet_lite0" else 1024)
+    assert encoders[name].widths[-1] == (LITE[name][2][-1] if name in LITE else 1024)
 
 
 @torch.inference_mode()
@@ -228,13 +235,59 @@ def test_mobilenet_v2_has_fourteen_layers(encoders):
 
 
 @torch.inference_mode()
-def test_efficientnet_lite0_has_its_published_size_and_maps():
-    """4.65 M weights with the last 1x1 (320 to 1280, batch norm) and the classifier, as Tan & Le's repository says."""
-    encoder = ENCODERS["efficientnet_lite0"]().eval()
+@pytest.mark.parametrize("name", LITE)
+def test_an_efficientnet_lite_has_its_published_size_and_maps(name):
+    """With the last 1x1 (to 1280, batch norm) and the classifier, as Tan & Le's repository says."""
+    published, _, widths = LITE[name]
+    encoder = ENCODERS[name]().eval()
     weights = sum(parameter.numel() for parameter in encoder.parameters())
-    assert weights + 320 * 1280 + 2 * 1280 + 1280 * 1000 + 1000 == 4_652_008
+    assert weights + widths[-1] * 1280 + 2 * 1280 + 1280 * 1000 + 1000 == published
     maps = encoder(torch.rand(1, 3, 96, 64))
-    assert [tuple(each.shape[1:]) for each in maps] == [(16, 48, 32), (24, 24, 16), (40, 12, 8), (320, 3, 2)]
+    sides = [(48, 32), (24, 16), (12, 8), (3, 2)]
+    assert [tuple(each.shape[1:]) for each in maps] == [(width, *side) for width, side in zip(widths, sides)]
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("name", LITE)
+def test_an_efficientnet_lite_computes_what_its_weights_mean_layer_by_layer(name):
+    """A plain forward over the names of the published files, the layers of each stage written out."""
+    encoder = ENCODERS[name]().eval()
+    generator = torch.Generator().manual_seed(0)
+    for key, tensor in encoder.state_dict().items():
+        if key.endswith("running_var"):
+            tensor.uniform_(0.5, 1.5, generator=generator)
+        elif "conv" not in key and tensor.is_floating_point():
+            tensor.normal_(0.5, 0.2, generator=generator)
+    tensors = encoder.state_dict()
+
+    def convolved(x: Tensor, key: str, norm: str, stride: int = 1) -> Tensor:
+        kernel = tensors[f"{key}.weight"]
+        side, before = kernel.shape[2], (kernel.shape[2] - 1) // 2 if stride == 1 else (kernel.shape[2] - 2) // 2
+        x = functional.pad(x, (before, side - stride - before) * 2)
+        x = functional.conv2d(x, kernel, stride=stride, groups=x.shape[1] if kernel.shape[1] == 1 else 1)
+        mean, var, gain, bias = (
+            tensors[f"{norm}.{leaf}"] for leaf in ("running_mean", "running_var", "weight", "bias")
+        )
+        return functional.batch_norm(x, mean, var, gain, bias, eps=1e-3)
+
+    rgb = torch.rand(1, 3, 64, 96, generator=generator)
+    x = convolved((rgb * 255 - 127) / 128, "_conv_stem", "_bn0", stride=2).clamp(0, 6)
+    expected, block = [], 0
+    for stage, (layers, stride) in enumerate(zip(LITE[name][1], (1, 2, 2, 2, 1, 2, 1))):
+        for layer in range(layers):
+            of, y = f"_blocks.{block}", x
+            if stage:
+                y = convolved(y, f"{of}._expand_conv", f"{of}._bn0").clamp(0, 6)
+            y = convolved(y, f"{of}._depthwise_conv", f"{of}._bn1", stride if layer == 0 else 1).clamp(0, 6)
+            y = convolved(y, f"{of}._project_conv", f"{of}._bn2")
+            x = x + y if layer else y
+            block += 1
+        if stage in (0, 1, 2, 6):
+            expected.append(x)
+    assert f"_blocks.{block}._bn1.bias" not in tensors
+    for found, wanted in zip(encoder(rgb), expected, strict=True):
+        assert float(wanted.std()) > 0.01
+        torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)
 
 
 def test_its_convolutions_pad_as_tensorflow_does():
