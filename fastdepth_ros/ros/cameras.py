@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -19,7 +20,7 @@ from rclpy.utilities import remove_ros_args
 
 from fastdepth_ros.backends.cores import available_cores
 from fastdepth_ros.ros.camera_list import CameraListError, ListedCamera, read_cameras, thread_share
-from fastdepth_ros.ros.ending import end_process
+from fastdepth_ros.ros.ending import FAREWELL_S, end_process, withdraw
 from fastdepth_ros.ros.node import FastDepthNode, end_for, tune_process
 from fastdepth_ros.ros.watchdog import BackendLost, hold_lifeline
 
@@ -103,10 +104,12 @@ def _spin_one(node: FastDepthNode) -> int:
         pass
     except BackendLost as error:  # every camera of the process starts anew with it
         end_for(error)
-    except Exception:
+    except Exception as error:
         if rclpy.ok():  # else the context ended under its hands
             node.get_logger().fatal(f"this camera has ended, the others go on\n{traceback.format_exc()}")
-            node.close()
+            node.fail(error)
+            time.sleep(FAREWELL_S)
+            withdraw(node)  # a request is refused at once, where nobody would answer it
             return 1
     finally:
         executor.shutdown()

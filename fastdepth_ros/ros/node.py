@@ -156,6 +156,12 @@ class FastDepthNode(LifecycleNode):
                 self._pipeline = None
             self._label = "unconfigured"
 
+    def fail(self, error: Exception) -> None:
+        """Stop the work of a node whose executor has ended, and tell why, once."""
+        self.trouble = f"{type(error).__name__}: {error}"
+        self.close()
+        self._publish_diagnostics()
+
     def stop_work(self) -> None:
         """Finish the frame in work before the process ends; what DDS may call into stays as it is."""
         if self._camera is not None and not self._camera.worker.stop():

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -93,9 +93,10 @@ def test_the_cores_are_divided_among_the_cameras_that_name_no_number(threads, co
 
 
 @contextmanager
-def running(commands: list[list[str]]) -> Iterator[list[subprocess.Popen]]:
-    module = [sys.executable, "-m", "fastdepth_ros.ros.cameras"]
-    processes = [subprocess.Popen([*module, *map(str, one)], stderr=subprocess.PIPE, text=True) for one in commands]
+def running(
+    commands: list[list[str]], program: Sequence[str] = (sys.executable, "-m", "fastdepth_ros.ros.cameras")
+) -> Iterator[list[subprocess.Popen]]:
+    processes = [subprocess.Popen([*program, *map(str, one)], stderr=subprocess.PIPE, text=True) for one in commands]
     try:
         yield processes
     finally:
@@ -188,6 +189,50 @@ def test_a_camera_whose_model_is_missing_does_not_take_the_other_along(graph, ar
         said = {array.status[0].name: array.status[0].message for array in diagnostics.heard}
     assert said.keys() == {"good/fastdepth: depth", "bad/fastdepth: depth"}
     assert "no artefact at absent" in said["bad/fastdepth: depth"]
+
+
+FAILING = """
+import sys
+from fastdepth_ros.ros import cameras
+from fastdepth_ros.ros.clock import ClockWatch
+look = ClockWatch.look
+
+def failing(self):
+    if self._node.get_namespace() == "/bad" and self._node._label == "active":
+        raise LookupError("no clock")
+    return look(self)
+
+ClockWatch.look = failing
+sys.exit(cameras.main(sys.argv[1:]))
+"""
+
+
+def test_a_camera_that_fails_is_told_and_withdrawn_and_the_other_goes_on(graph, artifact_folder, tmp_path):
+    from diagnostic_msgs.msg import DiagnosticArray
+    from ros_graph import CameraDriver, Listener, picture, wait_until
+    from sensor_msgs.msg import Image
+
+    model = {"parameters": {"model": str(artifact_folder), "focal_scale": "off"}}
+    cameras = listed(
+        tmp_path / "cameras.yaml", *({"name": name, "image": "image", **model} for name in ("good", "bad"))
+    )
+    (tmp_path / "failing.py").write_text(FAILING)
+    diagnostics, depths = Listener(graph, "/diagnostics", DiagnosticArray), Listener(graph, "/good/depth/image", Image)
+    with running([[cameras]], [sys.executable, str(tmp_path / "failing.py")]) as (process,):
+        wait_until(lambda: "LookupError: no clock" in said(diagnostics, "bad/fastdepth: depth"), "the failure", 60)
+        wait_until(lambda: not graph.peer.count_publishers("/bad/depth/image"), "the failed camera to withdraw")
+        wait_until(lambda: not graph.peer.count_services("/bad/fastdepth/check_golden"), "its services to go")
+        camera = CameraDriver(graph, "/good/image", info_topic="/good/camera_info")
+        camera.wait()
+        wait_until(lambda: camera.send(1, picture()) or depths.heard, "depth of the other")
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1 and "this camera has ended, the others go on" in errors
+
+
+def said(diagnostics, name: str) -> str:
+    """All messages of a status."""
+    return " ".join(status.message for array in diagnostics.heard for status in array.status if status.name == name)
 
 
 @pytest.mark.parametrize(

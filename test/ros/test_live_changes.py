@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import threading
 import time
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,13 +14,17 @@ import pytest
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 
 from diagnostic_msgs.msg import DiagnosticArray
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
+from rcl_interfaces.srv import SetParameters
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from ros_graph import CameraDriver, Listener, depth_of, picture, wait_until
 from sensor_msgs.msg import CompressedImage, Image
-from std_srvs.srv import SetBool
+from std_srvs.srv import SetBool, Trigger
 
 from fastdepth_ros.backends.onnxruntime import OnnxRuntimeBackend
+from fastdepth_ros.ros.pipeline import Pipeline
 
 
 def activated(graph, artifact_folder, **parameters):
@@ -88,6 +93,8 @@ REFUSALS = {
     "colours the wrong way round": ({"color_near_m": 9.0, "color_far_m": 3.0}, "not under"),
     "an encoding of another topic": ({"depth_encoding": "16UC1"}, "clean it up first"),
     "half a field of view": ({"field_of_view": "half"}, "trained, full"),
+    "autostart, which is over": ({"autostart": False}, "read-only"),
+    "a folder that is given at the start": ({"model_root": "/"}, "read-only"),
 }
 
 
@@ -102,6 +109,63 @@ def test_what_cannot_be_done_is_refused_with_the_reason_and_changes_nothing(grap
     assert {name: node.get_parameter(name).value for name in values} == before
     camera.send(1, picture())
     wait_until(lambda: depths.stamps() == [1], "depth all the same")
+
+
+def test_a_backend_that_hangs_while_a_change_is_prepared_stays_abandoned(graph, artifact_folder, monkeypatch):
+    node = activated(graph, artifact_folder)
+    pipeline, prepare = node._pipeline, Pipeline.prepare
+
+    def struck(self, settings):
+        engine = prepare(self, settings)
+        self.abandon()  # as the watchdog does it on the executor's thread
+        return engine
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Pipeline, "prepare", struck)
+        assert "hung meanwhile" in change(node, max_depth_m=3.0)
+    assert pipeline._engine.abandoned and pipeline.settings.max_depth_m == 0.0
+    assert change(node, max_depth_m=3.0) == ""  # with a backend that is loaded anew
+    assert not pipeline._engine.abandoned and pipeline.settings.max_depth_m == 3.0
+
+
+def answer(graph, kind: type, name: str, request: Any) -> Any:
+    client = graph.peer.create_client(kind, f"/fastdepth/{name}")
+    wait_until(client.service_is_ready, name)
+    future = client.call_async(request)
+    wait_until(future.done, f"an answer of {name}")
+    return future.result()
+
+
+def transition(graph, number: int) -> bool:
+    return answer(graph, ChangeState, "change_state", ChangeState.Request(transition=Transition(id=number))).success
+
+
+@pytest.mark.parametrize("error", [ImportError, RuntimeError, SystemExit])
+def test_a_request_that_a_broken_engine_cannot_do_is_answered_and_the_node_lives(
+    graph, artifact_folder, monkeypatch, error
+):
+    activated(graph, artifact_folder)
+    camera, depths = CameraDriver(graph), Listener(graph, "/depth/image", Image)
+    camera.wait()
+
+    def broken(self, *_):
+        raise error("libengine.so")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(OnnxRuntimeBackend, "__init__", broken)
+        patch.setattr(OnnxRuntimeBackend, "infer", broken)
+        threads = SetParameters.Request(parameters=[Parameter("threads", value=2).to_parameter_msg()])
+        (result,) = answer(graph, SetParameters, "set_parameters", threads).results
+        assert not result.successful and f"{error.__name__}: libengine.so" in result.reason
+        checked = answer(graph, Trigger, "check_golden", Trigger.Request())
+        assert not checked.success and "libengine.so" in checked.message
+        assert transition(graph, Transition.TRANSITION_DEACTIVATE)
+        assert not transition(graph, Transition.TRANSITION_ACTIVATE)
+        assert transition(graph, Transition.TRANSITION_CLEANUP)
+        assert not transition(graph, Transition.TRANSITION_CONFIGURE)
+    assert transition(graph, Transition.TRANSITION_CONFIGURE) and transition(graph, Transition.TRANSITION_ACTIVATE)
+    camera.wait()
+    wait_until(lambda: camera.send(1, picture()) or depths.heard, "depth all the same")
 
 
 def test_the_hot_path_changes_around_a_backend_that_stays(graph, artifact_folder):

@@ -338,8 +338,12 @@ def test_a_missing_model_leaves_the_node_unconfigured_and_told_until_it_is_named
 
 @pytest.mark.parametrize(
     ("pixels", "frame_id", "name"),
-    [(np.zeros((240, 320, 3), np.uint8), "eye", "no_picture"), (picture(), "", "frame_id_unusable")],
-    ids=["covered lens", "no frame_id"],
+    [
+        (np.zeros((240, 320, 3), np.uint8), "eye", "no_picture"),
+        (picture(), "", "frame_id_unusable"),
+        (picture(), "/eye", "frame_id_unusable"),
+    ],
+    ids=["covered lens", "no frame_id", "frame_id with a slash"],
 )
 def test_a_frame_whose_depth_is_worth_nothing_is_told_though_depth_comes(
     graph, artifact_folder, pixels, frame_id, name
