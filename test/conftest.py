@@ -20,6 +20,8 @@ ALLOWED_SKIPS = (
     "chromium is not installed",
     "rerun is not installed",
     "av is not installed",
+    "strace is not installed",
+    "Fast DDS uses no shared memory here",
     "cv_bridge is not installed",
     "torch is not installed",
     "ray is not installed",

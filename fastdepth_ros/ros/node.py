@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import signal
 import sys
 import time
@@ -29,7 +28,7 @@ from fastdepth_ros.ros import parameters
 from fastdepth_ros.ros.camera import Camera
 from fastdepth_ros.ros.clock import ClockWatch
 from fastdepth_ros.ros.diagnostics import PERIOD_S, Reporter, diagnostic_array
-from fastdepth_ros.ros.ending import FAREWELL_S, end_process
+from fastdepth_ros.ros.ending import FAREWELL_S, end_process, exit_now
 from fastdepth_ros.ros.engine import load_engine
 from fastdepth_ros.ros.findings import Finding
 from fastdepth_ros.ros.health import Look, findings
@@ -304,7 +303,7 @@ def end_for(lost: BackendLost) -> NoReturn:
     """End the process, which an engine that hangs would keep from ending, for launch to start it anew."""
     print(f"fastdepth_ros: {lost}", file=sys.stderr, flush=True)
     time.sleep(FAREWELL_S)
-    os._exit(EXIT_CODE)
+    exit_now(EXIT_CODE)
 
 
 def main(arguments: list[str] | None = None) -> int:

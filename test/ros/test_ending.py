@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -12,10 +13,11 @@ pytest.importorskip("rclpy", reason="rclpy is not installed")
 
 from ros_graph import CameraDriver, picture, wait_until
 from sensor_msgs.msg import Image
+from stop_suite import stops
 
-from fastdepth_ros.ros.ending import withdraw
+from fastdepth_ros.ros.ending import own_segments, withdraw
 
-STOPS = 4
+STOPS, MANY_STOPS = 4, int(os.environ.get("FASTDEPTH_STOPS", "50"))
 
 
 def test_at_the_end_publishers_and_services_go_and_subscriptions_stay(graph, artifact_folder):
@@ -36,6 +38,7 @@ def test_at_the_end_publishers_and_services_go_and_subscriptions_stay(graph, art
 def test_the_node_ends_without_a_signal_while_subscribers_come_and_go(graph, artifact_folder):
     camera = CameraDriver(graph)
     command = [sys.executable, "-m", "fastdepth_ros.ros.node", "--ros-args", "-p", f"model:={artifact_folder}"]
+    segments = []
     for stop in range(STOPS):
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         try:
@@ -44,9 +47,27 @@ def test_the_node_ends_without_a_signal_while_subscribers_come_and_go(graph, art
                 subscription = graph.do(lambda: graph.peer.create_subscription(Image, "/depth/image", print, 1))
                 camera.send(number, picture())
                 graph.do(lambda gone=subscription: graph.peer.destroy_subscription(gone))
+            segments += own_segments(process.pid)
             process.send_signal(signal.SIGINT)
             _, errors = process.communicate(timeout=60)
         finally:
             process.kill()
         assert process.returncode == 0 and "Traceback" not in errors, (stop, errors)
         wait_until(lambda: not graph.peer.count_publishers("/depth/image"), "the node to withdraw", timeout_s=10)
+    assert [path for path in segments if path.exists()] == []  # half a megabyte each
+
+
+def test_a_process_knows_its_own_segments_of_shared_memory_and_no_other(graph):
+    own = own_segments(os.getpid())
+    if not own:
+        pytest.skip("Fast DDS uses no shared memory here")
+    assert all(path.exists() and path.stat().st_uid == os.getuid() for path in own)
+    assert not set(own) & set(own_segments(os.getppid()))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_many_stops_beside_guests_end_without_a_signal(domain, artifact_folder, tmp_path):
+    ended = list(stops(artifact_folder, MANY_STOPS, tmp_path))
+    assert [stop for stop in ended if not stop.is_clean] == []
+    assert sum(stop.gave_depth for stop in ended) > MANY_STOPS / 2
