@@ -93,7 +93,7 @@ class Counter(Meter):
 
 
 class Sampler(Meter):
-    """A meter that tells watts: a thread reads them and adds them up."""
+    """Meter that reads watts: a thread samples them and adds them up."""
 
     def __init__(self, name: str, what: str, read_w: Callable[[], Mapping[str, float]]) -> None:
         super().__init__(name, what)

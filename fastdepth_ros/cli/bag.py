@@ -19,12 +19,11 @@ from fastdepth_ros.bags.sources import find_bags, is_bag
 from fastdepth_ros.bags.summary import Summary
 from fastdepth_ros.bags.windows import Selection
 from fastdepth_ros.bags.worker import WINDOWS
-from fastdepth_ros.cli.depth_options import add_bits_option, add_depth_options, depth_estimator
+from fastdepth_ros.cli.depth_options import add_bits_option, add_depth_options, add_field_option, depth_estimator
 from fastdepth_ros.cli.options import MODEL_ERRORS, add_model_options, backend_options, load_model
 from fastdepth_ros.depth.artifact import Artifact
 from fastdepth_ros.depth.depth_image import DEPTH_TOPICS
 from fastdepth_ros.depth.estimator import OUTPUTS
-from fastdepth_ros.depth.geometry import FIELDS_OF_VIEW
 from fastdepth_ros.depth.sensor_bits import SAMPLE_BITS, SensorBits
 from fastdepth_ros.pool import cluster, cores, local
 
@@ -43,14 +42,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="CameraInfo topic of the camera (default: camera_info beside the image topic)",
     )  # fmt: skip
     parser.add_argument(
-        "--out", type=Path, required=True, help="bag to write; for several input bags, the folder to write theirs to"
+        "--out", type=Path, required=True, help="new bag; for several input bags, the folder of the new bags"
     )
-    parser.add_argument(
-        "--field-of-view", choices=FIELDS_OF_VIEW, default="trained", help="part of the frame that the network sees"
-    )
+    add_field_option(parser)
     parser.add_argument(
         "--output-size", choices=OUTPUTS, default="network",
-        help="size of the depth image: the network's, or the camera's",
+        help="size of the depth image, as the network's or camera's",
     )  # fmt: skip
     add_depth_options(parser)
     add_bits_option(parser)
@@ -61,36 +58,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
     which = parser.add_argument_group("selection of frames")
     which.add_argument("--start", type=float, default=0.0, metavar="S", help="first second of the recording to use")
-    which.add_argument(
-        "--end", type=float, metavar="S", help="second of the recording to stop before (default: the end)"
-    )
+    which.add_argument("--end", type=float, metavar="S", help="second of the recording to stop at (default: the end)")
     which.add_argument("--every", type=int, default=1, metavar="N", help="use one frame out of N")
-    which.add_argument(
-        "--rate", type=float, metavar="HZ", help="highest number of frames per second of the recording to use"
-    )
+    which.add_argument("--rate", type=float, metavar="HZ", help="highest number of frames per second to use")
     what = parser.add_argument_group("contents of the new bag")
     what.add_argument(
-        "--copy", nargs="+", action="extend", default=[], metavar="TOPIC",
-        help="topics to copy from the recording; '*' (quoted): all",
-    )  # fmt: skip
+        "--copy", nargs="+", action="extend", default=[], metavar="TOPIC", help="topics to copy; '*' (quoted): all"
+    )
     what.add_argument("--zstd", action="store_true", help="compress the mcap chunks with zstd")
     what.add_argument("--join", action="store_true", help="write one bag from several input bags")
     truth = parser.add_argument_group(
         "comparison with a depth sensor", "metrics.json and metrics.png go into the new bag's folder"
     )
-    truth.add_argument(
-        "--truth-topic", default="", help="Image (16UC1, 32FC1) or compressedDepth topic of the depth sensor"
-    )
+    truth.add_argument("--truth-topic", default="", help="topic of the depth sensor: 16UC1, 32FC1 or compressedDepth")
     truth.add_argument(
         "--truth-camera-info-topic", default="",
         help="CameraInfo topic of the depth sensor (default: camera_info beside the truth topic)",
     )  # fmt: skip
-    truth.add_argument(
-        "--truth-tolerance", type=float, default=0.02, metavar="S", help="largest difference of stamps in seconds"
-    )
+    truth.add_argument("--truth-tolerance", type=float, default=0.02, metavar="S", help="largest difference of stamps")
     where = parser.add_argument_group("processes and machines")
     where.add_argument(
-        "--workers", type=int, default=0, metavar="N", help="number of worker processes (default: one per core)"
+        "--workers", type=int, default=0, metavar="N", help="number of processes (default: one per core)"
     )
     where.add_argument(
         "--ray", default="", metavar="ADDRESS",

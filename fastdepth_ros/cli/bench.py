@@ -45,13 +45,10 @@ FULL, QUICK = Pace(10, 20, 10.0), Pace(4, 6, 4.0)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, default=Path("bench"), help="folder for the report, JSON and plots")
+    parser.add_argument("--quick", action="store_true", help="take under a minute: fewer rounds, no per-step timing")
     parser.add_argument(
-        "--quick", action="store_true", help="run for less than a minute: fewer rounds, no per-step timing"
+        "--models", nargs="+", default=[""], metavar="M", help="artifact folders or names of bundled models"
     )
-    parser.add_argument(
-        "--models", nargs="+", default=[""], metavar="M",
-        help="artifact folders or names of bundled models (default: the bundled default)",
-    )  # fmt: skip
     parser.add_argument(
         "--backends", nargs="+", default=[], metavar="B",
         help=f"engines to time: {', '.join(backend_names())} (default: all)",
@@ -66,21 +63,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--power-save", action="store_true", help="also time the engines with power_save")
     parser.add_argument("--device", default="cpu", help="device that the engines run on")
+    parser.add_argument("--rounds", type=_count, help=f"number of rounds over all candidates (default: {FULL.rounds})")
+    parser.add_argument("--frames", type=_count, help=f"number of timed frames per round (default: {FULL.frames})")
     parser.add_argument(
-        "--rounds", type=_count,
-        help=f"number of rounds, each of which times every candidate once (default: {FULL.rounds})",
-    )  # fmt: skip
-    parser.add_argument(
-        "--frames", type=_count, help=f"number of timed frames per candidate and round (default: {FULL.frames})"
+        "--peers", action="store_true", help="also time networks of other papers; needs torch and some GB"
     )
-    parser.add_argument(
-        "--peers", action="store_true",
-        help="also time other networks with random weights; needs torch and some GB of memory",
-    )  # fmt: skip
     parser.add_argument("--no-node", action="store_true", help="do not time the node on a ROS graph")
-    parser.add_argument(
-        "--power-mode", default="", help="name of the power mode for the report (default on a Jetson: its own)"
-    )
+    parser.add_argument("--power-mode", default="", help="power mode, for the report (default on a Jetson: its own)")
     parser.add_argument("--compare", type=Path, metavar="OLD.json", help="results of an earlier run to compare with")
     table = parser.add_argument_group("timing of a table of the paper instead")
     table.add_argument("--table", type=int, choices=[6], help="number of the table whose rows are timed")

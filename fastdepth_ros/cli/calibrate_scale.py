@@ -12,9 +12,9 @@ from fastdepth_ros.bags.calibration_picture import calibration_picture
 from fastdepth_ros.bags.recording import BagError, busiest_camera_topic, open_bag
 from fastdepth_ros.bags.request import ModelRecipe, Request, Truth
 from fastdepth_ros.bags.windows import Selection
+from fastdepth_ros.cli.depth_options import add_field_option
 from fastdepth_ros.cli.options import MODEL_ERRORS, add_model_options, backend_options, load_model
 from fastdepth_ros.depth.files import write_picture
-from fastdepth_ros.depth.geometry import FIELDS_OF_VIEW
 from fastdepth_ros.ros.parameter_file import write_parameter
 
 ERRORS = (BagError, ValueError, *MODEL_ERRORS)
@@ -23,53 +23,36 @@ PARAMETER = "focal_scale"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_options(parser)
+    parser.add_argument("--bag", type=Path, required=True, help="rosbag2 folder or ROS 1 .bag to fit the scale on")
     parser.add_argument(
-        "--bag", type=Path, required=True, help="rosbag2 folder (mcap, sqlite3) or ROS 1 .bag to fit the scale on"
-    )
-    parser.add_argument(
-        "--image-topic", default="", help="image topic (default: the topic with the most images that are not depth)"
+        "--image-topic", default="", help="image topic (default: the one with the most images, depth aside)"
     )
     parser.add_argument(
         "--camera-info-topic", default="",
         help="CameraInfo topic of the camera (default: camera_info beside the image topic)",
     )  # fmt: skip
+    add_field_option(parser)
+    parser.add_argument("--out", type=Path, metavar="YAML", help=f"parameter file to set {PARAMETER} in; may be new")
     parser.add_argument(
-        "--field-of-view", choices=FIELDS_OF_VIEW, default="trained",
-        help="part of the frame that the network sees; same value as in the node",
-    )  # fmt: skip
-    parser.add_argument(
-        "--out", type=Path, metavar="YAML", help=f"parameter file to set {PARAMETER} in; made if it does not exist"
-    )
-    parser.add_argument(
-        "--picture", type=Path, metavar="PNG", help="plot of true depth over network depth, by distance and by frame"
+        "--picture", type=Path, metavar="PNG", help="plot of true over estimated depth, by distance and frame"
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     truth = parser.add_mutually_exclusive_group(required=True)
-    truth.add_argument(
-        "--depth-topic", default="", help="Image (16UC1, 32FC1) or compressedDepth topic of a depth sensor"
-    )
-    truth.add_argument(
-        "--distance", type=float, metavar="M", help="true distance of the region in meters, along the optical axis"
-    )
+    truth.add_argument("--depth-topic", default="", help="topic of a depth sensor: 16UC1, 32FC1 or compressedDepth")
+    truth.add_argument("--distance", type=float, metavar="M", help="true distance of the region along the optical axis")
     parser.add_argument(
         "--depth-camera-info-topic", default="",
         help="CameraInfo topic of the depth sensor (default: camera_info beside the depth topic)",
     )  # fmt: skip
-    parser.add_argument(
-        "--tolerance", type=float, default=0.02, metavar="S", help="largest difference of stamps in seconds"
-    )
+    parser.add_argument("--tolerance", type=float, default=0.02, metavar="S", help="largest difference of stamps")
     parser.add_argument(
         "--region", type=int, nargs=4, metavar=("LEFT", "TOP", "WIDTH", "HEIGHT"),
         help="frame pixels that show the object at --distance (default: the center)",
     )  # fmt: skip
     which = parser.add_argument_group("selection of frames")
     which.add_argument("--start", type=float, default=0.0, metavar="S", help="first second of the recording to use")
-    which.add_argument(
-        "--end", type=float, metavar="S", help="second of the recording to stop before (default: the end)"
-    )
-    which.add_argument(
-        "--rate", type=float, default=2.0, metavar="HZ", help="number of frames per second of the recording to use"
-    )
+    which.add_argument("--end", type=float, metavar="S", help="second of the recording to stop at (default: the end)")
+    which.add_argument("--rate", type=float, default=2.0, metavar="HZ", help="number of frames per second to use")
 
 
 def run(parsed: argparse.Namespace) -> None:

@@ -19,9 +19,8 @@ ERRORS = (CompileError, RecordsError, TargetError, UnsupportedNetworkError, *MOD
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_target_options(parser)
     parser.add_argument(
-        "--tuning", type=Path, metavar="DB",
-        help="folder of tuning records by `fastdepth tune` (default: the model's own)",
-    )  # fmt: skip
+        "--tuning", type=Path, metavar="DB", help="folder of `fastdepth tune` (default: records of the model)"
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder of the new artifact; must not exist")
 
 

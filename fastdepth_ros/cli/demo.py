@@ -15,16 +15,12 @@ ERRORS = (BackendError, BagError, DemoError)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bag", type=Path, help="bag to play as the camera (default: a synthetic room, rendered once)")
-    parser.add_argument(
-        "--image-topic", default="", help="image topic of the bag (default: the topic with the most images)"
-    )
+    parser.add_argument("--image-topic", default="", help="image topic of the bag (default: that with the most images)")
     parser.add_argument("--seconds", type=float, default=10.0, help="seconds to record depth for")
     parser.add_argument("--out", type=Path, default=Path("demo"), help="folder for demo.png and demo_bag")
+    parser.add_argument("--model", default="", help="artifact folder or name of a bundled model")
     parser.add_argument(
-        "--model", default="", help="artifact folder, or name of a bundled model (default: the bundled default)"
-    )
-    parser.add_argument(
-        "--backend", default=DEFAULT_BACKEND, help=f"engine that runs the network: {', '.join(backend_names())}"
+        "--backend", default=DEFAULT_BACKEND, help=f"engine for the network: {', '.join(backend_names())}"
     )
 
 

@@ -11,6 +11,7 @@ from fastdepth_ros.depth.artifact import Artifact
 from fastdepth_ros.depth.estimator import OUTSIDE, DepthEstimator
 from fastdepth_ros.depth.focal import AUTO
 from fastdepth_ros.depth.frame import Frame
+from fastdepth_ros.depth.geometry import FIELDS_OF_VIEW
 
 
 def add_depth_options(parser: argparse.ArgumentParser) -> None:
@@ -21,12 +22,18 @@ def add_depth_options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--max-depth", type=float, default=0.0, metavar="M",
-        help="range limit in meters; depth beyond it becomes +inf; 0: no limit",
+        help="range in meters; beyond it depth is +inf; 0: no limit",
     )  # fmt: skip
     parser.add_argument(
         "--outside-training-view", choices=OUTSIDE, default="keep",
         help="depth at wider angles than the training camera saw: keep it or make it NaN",
     )  # fmt: skip
+
+
+def add_field_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--field-of-view", choices=FIELDS_OF_VIEW, default="trained", help="part of the frame that the network sees"
+    )
 
 
 def add_bits_option(parser: argparse.ArgumentParser) -> None:

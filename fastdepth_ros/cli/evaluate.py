@@ -44,15 +44,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--record", action="store_true", help="write the figures into the manifest of the artifact")
     parser.add_argument("--per-image", type=Path, metavar="CSV", help="CSV file for the errors of each image")
     parser.add_argument(
-        "--panel", type=Path, metavar="PNG",
-        help="picture of frames, ground truth, depth and error, as in the paper's Fig. 4",
-    )  # fmt: skip
-    parser.add_argument(
-        "--worst", type=Path, metavar="PNG", help=f"picture of the {WORST} images with the largest RMSE"
+        "--panel", type=Path, metavar="PNG", help="picture of frames, truth, depth, error (the paper's Fig. 4)"
     )
-    parser.add_argument(
-        "--beside", nargs="+", default=[], metavar="MODEL", help="further models to show in the pictures"
-    )
+    parser.add_argument("--worst", type=Path, metavar="PNG", help=f"picture of the {WORST} images of largest RMSE")
+    parser.add_argument("--beside", nargs="+", default=[], metavar="MODEL", help="further models for the pictures")
 
 
 def run(parsed: argparse.Namespace) -> None:

@@ -17,9 +17,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the new artifact; must not exist")
     parser.add_argument("--facts", type=Path, help="JSON file with more manifest fields: training data, license, terms")
     parser.add_argument(
-        "--half", action="store_true",
-        help="write float16 weights and no ONNX file: small, for further training or pruning",
-    )  # fmt: skip
+        "--half", action="store_true", help="write float16 weights and no ONNX file, for training or pruning"
+    )
 
 
 def run(parsed: argparse.Namespace) -> None:

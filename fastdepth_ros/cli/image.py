@@ -27,7 +27,7 @@ ERRORS = (FrameError, ValueError, *MODEL_ERRORS)
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_options(parser)
     parser.add_argument(
-        "files", nargs="+", type=Path, metavar="FILE", help="image file: jpg, png, bmp, webp, ppm, pgm or npy (RGB)"
+        "files", nargs="+", type=Path, metavar="FILE", help="jpg, png, bmp, webp, ppm, pgm or npy (RGB)"
     )
     parser.add_argument("--out", type=Path, required=True, help="output: FILE.npy, FILE.png, or a folder for both")
     parser.add_argument(
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--output-size", choices=OUTPUTS, default="network",
-        help="size of the depth image: the network's, or the camera's",
+        help="size of the depth image, as the network's or camera's",
     )  # fmt: skip
     add_depth_options(parser)
     add_bits_option(parser)

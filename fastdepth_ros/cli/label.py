@@ -15,16 +15,11 @@ ERRORS = (CheckpointError, DatasetError, ValueError)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--photos", required=True, type=Path, metavar="NPZ",
-        help="NPZ file of encoded images, with the arrays data and off",
-    )  # fmt: skip
-    parser.add_argument(
-        "--teacher", required=True, type=Path, metavar="CKPT", help="checkpoint of the network that predicts the depth"
+        "--photos", required=True, type=Path, metavar="NPZ", help="encoded images, in the arrays data and off"
     )
+    parser.add_argument("--teacher", required=True, type=Path, metavar="CKPT", help="network that predicts the depth")
     parser.add_argument("--side", type=int, default=160, help="side of that network's input in pixels")
-    parser.add_argument(
-        "--out", required=True, type=Path, help="folder of the data set to write; an unfinished one is resumed"
-    )
+    parser.add_argument("--out", required=True, type=Path, help="folder to write the data set to, or to resume")
 
 
 def run(parsed: argparse.Namespace) -> None:

@@ -9,12 +9,18 @@ import webbrowser
 import numpy as np
 
 from fastdepth_ros.bags.recording import BagError
-from fastdepth_ros.cli.depth_options import add_depth_options, add_focal_option, camera_matrix, depth_estimator
+from fastdepth_ros.cli.depth_options import (
+    add_depth_options,
+    add_field_option,
+    add_focal_option,
+    camera_matrix,
+    depth_estimator,
+)
 from fastdepth_ros.cli.options import MODEL_ERRORS, add_model_options, add_view_options, load_model
 from fastdepth_ros.depth.artifact import Artifact
 from fastdepth_ros.depth.estimator import DepthEstimator, DepthResult
 from fastdepth_ros.depth.frame import FrameError
-from fastdepth_ros.depth.geometry import FIELDS_OF_VIEW, field_of_view
+from fastdepth_ros.depth.geometry import field_of_view
 from fastdepth_ros.view.live_view import LiveView, Moment, ViewError
 from fastdepth_ros.view.pictures import as_bgr
 from fastdepth_ros.view.source import Source, SourceError, open_source
@@ -25,18 +31,11 @@ ERRORS = (BagError, FrameError, SourceError, ViewError, ValueError, *MODEL_ERROR
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_options(parser)
-    parser.add_argument(
-        "source", nargs="?", default="0",
-        help="source of the frames: camera (number, /dev/videoN), rtsp://..., video, bag",
-    )  # fmt: skip
+    parser.add_argument("source", nargs="?", default="0", help="camera (number, /dev/videoN), rtsp://..., video or bag")
     parser.add_argument("--browser", action="store_true", help="serve a page instead of a window; needs no display")
     add_view_options(parser)
-    parser.add_argument(
-        "--image-topic", default="", help="image topic of a bag (default: the topic with the most images)"
-    )
-    parser.add_argument(
-        "--field-of-view", choices=FIELDS_OF_VIEW, default="trained", help="part of the frame that the network sees"
-    )
+    parser.add_argument("--image-topic", default="", help="image topic of a bag (default: that with the most images)")
+    add_field_option(parser)
     add_depth_options(parser)
     add_focal_option(parser)
 

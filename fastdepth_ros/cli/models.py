@@ -34,19 +34,14 @@ ERRORS = (ImportFileError, CatalogueError, DownloadError, *MODEL_ERRORS)
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(dest="action", required=True)
     catalogue = argparse.ArgumentParser(add_help=False)
-    catalogue.add_argument(
-        "--catalogue", type=Path, help="JSON file that lists published models (default: the package's)"
-    )
+    catalogue.add_argument("--catalogue", type=Path, help="JSON list of published models (default: the package's)")
     verbs.add_parser("list", help="list bundled artifacts and published models", parents=[catalogue])
     for action, summary in (
         ("show", "print the manifest of an artifact"),
         ("verify", "check an artifact: sha256 of its files, golden frame on each backend"),
     ):
         verb = verbs.add_parser(action, help=summary)
-        verb.add_argument(
-            "model", nargs="?", default="",
-            help="artifact folder, or name of a bundled model (default: the bundled default)",
-        )  # fmt: skip
+        verb.add_argument("model", nargs="?", default="", help="artifact folder or name of a bundled model")
     out = argparse.ArgumentParser(add_help=False)
     out.add_argument("--out", type=Path, required=True, help="folder of the new artifact; must not exist")
     verb = verbs.add_parser("import", help="convert a model of another project to an artifact", parents=[out])
@@ -57,9 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     verb = verbs.add_parser(
         "fetch", help="download a published model and convert it to an artifact", parents=[out, catalogue]
     )
-    verb.add_argument(
-        "name", help="name of the model in `fastdepth models list`; the downloaded file is kept beside the artifact"
-    )
+    verb.add_argument("name", help="name in `fastdepth models list`; the downloaded file is kept beside the artifact")
     verb.add_argument("--dataset", help="data set to check the published delta1 on, named as for `fastdepth evaluate`")
     verb.add_argument("--root", type=Path, help="folder of that data set")
 

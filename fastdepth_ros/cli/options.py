@@ -15,25 +15,21 @@ TARGETS = "host, aarch64, tx2-cpu, tx2-gpu, cuda, x86-64-v3, ..., or a JSON file
 
 
 def add_target_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--model", default="", help=f"artifact folder, or name of a bundled model (default: {DEFAULT_MODEL})"
-    )
+    parser.add_argument("--model", default="", help=f"artifact folder or bundled model (default: {DEFAULT_MODEL})")
     parser.add_argument("--target", default="host", help=f"processor to build for: {TARGETS}")
 
 
 def add_device_options(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
-        "--tracker", default="", metavar="HOST:PORT", help="TVM RPC tracker; measurements run on one of its devices"
+        "--tracker", default="", metavar="HOST:PORT", help="TVM RPC tracker of the device to measure on"
     )
     parser.add_argument("--key", default="", help="device key under which the tracker knows the device")
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", default="", help=f"artifact folder or bundled model (default: {DEFAULT_MODEL})")
     parser.add_argument(
-        "--model", default="", help=f"artifact folder, or name of a bundled model (default: {DEFAULT_MODEL})"
-    )
-    parser.add_argument(
-        "--backend", default=DEFAULT_BACKEND, help=f"engine that runs the network: {', '.join(backend_names())}"
+        "--backend", default=DEFAULT_BACKEND, help=f"engine for the network: {', '.join(backend_names())}"
     )
     parser.add_argument("--threads", type=int, default=0, help="number of engine threads; 0 lets the engine choose")
     parser.add_argument("--device", default="cpu", help="device that the engine runs on: cpu, cuda, ...")
@@ -42,7 +38,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         help="numeric precision of the model file; see `fastdepth quantize`",
     )  # fmt: skip
     parser.add_argument(
-        "--power-save", action="store_true", help="let engine threads sleep while they wait: less power, higher latency"
+        "--power-save", action="store_true", help="let waiting threads sleep: less power, higher latency"
     )
 
 

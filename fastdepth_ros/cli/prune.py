@@ -42,68 +42,49 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--start", type=Path, metavar="CKPT", help="checkpoint of the trained network, with batch norm")
     parser.add_argument("--resource", choices=RESOURCES, default="macs", help="cost that the budget limits")
     parser.add_argument(
-        "--budget", type=float,
-        help="cost to reach: up to 1, a share of the cost of --start; above 1, MACs, weights or ms",
-    )  # fmt: skip
+        "--budget", type=float, help="cost to reach: up to 1, a share of the start's; above, MACs, weights or ms"
+    )
     parser.add_argument("--out", type=Path, help="folder of the search; an unfinished search is resumed")
     parser.add_argument("--dry-run", action="store_true", help="print the cost of known networks and stop")
     parser.add_argument("--json", action="store_true", help="print JSON")
     data = parser.add_argument_group("data")
-    data.add_argument(
-        "--dataset", default="nyu-labeled", help=f"data set to tune and judge on: {', '.join(sorted(DATASETS))}"
-    )
+    data.add_argument("--dataset", default="nyu-labeled", help=f"data set to train on: {', '.join(sorted(DATASETS))}")
     data.add_argument("--root", type=Path, help="folder of the data set")
     data.add_argument(
         "--also", action="append", default=[], metavar="DATASET=FOLDER",
         help="further data set that the network was trained on; may be repeated",
     )  # fmt: skip
-    data.add_argument(
-        "--holdout", type=float, default=0.1, help="share of the training split held out to judge proposals"
-    )
+    data.add_argument("--holdout", type=float, default=0.1, help="share of the training split held out to judge")
     search = parser.add_argument_group("search")
-    search.add_argument(
-        "--reduction", type=float, default=0.05, help="share of the start's cost to remove in the first iteration"
-    )
+    search.add_argument("--reduction", type=float, default=0.05, help="share of the start's cost to remove first")
     search.add_argument("--decay", type=float, default=0.97, help="factor on the reduction after each iteration")
     search.add_argument("--multiple", type=int, default=8, help="number that channel counts are kept a multiple of")
     search.add_argument("--steps", type=int, default=40, help="number of batches to tune each proposal with")
     search.add_argument("--batch", type=int, default=16, help="number of pairs per batch")
     search.add_argument("--learning-rate", type=float, default=5e-4, help="learning rate to tune proposals with")
     search.add_argument(
-        "--input-px", type=int, default=224,
-        help="side of the network input during the search; 128 takes a third of the time",
-    )  # fmt: skip
-    search.add_argument(
-        "--workers", type=int, default=1, help="number of proposals tuned at the same time, one process each"
+        "--input-px", type=int, default=224, help="input side in the search; 128 takes a third of the time"
     )
-    search.add_argument(
-        "--ray", metavar="ADDRESS", help="Ray cluster to run on instead of --workers; auto: the one on this machine"
-    )
+    search.add_argument("--workers", type=int, default=1, help="number of proposals tuned at once, in processes")
+    search.add_argument("--ray", metavar="ADDRESS", help="Ray cluster instead of --workers; auto: on this machine")
     tuning = parser.add_argument_group("final tuning of the pruned network, then its accuracy")
     tuning.add_argument("--epochs", type=int, default=20, help="number of epochs of the final tuning; 0: none")
-    tuning.add_argument(
-        "--recipe", default="finish", help=f"recipe of the final tuning: {', '.join(recipe_names())}, or a YAML file"
-    )
-    tuning.add_argument(
-        "--tune-start", action="store_true", help="also tune the start for as long, as a baseline to compare with"
-    )
+    tuning.add_argument("--recipe", default="finish", help=f"recipe: {', '.join(recipe_names())}, or a YAML file")
+    tuning.add_argument("--tune-start", action="store_true", help="also tune the start as long, as a baseline")
     tuning.add_argument("--test-split", default="test", help="split of the data set to measure the accuracy on")
     tuning.add_argument("--cache", action="store_true", help="keep decoded pairs in memory: 2 MB each at 640x480")
     latency = parser.add_argument_group("latency")
     latency.add_argument("--table", type=Path, help="file of layer times: JSON written by --measure, or CSV")
     latency.add_argument(
-        "--measure", type=Path, metavar="JSON",
-        help="file to write layer times to, measured on this machine or --tracker",
-    )  # fmt: skip
+        "--measure", type=Path, metavar="JSON", help="file for layer times measured here or on --tracker"
+    )
     latency.add_argument(
-        "--engine", default="onnxruntime", choices=[*sorted(ENGINES), "tvm"], help="engine to measure layer times with"
+        "--engine", default="onnxruntime", choices=[*sorted(ENGINES), "tvm"], help="engine to measure with"
     )
     latency.add_argument("--threads", type=int, default=0, help="number of engine threads; 0 lets the engine choose")
     latency.add_argument("--target", default="host", help=f"processor that tvm builds for: {TARGETS}")
     add_device_options(latency)
-    latency.add_argument(
-        "--channels", default="unpruned", help="channel counts of the largest network in a measured table"
-    )
+    latency.add_argument("--channels", default="unpruned", help="channel counts of the largest network to measure")
 
 
 def run(parsed: argparse.Namespace) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from fastdepth_ros.backends import Backend, BackendOptions
+from fastdepth_ros.cli.depth_options import add_field_option
 from fastdepth_ros.cli.evaluate import record
 from fastdepth_ros.cli.options import MODEL_ERRORS, tell_notes
 from fastdepth_ros.data.datasets import DATASETS, Dataset, DatasetError, open_dataset
@@ -18,7 +19,7 @@ from fastdepth_ros.deploy.quantize import ENGINES, REDUCED, QuantizeError, quant
 from fastdepth_ros.depth.artifact import DEFAULT_MODEL, find_artifact
 from fastdepth_ros.depth.files import read_frame
 from fastdepth_ros.depth.frame import Frame, FrameError
-from fastdepth_ros.depth.geometry import FIELDS_OF_VIEW, field_of_view
+from fastdepth_ros.depth.geometry import field_of_view
 from fastdepth_ros.depth.preprocess import network_input
 from fastdepth_ros.train.evaluation import PROTOCOLS, evaluate, mean_figures
 
@@ -27,21 +28,15 @@ ROOMS = 8
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--model", default="", help=f"artifact folder, or name of a bundled model (default: {DEFAULT_MODEL})"
-    )
+    parser.add_argument("--model", default="", help=f"artifact folder or bundled model (default: {DEFAULT_MODEL})")
     parser.add_argument("--to", choices=REDUCED, required=True, help="numeric precision to add")
     parser.add_argument("--out", type=Path, required=True, help="folder of the new artifact; must not exist")
     frames = parser.add_mutually_exclusive_group()
     frames.add_argument("--images", type=Path, metavar="DIR", help="folder of images of your camera to calibrate on")
     frames.add_argument("--bag", metavar="BAG", help="bag or video to calibrate on (default: synthetic rooms)")
-    parser.add_argument(
-        "--image-topic", default="", help="image topic of the bag (default: the topic with the most images)"
-    )
+    parser.add_argument("--image-topic", default="", help="image topic of the bag (default: that with the most images)")
     parser.add_argument("--frames", type=int, default=32, help="number of frames to calibrate on, evenly spaced")
-    parser.add_argument(
-        "--field-of-view", choices=FIELDS_OF_VIEW, default="trained", help="part of the frame that the network sees"
-    )
+    add_field_option(parser)
     parser.add_argument("--dataset", help=f"data set to measure the accuracy on: {', '.join(sorted(DATASETS))}")
     parser.add_argument("--root", type=Path, help="folder of that data set")
 

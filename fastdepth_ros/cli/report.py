@@ -18,9 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="HTML", help="HTML page to write")
     parser.add_argument("--depth-topic", default="", help=f"depth topic (default: {' or '.join(DEPTH_TOPICS)})")
     parser.add_argument("--images", type=Path, metavar="BAG", help="bag with the camera images (default: the same bag)")
-    parser.add_argument(
-        "--image-topic", default="", help="image topic of the camera (default: the topic with the most images)"
-    )
+    parser.add_argument("--image-topic", default="", help="topic of the camera (default: that with the most images)")
     parser.add_argument(
         "--metrics", type=Path, metavar="JSON",
         help="metrics written by `fastdepth evaluate --json` or `fastdepth bag --truth-topic`",

@@ -14,9 +14,7 @@ ERRORS = (DatasetError, ValueError)
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--count", type=int, default=1000, help="number of rooms")
     parser.add_argument("--views", type=int, default=4, help="number of views of each room")
-    parser.add_argument(
-        "--out", required=True, type=Path, help="folder of the data set to write; an unfinished one is resumed"
-    )
+    parser.add_argument("--out", required=True, type=Path, help="folder to write the data set to, or to resume")
 
 
 def run(parsed: argparse.Namespace) -> None:

@@ -38,19 +38,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="further data set to train on; may be repeated",
     )  # fmt: skip
     parser.add_argument("--out", required=True, type=Path, help="folder of the run; an unfinished run is resumed")
-    parser.add_argument(
-        "--recipe", default="strong", help=f"training recipe: {', '.join(recipe_names())}, or a YAML file"
-    )
+    parser.add_argument("--recipe", default="strong", help=f"recipe: {', '.join(recipe_names())}, or a YAML file")
     for name, kind in OVERRIDES.items():
-        parser.add_argument(
-            f"--{name.replace('_', '-')}", type=kind, help=f"value to use instead of {name} in the recipe"
-        )
+        parser.add_argument(f"--{name.replace('_', '-')}", type=kind, help=f"replacement for {name} of the recipe")
     network = parser.add_argument_group(
         "network", "FastDepth with a list of channel counts, or a variant from the paper's tables"
     )
-    network.add_argument(
-        "--channels", help="channel counts: unpruned, pruned, or a JSON file (default: those of --start, else pruned)"
-    )
+    network.add_argument("--channels", help="unpruned, pruned or a JSON file (default: as --start, else pruned)")
     for part, names in parts().items():
         network.add_argument(f"--{part}", choices=names, help=f"{part} of a variant of the network")
     network.add_argument(
@@ -64,9 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="encoder weights trained on ImageNet: the FastDepth authors' imagenet.pth.tar, an .npz of TF-Slim's "
         "MobileNet v1, or the state dict of the classifier that --encoder names",
     )
-    parser.add_argument(
-        "--workers", type=int, default=0, help="number of processes that read and augment (default: 0, none)"
-    )
+    parser.add_argument("--workers", type=int, default=0, help="number of processes that read and augment")
     parser.add_argument("--cache", action="store_true", help="keep decoded pairs in memory: 2 MB each at 640x480")
     parser.add_argument("--no-check", action="store_true", help="skip the search for corrupt files before training")
     parser.add_argument("--checkpoint-s", type=float, default=300.0, help="seconds between checkpoints within an epoch")

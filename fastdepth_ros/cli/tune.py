@@ -18,14 +18,10 @@ ERRORS = (RecordsError, TargetError, TuneError, UnsupportedNetworkError, *MODEL_
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_target_options(parser)
-    parser.add_argument(
-        "--db", type=Path, required=True, help="folder of tuning records; trials recorded there are not measured again"
-    )
+    parser.add_argument("--db", type=Path, required=True, help="folder of tuning records; none is measured twice")
     parser.add_argument("--trials", type=int, default=1000, help="number of trials in the records after the run")
     add_device_options(parser)
-    parser.add_argument(
-        "--best", type=Path, metavar="DIR", help="folder to write only the fastest trial of each kernel to"
-    )
+    parser.add_argument("--best", type=Path, metavar="DIR", help="folder for the fastest trial of each kernel")
 
 
 def run(parsed: argparse.Namespace) -> None:

@@ -12,6 +12,7 @@ from fastdepth_ros.bags.recording import BagError
 from fastdepth_ros.cli.depth_options import (
     add_bits_option,
     add_depth_options,
+    add_field_option,
     add_focal_option,
     camera_matrix,
     depth_estimator,
@@ -19,7 +20,7 @@ from fastdepth_ros.cli.depth_options import (
 from fastdepth_ros.cli.options import MODEL_ERRORS, add_model_options, load_model
 from fastdepth_ros.depth.estimator import DepthEstimator
 from fastdepth_ros.depth.frame import FrameError
-from fastdepth_ros.depth.geometry import FIELDS_OF_VIEW, field_of_view
+from fastdepth_ros.depth.geometry import field_of_view
 from fastdepth_ros.view.pictures import as_bgr
 from fastdepth_ros.view.source import Source, SourceError, open_source
 from fastdepth_ros.view.video import VideoWriter, side_by_side
@@ -29,24 +30,17 @@ ERRORS = (BagError, FrameError, SourceError, ValueError, *MODEL_ERRORS)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_options(parser)
-    parser.add_argument(
-        "source", help="source of the frames: bag, video file, camera (number or /dev/videoN), or rtsp://..."
-    )
+    parser.add_argument("source", help="bag, video file, camera (number or /dev/videoN), or rtsp://...")
     parser.add_argument("--out", type=Path, required=True, metavar="MP4", help="H.264 video to write")
-    parser.add_argument(
-        "--image-topic", default="", help="image topic of a bag (default: the topic with the most images)"
-    )
-    parser.add_argument(
-        "--field-of-view", choices=FIELDS_OF_VIEW, default="trained", help="part of the frame that the network sees"
-    )
+    parser.add_argument("--image-topic", default="", help="image topic of a bag (default: that with the most images)")
+    add_field_option(parser)
     add_depth_options(parser)
     add_bits_option(parser)
     add_focal_option(parser)
     parser.add_argument("--height", type=int, default=480, help="height of the video in pixels")
     parser.add_argument(
-        "--seconds", type=float, default=0.0,
-        help="length of the video in seconds; 0: to the end of the source or Ctrl-C",
-    )  # fmt: skip
+        "--seconds", type=float, default=0.0, help="length in seconds; 0: to the source's end or Ctrl-C"
+    )
     parser.add_argument("--force", action="store_true", help="overwrite an existing video")
 
 

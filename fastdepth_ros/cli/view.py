@@ -16,9 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_view_options(parser)
     parser.add_argument("--window", action="store_true", help="show a Rerun window instead of a page")
     parser.add_argument("--depth-topic", default="/depth/image", help="depth topic of the node")
-    parser.add_argument(
-        "--image-topic", default="", help="image topic of the camera (default: the topic that the node subscribes)"
-    )
+    parser.add_argument("--image-topic", default="", help="image topic (default: the one that the node subscribes)")
     parser.add_argument("--rate", type=float, default=10.0, help="highest number of pictures per second")
 
 

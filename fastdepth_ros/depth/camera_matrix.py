@@ -1,4 +1,4 @@
-"""The camera behind frames of one size, as a camera_info of either ROS tells it."""
+"""Camera of frames of one size, read from a camera_info of ROS 1 or ROS 2."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ SHARED_MEMORY = (
     "frames over 0.5 MB do not fit into the shared memory of Fast DDS as it comes. Make the publisher reliable, or "
     "start its process with config/shared_memory.xml (doc/diagnostics.md)"
 )
-OR_SCALE = "; for right metres without it, set focal_scale to the number of fastdepth calibrate-scale"
+OR_SCALE = "; for correct meters without it, set focal_scale to the number of fastdepth calibrate-scale"
 
 
 @dataclass(frozen=True)
@@ -134,13 +134,13 @@ KINDS = {
     ),
     "stamp_future": Kind(
         "stamps", WARN, "stamps are {seconds:.2f} s in the future",
-        "synchronise the clocks of the computers (chrony, PTP), or set use_sim_time as the camera has it",
+        "synchronize the clocks of the computers (chrony, PTP), or set use_sim_time as the camera has it",
         CLOCK,
     ),
     "stamp_past": Kind(
         "stamps", WARN, "stamps are {seconds:.0f} s in the past as the frames arrive",
         "let the camera driver stamp with the system's time, not with the time since boot; replay a bag with --clock "
-        "and use_sim_time; else synchronise the clocks of the computers (chrony, PTP)",
+        "and use_sim_time; else synchronize the clocks of the computers (chrony, PTP)",
         CLOCK,
     ),
     "stamp_jump": Kind(
@@ -165,7 +165,7 @@ KINDS = {
         "timing", WARN,
         "depth was up to {age_ms:.0f} ms old, max_age_ms is {max_age_ms:.0f}; up to {own_ms:.0f} ms of it in here",
         "if it took most of it, a smaller model, a faster backend, smaller frames; else see what delays the frames on "
-        "their way, or synchronise the clocks",
+        "their way, or synchronize the clocks",
         ("stamp_zero", "stamp_past", "stamp_jump", *CLOCK, "backend_slow", "backend_hung"),
     ),
     "low_rate": Kind(

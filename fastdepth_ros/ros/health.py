@@ -10,7 +10,7 @@ from fastdepth_ros.ros.findings import Finding, causes
 from fastdepth_ros.ros.parameters import Settings
 from fastdepth_ros.ros.statistics import Snapshot
 
-SILENT_S = 1.5  # a camera of 1 Hz is none that sends nothing
+SILENT_S = 1.5  # longer than the period of a 1 Hz camera
 STALLED_LOOKS = 3  # a slow engine may take over a second for its first frame
 SLOW_SHARE = 0.2  # of the deadline
 

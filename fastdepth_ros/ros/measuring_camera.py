@@ -28,7 +28,7 @@ from fastdepth_ros.ros.shared_memory import use_shared_memory
 STAMP = struct.Struct("<iI")  # behind the four bytes that say how a message is serialized
 PERCENTILES = (50, 95, 99)
 START_TIMEOUT_S = 60.0
-SPOKEN_S = 1.5  # within which the node speaks again on /diagnostics
+SPOKEN_S = 1.5  # longer than the period of /diagnostics
 
 
 class MeasuringCamera(Node):
