@@ -7,28 +7,21 @@ They take depth/image, which a node with depth_encoding: 16UC1 does not publish.
 """
 
 from launch import LaunchContext, LaunchDescription
-from launch.actions import DeclareLaunchArgument, OpaqueFunction
-from launch.substitutions import LaunchConfiguration
+from launch.actions import OpaqueFunction
 from launch_ros.actions import Node
 
-ARGUMENTS = [
-    DeclareLaunchArgument("image", default_value="image", description="camera image topic, for xyzrgb"),
-    DeclareLaunchArgument(
-        "camera_info", default_value="", description="camera_info topic; empty is camera_info beside the image topic"
-    ),
-    DeclareLaunchArgument("namespace", default_value="", description="namespace of the fastdepth node"),
-    DeclareLaunchArgument(
-        "point_cloud",
-        default_value="none",
-        choices=["none", "xyz", "xyzrgb"],
-        description="depth/points; xyzrgb in the colours of the image needs the parameter output_size: camera",
-    ),
-    DeclareLaunchArgument("laser_scan", default_value="false", description="scan, from the rows around the horizon"),
-    DeclareLaunchArgument(
-        "scan_frame", default_value="camera_link", description="frame of the scan, at the camera: x forward, z up"
-    ),
-    DeclareLaunchArgument("use_sim_time", default_value="false", description="take time from /clock"),
-]
+from fastdepth_ros.ros.launch_arguments import camera_info_topic, declared, is_on, values
+from fastdepth_ros.ros.launch_processes import check_programs
+
+ARGUMENTS = declared(
+    "image", "camera_info", "namespace", "point_cloud", "laser_scan", "scan_frame", "use_sim_time",
+    docs={
+        "image": "camera image topic, for xyzrgb",
+        "namespace": "namespace of the fastdepth node",
+        "use_sim_time": "take time from /clock",
+    },
+    use_sim_time="false",
+)  # fmt: skip
 
 DEPTH, INFO, POINTS = "depth/image", "depth/camera_info", "depth/points"
 
@@ -38,12 +31,9 @@ def generate_launch_description() -> LaunchDescription:
 
 
 def _nodes(context: LaunchContext) -> list[Node]:
-    argument = {entry.name: LaunchConfiguration(entry.name).perform(context) for entry in ARGUMENTS}
-    image = argument["image"]
-    beside, slash, _ = image.rpartition("/")
-    camera_info = argument["camera_info"] or f"{beside}{slash}camera_info"
+    argument = values(context, ARGUMENTS)
     common = {"namespace": argument["namespace"], "output": "screen"}
-    use_sim_time = {"use_sim_time": argument["use_sim_time"].lower() == "true"}
+    use_sim_time = {"use_sim_time": is_on(argument["use_sim_time"])}
     nodes = []
     if argument["point_cloud"] == "xyz":
         nodes.append(
@@ -66,14 +56,14 @@ def _nodes(context: LaunchContext) -> list[Node]:
                 parameters=[use_sim_time, {"exact_sync": True}],  # depth has the stamp of its image
                 remappings=[
                     ("depth_registered/image_rect", DEPTH),
-                    ("rgb/image_rect_color", image),
-                    ("rgb/camera_info", camera_info),
+                    ("rgb/image_rect_color", argument["image"]),
+                    ("rgb/camera_info", camera_info_topic(argument)),
                     ("points", POINTS),
                 ],
                 **common,
             )
         )
-    if argument["laser_scan"].lower() == "true":
+    if is_on(argument["laser_scan"]):
         nodes.append(
             Node(
                 package="depthimage_to_laserscan",
@@ -84,4 +74,5 @@ def _nodes(context: LaunchContext) -> list[Node]:
                 **common,
             )
         )
+    check_programs(context, nodes)
     return nodes

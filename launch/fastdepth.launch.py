@@ -7,106 +7,81 @@ from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
 from launch import Action, LaunchContext, LaunchDescription
-from launch.actions import (
-    DeclareLaunchArgument,
-    IncludeLaunchDescription,
-    OpaqueFunction,
-    SetEnvironmentVariable,
-)
+from launch.actions import IncludeLaunchDescription, OpaqueFunction, SetEnvironmentVariable
 from launch.launch_description_sources import PythonLaunchDescriptionSource
-from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
+from fastdepth_ros.ros.launch_arguments import camera_info_topic, declared, full_name, is_on, values
+from fastdepth_ros.ros.launch_processes import Ending, Respawn, check_programs
+from fastdepth_ros.ros.parameter_file import read_parameters
 from fastdepth_ros.ros.shared_memory import shared_memory_variables
 
 SHARE = Path(get_package_share_directory("fastdepth_ros"))
-RESPAWN_DELAY_S = 2.0
-
-ARGUMENTS = [
-    DeclareLaunchArgument("image", default_value="image", description="camera image topic"),
-    DeclareLaunchArgument(
-        "camera_info", default_value="", description="camera_info topic; empty is camera_info beside the image topic"
-    ),
-    DeclareLaunchArgument("namespace", default_value="", description="namespace of the node and of depth/image"),
-    DeclareLaunchArgument("backend", default_value="", description="engine; empty leaves it to params_file"),
-    DeclareLaunchArgument("model", default_value="", description="artefact; empty leaves it to params_file"),
-    DeclareLaunchArgument(
-        "image_transport", default_value="", description="raw or compressed; empty leaves it to params_file"
-    ),
-    DeclareLaunchArgument(
-        "params_file", default_value=str(SHARE / "config" / "fastdepth.yaml"), description="parameters, YAML"
-    ),
-    DeclareLaunchArgument("use_sim_time", default_value="false", description="take time from /clock"),
-    DeclareLaunchArgument("rviz", default_value="false", description="start RViz with our configuration"),
-    DeclareLaunchArgument(
-        "fixed_frame", default_value="camera_optical_frame", description="RViz's fixed frame: the camera's frame_id"
-    ),
-    DeclareLaunchArgument(
-        "respawn",
-        default_value="true",
-        description="start the node anew where its process ends, as after a hung backend",
-    ),
-    DeclareLaunchArgument(
-        "shared_memory",
-        default_value="false",
-        description="room for large images in Fast DDS's shared memory, for this node and what is launched after it",
-    ),
-    DeclareLaunchArgument(
-        "point_cloud", default_value="none", description="none, xyz or xyzrgb: depth/points, by depth_image_proc"
-    ),
-    DeclareLaunchArgument("laser_scan", default_value="false", description="scan, by depthimage_to_laserscan"),
-    DeclareLaunchArgument(
-        "scan_frame", default_value="camera_link", description="frame of the scan, at the camera: x forward, z up"
-    ),
-    DeclareLaunchArgument("log_level", default_value="info", description="debug, info, warn, error or fatal"),
-]
+DOWNSTREAM = ("image", "camera_info", "namespace", "point_cloud", "laser_scan", "scan_frame")
+ARGUMENTS = declared(
+    "image", "camera_info", "namespace", "backend", "model", "image_transport", "params_file", "use_sim_time", "rviz",
+    "fixed_frame", "respawn", "shared_memory", "point_cloud", "laser_scan", "scan_frame", "log_level",
+    params_file=str(SHARE / "config" / "fastdepth.yaml"),
+)  # fmt: skip
 
 
 def generate_launch_description() -> LaunchDescription:
-    passed_on = ("image", "camera_info", "namespace", "use_sim_time", "point_cloud", "laser_scan", "scan_frame")
+    return LaunchDescription([*ARGUMENTS, OpaqueFunction(function=_actions)])
+
+
+def _actions(context: LaunchContext) -> list[Action]:
+    """All that is started, our node last: launch leaves a process behind if what comes after it cannot be started."""
+    argument = values(context, ARGUMENTS)
+    use_sim_time = _use_sim_time(context, argument)
+    ending = Ending()
+    rviz = [_rviz(argument, use_sim_time)] if is_on(argument["rviz"]) else []
+    node = _node(argument, Respawn(is_on(argument["respawn"]), ending))
+    check_programs(context, [*rviz, *node])
+    variables = shared_memory_variables() if is_on(argument["shared_memory"]) else {}
     downstream = IncludeLaunchDescription(
         PythonLaunchDescriptionSource(str(SHARE / "launch" / "downstream.launch.py")),
-        launch_arguments={name: LaunchConfiguration(name) for name in passed_on}.items(),
+        launch_arguments=[
+            *((name, argument[name]) for name in DOWNSTREAM),
+            ("use_sim_time", str(use_sim_time).lower()),
+        ],
     )
-    return LaunchDescription([*ARGUMENTS, OpaqueFunction(function=_nodes), downstream])
+    set_variables = [SetEnvironmentVariable(name, value) for name, value in variables.items()]
+    return [*set_variables, *ending.watch(), downstream, *rviz, *node]
 
 
-def _nodes(context: LaunchContext) -> list[Action]:
-    """The nodes, once the arguments have values: an empty one must not override the parameter file."""
-    argument = {entry.name: LaunchConfiguration(entry.name).perform(context) for entry in ARGUMENTS}
-    image, namespace = argument["image"], argument["namespace"]
-    beside, slash, _ = image.rpartition("/")
-    camera_info = argument["camera_info"] or f"{beside}{slash}camera_info"
+def _use_sim_time(context: LaunchContext, argument: dict[str, str]) -> bool:
+    """The node's, which what is started beside it needs too."""
+    node = full_name(context, argument["namespace"], "fastdepth")
+    in_file = read_parameters(Path(argument["params_file"]), node)  # also so that a bad file ends the launch
+    return is_on(argument["use_sim_time"]) if argument["use_sim_time"] else in_file.get("use_sim_time") is True
+
+
+def _node(argument: dict[str, str], respawn: Respawn) -> list[Action]:
+    """An argument that is empty overrides nothing of the parameter file."""
     overrides = {name: argument[name] for name in ("backend", "model", "image_transport") if argument[name]}
-    use_sim_time = {"use_sim_time": argument["use_sim_time"].lower() == "true"}
-    wants_memory = argument["shared_memory"].lower() == "true"
-    variables = shared_memory_variables() if wants_memory else {}
-    actions: list[Action] = [SetEnvironmentVariable(name, value) for name, value in variables.items()]
-    actions.append(
-        Node(
-            package="fastdepth_ros",
-            executable="fastdepth_node",
-            name="fastdepth",
-            namespace=namespace,
-            parameters=[argument["params_file"], overrides, use_sim_time],
-            remappings=[("image", image), ("camera_info", camera_info)],
-            arguments=["--ros-args", "--log-level", argument["log_level"]],
-            output="screen",
-            respawn=argument["respawn"].lower() == "true",
-            respawn_delay=RESPAWN_DELAY_S,
-        )
+    if argument["use_sim_time"]:
+        overrides["use_sim_time"] = is_on(argument["use_sim_time"])
+    return respawn.node(
+        package="fastdepth_ros",
+        executable="fastdepth_node",
+        name="fastdepth",
+        namespace=argument["namespace"],
+        parameters=[argument["params_file"], overrides],
+        remappings=[("image", argument["image"]), ("camera_info", camera_info_topic(argument))],
+        arguments=["--ros-args", "--log-level", argument["log_level"]],
+        output="screen",
     )
-    if argument["rviz"].lower() == "true":
-        prefix = f"/{namespace.strip('/')}" if namespace else ""
-        topics = ("depth/image", "depth/camera_info", "depth/image_color")
-        seen = image if image.startswith("/") else f"{prefix}/{image}"
-        actions.append(
-            Node(
-                package="rviz2",
-                executable="rviz2",
-                arguments=["-d", str(SHARE / "rviz" / "fastdepth.rviz"), "-f", argument["fixed_frame"]],
-                parameters=[use_sim_time],
-                remappings=[("/camera/image_raw", seen), *((f"/{topic}", f"{prefix}/{topic}") for topic in topics)],
-            )
-        )
-    return actions
+
+
+def _rviz(argument: dict[str, str], use_sim_time: bool) -> Node:
+    image, namespace = argument["image"], argument["namespace"].strip("/")
+    prefix = f"/{namespace}" if namespace else ""
+    topics = ("depth/image", "depth/camera_info", "depth/image_color")
+    seen = image if image.startswith("/") else f"{prefix}/{image}"
+    return Node(
+        package="rviz2",
+        executable="rviz2",
+        arguments=["-d", str(SHARE / "rviz" / "fastdepth.rviz"), "-f", argument["fixed_frame"]],
+        parameters=[{"use_sim_time": use_sim_time}],
+        remappings=[("/camera/image_raw", seen), *((f"/{topic}", f"{prefix}/{topic}") for topic in topics)],
+    )

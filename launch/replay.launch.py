@@ -6,56 +6,63 @@ ros2 launch fastdepth_ros replay.launch.py bag:=DIR image:=/camera/image_raw
 from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
-from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, Shutdown
+from launch import Action, LaunchContext, LaunchDescription
+from launch.actions import IncludeLaunchDescription, OpaqueFunction, Shutdown
+from launch.events.process import ProcessExited
 from launch.launch_description_sources import PythonLaunchDescriptionSource
-from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
+from fastdepth_ros.ros.launch_arguments import declared, is_on, values
+from fastdepth_ros.ros.launch_processes import Ending, check_programs
+
 SHARE = Path(get_package_share_directory("fastdepth_ros"))
-PASSED_ON = {
-    "image": ("/camera/image_raw", "image topic of the bag, without /compressed"),
-    "camera_info": ("", "camera_info topic; empty is camera_info beside the image topic"),
-    "image_transport": ("", "raw or compressed; empty leaves it to params_file"),
-    "namespace": ("", "namespace of the node"),
-    "backend": ("", "engine; empty leaves it to params_file"),
-    "model": ("", "artefact; empty leaves it to params_file"),
-    "params_file": (str(SHARE / "config" / "fastdepth.yaml"), "parameters, YAML"),
-    "shared_memory": ("false", "room for large images in Fast DDS's shared memory; the player takes it anyway"),
-    "respawn": ("true", "start the node anew where its process ends"),
-    "point_cloud": ("none", "none, xyz or xyzrgb: depth/points, by depth_image_proc"),
-    "laser_scan": ("false", "scan, by depthimage_to_laserscan"),
-    "scan_frame": ("camera_link", "frame of the scan, at the camera: x forward, z up"),
-    "rviz": ("false", "start RViz with our configuration"),
-    "fixed_frame": ("camera_optical_frame", "RViz's fixed frame: the camera's frame_id"),
-    "log_level": ("info", "debug, info, warn, error or fatal"),
-}
+ARGUMENTS = declared(
+    "bag", "rate", "image", "camera_info", "image_transport", "namespace", "backend", "model", "params_file",
+    "use_sim_time", "shared_memory", "respawn", "point_cloud", "laser_scan", "scan_frame", "rviz", "fixed_frame",
+    "log_level",
+    docs={
+        "image": "image topic of the bag, without /compressed",
+        "use_sim_time": "time of the bag, from /clock; false moves its stamps to now, as if the camera were live",
+        "shared_memory": "room for large images in Fast DDS's shared memory; the player takes it anyway",
+    },
+    image="/camera/image_raw",
+    params_file=str(SHARE / "config" / "fastdepth.yaml"),
+    use_sim_time="true",
+)  # fmt: skip
+OWN = ("bag", "rate")
 
 
 def generate_launch_description() -> LaunchDescription:
+    return LaunchDescription([*ARGUMENTS, OpaqueFunction(function=_actions)])
+
+
+def _actions(context: LaunchContext) -> list[Action]:
+    """The player last: what can fail in fastdepth.launch.py does so before its first process."""
+    argument = values(context, ARGUMENTS)
+    argument["use_sim_time"] = str(is_on(argument["use_sim_time"])).lower()
+    ending = Ending()
+    player = _player(argument, ending)
+    check_programs(context, [player])
     fastdepth = IncludeLaunchDescription(
         PythonLaunchDescriptionSource(str(SHARE / "launch" / "fastdepth.launch.py")),
-        launch_arguments={
-            **{name: LaunchConfiguration(name) for name in PASSED_ON},
-            "use_sim_time": "true",
-        }.items(),
+        launch_arguments=[(name, value) for name, value in argument.items() if name not in OWN],
     )
-    player = Node(
+    return [*ending.watch(), fastdepth, player]
+
+
+def _player(argument: dict[str, str], ending: Ending) -> Node:
+    def on_exit(event: ProcessExited, context: LaunchContext) -> list[Action] | None:
+        if context.is_shutdown:
+            return None
+        if event.returncode:
+            return ending.fail(f"the bag was not played: bag_publisher ended with exit code {event.returncode}")
+        return [Shutdown(reason="the bag has been played")]
+
+    time = "--clock" if is_on(argument["use_sim_time"]) else "--restamp"
+    return Node(
         package="fastdepth_ros",
         executable="bag_publisher",
-        arguments=[LaunchConfiguration("bag"), "--clock", "--wait", "30", "--rate", LaunchConfiguration("rate")],
+        arguments=[argument["bag"], time, "--wait", "30", "--rate", argument["rate"]],
         output="screen",
-        on_exit=Shutdown(reason="the bag has been played"),
-    )
-    return LaunchDescription(
-        [
-            DeclareLaunchArgument("bag", description="rosbag2 folder or ROS 1 .bag"),
-            DeclareLaunchArgument("rate", default_value="1.0", description="speed, 2.0 is twice as fast"),
-            *(
-                DeclareLaunchArgument(name, default_value=default, description=description)
-                for name, (default, description) in PASSED_ON.items()
-            ),
-            fastdepth,
-            player,
-        ]
+        on_exit=on_exit,
     )

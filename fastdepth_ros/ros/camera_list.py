@@ -57,7 +57,7 @@ def read_cameras(path: Path) -> list[ListedCamera]:
     try:
         content = yaml.safe_load(path.read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise CameraListError(f"{path} cannot be read as a list of cameras: {error}") from error
+        raise CameraListError(f"{path} cannot be read as a list of cameras: {' '.join(str(error).split())}") from error
     entries = content.get("cameras") if isinstance(content, dict) else None
     if not isinstance(entries, list) or not entries:
         raise CameraListError(f"{path} has no list `cameras:` with at least one camera")

@@ -1,18 +1,38 @@
-"""One parameter in a ROS parameter file, set without touching the rest."""
+"""A ROS parameter file: what it gives a node, and one parameter set without touching the rest."""
 
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML, YAMLError
-from ruamel.yaml.scalarstring import DoubleQuotedScalarString
+import yaml
 
 from fastdepth_ros.whole import write_whole
 
 _SECTION = "ros__parameters"
 _NEW = "# Parameters of the fastdepth node.\n/**:\n  ros__parameters: {}\n"
+
+
+def read_parameters(path: Path, node: str) -> dict[str, Any]:
+    """Parameters that the file gives a node: of the sections that fit its name, wildcards too, a later one wins.
+
+    Args:
+        node: its full name, such as /robot/fastdepth.
+
+    Raises:
+        ValueError: the file is missing or not YAML.
+    """
+    try:
+        content = yaml.safe_load(path.read_text())
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise ValueError(f"{path} cannot be read as a parameter file: {' '.join(str(error).split())}") from error
+    given: dict[str, Any] = {}
+    for section, parameters in _sections(content):
+        if _fits(section, node):
+            given |= parameters
+    return given
 
 
 def write_parameter(path: Path, name: str, value: str) -> None:
@@ -23,17 +43,21 @@ def write_parameter(path: Path, name: str, value: str) -> None:
     Raises:
         ValueError: the file is no parameter file, or it is not clear which of its nodes is meant.
     """
-    yaml = YAML()
-    yaml.preserve_quotes, yaml.width = True, 1000
+    # not on every robot
+    from ruamel.yaml import YAML, YAMLError
+    from ruamel.yaml.scalarstring import DoubleQuotedScalarString
+
+    editor = YAML()
+    editor.preserve_quotes, editor.width = True, 1000
     try:
-        content = yaml.load(path.read_text() if path.exists() else _NEW)
+        content = editor.load(path.read_text() if path.exists() else _NEW)
     except (YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not YAML: {error}") from error
     parameters = _parameters(path, content, name)
     parameters.fa.set_block_style()
     parameters[name] = DoubleQuotedScalarString(value)
     text = io.StringIO()
-    yaml.dump(content, text)
+    editor.dump(content, text)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, text.getvalue())
 
@@ -59,3 +83,9 @@ def _sections(content: Any, above: str = "") -> list[tuple[str, Any]]:
         else:
             found += _sections(inside, f"{above}/{key}" if above else str(key))
     return found
+
+
+def _fits(section: str, node: str) -> bool:
+    """Whether a section is the node's, as rcl matches: `*` is one part of a name, `**` any number of them."""
+    pattern = re.escape("/" + section.strip("/")).replace(r"/\*\*", "(/[^/]+)*").replace(r"\*", "[^/]+")
+    return re.fullmatch(pattern, node) is not None

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from fastdepth_ros.share import share_folder
 
-VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")  # the second up to Jazzy (Fast DDS 2)
+VARIABLES = (
+    "FASTRTPS_DEFAULT_PROFILES_FILE",
+    "FASTDDS_DEFAULT_PROFILES_FILE",
+)  # up to Jazzy (Fast DDS 2); from Kilted on
+KILTED = 9  # of rclpy
 PROFILE = Path("config", "shared_memory.xml")
 SEGMENT_BYTES = 32 << 20  # in the profile; each process that is started with it takes one
 MEMORY = Path("/dev/shm")
@@ -23,12 +28,27 @@ def shared_memory_variables(environment: Mapping[str, str] = os.environ, memory:
     """
     if any(name in environment for name in VARIABLES) or not _has_room(memory):
         return {}
-    return dict.fromkeys(VARIABLES, str(share_folder() / PROFILE))
+    return {variable_read(_rclpy_major()): str(share_folder() / PROFILE)}
+
+
+def variable_read(rclpy_major: int) -> str:
+    """The variable that Fast DDS reads in the distribution of this rclpy; the newer one warns of the older's name."""
+    return VARIABLES[rclpy_major >= KILTED]
 
 
 def use_shared_memory() -> None:
     """Set it for this process and its children."""
     os.environ.update(shared_memory_variables())
+
+
+def _rclpy_major() -> int:
+    """Raises PackageNotFoundError where rclpy is not installed."""
+    for name in ("rclpy", "ros-rclpy"):  # a distribution's own, and the wheel
+        try:
+            return int(version(name).partition(".")[0])
+        except PackageNotFoundError:
+            last = name
+    raise PackageNotFoundError(last)
 
 
 def _has_room(memory: Path) -> bool:

@@ -137,7 +137,7 @@ def test_the_launch_file_starts_them_with_names_that_they_know(
 ):
     """Stand-ins in place of the programs show the command lines that they are started with."""
     pytest.importorskip("launch_ros", reason="launch is not installed")
-    from test_launch import finished
+    from test_launch import finished, stand_in
 
     program = PROGRAMS[executable]
     stand_in(tmp_path, program.package, executable)
@@ -163,13 +163,3 @@ def test_nothing_of_them_is_started_unless_asked_for(domain):
     from test_launch import finished
 
     assert "process started" not in finished("downstream.launch.py")
-
-
-def stand_in(prefix: Path, package: str, executable: str) -> None:
-    index = prefix / "share" / "ament_index" / "resource_index" / "packages" / package
-    program = prefix / "lib" / package / executable
-    for path in (index, program):
-        path.parent.mkdir(parents=True)
-    index.touch()
-    program.write_text('#!/bin/sh\necho ARGUMENTS "$@"\n')
-    program.chmod(0o755)

@@ -1,4 +1,4 @@
-"""One parameter in a parameter file: set there, and nothing else touched."""
+"""A parameter file: what it gives a node; one parameter set there, and nothing else touched."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fastdepth_ros.ros.parameter_file import write_parameter
+from fastdepth_ros.ros.parameter_file import read_parameters, write_parameter
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -70,3 +70,44 @@ def test_what_is_no_parameter_file_is_refused_and_left_alone(tmp_path, text, tol
         write_parameter(file, "focal_scale", "2.0")
     assert str(file) in str(error.value)
     assert file.read_text() == text
+
+
+SECTIONS = """
+/**: {one: {fastdepth: {ros__parameters: {inside: 1}}}, ros__parameters: {all: 1, last: 1}}
+fastdepth: {ros__parameters: {root: 1, last: 2}}
+/one/fastdepth: {ros__parameters: {whole: 1, last: 3}}
+/one/*: {ros__parameters: {part: 1}}
+/one/**: {ros__parameters: {parts: 1}}
+/**/fastdepth: {ros__parameters: {anywhere: 1, deep: {er: 1}}}
+/*/fastdepth: {ros__parameters: {below: 1}}
+/one: {ros__parameters: {another: 1}}
+two: {fastdepth: {ros__parameters: {nested: 1, last: 4}}}
+"""
+
+
+@pytest.mark.parametrize("namespace", ["/", "/one", "/two", "/one/two"])
+def test_a_file_gives_a_node_what_rcl_gives_it(domain, tmp_path, namespace):
+    import rclpy
+
+    file = tmp_path / "robot.yaml"
+    file.write_text(SECTIONS)
+    context = rclpy.Context()
+    rclpy.init(context=context, args=["node", "--ros-args", "--params-file", str(file)])
+    node = rclpy.create_node(
+        "fastdepth", namespace=namespace, context=context, automatically_declare_parameters_from_overrides=True
+    )
+    names = ("inside", "all", "last", "root", "whole", "part", "parts", "anywhere", "below", "another", "nested")
+    given = {name: node.get_parameter(name).value for name in names if node.has_parameter(name)}
+    full_name = node.get_fully_qualified_name()
+    node.destroy_node()
+    context.try_shutdown()
+    assert {name: value for name, value in read_parameters(file, full_name).items() if name in names} == given
+
+
+@pytest.mark.parametrize("content", [None, "a: [b", "when: 2026-13-45"])
+def test_a_file_that_cannot_be_read_says_so(tmp_path, content):
+    file = tmp_path / "robot.yaml"
+    if content:
+        file.write_text(content)
+    with pytest.raises(ValueError, match=r"robot.yaml cannot be read as a parameter file: "):
+        read_parameters(file, "/fastdepth")
