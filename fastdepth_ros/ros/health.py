@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from math import inf
+from typing import Any
 
 from fastdepth_ros.depth.camera_matrix import MISMATCH, MISSING, UNCALIBRATED
 from fastdepth_ros.ros.findings import Finding, causes
@@ -24,6 +26,7 @@ class Inputs:
         incompatible: of each publisher whose QoS does not fit, its name and the reason.
         other_types: that the topic carries too.
         images_elsewhere: topics of our type.
+        known_s: since when the first of our type is known.
     """
 
     image_topic: str
@@ -35,6 +38,7 @@ class Inputs:
     images_elsewhere: list[str]
     info_topic: str
     info_publishers: int
+    known_s: float = inf
 
 
 @dataclass(frozen=True)
@@ -79,14 +83,7 @@ def _input(look: Look) -> Iterator[Finding]:
     if inputs.other_types:
         yield Finding("wrong_type", {**case, "types": ", ".join(inputs.other_types), "wanted": inputs.image_type})
     if snapshot.silent_s > SILENT_S and not look.clock.keys() & {"clock_still", "no_clock", "clock_awaited"}:
-        if not inputs.image_publishers:
-            if not inputs.other_types:
-                found = ", ".join(inputs.images_elsewhere[:3]) or "nowhere"
-                yield Finding("no_publisher", {**case, "images": f"{inputs.image_type} is published on: {found}"})
-        elif inputs.best_effort:
-            yield Finding("nothing_arrives", {**case, "best_effort": inputs.best_effort})
-        elif not inputs.incompatible:
-            yield Finding("no_frames", {**case, "publishers": inputs.image_publishers})
+        yield from _silence(inputs, case)
     if lost := snapshot.news.get("lost"):
         topic = snapshot.details.get("lost", inputs.image_topic)  # it may have been changed since
         yield Finding("frames_lost", {"topic": topic, "lost": lost})
@@ -102,6 +99,20 @@ def _input(look: Look) -> Iterator[Finding]:
         reason = "; ".join(sorted(set(look.unfit_listeners.values())))
         subscribers = ", ".join(sorted(look.unfit_listeners))
         yield Finding("output_qos", {"subscribers": subscribers, "topic": look.depth_topic, "reason": reason})
+
+
+def _silence(inputs: Inputs, case: dict[str, Any]) -> Iterator[Finding]:
+    """Why no frame comes."""
+    if not inputs.image_publishers:
+        if not inputs.other_types:
+            found = ", ".join(inputs.images_elsewhere[:3]) or "nowhere"
+            yield Finding("no_publisher", {**case, "images": f"{inputs.image_type} is published on: {found}"})
+    elif inputs.known_s <= SILENT_S:
+        return  # it may send, and was not heard yet
+    elif inputs.best_effort:
+        yield Finding("nothing_arrives", {**case, "best_effort": inputs.best_effort})
+    elif not inputs.incompatible:
+        yield Finding("no_frames", {**case, "publishers": inputs.image_publishers})
 
 
 def _camera_info(look: Look) -> Iterator[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -40,16 +41,15 @@ class Publishers:
 
     def __init__(self, node: Node, topic: str) -> None:
         self._node, self._topic = node, topic
-        self._first_look: dict[tuple[int, ...], int] = {}  # by the endpoint's identity
-        self._looks = 0
+        self._first_look: dict[tuple[int, ...], float] = {}  # by the endpoint's identity
 
     def look(self) -> list[Any]:
         """The endpoints now."""
-        self._looks += 1
+        now = time.monotonic()
         endpoints = self._node.get_publishers_info_by_topic(self._topic)
-        came = {(gid := tuple(endpoint.endpoint_gid)): self._first_look.get(gid, self._looks) for endpoint in endpoints}
+        came = {(gid := tuple(endpoint.endpoint_gid)): self._first_look.get(gid, now) for endpoint in endpoints}
         self._first_look = came
-        newest: dict[tuple[str, str], int] = {}
+        newest: dict[tuple[str, str], float] = {}
         for endpoint in endpoints:
             key = endpoint_name(endpoint), endpoint.topic_type
             newest[key] = max(newest.get(key, 0), came[tuple(endpoint.endpoint_gid)])
@@ -58,6 +58,11 @@ class Publishers:
             for endpoint in endpoints
             if came[tuple(endpoint.endpoint_gid)] == newest[endpoint_name(endpoint), endpoint.topic_type]
         ]
+
+    def known_s(self, endpoints: list[Any]) -> float:
+        """Seconds since the first of these endpoints was seen; 0.0 for none."""
+        came = [self._first_look[tuple(endpoint.endpoint_gid)] for endpoint in endpoints]
+        return time.monotonic() - min(came) if came else 0.0
 
 
 class MatchedSubscription:
@@ -132,15 +137,27 @@ class MatchedSubscription:
             return create()
 
 
-class InfoSubscription(MatchedSubscription):
-    """The camera_info: latched where every publisher latches it, else as it comes.
+class InfoSubscription:
+    """The camera_info of every publisher, with the latched message of those that latch.
 
     A latched one was sent once, maybe before this node began, and only a reliable, transient local subscription is
-    given it then. Such a one would not hear publishers that offer less.
+    given it then. Such a one does not hear publishers that offer less: beside them it is a second subscription.
     """
 
     def __init__(self, node: Node, topic: str, callback: Callable[[bytes], None]) -> None:
-        super().__init__(node, topic, CameraInfo, callback, info_qos, raw=True)
+        self._parts = [
+            MatchedSubscription(node, topic, CameraInfo, callback, choose, raw=True)
+            for choose in (info_qos, second_info_qos)
+        ]
+
+    def take(self) -> None:
+        """Hear what has come, while the executor is kept from it."""
+        for part in self._parts:
+            part.take()
+
+    def destroy(self) -> None:
+        for part in self._parts:
+            part.destroy()
 
 
 class ImageSubscription(MatchedSubscription):
@@ -187,6 +204,7 @@ class ImageSubscription(MatchedSubscription):
             self._elsewhere() if not ours else [],
             info_topic,
             self._node.count_publishers(info_topic),
+            self._publishers.known_s(ours),
         )
 
     def _image_qos(self, publishers: list[Any]) -> QoSProfile | None:
@@ -213,9 +231,16 @@ class ImageSubscription(MatchedSubscription):
 
 def info_qos(publishers: list[Any]) -> QoSProfile:
     """The QoS of a camera_info subscription that hears all of these publishers, and the latched message if it can."""
-    offers = [publisher.qos_profile for publisher in publishers]
-    latched = offers and all(qos_check_compatible(offer, LATCHED)[0] != QoSCompatibility.ERROR for offer in offers)
-    return LATCHED if latched else qos_profile_sensor_data
+    return LATCHED if publishers and all(map(_latches, publishers)) else qos_profile_sensor_data
+
+
+def second_info_qos(publishers: list[Any]) -> QoSProfile | None:
+    """The QoS of another one, for the publishers that latch beside others that do not; None if there are none."""
+    return LATCHED if info_qos(publishers) != LATCHED and any(map(_latches, publishers)) else None
+
+
+def _latches(publisher: Any) -> bool:
+    return qos_check_compatible(publisher.qos_profile, LATCHED)[0] != QoSCompatibility.ERROR
 
 
 def unfit_subscribers(node: Node, topic: str) -> dict[str, str]:

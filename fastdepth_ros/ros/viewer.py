@@ -11,6 +11,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
+from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from fastdepth_ros.bags.recording import without_transport
@@ -20,7 +21,7 @@ from fastdepth_ros.depth.frame import FrameError
 from fastdepth_ros.depth.pairing import ByStamp
 from fastdepth_ros.depth.sensor_bits import SensorBits
 from fastdepth_ros.ros.images import frame_from_message, stamp_ns
-from fastdepth_ros.ros.subscription import ImageSubscription
+from fastdepth_ros.ros.subscription import ImageSubscription, InfoSubscription
 from fastdepth_ros.view.live_view import LiveView, Moment
 from fastdepth_ros.view.pictures import as_bgr, view_of
 
@@ -81,14 +82,14 @@ class Viewer(Node):
         kind = CompressedImage if compressed else Image
         self._image = ImageSubscription(self, topic, kind, "auto", self._on_frame)
         beside = without_transport(topic, compressed).rpartition("/")[0] + "/camera_info"
-        self.create_subscription(CameraInfo, beside, self._on_camera, qos_profile_sensor_data)
+        InfoSubscription(self, beside, self._on_camera)
 
     def _on_frame(self, message: Image | CompressedImage) -> None:
         self._frames.add(stamp_ns(message.header), message)
         self._show_if_complete()
 
-    def _on_camera(self, message: CameraInfo) -> None:
-        self._camera = message
+    def _on_camera(self, serialized: bytes) -> None:
+        self._camera = deserialize_message(serialized, CameraInfo)
 
     def _on_depth_camera(self, message: CameraInfo) -> None:
         self._depth_cameras.add(stamp_ns(message.header), message)

@@ -152,6 +152,12 @@ def test_causes_are_findings_and_follow_from_nothing_in_a_circle():
     assert causes([Finding(name) for name in KINDS])
 
 
+def test_a_publisher_that_was_found_this_moment_is_not_blamed_for_the_silence_before_it():
+    for name in ("no_frames", "nothing_arrives"):
+        look = CASES[name]
+        assert findings(replace(look, inputs=replace(look.inputs, known_s=0.1))) == []
+
+
 def test_age_that_is_not_ours_is_told_with_what_passed_in_the_node():
     (finding,) = findings(replace(LOOK, snapshot=replace(CALM, oldest_ms=2000.0, longest_ms=20.0)))
     assert "2000 ms old" in finding.message and "20 ms of it in here" in finding.message

@@ -21,7 +21,9 @@ pytest.importorskip("rclpy", reason="rclpy is not installed")
 pytest.importorskip("rerun", reason="rerun is not installed")
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.qos import DurabilityPolicy, QoSProfile
 from ros_graph import CameraDriver, Listener, wait_until
+from sensor_msgs.msg import CameraInfo
 
 from fastdepth_ros.ros.viewer import Viewer
 from fastdepth_ros.view.live_view import Moment
@@ -109,6 +111,14 @@ class Told:
 
     def tell(self, text: str, level: int) -> None:
         self.texts.append(text)
+
+
+def test_a_latched_camera_info_that_is_older_than_the_view_is_heard(graph):
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    publisher = graph.peer.create_publisher(CameraInfo, "/eye/camera_info", latched)
+    publisher.publish(CameraInfo(width=640))
+    viewer = graph.add(Viewer(Told(), "/depth/image", "/eye/image_raw", 10.0, context=graph.peer.context))
+    wait_until(lambda: viewer._camera is not None and viewer._camera.width == 640, "the latched camera_info")
 
 
 @pytest.mark.parametrize(
