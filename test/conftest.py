@@ -1,4 +1,4 @@
-"""What every test shares: the skips that are allowed, the data that may be absent, a small artefact."""
+"""Fixtures for all tests: the allowed skips, the data that may be absent, a small artifact."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def two_nodes():
 
 @pytest.fixture(scope="session")
 def compiled_folder(artifact_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """That artefact compiled by TVM for this machine, not tuned."""
+    """The artifact compiled by TVM for this machine, not tuned."""
     pytest.importorskip("tvm", reason="tvm is not installed")
     if shutil.which("g++") is None:
         pytest.skip("g++ is not installed")

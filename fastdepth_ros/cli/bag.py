@@ -75,7 +75,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--truth-camera-info-topic", default="",
         help="CameraInfo topic of the depth sensor (default: camera_info beside the truth topic)",
     )  # fmt: skip
-    truth.add_argument("--truth-tolerance", type=float, default=0.02, metavar="S", help="largest difference of stamps")
+    truth.add_argument(
+        "--truth-tolerance", type=float, default=0.02, metavar="S", help="largest difference of stamps, seconds"
+    )
     where = parser.add_argument_group("processes and machines")
     where.add_argument(
         "--workers", type=int, default=0, metavar="N", help="number of processes (default: one per core)"

@@ -39,12 +39,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
     truth = parser.add_mutually_exclusive_group(required=True)
     truth.add_argument("--depth-topic", default="", help="topic of a depth sensor: 16UC1, 32FC1 or compressedDepth")
-    truth.add_argument("--distance", type=float, metavar="M", help="true distance of the region along the optical axis")
+    truth.add_argument(
+        "--distance", type=float, metavar="M", help="distance of the region along the optical axis, meters"
+    )
     parser.add_argument(
         "--depth-camera-info-topic", default="",
         help="CameraInfo topic of the depth sensor (default: camera_info beside the depth topic)",
     )  # fmt: skip
-    parser.add_argument("--tolerance", type=float, default=0.02, metavar="S", help="largest difference of stamps")
+    parser.add_argument(
+        "--tolerance", type=float, default=0.02, metavar="S", help="largest difference of stamps, seconds"
+    )
     parser.add_argument(
         "--region", type=int, nargs=4, metavar=("LEFT", "TOP", "WIDTH", "HEIGHT"),
         help="frame pixels that show the object at --distance (default: the center)",

@@ -50,7 +50,7 @@ def change_library(folder: Path, content: bytes) -> None:
 
 
 def refusal(folder: Path, options: BackendOptions | None = None) -> str:
-    """Why the backend does not load, once it is sure that the library is not in this process."""
+    """Reason why the backend does not load, once the library is known to be absent from this process."""
     with pytest.raises(BackendError) as refused:
         find_artifact(folder).load("tvm", options)
     assert str(folder) not in Path("/proc/self/maps").read_text()

@@ -12,7 +12,7 @@ from fastdepth_ros.cli import main
 
 
 def arguments(bag: Path | str, out: Path, model: Path, *more: object, topic: str = IMAGE_TOPIC) -> list[str]:
-    """Of the command line, with a summary as JSON."""
+    """Run of the command line, with a summary as JSON."""
     given = ["bag", bag, "--image-topic", topic, "--out", out, "--model", model, "--json", *more]
     return [str(one) for one in given]
 

@@ -1,4 +1,4 @@
-"""What goes wrong with a bag, a disk or a topic: told in words, and what is done stays done."""
+"""Failures of a bag, a disk or a topic: reported in words, and finished work is kept."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def forget_definitions(database: Path) -> None:
 
 
 def test_a_full_disk_is_told_and_the_run_goes_on_where_there_is_room(tmp_path, artifact_folder):
-    """On a tmpfs too small for the output, which then grows, in a mount namespace of its own."""
+    """Run on a tmpfs too small for the output, which then grows, in a mount namespace of its own."""
     bag = write_long(tmp_path / "in", 100)
     run_bag(bag, tmp_path / "whole", artifact_folder)
     disk = tmp_path / "disk"

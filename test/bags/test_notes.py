@@ -1,4 +1,4 @@
-"""What is told of a bag's camera, and of files that are no images."""
+"""Notes about a bag's camera, and about files that are no images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tests of the harness time: importable, as a process of its own needs it."""
+"""Subjects that the tests of the harness time, importable by another process."""
 
 from __future__ import annotations
 

@@ -509,7 +509,7 @@ def test_the_bundled_model_reaches_what_its_manifest_says(capsys, shared, prepro
 
 
 def test_a_verb_whose_extra_is_not_installed_names_it(tmp_path):
-    """In a process where rosbags cannot be imported."""
+    """Run in a process where rosbags cannot be imported."""
     code = (
         "import sys; sys.modules['rosbags'] = None\n"
         "from fastdepth_ros.cli import main; raise SystemExit(main(['bag', 'x', '--image-topic', 't', '--out', 'o']))"

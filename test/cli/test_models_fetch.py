@@ -27,7 +27,7 @@ CONTENT = bytes(range(256)) * 1000
 
 @dataclass
 class Server:
-    """What it serves, and how it fails.
+    """Server for downloads, with the failures that it is told to show.
 
     Attributes:
         cuts: after how many bytes each of the first answers ends; None for one that does not.

@@ -24,7 +24,7 @@ PILLOW = {
 
 
 def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """To the nearest pixel, one row and one column after the other."""
+    """Nearest-neighbor resize, one row and one column after the other."""
     rows = [image[(2 * i + 1) * image.shape[0] // (2 * height)] for i in range(height)]
     columns = [np.stack(rows)[:, (2 * i + 1) * image.shape[1] // (2 * width)] for i in range(width)]
     return np.stack(columns, axis=1)

@@ -62,7 +62,7 @@ def write_hdf5_tree(root: Path) -> None:
 
 
 def write_mat(root: Path) -> None:
-    """As MATLAB writes it: `images` HxWx3xN and `depths` HxWxN in its own order, the last axis first in HDF5."""
+    """File as MATLAB writes it: `images` HxWx3xN and `depths` HxWxN in its own order, the last axis first in HDF5."""
     root.mkdir(parents=True, exist_ok=True)
     in_matlab = {
         "images": np.stack([rgb for rgb, _ in images()], axis=3),

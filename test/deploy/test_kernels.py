@@ -51,7 +51,7 @@ def packed(x: np.ndarray, lanes: int) -> np.ndarray:
 
 
 def maps_of(chosen: Step, lanes: int) -> tuple[list[np.ndarray], np.ndarray]:
-    """What the kernel reads, and their sum as (C, H, W)."""
+    """Inputs of the kernel, and their sum as (C, H, W)."""
     size = chosen.in_size_px
     if chosen.terms[0].source == IMAGE:
         image = RNG.integers(0, 256, (1, size, size, 3), dtype=np.uint8)

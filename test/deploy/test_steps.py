@@ -1,4 +1,4 @@
-"""From ONNX to steps: everything that can be folded is, and what cannot be done is refused by name."""
+"""Steps from ONNX: all that can be folded is folded, and unsupported operators are refused by name."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from fastdepth_ros.depth.frame import FrameError
 
 
 def message(pixels: np.ndarray, encoding: str, *, padding: int = 0, bigendian: bool = False) -> SimpleNamespace:
-    """What rosbags makes of a sensor_msgs/Image."""
+    """Message as rosbags reads a sensor_msgs/Image."""
     rows = np.frombuffer(pixels.astype(pixels.dtype.newbyteorder(">" if bigendian else "<")).tobytes(), np.uint8)
     padded = np.pad(rows.reshape(len(pixels), -1), ((0, 0), (0, padding)))
     height, width = pixels.shape

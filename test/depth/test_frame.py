@@ -1,4 +1,4 @@
-"""Which frames carry a picture."""
+"""Frames with and without a picture."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which camera_info belongs to a frame."""
+"""Cache by stamp: the camera_info that belongs to a frame."""
 
 import sys
 import threading

@@ -71,7 +71,7 @@ def hostile_camera_info(random: Random) -> CameraInfo:
 
 
 class Steps:
-    """What the node does with a message, but for the engine, whose depth is everywhere 2 m."""
+    """Path of a message through the node, with an engine whose depth is 2 m everywhere."""
 
     def __init__(self) -> None:
         focal = Focal(198.9, 265.8)

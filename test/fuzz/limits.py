@@ -19,7 +19,7 @@ class HangError(Exception):
 
 
 def limit_memory() -> None:
-    """From here on an allocation of more than MOST_MEMORY together fails."""
+    """Make allocations beyond MOST_MEMORY in total fail from here on."""
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     most = pages * resource.getpagesize() + MOST_MEMORY
     resource.setrlimit(resource.RLIMIT_AS, (most, most))

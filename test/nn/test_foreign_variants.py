@@ -71,7 +71,7 @@ def test_a_variant_of_the_authors_computes_the_same_once_imported(tmp_path, name
 
 
 def test_every_variant_has_the_layers_that_the_authors_give_it(tmp_path):
-    """By shapes alone, for those whose weights are too many to save in a test."""
+    """Networks recognized by shapes alone; their weights are too many to save in a test."""
     from fastdepth_ros.nn.authors import layer_names
 
     with authors_code(tmp_path) as models, torch.device("meta"):

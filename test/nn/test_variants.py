@@ -56,7 +56,7 @@ class Answers(nn.Module):
 
 @pytest.fixture(scope="module")
 def answers(encoders) -> dict[str, Answers]:
-    """What each encoder answers to RGB, computed once."""
+    """Maps of each encoder for an RGB image, computed once."""
     with torch.inference_mode():
         return {name: Answers(*encoder(RGB)) for name, encoder in encoders.items()}
 
@@ -291,7 +291,7 @@ def test_an_efficientnet_lite_computes_what_its_weights_mean_layer_by_layer(name
 
 
 def test_its_convolutions_pad_as_tensorflow_does():
-    """At stride 2 over an even side, the pixel too few is added on the right and below."""
+    """Padding at stride 2 over an even side: the missing pixel is added on the right and below."""
     convolution = SamePad(1, 1, 3, 2, bias=False)
     torch.nn.init.ones_(convolution.weight)
     corner = torch.zeros(1, 1, 4, 4)

@@ -1,4 +1,4 @@
-"""What stays of a slimmed network are the filters of the largest norm; a widened one computes what it did."""
+"""A slimmed network keeps the filters of the largest norm; a widened one computes the same as before."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FEWER = Channels((4, 6, 8, 10, 5, 8, 8, 8, 7, 8, 8, 8, 8, 9), (8, 8, 10, 6, 3))
 
 @pytest.fixture
 def network() -> FastDepth:
-    """With batch norms that scale each filter otherwise."""
+    """Network with batch norms that scale each filter differently."""
     network = FastDepth(WHOLE)
     initialise(network)
     generator = torch.Generator().manual_seed(1)

@@ -23,7 +23,7 @@ CLOCK_PERIOD_S = 0.02
 
 
 class Camera:
-    """What it does follows from `state`, which the lines on stdin change."""
+    """Camera whose behavior follows from `state`, which the lines on stdin change."""
 
     def __init__(self) -> None:
         self.state: dict[str, Any] = {

@@ -97,7 +97,7 @@ class Graph:
         return self._node.pid
 
     def forget(self) -> None:
-        """What was sent and heard so far."""
+        """Messages sent and heard so far."""
         del self.sent[:-100], self.told[:-100]
         self.depths.clear()
 
@@ -127,7 +127,7 @@ class Graph:
         assert self.call(SetBool, "/fastdepth/enable", SetBool.Request(data=on)).success
 
     def set(self, **values: Any) -> str:
-        """Why the node refused to change these parameters; "" if it did not."""
+        """Reason why the node refused to change these parameters; "" if it did not."""
         parameters: list[Parameter] = [RclpyParameter(n, value=v).to_parameter_msg() for n, v in values.items()]
         request = SetParametersAtomically.Request(parameters=parameters)
         result = self.call(SetParametersAtomically, "/fastdepth/set_parameters_atomically", request).result
@@ -147,7 +147,7 @@ class Graph:
         raise AssertionError(f"waited {timeout_s} s in vain for {what}; /diagnostics: {said}; log:\n{log}")
 
     def wait_told(self, since: float, finding: str) -> float:
-        """When the node first told a finding; "" waits until it has nothing to tell but the rate of its depth."""
+        """Time of the first report of a finding; "" waits until nothing but the rate is reported."""
 
         wanted = set(filter(None, finding.split("|")))
 
@@ -161,7 +161,7 @@ class Graph:
         return self.wait(found, f"the finding {finding!r}")
 
     def settle(self) -> None:
-        """Until the node has worked off all that was sent, and told its counts."""
+        """Wait until the node has processed all frames sent, and reported its counts."""
         self.camera(sends=False)
         time.sleep(SETTLE_S)
         since = time.monotonic()
@@ -240,7 +240,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of it: `lost` good frames gave no depth though no newer one replaced them."""
+    """Outcome of a fault: `lost` good frames gave no depth though no newer one replaced them."""
 
     fault: Fault
     diagnosed_s: float

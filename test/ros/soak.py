@@ -27,7 +27,7 @@ AGE_GROWTH_FRAMES = 1.0  # from the second third to the last: the age that a que
 
 @dataclass
 class Soak:
-    """What was seen once a second, and the node's counts.
+    """Samples taken once a second, and the node's counts.
 
     Age is counted in frames too, age times rate: where the machine has other work both change, and their product stays.
     """
@@ -58,7 +58,7 @@ class Soak:
         }
 
     def complaints(self) -> list[str]:
-        """What is not flat."""
+        """Measured values that are not flat."""
         figures, found = self.figures, []
         if figures["resident_mb_growth"] >= ALLOWED_MB:
             found.append(f"memory grew by {figures['resident_mb_growth']:.1f} MB over the last two thirds")
@@ -76,7 +76,7 @@ class Soak:
         return slice(third, 2 * third), slice(2 * third, None)
 
     def _fitted_growth(self) -> float:
-        """Of the straight line through the last two thirds: a single look may see a buffer that comes and goes."""
+        """Slope of a line through the last two thirds: a single sample may see a temporary buffer."""
         start = self._thirds()[0].start
         seconds = np.array(self.seconds[start:])
         slope = np.polyfit(seconds, self.resident_mb[start:], 1)[0]

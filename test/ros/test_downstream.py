@@ -1,4 +1,4 @@
-"""What we publish is what the packages downstream subscribe: names, types, encodings, QoS, stamps, parameters.
+"""Published topics fit the packages downstream: names, types, encodings, QoS, stamps, parameters.
 
 Their interfaces, as their sources say them (Jazzy):
   depth_image_proc         github.com/ros-perception/image_pipeline, depth_image_proc/src/point_cloud_xyz.cpp,

@@ -1,4 +1,4 @@
-"""What the node says when something is wrong: every finding has its words, and the page has every finding."""
+"""Findings on /diagnostics: each has a message and a remedy, and the page lists all of them."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ raise SystemExit(service.run())
 
 
 def finished(file: str, *arguments: str, code: int = 0) -> str:
-    """What a launch says that ends by itself; it leaves no process behind."""
+    """Output of a launch that ends by itself; it leaves no process behind."""
     running = launched(file, *arguments)
     output, _ = running.communicate(timeout=PATIENCE_S + 40)
     assert running.returncode == code, output

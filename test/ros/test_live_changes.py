@@ -35,7 +35,7 @@ def activated(graph, artifact_folder, **parameters):
 
 
 def change(node, **values) -> str:
-    """Why it was refused, or ""."""
+    """Reason for the refusal, or ""."""
     result = node.set_parameters_atomically([Parameter(name, value=value) for name, value in values.items()])
     return "" if result.successful else result.reason
 

@@ -1,4 +1,4 @@
-"""What a robot runs: nothing that unpickles or evaluates what it reads, no model from a place that is not allowed."""
+"""Security of the robot's modules: nothing unpickles or evaluates data, no model is loaded from outside model_root."""
 
 from __future__ import annotations
 

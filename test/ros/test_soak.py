@@ -1,4 +1,4 @@
-"""At twice the rate that it sustains the node stays as it is: memory, threads, age."""
+"""Memory, threads and age stay constant at twice the rate that the node sustains."""
 
 from __future__ import annotations
 

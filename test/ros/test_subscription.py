@@ -1,4 +1,4 @@
-"""How the subscriptions follow their publishers: reliability, latched camera_info, endpoints of the dead."""
+"""Subscriptions that follow their publishers: reliability, latched camera_info, endpoints of killed nodes."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ PAIRS = 32
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread():
-    """So small a network is no faster on two, and much slower where something else runs beside it."""
+    """One thread: a network this small is no faster on two, and much slower beside other load."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -320,7 +320,7 @@ def test_the_input_can_be_smaller_and_the_encoder_slower(few, tmp_path):
 @pytest.mark.slow
 @pytest.mark.timeout(200)
 def test_two_processes_train_as_one(dataset, tmp_path):
-    """By torchrun with gloo: the same recipe, each process half of every batch."""
+    """Training by torchrun with gloo: the same recipe, half of each batch per process."""
     root = dataset.root
     start = FastDepth(TINY)
     initialise(start)

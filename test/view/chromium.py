@@ -54,7 +54,7 @@ def until(browser: Any, condition: Callable[[], Any], what: str, timeout_s: floa
 
 
 def _too_busy() -> type[Exception]:
-    """What Selenium raises of a page that computes longer than it waits."""
+    """Error that Selenium raises for a page that computes longer than it waits."""
     from selenium.common.exceptions import TimeoutException
 
     return TimeoutException
@@ -74,7 +74,7 @@ def find(browser: Any, selector: str) -> Any:
 
 
 def errors(browser: Any) -> list[str]:
-    """What the page complained of."""
+    """Errors that the page logged."""
     return [entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
 
 
