@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -14,12 +13,13 @@ from pathlib import Path
 import fastdepth_ros
 from fastdepth_ros.bags.folder import custom_data
 from fastdepth_ros.bags.joining import join_as_mcap, join_as_sqlite3
-from fastdepth_ros.bags.measures import write_measures
+from fastdepth_ros.bags.measures import read_measures, write_measures
 from fastdepth_ros.bags.opening import Opened, own_topics
 from fastdepth_ros.bags.parts import PartsFolder
-from fastdepth_ros.bags.recording import BagError
+from fastdepth_ros.bags.recording import BagError, open_bag
 from fastdepth_ros.bags.request import Request, Task, Topic
 from fastdepth_ros.bags.summary import Summary
+from fastdepth_ros.whole import replace_durably
 
 _JOB, _SUMMARY = "fastdepth_ros.job", "fastdepth_ros.summary"  # keys of the new bag's custom data
 
@@ -77,8 +77,17 @@ class Making:
         found = custom_data(self.out)
         if found.get(_JOB) != self._digest:
             raise BagError(f"{self.out} exists; choose another output or remove it")
+        try:
+            with open_bag(self.out):  # a bag that is cut short does not open
+                summary = Summary(**json.loads(found[_SUMMARY]))
+            if self._request.truth is not None:
+                read_measures(self.out)
+        except (BagError, KeyError, OSError, TypeError, ValueError) as error:
+            raise BagError(
+                f"{self.out} was finished and is damaged ({error}); remove it, and the same command computes it anew"
+            ) from error
         self.folder.remove()
-        return Summary(**json.loads(found[_SUMMARY]))
+        return summary
 
     def resume(self) -> list[int]:
         """Numbers of the windows whose part is missing."""
@@ -119,7 +128,7 @@ class Making:
         join(parts, building, self._topics, {_JOB: self._digest, _SUMMARY: json.dumps(counts)})
         if self._request.truth is not None:
             write_measures(building, summary)
-        os.rename(building, self.out)
+        replace_durably(building, self.out)
         self.folder.remove()
         return summary
 

@@ -13,6 +13,7 @@ import numpy as np
 from fastdepth_ros.bags.summary import Summary
 from fastdepth_ros.depth.files import write_picture
 from fastdepth_ros.metrics.depth import mean_errors, pooled_errors
+from fastdepth_ros.whole import read_json
 
 JSON_NAME, PICTURE_NAME = "metrics.json", "metrics.png"
 
@@ -41,7 +42,7 @@ def write_measures(folder: Path, summary: Summary) -> None:
 
 def read_measures(folder: Path) -> dict[str, Any]:
     """The figures that `write_measures` left, without those of single images."""
-    content = json.loads((folder / JSON_NAME).read_text())
+    content = read_json(folder / JSON_NAME)
     return {key: value for key, value in content.items() if key != "by_time"}
 
 

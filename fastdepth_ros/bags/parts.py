@@ -6,6 +6,7 @@ import fcntl
 import json
 import logging
 import os
+import secrets
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -36,7 +37,7 @@ class PartWriter:
     """
 
     def __init__(self, path: Path, topics: Sequence[Topic], *, zstd: bool) -> None:
-        self._path, self._partial = path, path.with_name(f"{path.name}.{os.getpid()}.partial")
+        self._path, self._partial = path, path.with_name(f"{path.name}.{secrets.token_hex(4)}.partial")
         with _told(path):
             self._stream = self._partial.open("wb")
             self._writer = start_mcap(self._stream, topics, zstd=zstd)

@@ -23,6 +23,7 @@ from fastdepth_ros.bags.connections import ForeignFileError
 from fastdepth_ros.bags.folder import NotABagError, files_of
 from fastdepth_ros.bags.reader import BagReader
 from fastdepth_ros.lfs import POINTER_WORDS, is_pointer
+from fastdepth_ros.whole import replace_durably
 
 bound_rosbags()
 
@@ -186,6 +187,6 @@ def new_bag(path: Path, *, sqlite3: bool = False) -> Iterator[Writer]:
     try:
         with Writer(building / path.name, version=8, storage_plugin=plugin) as writer:
             yield writer
-        (building / path.name).rename(path)
+        replace_durably(building / path.name, path)
     finally:
         shutil.rmtree(building, ignore_errors=True)

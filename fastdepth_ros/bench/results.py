@@ -87,7 +87,7 @@ def read_results(path: Path) -> Results:
     except FileNotFoundError as error:
         raise ResultsError(f"no file {path}") from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ResultsError(f"{path} is not JSON: {error}") from error
+        raise ResultsError(f"{path} is not JSON: {error}; measure again, or compare with another file") from error
     if not isinstance(results, dict) or results.get("version") != VERSION or "rows" not in results:
         raise ResultsError(f"{path} holds no figures of fastdepth bench of version {VERSION}")
     return results

@@ -13,6 +13,7 @@ from fastdepth_ros.nn.channels import NAMED, Channels
 from fastdepth_ros.nn.complexity import Complexity, complexity
 from fastdepth_ros.nn.fastdepth import FastDepth
 from fastdepth_ros.nn.tables import CONVENTION, TABLES, UNITS, Row, Table, as_printed
+from fastdepth_ros.whole import read_json
 
 ERRORS = (ValueError,)
 
@@ -52,7 +53,7 @@ def channels_from(text: str) -> Channels:
         return NAMED[text]
     if not Path(text).is_file():
         raise ValueError(f"no channel list {text!r}: there is {', '.join(NAMED)}, and no such file")
-    return Channels.from_mapping(json.loads(Path(text).read_text()))
+    return Channels.from_mapping(read_json(Path(text)))
 
 
 def _table_as_json(number: int, counts: list[Complexity]) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 from fastdepth_ros.deploy.export import ExportError, export_artifact
 from fastdepth_ros.nn.checkpoints import CheckpointError, load_checkpoint
+from fastdepth_ros.whole import read_json
 
 ERRORS = (CheckpointError, ExportError, ValueError)
 
@@ -23,6 +23,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace) -> None:
     network, _ = load_checkpoint(parsed.checkpoint)
-    facts = json.loads(parsed.facts.read_text()) if parsed.facts else {}
+    facts = read_json(parsed.facts) if parsed.facts else {}
     off_m = export_artifact(network, parsed.out, facts, half=parsed.half)
     print(f"{parsed.out}: {'float16 changes' if parsed.half else 'ONNX and PyTorch agree to'} {off_m:.1e} m")

@@ -23,7 +23,7 @@ class Photographs:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            with np.load(path) as archive:
+            with path.open("rb") as file, np.load(file) as archive:  # np.load leaves a damaged file open
                 self._data, self._starts = archive["data"], archive["off"]
         except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
             raise DatasetError(f"{path} is no archive of photographs with the arrays data and off: {error}") from error

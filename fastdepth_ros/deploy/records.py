@@ -6,6 +6,8 @@ A trial names a kernel by its shape and a tile, so the records hold for any weig
 from __future__ import annotations
 
 import json
+import logging
+import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,6 +16,8 @@ from typing import Any
 from fastdepth_ros.deploy.schedules import Tile
 from fastdepth_ros.deploy.targets import BuildTarget
 from fastdepth_ros.whole import write_whole
+
+LOG = logging.getLogger(__name__)
 
 
 class RecordsError(Exception):
@@ -58,6 +62,8 @@ class Records:
         self.trials.append(trial)
         with self.path.open("a") as file:
             file.write(_line(trial))
+            file.flush()
+            os.fsync(file.fileno())
 
     def write_best(self, path: Path) -> None:
         """The header and each kernel's fastest trial alone, small enough to ship."""
@@ -98,6 +104,8 @@ def open_records(path: Path, target: BuildTarget, kernels: Iterable[str]) -> Rec
     names = list(kernels)
     content = path.read_bytes() if path.exists() else b""
     whole = content[: content.rfind(b"\n") + 1]
+    if whole != content or (path.exists() and not content):
+        LOG.warning("%s is cut short after %d bytes: what it lost is measured anew", path, len(whole))
     if not whole:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, json.dumps(_header(target, names)) + "\n")

@@ -204,7 +204,7 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         manifest = json.loads(path.read_text())
         json.dumps(manifest, ensure_ascii=False).encode()  # half a surrogate pair goes into no message
     except (UnicodeError, RecursionError, ValueError) as error:
-        raise ArtifactError(f"{path} is not JSON: {error}") from error
+        raise ArtifactError(f"{path} is damaged or no JSON ({error}); fetch or export the artifact again") from error
     _require_keys(path, "it", manifest, ("version", "name", "input", "output", "files"))
     if manifest["version"] != VERSION:
         raise ArtifactError(f"{path} is of version {manifest['version']}, this package reads {VERSION}")

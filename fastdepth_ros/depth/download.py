@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import os
 import re
 import time
 import urllib.error
@@ -16,6 +15,7 @@ from urllib.parse import urlsplit
 from tqdm import tqdm
 
 from fastdepth_ros.depth.artifact import sha256_of
+from fastdepth_ros.whole import replace_durably
 
 LARGEST_BYTES = 512 * 2**20
 BLOCK_BYTES = 64 * 2**10
@@ -75,7 +75,7 @@ def download(
     except Exception:
         partial.unlink(missing_ok=True)  # else the next call would go on from a wrong file
         raise
-    os.replace(partial, path)
+    replace_durably(partial, path)
     return checked
 
 
@@ -175,7 +175,9 @@ def _copy(url: str, response: http.client.HTTPResponse, partial: Path, have: int
 def _check_sha256(path: Path, sha256: str | None) -> None:
     found = sha256_of(path)
     if sha256 not in (None, found):
-        raise DownloadError(f"{path} has sha256 {found}, the catalogue says {sha256}")
+        raise DownloadError(
+            f"{path} has sha256 {found}, the catalogue says {sha256}; remove it, and it is fetched anew"
+        )
 
 
 def _opener() -> urllib.request.OpenerDirector:

@@ -6,9 +6,10 @@ import csv
 import hashlib
 import io
 import json
+import logging
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Future, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from fastdepth_ros.nn.channels import Channels
-from fastdepth_ros.nn.checkpoints import load_fastdepth
+from fastdepth_ros.nn.checkpoints import CheckpointError, load_fastdepth
 from fastdepth_ros.pool import Pool, cores
 from fastdepth_ros.prune.proposals import MULTIPLE, proposals
 from fastdepth_ros.prune.resources import Resource
@@ -26,6 +27,7 @@ from fastdepth_ros.whole import write_whole
 Trials = Pool[Trial, "dict[str, float]"]
 
 
+LOG = logging.getLogger(__name__)
 HISTORY = "history.csv"
 _ANEW = "give another folder, or delete this one to search anew"
 
@@ -94,9 +96,9 @@ def read_history(file: Path) -> list[Step]:
                 for row in csv.DictReader(lines)
             ]  # fmt: skip
     except (KeyError, TypeError, ValueError) as error:
-        raise PruneError(f"{file} is damaged ({error!r}); {_ANEW}") from error
+        raise PruneError(f"{file} is damaged ({error!r})") from error
     if not steps:
-        raise PruneError(f"{file} is damaged (it holds no step); {_ANEW}")
+        raise PruneError(f"{file} is damaged (it holds no step)")
     return steps
 
 
@@ -119,9 +121,10 @@ class NetAdapt:
         out.mkdir(parents=True, exist_ok=True)
         self.start_cost = resource.cost(load_fastdepth(start)[0].channels)
         self._claim(start)
-        if not self._winner(0).exists():
-            write_whole(self._winner(0), start.read_bytes())
-        self.steps = read_history(out / HISTORY)
+        begin = start.read_bytes()
+        if not self._winner(0).exists() or self._winner(0).read_bytes() != begin:
+            write_whole(self._winner(0), begin)
+        self.steps = self._steps_so_far()
 
     def run(self) -> Path:
         """Prune to the budget.
@@ -150,6 +153,35 @@ class NetAdapt:
     def channels(self, iteration: int) -> Channels:
         return load_fastdepth(self._winner(iteration))[0].channels
 
+    def _steps_so_far(self) -> list[Step]:
+        """Steps that are done; what a damaged file lost is read from the others, else it is searched anew."""
+        try:
+            steps = read_history(self.out / HISTORY)
+        except PruneError as error:
+            steps = self._steps_of_checkpoints()
+            LOG.warning("%s: it is made anew, of the %d checkpoints beside it", error, len(steps))
+            self._write_history(steps)
+        while steps:
+            try:
+                load_fastdepth(self._winner(len(steps)))
+                break
+            except CheckpointError as error:
+                LOG.warning("%s: iteration %d is searched anew", error, len(steps))
+                steps.pop()
+        return steps
+
+    def _steps_of_checkpoints(self) -> list[Step]:
+        steps: list[Step] = []
+        while (winner := self._winner(len(steps) + 1)).exists():
+            try:
+                network, notes = load_fastdepth(winner)
+                delta1, rmse = float(notes["delta1"]), float(notes["rmse"])
+                cost = float(self.resource.cost(network.channels))
+                steps.append(Step(len(steps) + 1, notes["group"], cost, delta1, rmse, network.channels))
+            except (CheckpointError, KeyError, ValueError):
+                break
+        return steps
+
     def _iterate(self, cost: float) -> None:
         iteration = len(self.steps) + 1
         asked = self.search.reduction * self.start_cost * self.search.decay ** (iteration - 1)
@@ -163,7 +195,7 @@ class NetAdapt:
         best = max(self._tried(iteration, found), key=lambda step: (step.delta1, -step.cost, step.group))
         os.replace(self._trial(iteration, best.group), self._winner(iteration))
         self.steps.append(best)
-        self._write_history()
+        self._write_history(self.steps)
         shutil.rmtree(self._trial(iteration, best.group).parent)
 
     def _tried(self, iteration: int, found: dict[str, Channels]) -> Iterator[Step]:
@@ -207,8 +239,11 @@ class NetAdapt:
     def _trial(self, iteration: int, group: str) -> Path:
         return self.out / f"proposals-{iteration:03d}" / f"{group}.safetensors"
 
-    def _write_history(self) -> None:
-        rows = [step.as_row() for step in self.steps]
+    def _write_history(self, steps: Sequence[Step]) -> None:
+        if not steps:
+            (self.out / HISTORY).unlink(missing_ok=True)
+            return
+        rows = [step.as_row() for step in steps]
         table = io.StringIO()
         writer = csv.DictWriter(table, rows[0], lineterminator="\n")
         writer.writeheader()

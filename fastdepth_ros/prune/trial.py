@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,12 +20,14 @@ from fastdepth_ros.data.datasets import Dataset, Joined, Pair, Subset, open_data
 from fastdepth_ros.data.loader import PairLoader
 from fastdepth_ros.metrics.depth import depth_errors, mean_errors
 from fastdepth_ros.nn.channels import Channels
-from fastdepth_ros.nn.checkpoints import load_checkpoint, load_fastdepth, save_checkpoint
+from fastdepth_ros.nn.checkpoints import CheckpointError, load_checkpoint, load_fastdepth, save_checkpoint
 from fastdepth_ros.nn.fastdepth import INPUT_SIZE, FastDepth
 from fastdepth_ros.pool import Work
 from fastdepth_ros.prune.surgery import slimmed
 from fastdepth_ros.train.losses import log_depth_loss
 from fastdepth_ros.train.memory import keep_freed_memory
+
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -87,8 +90,11 @@ def run_trial(trial: Trial) -> dict[str, float]:
     A trial that was run before is read, not run again: a killed search goes on.
     """
     if trial.out.exists():
-        _, notes = load_checkpoint(trial.out)
-        return {name: float(notes[name]) for name in ("delta1", "rmse")}
+        try:
+            _, notes = load_checkpoint(trial.out)
+            return {name: float(notes[name]) for name in ("delta1", "rmse")}
+        except (CheckpointError, KeyError, ValueError) as error:
+            LOG.warning("%s is damaged (%s): this proposal is tried anew", trial.out, error)
     keep_freed_memory()
     if trial.threads:
         torch.set_num_threads(trial.threads)
@@ -101,7 +107,8 @@ def run_trial(trial: Trial) -> dict[str, float]:
     pairs = (held_out[index] for index in range(len(held_out)))
     errors = accuracy(network, pairs, device, trial.training.input_px)
     trial.out.parent.mkdir(parents=True, exist_ok=True)
-    save_checkpoint(network.cpu(), trial.out, {name: repr(errors[name]) for name in ("delta1", "rmse")})
+    notes = {"group": trial.out.stem, **{name: repr(errors[name]) for name in ("delta1", "rmse")}}
+    save_checkpoint(network.cpu(), trial.out, notes)
     return {name: errors[name] for name in ("delta1", "rmse")}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import pickle
 from collections.abc import Mapping, Sequence
@@ -68,10 +69,17 @@ class RunFolder:
 
     def write_log(self, rows: Sequence[Mapping[str, float]]) -> None:
         """`log.csv`, one row an epoch, and the newest row for TensorBoard."""
-        with whole_file(self.path / "log.csv") as partial, partial.open("w", newline="") as lines:
-            table = csv.DictWriter(lines, list(rows[0]))
-            table.writeheader()
-            table.writerows(rows)
+        self.write_table(rows)
         with SummaryWriter(str(self.path / "tensorboard")) as board:
             for name, value in rows[-1].items():
                 board.add_scalar(name, value, int(rows[-1]["epoch"]))
+
+    def write_table(self, rows: Sequence[Mapping[str, float]]) -> None:
+        """Write `log.csv`, one row an epoch; one that holds these rows is left alone."""
+        text = io.StringIO(newline="")
+        table = csv.DictWriter(text, list(rows[0]))
+        table.writeheader()
+        table.writerows(rows)
+        file, content = self.path / "log.csv", text.getvalue().encode()
+        if not file.exists() or file.read_bytes() != content:
+            write_whole(file, content)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Sequence
@@ -23,15 +24,17 @@ from fastdepth_ros.data.camera import of_training_camera
 from fastdepth_ros.data.datasets import Dataset, Joined, Subset
 from fastdepth_ros.data.loader import PairLoader
 from fastdepth_ros.metrics.depth import depth_errors, mean_errors
-from fastdepth_ros.nn.checkpoints import fingerprint, save_checkpoint
+from fastdepth_ros.nn.checkpoints import CheckpointError, fingerprint, load_checkpoint, save_checkpoint
 from fastdepth_ros.nn.network import DepthNetwork
 from fastdepth_ros.train.losses import LOSSES
 from fastdepth_ros.train.pictures import write_learning_curve, write_samples
 from fastdepth_ros.train.recipe import Recipe
-from fastdepth_ros.train.run_folder import RunError, RunFolder
+from fastdepth_ros.train.run_folder import STATE, RunError, RunFolder
 
 AUGMENTATIONS = {"authors": authors_train, "warp": augment, "steady": augment_steady, "mixed": augment_mixed}
 SAMPLES = 4
+LAST, BEST = "last.safetensors", "best.safetensors"
+LOG = logging.getLogger(__name__)
 
 
 class Predictor(nn.Module):
@@ -104,12 +107,15 @@ class Trainer:
             `best.safetensors` where pairs are held out, else `last.safetensors`.
 
         Raises:
-            RunError: the loss is not finite; the batch is saved.
+            RunError: the loss is not finite, and the batch is saved; or a power cut damaged the best checkpoint.
         """
         while len(self.log) < self.recipe.epochs:
             self._train_epoch()
             self._finish_epoch()
-        return self.folder.path / ("best.safetensors" if self.held_out else "last.safetensors")
+        result = self.folder.path / (BEST if self.held_out else LAST)
+        if not self.rank:
+            self._require_whole(result)
+        return result
 
     def _train_epoch(self) -> None:
         self.predictor.train()
@@ -164,12 +170,15 @@ class Trainer:
         self.step, self.losses = 0, torch.zeros(2)
         if self.rank:
             return
-        self._save_checkpoint("last.safetensors", row)
-        if self.held_out and row["delta1"] == max(entry["delta1"] for entry in self.log):
-            self._save_checkpoint("best.safetensors", row)
+        self._save_checkpoint(LAST, row)
+        if self._is_best(row):
+            self._save_checkpoint(BEST, row)
         self.folder.write_log(self.log)
         write_learning_curve(self.folder.path / "learning_curve.png", self.log)
         self._save_state()
+
+    def _is_best(self, row: dict[str, float]) -> bool:
+        return bool(self.held_out) and row["delta1"] == max(entry["delta1"] for entry in self.log)
 
     @property
     def result(self) -> DepthNetwork:
@@ -219,6 +228,27 @@ class Trainer:
         self.log, self.step, self.losses = state["log"], state["step"], state["losses"].cpu()
         if self.average is not None:
             self.average.load_state_dict(state["average"])
+        if self.log and not self.step and not self.rank:
+            self._mend()
+
+    def _mend(self) -> None:
+        """Write anew what of the last epoch is damaged, from the state that was saved behind it."""
+        row = self.log[-1]
+        for name in (LAST, *([BEST] if self._is_best(row) else [])):
+            try:
+                load_checkpoint(self.folder.path / name)
+            except CheckpointError as error:
+                LOG.warning("%s: it is written anew, from %s", error, STATE)
+                self._save_checkpoint(name, row)
+        self.folder.write_table(self.log)
+
+    def _require_whole(self, result: Path) -> None:
+        try:
+            load_checkpoint(result)
+        except CheckpointError as error:
+            raise RunError(
+                f"{error}; its epoch has passed: take {LAST} beside it, or remove the folder to train anew"
+            ) from error
 
 
 def _device() -> torch.device:

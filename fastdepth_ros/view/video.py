@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -13,6 +13,7 @@ import numpy as np
 
 from fastdepth_ros.depth.colour import colour_depth
 from fastdepth_ros.depth.files import FAR_M, NEAR_M
+from fastdepth_ros.whole import whole_file
 
 TIME_BASE = Fraction(1, 90_000)  # what players expect of H.264
 LEGEND_PX = 40
@@ -58,8 +59,11 @@ class VideoWriter:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path, self._partial = path, path.with_name(f".partial.{path.name}")
-        self._container = av.open(str(self._partial), "w", format="mp4", options={"movflags": "+faststart"})
+        self._path = path
+        with ExitStack() as opened:
+            partial = opened.enter_context(whole_file(path))
+            self._container = av.open(str(partial), "w", format="mp4", options={"movflags": "+faststart"})
+            self._whole = opened.pop_all()
         self._stream: av.VideoStream | None = None
         self._first_ns, self._last = 0, -1
         self.pictures = 0
@@ -70,13 +74,12 @@ class VideoWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
-            if kind is None:
+        if kind is None:
+            with self._whole:
                 self._finish()
-        finally:
-            if kind is not None:
-                self._abandon()
-            self._partial.unlink(missing_ok=True)
+        else:
+            self._abandon()
+            self._whole.__exit__(kind, error, trace)
 
     def write(self, stamp_ns: int, bgr: np.ndarray) -> None:
         """Add a picture at its time; one that is not later than the last follows it at once.
@@ -104,7 +107,6 @@ class VideoWriter:
             raise OSError(f"{self._path} is not written: there was no picture")
         self._container.mux(self._stream.encode(None))
         self._container.close()
-        os.replace(self._partial, self._path)
 
     def _abandon(self) -> None:
         """Close what is half written, though that may fail as the writing did."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
+from fastdepth_ros.bags.messages import frame_from_bag
 from fastdepth_ros.bags.notes import depth_lens_note, lens_note
 from fastdepth_ros.cli import main
+from fastdepth_ros.depth.frame import FrameError
 
 
 @pytest.mark.parametrize(
@@ -22,6 +25,14 @@ from fastdepth_ros.cli import main
 def test_a_lens_that_distorts_is_told_unless_the_frames_are_rectified(topic, model, d, words):
     note = lens_note(topic, SimpleNamespace(distortion_model=model, d=d, k=[1.0] * 9))
     assert words in note and bool(note) is bool(words)
+
+
+@pytest.mark.parametrize("named", ["h264", "jxl", "rgb8; jpegxl compressed bgr8", ""])
+def test_a_compressed_frame_that_cannot_be_decoded_is_told_with_its_format(named):
+    message = SimpleNamespace(format=named, data=np.frombuffer(b"\0\0\0\1\x67" + bytes(99), np.uint8))
+    with pytest.raises(FrameError) as told:
+        frame_from_bag(message)
+    assert repr(named) in str(told.value) or (named and named in str(told.value))
 
 
 def test_without_a_camera_info_nothing_is_told_of_the_lens():

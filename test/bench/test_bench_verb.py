@@ -55,6 +55,13 @@ def test_engines_halves_and_eager_torch_are_in_one_run(run_folder):
     assert engine["floor_ms"] == pytest.approx(2 * engine["macs"] / peak / 1e6)
 
 
+def test_json_prints_what_the_file_holds(run_folder, tmp_path, capsys, monkeypatch):
+    results = json.loads((run_folder / "bench.json").read_text())
+    monkeypatch.setattr("fastdepth_ros.cli.bench._measure", lambda _: results)
+    assert main(["bench", "--json", "--out", str(tmp_path)]) == 0
+    assert json.loads(capsys.readouterr().out) == json.loads((tmp_path / "bench.json").read_text())
+
+
 def test_the_filter_over_time_lessens_the_flicker(run_folder):
     plain, filtered = json.loads((run_folder / "bench.json").read_text())["flicker"]
     assert plain["temporal_filter"] == 0 and plain["std_m"] > filtered["std_m"] > 0

@@ -1,32 +1,189 @@
-"""A run folder or a search that a power cut damaged is refused by the name of the file."""
+"""A power cut during training, pruning or labeling: every file resumes to the same end, or is named."""
 
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
-from fastdepth_ros.prune.netadapt import PruneError, read_history  # noqa: E402
-from fastdepth_ros.train.run_folder import RunError, RunFolder  # noqa: E402
+from power import cuts  # noqa: E402
 
-KEPT = pytest.mark.parametrize("kept", [0.0, 0.5], ids=["empty", "half"])
+from fastdepth_ros.data.datasets import open_dataset  # noqa: E402
+from fastdepth_ros.data.pairs import DatasetError  # noqa: E402
+from fastdepth_ros.data.photographs import Photographs  # noqa: E402
+from fastdepth_ros.nn.channels import Channels  # noqa: E402
+from fastdepth_ros.nn.checkpoints import load_checkpoint, save_checkpoint  # noqa: E402
+from fastdepth_ros.nn.fastdepth import FastDepth, initialise  # noqa: E402
+from fastdepth_ros.pool import Work, local  # noqa: E402
+from fastdepth_ros.prune import trial  # noqa: E402
+from fastdepth_ros.prune.netadapt import NetAdapt, PruneError, Search  # noqa: E402
+from fastdepth_ros.prune.resources import resource  # noqa: E402
+from fastdepth_ros.train.labels import label_photographs  # noqa: E402
+from fastdepth_ros.train.recipe import load_recipe  # noqa: E402
+from fastdepth_ros.train.run_folder import RunError  # noqa: E402
+from fastdepth_ros.train.trainer import Trainer  # noqa: E402
+
+TINY = Channels((4, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8), (8, 8, 8, 8, 4))
+SMALL = Channels((8, 16, 8, 16, 8, 16, 8, 8, 8, 8, 8, 8, 8, 16), (16, 16, 16, 16, 8))
+RECIPE = load_recipe("strong", {"epochs": 2, "batch": 4, "seed": 3, "holdout": 0.25})
+MACS = resource("macs")
 
 
-@KEPT
-@pytest.mark.parametrize("file", ["run.json", "state.pt"])
-def test_a_damaged_file_of_a_run_is_named(tmp_path, file, kept):
-    folder = RunFolder(tmp_path, {"recipe": "plain"})
-    folder.save_state({"step": 3, "weights": torch.zeros(2000)})
-    os.truncate(tmp_path / file, int((tmp_path / file).stat().st_size * kept))
-    with pytest.raises(RunError, match=f"{file} is damaged"):
-        RunFolder(tmp_path, {"recipe": "plain"}).load_state(torch.device("cpu"))
+@pytest.fixture(scope="module")
+def root(tmp_path_factory) -> Path:
+    """Eight small pairs."""
+    root = tmp_path_factory.mktemp("pairs")
+    for kind in ("rgb", "depth"):
+        (root / kind).mkdir()
+    rng = np.random.default_rng(0)
+    for index in range(8):
+        far = cv2.resize(rng.integers(10, 200, (4, 5), dtype=np.uint8), (80, 60), interpolation=cv2.INTER_LINEAR)
+        cv2.imwrite(str(root / "depth" / f"{index:04d}.png"), far)
+        cv2.imwrite(str(root / "rgb" / f"{index:04d}.jpg"), cv2.merge([far, 255 - far, far // 2]))
+    (root / "split.csv").write_text("index,split\n" + "".join(f"{index},train\n" for index in range(8)))
+    return root
 
 
-@KEPT
-def test_a_damaged_history_of_a_search_is_named(tmp_path, kept):
-    row = "iteration,group,cost,delta1,rmse,channels\n1,encoder.3,0.9,0.5,0.8,"
-    (tmp_path / "history.csv").write_text(row[: int(len(row) * kept)])
-    with pytest.raises(PruneError, match=r"history\.csv is damaged"):
-        read_history(tmp_path / "history.csv")
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def attempt(refusal: type[Exception], work: Callable[..., Any], *arguments: Any, **more: Any) -> tuple[Any, str]:
+    """What the work gives, or None and why it was refused."""
+    try:
+        return work(*arguments, **more), ""
+    except refusal as error:
+        return None, str(error)
+
+
+def network(channels: Channels) -> FastDepth:
+    made = FastDepth(channels)
+    initialise(made, seed=3)
+    return made
+
+
+def trainer(root: Path, out: Path) -> Trainer:
+    return Trainer(network(TINY), RECIPE, open_dataset("nyu-labeled", root, "train"), out)
+
+
+def same_weights(one: Path, other: Path) -> bool:
+    first, second = (load_checkpoint(path)[0].state_dict() for path in (one, other))
+    return all(torch.equal(first[name], second[name]) for name in second)
+
+
+@pytest.mark.parametrize("epochs", [1, 2], ids=["between two epochs", "finished"])
+def test_every_file_of_a_training_run_resumes_or_is_named(epochs, root, tmp_path, monkeypatch):
+    for picture in ("write_learning_curve", "write_samples"):
+        monkeypatch.setattr(f"fastdepth_ros.train.trainer.{picture}", lambda *_: None)
+    whole, job = tmp_path / "whole", tmp_path / "job"
+    trainer(root, whole).run()
+    with monkeypatch.context() as killed:
+        epoch, done = Trainer._train_epoch, []
+
+        def train_epoch(self):
+            if len(done) == epochs:
+                raise KeyboardInterrupt
+            done.append(epoch(self))
+
+        killed.setattr(Trainer, "_train_epoch", train_epoch)
+        begun = trainer(root, job)
+        if epochs < RECIPE.epochs:
+            with pytest.raises(KeyboardInterrupt):
+                begun.run()
+        else:
+            begun.run()
+    named = set()
+    for file, copy in cuts(job, tmp_path / "cut"):
+        result, told = attempt(RunError, lambda out: trainer(root, out).run(), copy)
+        if result is None:
+            assert str(copy / file) in told and ("remove" in told or "choose another" in told)
+            named.add(file)
+            continue
+        for name in ("last.safetensors", "best.safetensors"):
+            assert same_weights(copy / name, whole / name), file
+        assert (copy / "log.csv").read_bytes() == (whole / "log.csv").read_bytes(), file
+    assert named <= {"run.json", "state.pt", "best.safetensors"}
+
+
+@pytest.fixture
+def quick_trials(monkeypatch):
+    """Proposals that are not tuned, and judged by their weights' sum."""
+    monkeypatch.setattr(trial, "_tune", lambda *_: None)
+
+    def judged(network, *_):
+        return {"delta1": sum(float(one.detach().abs().sum()) for one in network.parameters()) % 1, "rmse": 1.0}
+
+    monkeypatch.setattr(trial, "accuracy", judged)
+
+
+def search(start: Path, root: Path, out: Path, work: Work = trial.TRIALS) -> NetAdapt:
+    wanted = Search("macs", 0.8 * MACS.cost(SMALL), reduction=0.09, multiple=4)
+    with local(work, 1) as pool:
+        netadapt = NetAdapt(start, wanted, trial.Training("nyu-labeled", root, holdout=0.25), MACS, out, pool)
+        netadapt.run()
+    return netadapt
+
+
+@pytest.mark.parametrize("trials", [4, 999], ids=["in an iteration", "finished"])
+def test_every_file_of_a_search_resumes_or_is_named(trials, root, tmp_path, quick_trials):
+    start, job = tmp_path / "start.safetensors", tmp_path / "job"
+    save_checkpoint(network(SMALL), start)
+    whole = search(start, root, tmp_path / "whole")
+    assert len(whole.steps) >= 2
+    done: list[object] = []
+
+    def until_killed(one):
+        if len(done) == trials:
+            raise KeyboardInterrupt
+        done.append(one)
+        return trial.run_trial(one)
+
+    try:
+        search(start, root, job, Work(until_killed))
+    except KeyboardInterrupt:
+        assert list(job.glob("proposals-00*/*.safetensors"))
+    assert (job / "history.csv").exists()
+    for file, copy in cuts(job, tmp_path / "cut"):
+        resumed, told = attempt(PruneError, search, start, root, copy)
+        if resumed is None:
+            assert file == "search.json" and str(copy / file) in told and "give another folder" in told
+            continue
+        assert resumed.steps == whole.steps, file
+        last = f"iteration-{len(whole.steps):03d}.safetensors"
+        assert same_weights(copy / last, whole.out / last), file
+        assert (copy / "history.csv").read_bytes() == (whole.out / "history.csv").read_bytes(), file
+
+
+def test_every_file_of_a_labeled_folder_resumes_or_is_named(tmp_path):
+    picture = cv2.imencode(".png", np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8))[1]
+    np.savez(tmp_path / "photos.npz", data=np.tile(picture, 3), off=np.arange(4) * len(picture))
+    photographs, teacher, job = Photographs(tmp_path / "photos.npz"), network(TINY), tmp_path / "job"
+    label_photographs(photographs, teacher, job, side_px=64)
+    for file, copy in cuts(job, tmp_path / "cut"):
+        anew, told = attempt(DatasetError, label_photographs, photographs, teacher, copy, side_px=64)
+        if anew is None:
+            assert file == "job.json" and str(copy / file) in told and "choose another" in told
+            continue
+        assert anew == (0 if file == "split.csv" else 1), file
+        assert all((copy / one).read_bytes() == (job / one).read_bytes() for one in files(job)), file
+    for kept in (0, 200):
+        shutil.copy(tmp_path / "photos.npz", tmp_path / "cut.npz")
+        os.truncate(tmp_path / "cut.npz", kept)
+        with pytest.raises(DatasetError, match=r"cut\.npz"):
+            Photographs(tmp_path / "cut.npz")
+
+
+def files(folder: Path) -> list[Path]:
+    return [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
