@@ -102,7 +102,7 @@ def _input(look: Look) -> Iterator[Finding]:
 
 
 def _silence(inputs: Inputs, case: dict[str, Any]) -> Iterator[Finding]:
-    """Why no frame comes."""
+    """Reason why no frame comes."""
     if not inputs.image_publishers:
         if not inputs.other_types:
             found = ", ".join(inputs.images_elsewhere[:3]) or "nowhere"
