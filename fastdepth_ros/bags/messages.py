@@ -31,7 +31,7 @@ def frame_from_bag(message: Any, sensor: SensorBits | None = None) -> Frame:
         try:
             return decode_compressed(message.data, format_name=message.format, sensor=sensor)
         except FrameError as error:
-            named = message.format in str(error)
+            named = message.format and message.format in str(error)
             raise FrameError(str(error) if named else f"{error} (its format: {message.format!r})") from error
     return decode_raw(
         RawImage(

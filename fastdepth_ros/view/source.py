@@ -48,6 +48,7 @@ class Source:
         stamps_stop: at which frame, from 1, the stamps did not go on or leapt, so that the times are the recording's
             own from there on; 0 if they go on.
         of_bag: what should be known of the bag.
+        ended: how a stream ended; "" while it goes on, and for anything else.
     """
 
     frames: Iterator[Moment]
@@ -58,6 +59,7 @@ class Source:
     risen: list[str] = field(default_factory=list)
     stamps_stop: int = 0
     of_bag: tuple[str, ...] = ()
+    ended: str = ""
 
     @property
     def unreadable(self) -> int:
@@ -81,7 +83,7 @@ class Source:
         if self.sensor.frames:
             how = "as told" if self.sensor.fixed else "as the largest samples show; --bits N fixes it"
             notes.append(f"16-bit samples: {self.sensor.bits} of {SAMPLE_BITS} bits used, {how}")
-        return notes + self.risen
+        return [*notes, *self.risen, *([self.ended] if self.ended else [])]
 
 
 class _Times:
@@ -131,7 +133,7 @@ def open_source(text: str, image_topic: str = "", bits: int = 0) -> Iterator[Sou
         with _capture(text, f"stream {text}") as capture:
             total = max(int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), 0)
             source = Source(iter(()), total, not total)
-            source.frames = _file_frames(source, capture) if total else _stream_frames(capture)
+            source.frames = _file_frames(source, capture) if total else _stream_frames(source, capture)
             yield source
     elif path.is_dir() or path.suffix in BAG_SUFFIXES:
         with open_bag(path) as reader:
@@ -174,7 +176,7 @@ def _camera_frames(capture: cv2.VideoCapture) -> Iterator[Moment]:
         yield time.time_ns(), Frame(bgr, "bgr"), None
 
 
-def _stream_frames(capture: cv2.VideoCapture) -> Iterator[Moment]:
+def _stream_frames(source: Source, capture: cv2.VideoCapture) -> Iterator[Moment]:
     """Frames at the time of their arrival, until the sender ends."""
     count = 0
     while True:
@@ -185,6 +187,7 @@ def _stream_frames(capture: cv2.VideoCapture) -> Iterator[Moment]:
         yield time.time_ns(), Frame(bgr, "bgr"), None
     if not count:
         raise SourceError("the stream gives no frame that can be read")
+    source.ended = f"the stream ended after {count} frames: its sender closed it, or nothing more came for 30 s"
 
 
 def _file_frames(source: Source, capture: cv2.VideoCapture) -> Iterator[Moment]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import socket
+import threading
 from pathlib import Path
 
 import cv2
@@ -243,3 +246,36 @@ def test_a_stream_ends_with_its_sender_and_what_came_is_kept(monkeypatch):
         assert source.live
         times = [time_ns for time_ns, _, _ in source.frames]
     assert len(times) == 3 and times == sorted(times)
+
+
+def test_a_stream_of_the_network_that_breaks_off_is_told_and_what_came_is_kept():
+    """MPEG-TS over TCP, in place of RTSP, which needs a server."""
+    sent = io.BytesIO()
+    with av.open(sent, "w", format="mpegts") as container:
+        stream = container.add_stream("libx264", rate=10, options={"g": "5", "tune": "zerolatency"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for number in range(60):
+            picture = av.VideoFrame.from_ndarray(np.full((48, 64, 3), number * 4, np.uint8), format="bgr24")
+            picture.pts = number
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def send() -> None:
+        connection, _ = listening.accept()
+        with connection:
+            connection.sendall(sent.getvalue()[: len(sent.getvalue()) * 2 // 3])
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    with open_source(f"tcp://127.0.0.1:{listening.getsockname()[1]}") as source:
+        count = len(list(source.frames))
+    sender.join()
+    listening.close()
+    assert source.live and 0 < count < 60
+    assert f"the stream ended after {count} frames" in source.notes()[0]
+
+
+def test_a_stream_that_refuses_is_told():
+    with pytest.raises(SourceError, match="cannot be opened"), open_source("rtsp://127.0.0.1:9/live"):
+        pass
