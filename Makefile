@@ -14,27 +14,34 @@ HAS_ROS := $(shell $(BASE) -c 'import rclpy' 2>/dev/null && echo yes)
 ifeq ($(HAS_ROS),yes)
 VENV := .venv-$(or $(ROS_DISTRO),ros)
 VENV_FLAGS := --system-site-packages
-EXTRAS := demo,test
+EXTRAS := demo,bags,test
 # Its OpenCV was built for this numpy: the venv must not bring the next one. The live view wants numpy 2.
 NUMPY_MAJOR := $(shell $(BASE) -c 'import numpy; print(numpy.__version__.split(".")[0])')
 NUMPY := numpy<$(shell expr $(NUMPY_MAJOR) + 1)
 FULL := torch,train,cluster$(if $(filter 1,$(NUMPY_MAJOR)),,$(COMMA)view),tvm,openvino
 else
 VENV := .venv$(if $(filter jazzy,$(ROS_LINE)),-jazzy-wheels)
-EXTRAS := ros$(if $(filter jazzy,$(ROS_LINE)),-jazzy),opencv,demo,test
+EXTRAS := ros$(if $(filter jazzy,$(ROS_LINE)),-jazzy),opencv,demo,bags,test
 NUMPY := numpy
 FULL := torch,train,cluster,view,tvm,openvino
 endif
-RUN := $(VENV)/bin
+RUN = $(VENV)/bin
+ROBOT := $(VENV)-robot-$(shell $(BASE) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+ROBOT_TESTS := $(addprefix test/,backends bags bench cli data/synthetic depth fuzz metrics ros view) $(wildcard test/test_*.py)
 export ROS_LOG_DIR ?= $(CURDIR)/$(VENV)/log
 
-.PHONY: demo test test-slow fuzz model lint clean
+.PHONY: demo test test-robot test-slow fuzz model lint clean
 
 demo: $(VENV)/robot
 	$(RUN)/fastdepth demo --out demo
 
 test: $(VENV)/full
-	$(RUN)/python -m pytest -m "not slow"
+	$(RUN)/python -m pytest -m "not slow" --installed rclpy --installed torch --installed onnx
+
+# What a robot's installation can run, in an environment of its own for each Python: no torch, no TVM.
+test-robot: override VENV := $(ROBOT)
+test-robot: $(ROBOT)/robot
+	$(RUN)/python -m pytest -m "not slow" --installed rclpy $(ROBOT_TESTS)
 
 test-slow: $(VENV)/full
 	$(RUN)/python -m pytest -m slow
@@ -56,7 +63,7 @@ clean:
 	rm -rf .venv .venv-* build dist demo *.egg-info
 
 # What a robot needs: ONNX Runtime and no torch.
-$(VENV)/robot: setup.py pyproject.toml
+$(VENV)/robot $(ROBOT)/robot: setup.py pyproject.toml
 	$(PYTHON) -m venv $(VENV_FLAGS) $(VENV)
 	$(RUN)/python -m pip install --quiet --upgrade pip setuptools
 	$(RUN)/python -m pip install --quiet --editable '.[$(EXTRAS)]' '$(NUMPY)'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
 from pathlib import Path
 
@@ -24,6 +25,7 @@ ALLOWED_SKIPS = (
     "Fast DDS uses no shared memory here",
     "cv_bridge is not installed",
     "torch is not installed",
+    "onnx is not installed",
     "ray is not installed",
     "a tmpfs cannot be mounted",
     "tvm is not installed",
@@ -33,11 +35,19 @@ ALLOWED_SKIPS = (
     "this processor computes in f16",
     "qemu and the cross compiler are not installed",
 )
+_promised: set[str] = set()
 _skipped: list[tuple[str, str]] = []
 _graph_tests: list[str] = []
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    words = "a module that this environment has: a test that skips for want of it fails the run"
+    parser.addoption("--installed", action="append", default=[], metavar="MODULE", help=words)
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    _promised.update(f"{name} is not installed" for name in config.getoption("--installed"))
+    config.addinivalue_line("markers", "needs(module): skips where that module is not installed")
     config.addinivalue_line("markers", "graph: runs on a real ROS graph")
     config.addinivalue_line("markers", "shared: needs ../shared")
 
@@ -45,6 +55,9 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("shared") and not SHARED.is_dir():
         pytest.skip("the shared data is absent")
+    for name in (name for marker in item.iter_markers("needs") for name in marker.args):
+        if importlib.util.find_spec(name) is None:
+            pytest.skip(f"{name} is not installed")
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
@@ -69,11 +82,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for line in _graph_tests or ["none ran"]:
         terminalreporter.line(line)
     for nodeid, reason in _refused():
-        terminalreporter.line(f"REFUSED SKIP {nodeid}: {reason!r} is not in ALLOWED_SKIPS", red=True)
+        why = "--installed promises it" if reason in _promised else "it is not in ALLOWED_SKIPS"
+        terminalreporter.line(f"REFUSED SKIP {nodeid}: {reason!r}, {why}", red=True)
 
 
 def _refused() -> list[tuple[str, str]]:
-    return [entry for entry in _skipped if entry[1] not in ALLOWED_SKIPS]
+    return [entry for entry in _skipped if entry[1] not in ALLOWED_SKIPS or entry[1] in _promised]
 
 
 @pytest.fixture(scope="session")
@@ -84,26 +98,8 @@ def shared() -> Path:
 
 @pytest.fixture(scope="session")
 def artifact_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An artefact of a tiny random network whose depth varies by metres."""
-    torch = pytest.importorskip("torch", reason="torch is not installed")
-    from fastdepth_ros.deploy.export import export_artifact
-    from fastdepth_ros.nn.channels import Channels
-    from fastdepth_ros.nn.fastdepth import FastDepth
-
-    network = FastDepth(Channels((4, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8), (8, 8, 8, 8, 4)))
-    generator = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for module in network.modules():
-            if isinstance(module, torch.nn.Conv2d):
-                module.weight.normal_(0, (2 / module.weight[0].numel()) ** 0.5, generator=generator)
-            elif isinstance(module, torch.nn.BatchNorm2d):
-                module.bias.normal_(0.3, 0.3, generator=generator)
-                module.running_mean.normal_(0, 0.2, generator=generator)
-                module.running_var.uniform_(0.7, 1.6, generator=generator)
-        network.head.bias.fill_(1.5)
-    folder = tmp_path_factory.mktemp("models") / "tiny"
-    export_artifact(network.eval(), folder, {"training_data": "none: random weights for tests"})
-    return folder
+    """An artefact of a tiny random network whose depth varies by metres: test/deploy/small_models.py made it."""
+    return Path(shutil.copytree(ROOT / "test" / "models" / "tiny", tmp_path_factory.mktemp("models") / "tiny"))
 
 
 @pytest.fixture

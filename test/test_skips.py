@@ -11,6 +11,12 @@ import pytest
 CONFTEST = Path(__file__).parent / "conftest.py"
 
 
+def run(folder: Path, *options: str, conftest: str = CONFTEST.read_text()) -> subprocess.CompletedProcess:
+    (folder / "conftest.py").write_text(conftest)
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options, str(folder)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=folder)
+
+
 @pytest.mark.parametrize(
     ("test", "exit_code"),
     [
@@ -22,12 +28,18 @@ CONFTEST = Path(__file__).parent / "conftest.py"
     ids=["listed", "in a test", "of a module", "by mark"],
 )
 def test_a_skip_for_a_reason_that_is_not_listed_fails_the_run(tmp_path, test, exit_code):
-    (tmp_path / "conftest.py").write_text(CONFTEST.read_text())
     (tmp_path / "test_it.py").write_text(f"{test}\ndef test_runs(): pass\n" if "importorskip" not in test else test)
     (tmp_path / "test_other.py").write_text("def test_other(): pass\n")
-    finished = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", str(tmp_path)], capture_output=True, text=True,
-        cwd=tmp_path,
-    )  # fmt: skip
+    finished = run(tmp_path)
     assert finished.returncode == exit_code, finished.stdout
     assert ("REFUSED SKIP" in finished.stdout) is bool(exit_code)
+
+
+def test_a_module_that_is_promised_must_be_there(tmp_path):
+    test = "import pytest\n@pytest.mark.needs('absent')\ndef test_it(): pass\ndef test_runs(): pass\n"
+    (tmp_path / "test_it.py").write_text(test)
+    source = CONFTEST.read_text().replace('"tvm is not', '"absent is not')
+    assert source != CONFTEST.read_text()
+    assert run(tmp_path, conftest=source).returncode == 0
+    finished = run(tmp_path, "--installed", "absent", conftest=source)
+    assert finished.returncode == 1 and "'absent is not installed', --installed promises it" in finished.stdout

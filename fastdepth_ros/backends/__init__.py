@@ -1,6 +1,22 @@
 """Engines that run an artefact, one a file. Importing this room imports no engine."""
 
 from fastdepth_ros.backends import onnxruntime, openvino, pytorch, tvm  # noqa: F401  (they register themselves)
-from fastdepth_ros.backends.base import Backend, BackendError, BackendOptions, ModelFile, backend_class, backend_names
+from fastdepth_ros.backends.base import (
+    Backend,
+    BackendError,
+    BackendOptions,
+    ModelFile,
+    NotInstalledError,
+    backend_class,
+    backend_names,
+)
 
-__all__ = ["Backend", "BackendError", "BackendOptions", "ModelFile", "backend_class", "backend_names"]
+__all__ = [
+    "Backend",
+    "BackendError",
+    "BackendOptions",
+    "ModelFile",
+    "NotInstalledError",
+    "backend_class",
+    "backend_names",
+]

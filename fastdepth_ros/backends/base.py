@@ -20,6 +20,10 @@ class BackendError(Exception):
     """A backend that is unknown, not installed, or that cannot run this model; the message says what to do."""
 
 
+class NotInstalledError(BackendError):
+    """A backend whose engine is not on this machine."""
+
+
 @dataclass(frozen=True)
 class ModelFile:
     """One file of an artefact, its sha256 already verified.
@@ -135,13 +139,14 @@ def backend_class(name: str) -> type[Backend]:
     """Look a backend up, without importing its engine.
 
     Raises:
-        BackendError: unknown, or its engine is not installed; lists what there is.
+        BackendError: unknown; lists what there is.
+        NotInstalledError: its engine is not on this machine; lists what there is.
     """
     if name not in _REGISTRY:
         raise BackendError(f"unknown backend {name!r}; there is {_listing()}")
     cls = _REGISTRY[name]
     if not _installed(cls):
-        raise BackendError(f"backend {name!r} is not installed: {cls.install}; there is {_listing()}")
+        raise NotInstalledError(f"backend {name!r} is not installed: {cls.install}; there is {_listing()}")
     return cls
 
 

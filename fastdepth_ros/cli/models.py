@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastdepth_ros.backends import BackendOptions, backend_names
+from fastdepth_ros.backends import BackendOptions, NotInstalledError, backend_names
 from fastdepth_ros.backends.base import PRECISIONS
 from fastdepth_ros.cli.options import MODEL_ERRORS
 from fastdepth_ros.depth.artifact import MANIFEST, find_artifact, sha256_of
@@ -86,16 +86,19 @@ def _without_golden(facts: Any) -> Any:
 
 def _verify(parsed: argparse.Namespace) -> int:
     artifact = find_artifact(parsed.model)
-    failed = False
+    failed, ran = False, False
     for precision in PRECISIONS:
         for name in backend_names(artifact.formats(precision)):
             try:
                 engine = artifact.load(name, BackendOptions(precision=precision)).engine
+                ran = True
                 print(f"{name}: {engine} computes {artifact.name}")
+            except NotInstalledError as error:  # says nothing of the artefact
+                print(f"{name}: {error}")
             except MODEL_ERRORS as error:
                 failed = True
                 print(f"{name}: {error}")
-    return int(failed)
+    return int(failed or not ran)
 
 
 def _import(parsed: argparse.Namespace) -> int:

@@ -12,6 +12,8 @@ import pytest
 
 from fastdepth_ros.cli import main
 
+pytest.importorskip("torch", reason="torch is not installed")
+
 TABLES = {1: 7, 3: 3, 4: 4, 5: 4, 7: 2}  # number of rows
 EXPLAINED = {1: ["Eigen and Fergus 2015 (VGG)"], 4: ["UpConv", "DeConv5"]}
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -248,7 +249,6 @@ def test_a_published_model_becomes_an_artefact_though_the_line_was_cut(server, t
 
 
 def test_a_model_is_measured_on_a_set_that_the_user_names(server, tmp_path, checkpoint, capsys):
-    cv2 = pytest.importorskip("cv2")
     server.content = checkpoint
     root = tmp_path / "set"
     (root / "rgb").mkdir(parents=True)
@@ -283,6 +283,7 @@ def test_wrong_files_are_refused_in_one_line_and_leave_nothing(server, tmp_path,
         assert left(tmp_path) == []
 
 
+@pytest.mark.needs("torch")
 def test_a_file_that_is_not_there_or_a_host_that_is_not_is_one_clear_sentence(server, tmp_path, capsys):
     with socket.create_server(("127.0.0.1", 0)) as listening:
         closed = listening.getsockname()[1]
@@ -298,6 +299,7 @@ def test_a_file_that_is_not_there_or_a_host_that_is_not_is_one_clear_sentence(se
         assert left(tmp_path) == []
 
 
+@pytest.mark.needs("torch")
 def test_nothing_is_fetched_where_it_could_not_be_used(server, tmp_path, capsys):
     assert call(tmp_path, server, "--dataset", "nyu-labeled") == 1
     assert call(tmp_path, server, "--dataset", "nyu-labeled", "--root", str(tmp_path)) == 1

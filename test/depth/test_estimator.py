@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper
 
 from fastdepth_ros.backends import Backend, BackendOptions, ModelFile, backend_class
 from fastdepth_ros.depth.artifact import find_artifact
@@ -16,6 +15,7 @@ from fastdepth_ros.depth.focal import Focal
 from fastdepth_ros.depth.frame import Frame, FrameError
 from fastdepth_ros.depth.geometry import Crop, trained_view
 
+RED = Path(__file__).resolve().parents[1] / "models" / "red_to_depth.onnx"  # test/deploy/small_models.py made it
 SIZE_PX = 224
 OPSET = 17
 HEIGHT, WIDTH = 60, 80
@@ -26,30 +26,9 @@ def red_to_depth(rgb: np.ndarray) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def backend(tmp_path_factory) -> Backend:
+def backend() -> Backend:
     """ONNX Runtime running `red_to_depth`."""
-    size = SIZE_PX
-    nodes = [
-        helper.make_node("Cast", ["rgb"], ["float"], to=TensorProto.FLOAT),
-        helper.make_node("Transpose", ["float"], ["planes"], perm=[0, 3, 1, 2]),
-        helper.make_node("Conv", ["planes", "kernel", "bias"], ["affine"]),
-        helper.make_node("Relu", ["affine"], ["depth"]),
-    ]
-    graph = helper.make_graph(
-        nodes,
-        "red_to_depth",
-        [helper.make_tensor_value_info("rgb", TensorProto.UINT8, [1, size, size, 3])],
-        [helper.make_tensor_value_info("depth", TensorProto.FLOAT, [1, 1, size, size])],
-        [
-            helper.make_tensor("kernel", TensorProto.FLOAT, [1, 3, 1, 1], [1 / 20, 0, 0]),
-            helper.make_tensor("bias", TensorProto.FLOAT, [1], [-0.5]),
-        ],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8)
-    helper.set_model_props(model, {"opset": str(OPSET)})
-    path = tmp_path_factory.mktemp("red") / "model.onnx"
-    onnx.save(model, path)
-    return backend_class("onnxruntime")(ModelFile(path, size, OPSET), BackendOptions(threads=1))
+    return backend_class("onnxruntime")(ModelFile(RED, SIZE_PX, OPSET), BackendOptions(threads=1))
 
 
 def ramp(axis: int, height: int = HEIGHT, width: int = WIDTH) -> Frame:
@@ -168,7 +147,7 @@ def test_unknown_settings_list_the_known_ones(backend):
         DepthEstimator(backend, SIZE_PX, field="wide")(ramp(0))
 
 
-@pytest.mark.parametrize("name", ["onnxruntime", "pytorch"])
+@pytest.mark.parametrize("name", ["onnxruntime", pytest.param("pytorch", marks=pytest.mark.needs("torch"))])
 def test_an_artefact_gives_the_depth_that_its_backend_infers_from_the_network_input(artifact_folder, name):
     artifact = find_artifact(artifact_folder)
     backend = artifact.load(name, BackendOptions(threads=1))

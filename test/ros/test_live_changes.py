@@ -185,7 +185,7 @@ def test_image_transport_and_reliability_change_the_subscription(graph, artifact
     node = activated(graph, artifact_folder)
     CameraDriver(graph).wait()
     depths = Listener(graph, "/depth/image", Image)
-    assert change(node, image_transport="compressed", reliability="best_effort") == ""
+    assert graph.do(lambda: change(node, image_transport="compressed", reliability="best_effort")) == ""
     wait_until(lambda: not graph.peer.count_subscribers("/image"), "the raw subscription to end")
     compressed = CameraDriver(graph, "/image/compressed", CompressedImage)
     compressed.wait()

@@ -30,6 +30,7 @@ def int8(artifact_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return folder
 
 
+@pytest.mark.needs("onnx")
 def test_the_node_runs_int8_on_bgr_bytes_and_says_so(graph, int8):
     node = graph.fastdepth(model=int8, precision="int8", channels="bgr", power_save=True)
     assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS

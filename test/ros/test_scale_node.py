@@ -261,8 +261,8 @@ def test_a_lens_that_distorts_is_told_unless_the_topic_is_rectified(graph, artif
         camera.send(1, picture(480, 640))
         wait_until(lambda depths=depths: depths.heard, "depth")
         facts.append(dict(node._pipeline.facts))
-        node.trigger_deactivate()
-        node.trigger_cleanup()
+        graph.do(node.trigger_deactivate)
+        graph.do(node.trigger_cleanup)
     assert "plumb_bob distortion, not rectified" in facts[0]["lens"]
     assert "lens" not in facts[1]
 

@@ -78,7 +78,7 @@ def test_a_browser_shows_frame_depth_point_cloud_and_stage_times_of_a_running_no
             wait_until(lambda: node._pipeline.statistics._counts["published"] >= number, "depth")  # noqa: B023
         told = len(diagnostics.heard)
         wait_until(lambda: len(diagnostics.heard) > told + 1, "its stage times")
-        node.trigger_deactivate()  # a browser that draws without a GPU is spared what is new each second
+        graph.do(node.trigger_deactivate)  # a browser that draws without a GPU is spared what is new each second
         url = re.search(r"open (http\S+)", log.read_text())[1]
         with chromium(tmp_path / "profile", *WEBGL_FLAGS, size_px=(900, 560)) as browser:
             browser.get(url)

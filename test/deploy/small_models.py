@@ -1,0 +1,73 @@
+"""The small models in test/models, committed so that a robot without torch and onnx can test on them.
+
+python test/deploy/small_models.py    # makes them anew
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import onnx
+import torch
+from onnx import TensorProto, helper
+
+from fastdepth_ros.deploy.export import OPSET, export_artifact
+from fastdepth_ros.depth.artifact import INPUT_SIZE_PX
+from fastdepth_ros.nn.channels import Channels
+from fastdepth_ros.nn.fastdepth import FastDepth
+
+FOLDER = Path(__file__).resolve().parents[1] / "models"
+TINY = FOLDER / "tiny"
+RED = FOLDER / "red_to_depth.onnx"
+
+
+def tiny() -> FastDepth:
+    """A random network whose depth varies by metres, in eval mode."""
+    network = FastDepth(Channels((4, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8), (8, 8, 8, 8, 4)))
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for module in network.modules():
+            if isinstance(module, torch.nn.Conv2d):
+                module.weight.normal_(0, (2 / module.weight[0].numel()) ** 0.5, generator=generator)
+            elif isinstance(module, torch.nn.BatchNorm2d):
+                module.bias.normal_(0.3, 0.3, generator=generator)
+                module.running_mean.normal_(0, 0.2, generator=generator)
+                module.running_var.uniform_(0.7, 1.6, generator=generator)
+        network.head.bias.fill_(1.5)
+    return network.eval()
+
+
+def export_tiny(folder: Path) -> None:
+    export_artifact(tiny(), folder, {"training_data": "none: random weights for tests"})
+
+
+def red_to_depth() -> onnx.ModelProto:
+    """A network whose answer is known: depth = max(0, (red - 10) / 20)."""
+    size = INPUT_SIZE_PX
+    nodes = [
+        helper.make_node("Cast", ["rgb"], ["float"], to=TensorProto.FLOAT),
+        helper.make_node("Transpose", ["float"], ["planes"], perm=[0, 3, 1, 2]),
+        helper.make_node("Conv", ["planes", "kernel", "bias"], ["affine"]),
+        helper.make_node("Relu", ["affine"], ["depth"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "red_to_depth",
+        [helper.make_tensor_value_info("rgb", TensorProto.UINT8, [1, size, size, 3])],
+        [helper.make_tensor_value_info("depth", TensorProto.FLOAT, [1, 1, size, size])],
+        [
+            helper.make_tensor("kernel", TensorProto.FLOAT, [1, 3, 1, 1], [1 / 20, 0, 0]),
+            helper.make_tensor("bias", TensorProto.FLOAT, [1], [-0.5]),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8)
+    helper.set_model_props(model, {"opset": str(OPSET)})
+    return model
+
+
+if __name__ == "__main__":
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    FOLDER.mkdir()
+    export_tiny(TINY)
+    onnx.save(red_to_depth(), RED)
