@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from verbs import names, refused, run
+from verbs import ALL_VERBS, names, refused, run
 
 from fastdepth_ros.backends import BackendOptions
 from fastdepth_ros.cli import VERBS, main
@@ -49,16 +49,7 @@ def test_help_lists_every_verb(capsys):
     assert all(verb in printed for verb in VERBS)
 
 
-@pytest.mark.parametrize(
-    "verb",
-    [
-        "bag",
-        "evaluate",
-        "image",
-        "models",
-        *(pytest.param(v, marks=PYTORCH) for v in ("complexity", "export", "train")),
-    ],
-)
+@pytest.mark.parametrize("verb", ALL_VERBS)
 def test_each_verb_explains_itself(capsys, verb):
     with pytest.raises(SystemExit) as end:
         main([verb, "--help"])

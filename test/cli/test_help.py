@@ -8,6 +8,7 @@ from importlib import import_module
 
 import pytest
 from help_words import help_complaint
+from verbs import ALL_VERBS
 
 from fastdepth_ros.cli import VERBS, HelpFormatter
 
@@ -23,7 +24,7 @@ def texts(parser: argparse.ArgumentParser) -> Iterator[tuple[str, str | None]]:
             yield "/".join(action.option_strings) or action.dest, action.help
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("verb", ALL_VERBS)
 def test_every_option_of_a_verb_is_explained(verb):
     parser = argparse.ArgumentParser(prog=verb)
     import_module(f"fastdepth_ros.cli.{verb.replace('-', '_')}").add_arguments(parser)

@@ -1,4 +1,4 @@
-"""A verb as a user types it, in this process."""
+"""The verbs as a user types them, in this process, and the module that some need beyond a robot's."""
 
 from __future__ import annotations
 
@@ -6,7 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from fastdepth_ros.cli import main
+from fastdepth_ros.cli import VERBS, main
+
+NEEDS = {
+    "compile": "tvm", "complexity": "torch", "export": "torch", "label": "torch", "live": "rerun", "prune": "torch",
+    "quantize": "onnx", "train": "torch", "tune": "tvm", "video": "av", "view": "rerun",
+}  # fmt: skip
+ALL_VERBS = [pytest.param(v, marks=[pytest.mark.needs(NEEDS[v])] if v in NEEDS else []) for v in VERBS]
 
 
 def run(*arguments: object) -> int:

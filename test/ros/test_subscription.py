@@ -105,8 +105,8 @@ def test_camera_info_that_was_latched_before_is_heard_and_one_that_is_not_too(gr
 
 
 def test_a_best_effort_publisher_is_never_blamed_where_the_subscription_follows(graph):
-    fixed = graph.do(lambda: ImageSubscription(graph.peer, "/image", Image, "reliable", print))
-    auto = graph.do(lambda: ImageSubscription(graph.peer, "/image", Image, "auto", print))
+    fixed = graph.do(lambda: ImageSubscription(graph.peer, "/image", Image, "reliable", lambda _: None))
+    auto = graph.do(lambda: ImageSubscription(graph.peer, "/image", Image, "auto", lambda _: None))
     CameraDriver(graph, reliable=True)
     wait_until(lambda: auto.reliability == "reliable", "a reliable subscription")
     CameraDriver(graph, reliable=False)
