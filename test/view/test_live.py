@@ -18,12 +18,13 @@ import numpy as np
 import pytest
 from recorded import BAGS
 
-from fastdepth_ros.cli import live, main
+from fastdepth_ros.cli import main
 from fastdepth_ros.depth.frame import Frame, FrameError
 from fastdepth_ros.view.points import point_cloud
 
 pytest.importorskip("rerun", reason="rerun is not installed")
 
+from fastdepth_ros.cli import live
 from fastdepth_ros.view import live_view
 from fastdepth_ros.view.live_view import LiveView, Moment, ViewError
 from fastdepth_ros.view.source import Source
