@@ -64,6 +64,8 @@ def files_of(path: Path) -> Files:
     named = path != folder
     try:
         storages = _named_by(_information(file), folder)
+        if not storages:
+            raise ValueError("it names no file")
     except (OSError, YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
         why = f"{file} cannot be read ({' '.join(f'{type(error).__name__} {error}'.split())})"
         inside = (path,) if named else tuple(sorted(_storages_in(folder), key=_natural))

@@ -55,5 +55,8 @@ def open_storage(path: Path) -> Storage:
     if path.suffix not in STORAGES:
         raise ReaderError(f"{path.name} is neither .mcap nor .db3")
     storage = STORAGES[path.suffix](path)
-    storage.open()
+    try:
+        storage.open()
+    except ReaderError as error:  # of several files, one
+        raise ReaderError(f"{path.name}: {error}") from error
     return storage

@@ -135,6 +135,12 @@ def renamed_file(folder: Path) -> Path:
     return (bag / "renamed.mcap").rename(bag / "other.mcap")
 
 
+def one_file_empty(folder: Path) -> Path:
+    bag = split(folder, StoragePlugin.MCAP, (TIMES[:3], TIMES[3:]))
+    (bag / "split_1.mcap").write_bytes(b"")
+    return bag
+
+
 def text_bag(path: Path, text: str) -> Path:
     path.write_text(text)
     return path
@@ -164,6 +170,7 @@ WHOLE: dict[str, Callable[[Path], Path]] = {
     "late start": lambda folder: with_metadata(rosbag2(folder / "in", PLUGINS.SQLITE3), **LATE),
     "no start": lambda folder: with_metadata(rosbag2(folder / "in"), **NEVER),
     "no count": lambda folder: with_metadata(rosbag2(folder / "in"), message_count=0, topics_with_message_count=[]),
+    "no file named": lambda folder: with_metadata(rosbag2(folder / "in"), relative_file_paths=[]),
     "broken metadata": broken_metadata,
     "named beside broken metadata": named_beside_broken_metadata,
     "renamed file": renamed_file,
@@ -215,6 +222,7 @@ FAULTY: dict[str, tuple[Callable[[Path], Path], str]] = {
         lambda folder: mcap(folder / "in.mcap", image_encoding="protobuf"), "encoded as 'protobuf'"
     ),
     "ROS 1 in MCAP": (lambda folder: mcap(folder / "in.mcap", profile="ros1"), "ROS 1 in MCAP"),
+    "a file empty": (one_file_empty, "split_1.mcap"),
     "a file missing": (
         lambda folder: with_metadata(rosbag2(folder / "in"), relative_file_paths=["in.mcap", "in_1.mcap"]), "in_1.mcap"
     ),
