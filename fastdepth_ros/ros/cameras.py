@@ -20,7 +20,7 @@ from rclpy.utilities import remove_ros_args
 
 from fastdepth_ros.backends.cores import available_cores
 from fastdepth_ros.ros.camera_list import CameraListError, ListedCamera, read_cameras, thread_share
-from fastdepth_ros.ros.ending import FAREWELL_S, end_process, withdraw
+from fastdepth_ros.ros.ending import FAREWELL_S, end_process, is_of_the_end, withdraw
 from fastdepth_ros.ros.node import FastDepthNode, end_for, tune_process
 from fastdepth_ros.ros.watchdog import BackendLost, hold_lifeline
 
@@ -72,7 +72,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"fastdepth_cameras: {error}", file=sys.stderr)
         code = 1
     except Exception as error:
-        if rclpy.ok() or not isinstance(error, RuntimeError):  # else a signal ended the context under its hands
+        if not is_of_the_end(error):
             traceback.print_exc()
             code = 1
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -105,7 +105,7 @@ def _spin_one(node: FastDepthNode) -> int:
     except BackendLost as error:  # every camera of the process starts anew with it
         end_for(error)
     except Exception as error:
-        if rclpy.ok():  # else the context ended under its hands
+        if not is_of_the_end(error) and rclpy.ok():
             node.get_logger().fatal(f"this camera has ended, the others go on\n{traceback.format_exc()}")
             node.fail(error)
             time.sleep(FAREWELL_S)

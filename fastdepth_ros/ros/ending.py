@@ -11,9 +11,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NoReturn
 
+import rclpy
 from rclpy.lifecycle import LifecycleNode
 
 FAREWELL_S = 0.3  # for what was published last, and for the word that the publishers are gone
+SIGNAL_S = 0.5  # from a signal to the end of the context, which a thread of rclpy brings about
 SHARED_MEMORY = Path("/dev/shm")
 SEGMENT_LOCK = re.compile(r"(fastdds_[0-9a-f]{16})_el")
 
@@ -28,6 +30,17 @@ def withdraw(node: LifecycleNode) -> None:
         node.destroy_service(service)
     for publisher in list(node.publishers):
         node.destroy_publisher(publisher)
+
+
+def is_of_the_end(error: Exception) -> bool:
+    """True if an executor's error comes of a signal, which ends the context under its hands, or that is about to.
+
+    An interrupt in the middle of a message's conversion leaves pybind11 as RuntimeError before the context has ended.
+    """
+    deadline = time.monotonic() + SIGNAL_S
+    while isinstance(error, RuntimeError) and rclpy.ok() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return isinstance(error, RuntimeError) and not rclpy.ok()
 
 
 def own_segments(pid: int) -> list[Path]:

@@ -28,7 +28,7 @@ from fastdepth_ros.ros import parameters
 from fastdepth_ros.ros.camera import Camera
 from fastdepth_ros.ros.clock import ClockWatch
 from fastdepth_ros.ros.diagnostics import PERIOD_S, Reporter, diagnostic_array
-from fastdepth_ros.ros.ending import FAREWELL_S, end_process, exit_now
+from fastdepth_ros.ros.ending import FAREWELL_S, end_process, exit_now, is_of_the_end
 from fastdepth_ros.ros.engine import load_engine
 from fastdepth_ros.ros.findings import Finding
 from fastdepth_ros.ros.health import Look, findings
@@ -335,7 +335,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"fastdepth_node: {error}", file=sys.stderr)
         code = 1
     except Exception as error:
-        if rclpy.ok() or not isinstance(error, RuntimeError):  # else a signal ended the context under its hands
+        if not is_of_the_end(error):
             traceback.print_exc()
             code = 1
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # launch sends it more than once

@@ -15,6 +15,7 @@ from ros_graph import CameraDriver, picture, wait_until
 from sensor_msgs.msg import Image
 from stop_suite import stops
 
+from fastdepth_ros.ros import ending
 from fastdepth_ros.ros.ending import own_segments, withdraw
 
 STOPS, MANY_STOPS = 4, int(os.environ.get("FASTDEPTH_STOPS", "50"))
@@ -65,6 +66,20 @@ def test_a_process_knows_its_own_segments_of_shared_memory_and_no_other(graph):
         pytest.skip("Fast DDS uses no shared memory here")
     assert all(path.exists() and path.stat().st_uid == os.getuid() for path in own)
     assert not set(own) & set(own_segments(os.getppid()))
+
+
+@pytest.mark.parametrize(
+    ("error", "ok", "ends"),
+    [
+        (RuntimeError("of pybind11"), [True, True, False], True),  # the signal came first
+        (RuntimeError("a fault"), [True], False),
+        (LookupError("a fault"), [False], False),
+    ],
+)
+def test_an_error_that_a_signal_made_is_told_from_a_fault(monkeypatch, error, ok, ends):
+    monkeypatch.setattr(ending, "SIGNAL_S", 0.2)
+    monkeypatch.setattr(ending.rclpy, "ok", lambda: ok.pop(0) if len(ok) > 1 else ok[0])
+    assert ending.is_of_the_end(error) is ends
 
 
 @pytest.mark.slow
