@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from fastdepth_ros.data.pairs import DatasetError
+from fastdepth_ros.data.pairs import TRAINED, VIEWS, DatasetError
 from fastdepth_ros.data.photographs import Photographs
 from fastdepth_ros.nn.checkpoints import CheckpointError, load_checkpoint
-from fastdepth_ros.train.labels import label_photographs
+from fastdepth_ros.train.labels import Teacher, label_photographs
 
+DEFAULT_SIDE_PX = 160
 ERRORS = (CheckpointError, DatasetError, ValueError)
 
 
@@ -17,14 +18,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--photos", required=True, type=Path, metavar="NPZ", help="encoded images, in the arrays data and off"
     )
-    parser.add_argument("--teacher", required=True, type=Path, metavar="CKPT", help="network that predicts the depth")
-    parser.add_argument("--side", type=int, default=160, help="side of that network's input in pixels")
+    parser.add_argument(
+        "--teacher", required=True, action="append", type=Path, metavar="CKPT",
+        help="network that predicts the depth; several are averaged",
+    )  # fmt: skip
+    parser.add_argument(
+        "--side", action="append", type=int, metavar="PX",
+        help=f"side of the network's input in pixels ({DEFAULT_SIDE_PX}); repeated, one for each teacher",
+    )  # fmt: skip
+    parser.add_argument(
+        "--view", choices=VIEWS, default=TRAINED, help="4:3 part of a photograph, or whole squeezed photographs"
+    )
+    parser.add_argument("--flip", action="store_true", help="average with the depth of the mirrored photograph")
     parser.add_argument("--out", required=True, type=Path, help="folder to write the data set to, or to resume")
 
 
 def run(parsed: argparse.Namespace) -> None:
-    if parsed.side < 32 or parsed.side % 32:
-        raise ValueError(f"--side is {parsed.side}, needs a multiple of 32")
-    photographs, (network, _) = Photographs(parsed.photos), load_checkpoint(parsed.teacher)
-    labelled = label_photographs(photographs, network, parsed.out, side_px=parsed.side)
+    sides = parsed.side or [DEFAULT_SIDE_PX]
+    for side in sides:
+        if side < 32 or side % 32:
+            raise ValueError(f"--side is {side}, needs a multiple of 32")
+    if len(sides) not in (1, len(parsed.teacher)):
+        raise ValueError(
+            f"{len(sides)} of --side do not go with {len(parsed.teacher)} of --teacher: give one, or as many"
+        )
+    if len(sides) == 1:
+        sides = sides * len(parsed.teacher)
+    photographs = Photographs(parsed.photos)
+    teachers = [Teacher(load_checkpoint(path)[0], side) for path, side in zip(parsed.teacher, sides)]
+    labelled = label_photographs(photographs, teachers, parsed.out, view=parsed.view, flip=parsed.flip)
     print(f"{parsed.out}: {len(photographs)} photographs, {labelled} of them labelled now")

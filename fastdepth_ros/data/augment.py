@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from fastdepth_ros.depth.geometry import trained_view
+from fastdepth_ros.depth.geometry import Crop, field_of_view
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class Range:
         jitter: of brightness, contrast and saturation, as a share.
         tint: of the colour channels' gains, as a share.
         gamma: exponent of the brightness, at most, or 1 divided by it.
+        stretch: horizontal scale of a whole view, least and most: not all that were squeezed were 4:3. The depth stays.
     """
 
     scale: tuple[float, float] = (1.0, 1.5)
@@ -38,6 +39,7 @@ class Range:
     jitter: float = 0.4
     tint: float = 0.0
     gamma: float = 1.0
+    stretch: tuple[float, float] = (0.85, 1.15)
 
 
 AUTHORS = Range()
@@ -45,7 +47,13 @@ STEADY = Range(scale=(0.92, 1.08), shift=1.0, tint=0.1, gamma=1.3)
 
 
 def augment(
-    rgb: np.ndarray, depth: np.ndarray, size_px: int, rng: np.random.Generator, reach: Range = AUTHORS
+    rgb: np.ndarray,
+    depth: np.ndarray,
+    size_px: int,
+    rng: np.random.Generator,
+    reach: Range = AUTHORS,
+    *,
+    whole: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """A random training sample from one pair.
 
@@ -53,6 +61,7 @@ def augment(
         rgb: uint8 HxWx3.
         depth: float32 HxW metres.
         size_px: side of the network input.
+        whole: the pair is a 4:3 picture that was squeezed to its shape, all of which is the view.
 
     Returns:
         uint8 size x size x 3, and float32 metres of size/2 x size/2 (the grid that leaves the network), 0 outside the
@@ -60,14 +69,20 @@ def augment(
     """
     scale = rng.uniform(*reach.scale)
     height, width = depth.shape
-    to_frame = _warp(height, width, size_px, scale, rng.uniform(-reach.angle_deg, reach.angle_deg), rng.random() < 0.5)
+    turn, flip = rng.uniform(-reach.angle_deg, reach.angle_deg), rng.random() < 0.5
+    view = field_of_view("full" if whole else "trained", height, width)
+    stretch = rng.uniform(*reach.stretch) if whole else 1.0
+    squeezed = width * 3 / (height * 4) if whole else 1.0
+    to_frame = _warp((height, width), view, size_px, (scale * stretch, scale), turn, flip, squeezed)
     if reach.shift:
-        view = trained_view(height, width)
         room = np.array([width - view.width / scale, height - view.height / scale]) / 2
         to_frame[:2, 2] += rng.uniform(-reach.shift, reach.shift, 2) * room
     half = np.array([[2.0, 0.0, 0.5], [0.0, 2.0, 0.5], [0.0, 0.0, 1.0]])  # centre of each 2x2 block
     colour_filter = cv2.INTER_NEAREST if rng.random() < 0.5 else cv2.INTER_LINEAR  # the authors', and the node's
-    rgb = cv2.warpAffine(rgb, to_frame[:2], (size_px, size_px), flags=colour_filter | cv2.WARP_INVERSE_MAP)
+    border = cv2.BORDER_REFLECT_101 if whole else cv2.BORDER_CONSTANT  # a whole view reaches out of the picture
+    rgb = cv2.warpAffine(
+        rgb, to_frame[:2], (size_px, size_px), flags=colour_filter | cv2.WARP_INVERSE_MAP, borderMode=border
+    )
     depth = cv2.warpAffine(
         depth, (to_frame @ half)[:2], (size_px // 2, size_px // 2), flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
     )
@@ -75,26 +90,35 @@ def augment(
 
 
 def augment_steady(
-    rgb: np.ndarray, depth: np.ndarray, size_px: int, rng: np.random.Generator
+    rgb: np.ndarray, depth: np.ndarray, size_px: int, rng: np.random.Generator, *, whole: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
     """`augment` that leaves the metric scale alone."""
-    return augment(rgb, depth, size_px, rng, STEADY)
+    return augment(rgb, depth, size_px, rng, STEADY, whole=whole)
 
 
 def augment_mixed(
-    rgb: np.ndarray, depth: np.ndarray, size_px: int, rng: np.random.Generator
+    rgb: np.ndarray, depth: np.ndarray, size_px: int, rng: np.random.Generator, *, whole: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
     """`augment_steady` for one half of the samples, the authors' enlargements for the other: near things count too."""
-    return augment(rgb, depth, size_px, rng, STEADY if rng.random() < 0.5 else AUTHORS)
+    return augment(rgb, depth, size_px, rng, STEADY if rng.random() < 0.5 else AUTHORS, whole=whole)
 
 
-def _warp(height: int, width: int, size_px: int, scale: float, angle_deg: float, flip: bool) -> np.ndarray:
-    """3x3 map from network pixels to frame pixels, pixel centres at whole numbers."""
-    view = trained_view(height, width)
+def _warp(
+    shape: tuple[int, int], view: Crop, size_px: int, scale: tuple[float, float], angle_deg: float, flip: bool,
+    squeezed: float,
+) -> np.ndarray:  # fmt: skip
+    """3x3 map from network pixels to frame pixels, pixel centres at whole numbers.
+
+    Args:
+        shape: height and width of the frame.
+        scale: enlargement along x and y.
+        squeezed: width of the frame over the width that its picture had at this height.
+    """
+    height, width = shape
     centre_out = np.array([[1, 0, -(size_px - 1) / 2], [0, 1, -(size_px - 1) / 2], [0, 0, 1]])
-    zoom = np.diag([(-1 if flip else 1) * view.width / size_px / scale, view.height / size_px / scale, 1])
+    zoom = np.diag([(-1 if flip else 1) * view.width / size_px / scale[0], view.height / size_px / scale[1], 1])
     cos, sin = np.cos(np.radians(angle_deg)), np.sin(np.radians(angle_deg))
-    turn = np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]])
+    turn = np.array([[cos, -sin * squeezed, 0], [sin / squeezed, cos, 0], [0, 0, 1]])
     centre_in = np.array([[1, 0, (width - 1) / 2], [0, 1, (height - 1) / 2], [0, 0, 1]])
     return centre_in @ turn @ zoom @ centre_out
 

@@ -42,7 +42,7 @@ def authors_view(image: np.ndarray, size_px: int) -> np.ndarray:
 
 
 def authors_train(
-    rgb: np.ndarray, depth: np.ndarray, size_px: int, rng: np.random.Generator
+    rgb: np.ndarray, depth: np.ndarray, size_px: int, rng: np.random.Generator, *, whole: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
     """Augmentation of the authors: scale in [1, 1.5] with the depth divided by it, +-5 degrees, flip, color jitter.
 
@@ -55,8 +55,10 @@ def authors_train(
         uint8 size x size x 3, and float32 size x size metres; 0 in both where the turned frame does not reach.
 
     Raises:
-        ValueError: narrower than the crop once its height is reduced to 250.
+        ValueError: narrower than the crop once its height is reduced to 250, or `whole`: they have no such views.
     """
+    if whole:
+        raise ValueError("the augmentation authors cuts its view out; pairs of a whole view take warp, steady or mixed")
     scale = rng.uniform(1.0, _MAX_SCALE)
     angle_deg = rng.uniform(-_MAX_ANGLE_DEG, _MAX_ANGLE_DEG)
     flip = rng.random() < 0.5

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fastdepth_ros.data.pairs import DatasetError, Pair
+from fastdepth_ros.data.pairs import WHOLE, DatasetError, Pair
 from fastdepth_ros.depth.focal import (
     LARGEST,
     SMALLEST,
@@ -23,7 +23,7 @@ from fastdepth_ros.depth.focal import (
     focal_scale,
     is_plausible,
 )
-from fastdepth_ros.depth.geometry import Crop, trained_view
+from fastdepth_ros.depth.geometry import Crop, field_of_view
 
 INTRINSICS = "intrinsics.json"
 MILLIMETRES = ("millimetre", "millimeter", "mm")
@@ -84,6 +84,15 @@ def read_intrinsics(root: Path) -> Intrinsics | None:
     return Intrinsics(width, height, fx, fy, cx, cy)
 
 
+def pair_view(pair: Pair) -> Crop:
+    """The part of a pair that the network sees.
+
+    Raises:
+        FrameError: smaller than 32 x 32.
+    """
+    return field_of_view("full" if pair.view == WHOLE else "trained", *pair.depth.shape)
+
+
 def pair_focal_scale(pair: Pair, size_px: int = TRAINED_INPUT_PX, trained: Focal | None = TRAINED_FOCAL) -> float:
     """The factor on the network's depth for the camera of a pair, as the node takes it; 1 where a camera is unknown.
 
@@ -96,8 +105,7 @@ def pair_focal_scale(pair: Pair, size_px: int = TRAINED_INPUT_PX, trained: Focal
     """
     if pair.k is None or trained is None:
         return 1.0
-    seen = trained_view(*pair.depth.shape)
-    scale = focal_scale(focal_ratio(pair.k, seen.onto_grid(size_px, size_px), trained))
+    scale = focal_scale(focal_ratio(pair.k, pair_view(pair).onto_grid(size_px, size_px), trained))
     if not is_plausible(scale):
         raise DatasetError(
             f"{pair.name}: {INTRINSICS} gives the focal scale {scale:g}, it can be {SMALLEST:g} to {LARGEST:g}"

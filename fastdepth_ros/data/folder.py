@@ -17,8 +17,9 @@ import numpy as np
 
 from fastdepth_ros.data.camera import INTRINSICS, Intrinsics, read_intrinsics
 from fastdepth_ros.data.image_files import read_images
-from fastdepth_ros.data.pairs import DatasetError, Pair, register_dataset, require_split
+from fastdepth_ros.data.pairs import TRAINED, VIEWS, DatasetError, Pair, register_dataset, require_split
 
+SETTINGS = "dataset.json"
 COLOUR_FOLDERS = ("rgb", "color")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".PNG", ".JPG", ".JPEG")  # of colour; the first that is there
 
@@ -45,6 +46,7 @@ class FolderDataset:
         metres: turns a stored depth image into float32 metres.
         colour: name of the folder of colour images.
         intrinsics: the camera; None where it is unknown or the training camera.
+        view: what the network sees of an image: "trained", or "whole".
         notes: sentences on it for people.
     """
 
@@ -53,6 +55,7 @@ class FolderDataset:
     metres: Callable[[np.ndarray], np.ndarray]
     colour: str = COLOUR_FOLDERS[0]
     intrinsics: Intrinsics | None = None
+    view: str = TRAINED
     notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
@@ -68,7 +71,7 @@ class FolderDataset:
         if bgr.shape[:2] != stored.shape:
             raise DatasetError(f"{name}: colour is {bgr.shape[:2]}, depth {stored.shape}")
         k = self.intrinsics.k(stored.shape) if self.intrinsics else None
-        return Pair(name, cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), self.metres(stored), k)
+        return Pair(name, cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), self.metres(stored), k, self.view)
 
     def _colour_file(self, name: str) -> Path:
         files = [self.root / self.colour / f"{name}{suffix}" for suffix in SUFFIXES]
@@ -81,7 +84,7 @@ def open_folder(root: Path, split: str) -> FolderDataset:
 
     Without `split.csv`, every split is all frames that have colour and depth, in the order of their names. Depth is PNG
     of 8 or 16 bits, by default millimetres with 0 unknown. ``dataset.json`` may say otherwise:
-    ``{"depth_scale_m": 0.001, "depth_offset": 0}``.
+    ``{"depth_scale_m": 0.001, "depth_offset": 0, "view": "whole"}``; the view is "trained" or "whole".
     """
     colour, notes = _colour_folder(root), list[str]()
     if (root / "split.csv").is_file():
@@ -91,7 +94,8 @@ def open_folder(root: Path, split: str) -> FolderDataset:
     intrinsics = read_intrinsics(root)
     if intrinsics is None:
         notes.append(f"{root} has no {INTRINSICS}: its camera is taken to be the training camera, focal scale 1")
-    return FolderDataset(root, names, _read_scale(root / "dataset.json"), colour, intrinsics, tuple(notes))
+    scale, view = _read_settings(root / SETTINGS)
+    return FolderDataset(root, names, scale, colour, intrinsics, view, tuple(notes))
 
 
 def _colour_folder(root: Path) -> str:
@@ -143,15 +147,19 @@ def _name(row: dict[str, str]) -> str:
     return row["name"] if "name" in row else f"{int(row['index']):04d}"
 
 
-def _read_scale(path: Path) -> DepthScale:
+def _read_settings(path: Path) -> tuple[DepthScale, str]:
+    """Scale of the depth, and view."""
     if not path.exists():
-        return DepthScale()
-    known = [field.name for field in fields(DepthScale)]
+        return DepthScale(), TRAINED
+    known = [*(field.name for field in fields(DepthScale)), "view"]
     try:
-        settings = json.loads(path.read_text())
+        settings = dict(json.loads(path.read_text()))
+        view = settings.pop("view", TRAINED)
         scale = DepthScale(**{key: float(value) for key, value in settings.items()})
     except (ValueError, TypeError, AttributeError) as error:
-        raise DatasetError(f"{path} is JSON of numbers named {', '.join(known)}: {error}") from error
+        raise DatasetError(f"{path} is JSON of {', '.join(known)}, all numbers but the view: {error}") from error
+    if view not in VIEWS:
+        raise DatasetError(f"{path} gives the view {view!r}, it can be {', '.join(VIEWS)}")
     if not (0 < scale.depth_scale_m < math.inf) or not math.isfinite(scale.depth_offset):
         raise DatasetError(f"{path} gives {scale}; the scale is positive, the offset finite")
-    return scale
+    return scale, view

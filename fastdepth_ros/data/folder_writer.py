@@ -66,8 +66,10 @@ class FolderWriter:
         write_whole(self._root / "rgb" / f"{name}.jpg", colour.tobytes())
         write_whole(self._depth(name), cv2.imencode(".png", millimetres)[1].tobytes())
 
-    def finish(self, names: Sequence[str]) -> None:
-        """Say which pairs are the data set, all of them for training."""
+    def finish(self, names: Sequence[str], settings: Mapping[str, Any] | None = None) -> None:
+        """Say which pairs are the data set, all of them for training, and the settings of its ``dataset.json``."""
+        if settings:
+            write_whole(self._root / "dataset.json", json.dumps(settings) + "\n")
         table = io.StringIO()
         csv.writer(table, lineterminator="\n").writerows([("name", "split"), *((name, "train") for name in names)])
         write_whole(self._root / "split.csv", table.getvalue())

@@ -14,9 +14,9 @@ from torch.utils.data import Dataset as TorchDataset
 from tqdm import tqdm
 
 from fastdepth_ros.data.camera import of_training_camera
-from fastdepth_ros.data.pairs import Dataset, Joined, Pair
+from fastdepth_ros.data.pairs import WHOLE, Dataset, Joined, Pair
 
-Transform = Callable[[np.ndarray, np.ndarray, int, np.random.Generator], tuple[np.ndarray, np.ndarray]]
+Transform = Callable[..., tuple[np.ndarray, np.ndarray]]
 _READING_THREADS = 4
 
 
@@ -29,7 +29,7 @@ class PairLoader:
 
     Args:
         transform: (rgb, depth, size_px, rng) -> (uint8 size x size x 3, float32 h x w), such as `augment` and
-            `authors_train`.
+            `authors_train`. A pair of a whole view is given with `whole=True`.
         batch: pairs of one step, over all processes.
         workers: processes that prepare batches; 0 prepares them here.
         cache: read all pairs now and keep them decoded, 7 bytes a pixel (2 MB for 640x480). The workers share this
@@ -106,7 +106,9 @@ class _Samples(TorchDataset[tuple[np.ndarray, np.ndarray]]):
     def __getitem__(self, key: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
         epoch, index = key
         pair = of_training_camera(self.pairs[index])
-        return self.transform(pair.rgb, pair.depth, self.size_px, np.random.default_rng([self.seed, epoch, index]))
+        rng = np.random.default_rng([self.seed, epoch, index])
+        options = {"whole": True} if pair.view == WHOLE else {}
+        return self.transform(pair.rgb, pair.depth, self.size_px, rng, **options)
 
 
 def _read(dataset: Dataset) -> list[Pair]:

@@ -9,6 +9,8 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
+TRAINED, WHOLE = VIEWS = ("trained", "whole")
+
 
 class DatasetError(Exception):
     """A data set that is not where it should be, or not what it should be."""
@@ -18,13 +20,15 @@ class DatasetError(Exception):
 class Pair:
     """One image: `rgb` uint8 HxWx3, `depth` float32 HxW metres with 0 where unknown.
 
-    `k` is the camera matrix of the image, 9 numbers; None where it is unknown or the training camera's.
+    `k` is the camera matrix of the image, 9 numbers; None where it is unknown or the training camera's. `view` is the
+    part of the image that the network sees: "trained", or "whole" for a 4:3 picture that was squeezed to another shape.
     """
 
     name: str
     rgb: np.ndarray
     depth: np.ndarray
     k: np.ndarray | None = None
+    view: str = TRAINED
 
 
 class Dataset(Protocol):

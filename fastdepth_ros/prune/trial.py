@@ -14,7 +14,6 @@ import torch
 from torch import nn
 
 from fastdepth_ros.data.augment import augment_steady
-from fastdepth_ros.data.authors import authors_view
 from fastdepth_ros.data.camera import of_training_camera
 from fastdepth_ros.data.datasets import Dataset, Joined, Pair, Subset, open_dataset, open_named
 from fastdepth_ros.data.loader import PairLoader
@@ -24,6 +23,7 @@ from fastdepth_ros.nn.checkpoints import CheckpointError, load_checkpoint, load_
 from fastdepth_ros.nn.fastdepth import INPUT_SIZE, FastDepth
 from fastdepth_ros.pool import Work
 from fastdepth_ros.prune.surgery import slimmed
+from fastdepth_ros.train.evaluation import authors_protocol
 from fastdepth_ros.train.losses import log_depth_loss
 from fastdepth_ros.train.memory import keep_freed_memory
 
@@ -120,8 +120,9 @@ def accuracy(
     errors = []
     with torch.inference_mode():
         for pair in map(of_training_camera, pairs):
-            rgb = torch.from_numpy(authors_view(pair.rgb, size_px)).to(device).permute(2, 0, 1)[None].float() / 255
-            errors.append(depth_errors(network(rgb)[0, 0].cpu().numpy(), authors_view(pair.depth, size_px)))
+            view, truth = authors_protocol(pair, size_px)
+            rgb = torch.from_numpy(view).to(device).permute(2, 0, 1)[None].float() / 255
+            errors.append(depth_errors(network(rgb)[0, 0].cpu().numpy(), truth))
     return mean_errors(errors)
 
 

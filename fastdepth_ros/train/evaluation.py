@@ -10,28 +10,32 @@ import numpy as np
 
 from fastdepth_ros.backends import Backend
 from fastdepth_ros.data.authors import authors_view
-from fastdepth_ros.data.camera import pair_focal_scale
+from fastdepth_ros.data.camera import pair_focal_scale, pair_view
 from fastdepth_ros.data.datasets import Dataset, Pair
+from fastdepth_ros.data.pairs import WHOLE
 from fastdepth_ros.depth.focal import Focal
 from fastdepth_ros.depth.frame import Frame
-from fastdepth_ros.depth.geometry import trained_view
 from fastdepth_ros.depth.panel import PanelRow
 from fastdepth_ros.depth.preprocess import network_input
 from fastdepth_ros.metrics.depth import depth_errors, mean_errors, median_scale, near_delta1, pooled_errors
 
 
 def authors_protocol(pair: Pair, size_px: int) -> tuple[np.ndarray, np.ndarray]:
-    """Network input and truth as the authors make them: two resizes to the nearest pixel."""
+    """Network input and truth as the authors make them: two resizes to the nearest pixel, of a whole view one."""
+    if pair.view == WHOLE:
+        return _nearest(pair.rgb, size_px), _nearest(pair.depth, size_px)
     return authors_view(pair.rgb, size_px), authors_view(pair.depth, size_px)
 
 
 def node_protocol(pair: Pair, size_px: int) -> tuple[np.ndarray, np.ndarray]:
     """Network input as the node makes it, truth to the nearest pixel of the same view."""
-    height, width = pair.depth.shape
-    crop = trained_view(height, width)
+    crop = pair_view(pair)
     view = pair.depth[crop.top : crop.top + crop.height, crop.left : crop.left + crop.width]
-    truth = cv2.resize(view, (size_px, size_px), interpolation=cv2.INTER_NEAREST_EXACT)
-    return network_input(Frame(pair.rgb), crop, size_px), truth
+    return network_input(Frame(pair.rgb), crop, size_px), _nearest(view, size_px)
+
+
+def _nearest(image: np.ndarray, size_px: int) -> np.ndarray:
+    return cv2.resize(image, (size_px, size_px), interpolation=cv2.INTER_NEAREST_EXACT)
 
 
 Protocol = Callable[[Pair, int], tuple[np.ndarray, np.ndarray]]

@@ -19,13 +19,14 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from fastdepth_ros.data.augment import augment, augment_mixed, augment_steady
-from fastdepth_ros.data.authors import authors_train, authors_view
+from fastdepth_ros.data.authors import authors_train
 from fastdepth_ros.data.camera import of_training_camera
 from fastdepth_ros.data.datasets import Dataset, Joined, Subset
 from fastdepth_ros.data.loader import PairLoader
 from fastdepth_ros.metrics.depth import depth_errors, mean_errors
 from fastdepth_ros.nn.checkpoints import CheckpointError, fingerprint, load_checkpoint, save_checkpoint
 from fastdepth_ros.nn.network import DepthNetwork
+from fastdepth_ros.train.evaluation import authors_protocol
 from fastdepth_ros.train.losses import LOSSES
 from fastdepth_ros.train.pictures import write_learning_curve, write_samples
 from fastdepth_ros.train.recipe import Recipe
@@ -192,8 +193,7 @@ class Trainer:
         """Mean errors over the held-out pairs, authors' protocol; the first few as samples.png."""
         network = self.result.eval()
         pairs = [of_training_camera(self.held_out[index]) for index in range(len(self.held_out))]
-        views = [authors_view(pair.rgb, self.recipe.input_px) for pair in pairs]
-        truths = [authors_view(pair.depth, self.recipe.input_px) for pair in pairs]
+        views, truths = zip(*(authors_protocol(pair, self.recipe.input_px) for pair in pairs))
         depths = []
         with torch.no_grad():
             for view in views:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fastdepth_ros.data.augment import augment, augment_steady
+from fastdepth_ros.data.augment import Range, augment, augment_mixed, augment_steady
 
 HEIGHT, WIDTH, SIZE = 240, 320, 224
 VIEW = (219, 292)  # the trained view of such a frame
@@ -180,3 +180,40 @@ def test_the_steady_range_tints():
     spread = [float(np.ptp(sample.mean(axis=(0, 1)))) for sample, _ in steady_samples(disc())]
     assert max(spread) > 5
     assert np.ptp(augment(rgb, depth, SIZE, np.random.default_rng(0))[0].mean(axis=(0, 1))) < 1
+
+
+@pytest.mark.parametrize("transform", [augment, augment_steady, augment_mixed])
+def test_a_whole_view_reaches_to_the_edges_and_is_stretched_along_the_rows_alone(transform):
+    """A disc on a square picture: as wide as high but for the stretch."""
+    rgb, depth = (each[:, 40:280] for each in pair(disc(50)))
+    ratios = []
+    for seed in range(SAMPLES):
+        seen, distance = transform(rgb, depth, SIZE, np.random.default_rng(seed), whole=True)
+        rows, columns = np.nonzero(far(distance))
+        ratios.append(np.ptp(columns) / np.ptp(rows))
+        wall = np.median(seen[::2, ::2][(distance > 0) & ~far(distance)], axis=0)
+        assert (seen[0, 0] == wall).all() and (seen[-1, -1] == wall).all()  # beyond the picture it goes on, mirrored
+        assert np.ptp(rows) / (100 / 240 * SIZE / 2) == pytest.approx(scale_of(distance), rel=0.08)
+    assert 0.8 < min(ratios) < 0.9 and 1.1 < max(ratios) < 1.2
+    assert np.mean(ratios) == pytest.approx(1, abs=0.04)
+
+
+def test_a_whole_view_of_reach_nothing_is_the_picture():
+    nothing = Range((1, 1), 0, 0, 0, 0, 1, (1, 1))
+    rgb = np.random.default_rng(0).integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)
+    depth = np.random.default_rng(1).uniform(1, 9, (SIZE // 2, SIZE // 2)).astype(np.float32).repeat(2, 0).repeat(2, 1)
+    seen, distance = augment(rgb, depth, SIZE, np.random.default_rng(2), nothing, whole=True)
+    if (distance[0] != depth[0, ::2]).any():
+        seen, distance = seen[:, ::-1], distance[:, ::-1]  # flipped
+    np.testing.assert_allclose(distance, depth[::2, ::2])
+    assert np.abs(seen.astype(int) - rgb).max() <= 1
+
+
+def test_a_squeezed_picture_turns_as_the_picture_before_it_was_squeezed():
+    """A wheel, squeezed to 3/4 of its width, stays one when it is turned: its bounds do not change."""
+    y, x = np.mgrid[:SIZE, :SIZE] - (SIZE - 1) / 2
+    rgb, depth = pair((x / 0.75) ** 2 + y**2 < 80**2)
+    for angle in (0.0, 30.0):
+        turned = Range((1, 1), angle, 0, 0, 0, 1, (1, 1))
+        rows, columns = np.nonzero(far(augment(rgb, depth, SIZE, np.random.default_rng(3), turned, whole=True)[1]))
+        assert np.ptp(rows) == pytest.approx(80, abs=2) and np.ptp(columns) == pytest.approx(60, abs=2)

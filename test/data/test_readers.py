@@ -242,7 +242,16 @@ def test_a_folder_says_its_depth_scale(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text", ["{", "[1]", '{"scale": 1}', '{"depth_scale_m": 0}', '{"depth_scale_m": "mm"}', '{"depth_offset": NaN}']
+    "text",
+    [
+        "{",
+        "[1]",
+        '{"view": "full"}',
+        '{"scale": 1}',
+        '{"depth_scale_m": 0}',
+        '{"depth_scale_m": "mm"}',
+        '{"depth_offset": NaN}',
+    ],
 )
 def test_a_scale_that_is_none_is_refused(tmp_path, text):
     write_folder(tmp_path)
@@ -334,6 +343,33 @@ def test_a_network_is_taught_the_depth_at_which_the_training_camera_sees_the_sam
     assert taught.depth.dtype == np.float32
     assert of_training_camera(taught) is taught
     assert pair_focal_scale(taught) == 1
+
+
+def test_a_folder_of_whole_views_is_trained_and_evaluated_as_a_whole(tmp_path):
+    pytest.importorskip("torch", reason="torch is not installed")
+    from fastdepth_ros.data.augment import augment
+    from fastdepth_ros.data.authors import authors_train
+    from fastdepth_ros.data.loader import PairLoader
+    from fastdepth_ros.train.evaluation import PROTOCOLS
+
+    write_frames(tmp_path)
+    (tmp_path / "dataset.json").write_text('{"view": "whole"}')
+    dataset = open_dataset("folder", tmp_path, "train")
+    assert {pair.view for pair in dataset} == {"whole"}
+    for protocol in PROTOCOLS.values():
+        rgb, truth = protocol(dataset[0], 64)
+        assert (rgb.shape, truth.shape) == ((64, 64, 3), (64, 64))
+        assert (truth[0, 0], truth[-1, -1]) == (dataset[0].depth[0, 0], dataset[0].depth[-1, -1])
+    seen = []
+
+    def transform(rgb, depth, size_px, rng, *, whole=False):
+        seen.append(whole)
+        return augment(rgb, depth, size_px, rng, whole=whole)
+
+    next(PairLoader(dataset, transform, 3, seed=1, size_px=64).epoch(0))
+    assert seen == [True] * 3
+    with pytest.raises(ValueError, match="warp, steady or mixed"):
+        next(PairLoader(dataset, authors_train, 3, seed=1, size_px=64).epoch(0))
 
 
 def test_training_batches_are_of_the_training_camera(tmp_path):

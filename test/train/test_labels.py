@@ -14,7 +14,7 @@ from fastdepth_ros.data.photographs import Photographs
 from fastdepth_ros.nn.channels import Channels
 from fastdepth_ros.nn.checkpoints import save_checkpoint
 from fastdepth_ros.nn.fastdepth import FastDepth, initialise
-from fastdepth_ros.train.labels import label_photographs
+from fastdepth_ros.train.labels import Teacher, label_photographs
 
 TINY = Channels((4, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8), (8, 8, 8, 8, 4))
 
@@ -49,7 +49,7 @@ def test_photographs_come_out_of_the_archive_in_rgb(archive):
 
 def test_every_photograph_becomes_a_pair_of_one_view(archive, network, tmp_path):
     out = tmp_path / "labelled"
-    assert label_photographs(Photographs(archive), network, out, side_px=64) == 4
+    assert label_photographs(Photographs(archive), [Teacher(network, 64)], out) == 4
     pairs = open_dataset("folder", out, "train")
     assert len(pairs) == 4
     assert [pair.rgb.shape for pair in pairs] == [(48, 64, 3)] * 4
@@ -60,7 +60,7 @@ def test_every_photograph_becomes_a_pair_of_one_view(archive, network, tmp_path)
 
 
 def test_the_depth_is_the_networks_for_a_camera_that_sees_the_trained_part_as_large(archive, network, tmp_path):
-    label_photographs(Photographs(archive), network, tmp_path / "labelled", side_px=64)
+    label_photographs(Photographs(archive), [Teacher(network, 64)], tmp_path / "labelled")
     square = Photographs(archive)[0][:48]
     rgb = torch.from_numpy(cv2.resize(square, (64, 64))).permute(2, 0, 1)[None].float() / 255
     with torch.no_grad():
@@ -70,13 +70,53 @@ def test_the_depth_is_the_networks_for_a_camera_that_sees_the_trained_part_as_la
     assert np.ptp(found) > 0.01
 
 
+def depth_of(network: FastDepth, picture: np.ndarray, side: int) -> np.ndarray:
+    """A network's depth on the grid of a picture."""
+    rgb = torch.from_numpy(cv2.resize(picture, (side, side))).permute(2, 0, 1)[None].float() / 255
+    with torch.no_grad():
+        return cv2.resize(network.half_resolution(rgb)[0, 0].numpy(), picture.shape[1::-1])
+
+
+def test_a_whole_photograph_keeps_its_shape_and_its_depth(archive, network, tmp_path):
+    label_photographs(Photographs(archive), [Teacher(network, 64)], tmp_path / "whole", view="whole")
+    pair, square = open_dataset("folder", tmp_path / "whole", "train")[0], Photographs(archive)[0]
+    assert (pair.view, pair.rgb.shape) == ("whole", (64, 64, 3))
+    np.testing.assert_allclose(pair.depth, depth_of(network, square, 64), atol=6e-4)
+
+
+def test_teachers_of_several_sides_and_the_mirrored_photograph_are_averaged(archive, network, tmp_path):
+    other = FastDepth(TINY)
+    initialise(other, seed=9)
+    torch.nn.init.normal_(other.head.weight, std=0.5, generator=torch.Generator().manual_seed(1))
+    for each in (network, other):
+        torch.nn.init.constant_(each.head.bias, 2.0)
+    teachers = [Teacher(network, 64), Teacher(other.eval(), 96)]
+    label_photographs(Photographs(archive), teachers, tmp_path / "mean", view="whole", flip=True)
+    square = Photographs(archive)[0].copy()
+    square[:, 40:] = 255 - square[:, 40:]
+    photos = tmp_path / "lopsided.npz"
+    file = cv2.imencode(".png", square[..., ::-1])[1]
+    np.savez(photos, data=file, off=[0, len(file)])
+    label_photographs(Photographs(photos), teachers, tmp_path / "lopsided", view="whole", flip=True)
+    maps = [depth_of(teacher.network, square, teacher.side_px) for teacher in teachers]
+    mirrored = np.ascontiguousarray(square[:, ::-1])
+    maps += [depth_of(teacher.network, mirrored, teacher.side_px)[:, ::-1] for teacher in teachers]
+    found = open_dataset("folder", tmp_path / "lopsided", "train")[0].depth
+    np.testing.assert_allclose(found, np.prod(maps, axis=0) ** 0.25, atol=6e-4)
+    assert np.abs(maps[0] - maps[2]).max() > 0.01  # the mirrored photograph is seen otherwise
+    with pytest.raises(DatasetError, match="another job"):
+        label_photographs(Photographs(archive), teachers, tmp_path / "mean", view="whole")
+    with pytest.raises(ValueError, match="need a teacher"):
+        label_photographs(Photographs(archive), [], tmp_path / "none")
+
+
 def test_a_killed_run_goes_on_and_writes_nothing_twice(archive, network, tmp_path):
     out = tmp_path / "labelled"
-    label_photographs(Photographs(archive), network, out, side_px=64)
+    label_photographs(Photographs(archive), [Teacher(network, 64)], out)
     (out / "depth" / "000002.png").unlink()
     (out / "split.csv").unlink()
     before = (out / "depth" / "000001.png").stat().st_mtime_ns
-    assert label_photographs(Photographs(archive), network, out, side_px=64) == 1
+    assert label_photographs(Photographs(archive), [Teacher(network, 64)], out) == 1
     assert (out / "depth" / "000001.png").stat().st_mtime_ns == before
     assert len(open_dataset("folder", out, "train")) == 4
     assert not list(out.rglob("*partial*"))
@@ -84,12 +124,12 @@ def test_a_killed_run_goes_on_and_writes_nothing_twice(archive, network, tmp_pat
 
 def test_a_folder_of_another_job_is_refused_and_left_alone(archive, network, tmp_path):
     out = tmp_path / "labelled"
-    label_photographs(Photographs(archive), network, out, side_px=64)
+    label_photographs(Photographs(archive), [Teacher(network, 64)], out)
     other = FastDepth(TINY)
     initialise(other, seed=9)
     for teacher, side_px in ((network, 96), (other, 64)):
         with pytest.raises(DatasetError, match="another job"):
-            label_photographs(Photographs(archive), teacher, out, side_px=side_px)
+            label_photographs(Photographs(archive), [Teacher(teacher, side_px)], out)
     assert len(open_dataset("folder", out, "train")) == 4
 
 
@@ -134,3 +174,7 @@ def test_the_verb_labels_and_says_how_many(archive, network, tmp_path, capsys):
     assert "4 photographs, 4 of them labelled now" in capsys.readouterr().out
     assert main([*common, "--side", "50", "--out", str(tmp_path / "out")]) == 1
     assert "multiple of 32" in capsys.readouterr().err
+    sides = [*common, "--teacher", str(tmp_path / "teacher.safetensors"), "--flip", "--view", "whole"]
+    assert main([*sides, "--side", "64", "--side", "96", "--out", str(tmp_path / "both")]) == 0
+    assert main([*sides, "--side", "64", "--side", "96", "--side", "64", "--out", str(tmp_path / "three")]) == 1
+    assert "3 of --side do not go with 2 of --teacher" in capsys.readouterr().err

@@ -26,7 +26,7 @@ from fastdepth_ros.pool import Work, local  # noqa: E402
 from fastdepth_ros.prune import trial  # noqa: E402
 from fastdepth_ros.prune.netadapt import NetAdapt, PruneError, Search  # noqa: E402
 from fastdepth_ros.prune.resources import resource  # noqa: E402
-from fastdepth_ros.train.labels import label_photographs  # noqa: E402
+from fastdepth_ros.train.labels import Teacher, label_photographs  # noqa: E402
 from fastdepth_ros.train.recipe import load_recipe  # noqa: E402
 from fastdepth_ros.train.run_folder import RunError  # noqa: E402
 from fastdepth_ros.train.trainer import Trainer  # noqa: E402
@@ -170,9 +170,9 @@ def test_every_file_of_a_labeled_folder_resumes_or_is_named(tmp_path):
     picture = cv2.imencode(".png", np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8))[1]
     np.savez(tmp_path / "photos.npz", data=np.tile(picture, 3), off=np.arange(4) * len(picture))
     photographs, teacher, job = Photographs(tmp_path / "photos.npz"), network(TINY), tmp_path / "job"
-    label_photographs(photographs, teacher, job, side_px=64)
+    label_photographs(photographs, [Teacher(teacher, 64)], job)
     for file, copy in cuts(job, tmp_path / "cut"):
-        anew, told = attempt(DatasetError, label_photographs, photographs, teacher, copy, side_px=64)
+        anew, told = attempt(DatasetError, label_photographs, photographs, [Teacher(teacher, 64)], copy)
         if anew is None:
             assert file == "job.json" and str(copy / file) in told and "choose another" in told
             continue
