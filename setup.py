@@ -36,7 +36,7 @@ setup(
         *models,
     ],
     package_data={
-        f"{NAME}.depth": ["catalogue.json"],
+        f"{NAME}.artifact": ["catalog.json"],
         f"{NAME}.train": ["recipes/*.yaml"],
         f"{NAME}.view": ["page/*"],
     },
@@ -91,9 +91,10 @@ setup(
     entry_points={
         "console_scripts": [
             "fastdepth = fastdepth_ros.cli:main",
-            "fastdepth_node = fastdepth_ros.ros.node:main",
-            "fastdepth_cameras = fastdepth_ros.ros.cameras:main",
-            "bag_publisher = fastdepth_ros.ros.bag_publisher:main",
+            "fastdepth_node = fastdepth_ros.node.node:main",
+            "fastdepth_cameras = fastdepth_ros.node.multi_camera:main",
+            "bag_player = fastdepth_ros.ros_tools.bag_player:main",
+            "bag_publisher = fastdepth_ros.ros_tools.bag_player:main",
         ],
     },
 )

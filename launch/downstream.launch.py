@@ -10,8 +10,8 @@ from launch import LaunchContext, LaunchDescription
 from launch.actions import OpaqueFunction
 from launch_ros.actions import Node
 
-from fastdepth_ros.ros.launch_arguments import camera_info_topic, declared, is_on, values
-from fastdepth_ros.ros.launch_processes import check_programs
+from fastdepth_ros.ros_tools.launch_arguments import camera_info_topic, declared, is_on, values
+from fastdepth_ros.ros_tools.launch_processes import check_programs
 
 ARGUMENTS = declared(
     "image", "camera_info", "namespace", "point_cloud", "laser_scan", "scan_frame", "use_sim_time",

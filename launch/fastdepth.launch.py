@@ -11,10 +11,10 @@ from launch.actions import IncludeLaunchDescription, OpaqueFunction, SetEnvironm
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch_ros.actions import Node
 
-from fastdepth_ros.ros.launch_arguments import camera_info_topic, declared, full_name, is_on, values
-from fastdepth_ros.ros.launch_processes import Ending, Respawn, check_programs
-from fastdepth_ros.ros.parameter_file import read_parameters
-from fastdepth_ros.ros.shared_memory import shared_memory_variables
+from fastdepth_ros.ros_tools.launch_arguments import camera_info_topic, declared, full_name, is_on, values
+from fastdepth_ros.ros_tools.launch_processes import Ending, Respawn, check_programs
+from fastdepth_ros.ros_tools.parameter_file import read_parameters
+from fastdepth_ros.ros_tools.shared_memory import shared_memory_variables
 
 SHARE = Path(get_package_share_directory("fastdepth_ros"))
 DOWNSTREAM = ("image", "camera_info", "namespace", "point_cloud", "laser_scan", "scan_frame")

@@ -9,11 +9,11 @@ from ament_index_python.packages import get_package_share_directory
 from launch import Action, LaunchContext, LaunchDescription
 from launch.actions import OpaqueFunction, SetEnvironmentVariable
 
-from fastdepth_ros.ros.camera_list import read_cameras
-from fastdepth_ros.ros.launch_arguments import declared, is_on, values
-from fastdepth_ros.ros.launch_processes import Ending, Respawn, check_programs
-from fastdepth_ros.ros.parameter_file import read_parameters
-from fastdepth_ros.ros.shared_memory import shared_memory_variables
+from fastdepth_ros.node.camera_list import read_cameras
+from fastdepth_ros.ros_tools.launch_arguments import declared, is_on, values
+from fastdepth_ros.ros_tools.launch_processes import Ending, Respawn, check_programs
+from fastdepth_ros.ros_tools.parameter_file import read_parameters
+from fastdepth_ros.ros_tools.shared_memory import shared_memory_variables
 
 SHARE = Path(get_package_share_directory("fastdepth_ros"))
 ARGUMENTS = declared(

@@ -12,8 +12,8 @@ from launch.events.process import ProcessExited
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch_ros.actions import Node
 
-from fastdepth_ros.ros.launch_arguments import declared, is_on, values
-from fastdepth_ros.ros.launch_processes import Ending, check_programs
+from fastdepth_ros.ros_tools.launch_arguments import declared, is_on, values
+from fastdepth_ros.ros_tools.launch_processes import Ending, check_programs
 
 SHARE = Path(get_package_share_directory("fastdepth_ros"))
 ARGUMENTS = declared(

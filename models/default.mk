@@ -33,12 +33,12 @@ $(RUNS)/rooms.done:
 	$(FASTDEPTH) rooms --count 150 --out $(RUNS)/rooms
 	touch $@
 
-$(RUNS)/labelled.done:
-	$(TRAIN) --recipe plain --out $(RUNS)/labelled
+$(RUNS)/labeled.done:
+	$(TRAIN) --recipe plain --out $(RUNS)/labeled
 	touch $@
 
-$(RUNS)/distilled.done: $(RUNS)/labelled.done $(RUNS)/photos.done $(RUNS)/rooms.done
-	$(TRAIN) $(MORE) --recipe distil --start $(RUNS)/labelled/last.safetensors --out $(RUNS)/distilled
+$(RUNS)/distilled.done: $(RUNS)/labeled.done $(RUNS)/photos.done $(RUNS)/rooms.done
+	$(TRAIN) $(MORE) --recipe distil --start $(RUNS)/labeled/last.safetensors --out $(RUNS)/distilled
 	touch $@
 
 $(RUNS)/mixed.done: $(RUNS)/distilled.done

@@ -1,4 +1,4 @@
-"""Splits NYU's labelled training pairs: one tenth, in blocks, chooses checkpoints and never trains.
+"""Splits NYU's labeled training pairs: one tenth, in blocks, chooses checkpoints and never trains.
 
 Usage: python models/held_out.py ROOT OUT
 

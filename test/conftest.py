@@ -98,7 +98,7 @@ def shared() -> Path:
 
 @pytest.fixture(scope="session")
 def artifact_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An artefact of a tiny random network whose depth varies by metres: test/deploy/small_models.py made it."""
+    """An artifact of a tiny random network whose depth varies by meters: test/deploy/small_models.py made it."""
     return Path(shutil.copytree(ROOT / "test" / "models" / "tiny", tmp_path_factory.mktemp("models") / "tiny"))
 
 
@@ -122,9 +122,9 @@ def compiled_folder(artifact_folder: Path, tmp_path_factory: pytest.TempPathFact
     pytest.importorskip("tvm", reason="tvm is not installed")
     if shutil.which("g++") is None:
         pytest.skip("g++ is not installed")
+    from fastdepth_ros.artifact.artifact import find_artifact
     from fastdepth_ros.deploy.compile import compile_artifact
     from fastdepth_ros.deploy.targets import find_target
-    from fastdepth_ros.depth.artifact import find_artifact
 
     folder = tmp_path_factory.mktemp("compiled") / "tiny-tvm"
     compile_artifact(find_artifact(artifact_folder), find_target("host"), folder)

@@ -89,8 +89,8 @@ def counts() -> dict[str, int]:
             isinstance(node, ast.Raise) and node.exc is not None and isinstance(node.cause, ast.Name) for node in nodes
         ),
         "registries": sum(map(_is_registry_class, nodes)) + sum(map(_empty_tables, modules)),
-        "monkeypatch calls in test/ros": _attributes(ROOT / "test" / "ros", "monkeypatch"),
-        "private names used in test/ros": _private_names(ROOT / "test" / "ros"),
+        "monkeypatch calls in test/node": _attributes(ROOT / "test" / "node", "monkeypatch"),
+        "private names used in test/node": _private_names(ROOT / "test" / "node"),
     }
 
 

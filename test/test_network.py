@@ -96,12 +96,12 @@ def test_the_node_speaks_to_this_machine_alone(backend, model, environment, tmp_
     domain = {"ROS_DOMAIN_ID": str(os.getpid() % 100 + 101), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
     for name, value in domain.items():
         monkeypatch.setenv(name, value)
-    sys.path.insert(0, str(ROOT / "test" / "ros"))
+    sys.path.insert(0, str(ROOT / "test" / "node"))
     from ros_graph import CameraDriver, Graph, Listener, picture, wait_until
     from sensor_msgs.msg import Image
 
     trace, arguments = tmp_path / "trace", ["-p", f"model:={model}", "-p", f"backend:={backend}"]
-    node = ["-m", "fastdepth_ros.ros.node", "--ros-args", *arguments, "-p", "focal_scale:=off"]
+    node = ["-m", "fastdepth_ros.node.node", "--ros-args", *arguments, "-p", "focal_scale:=off"]
     log = {"ROS_LOG_DIR": str(tmp_path / "log")}
     graph = Graph(int(domain["ROS_DOMAIN_ID"]))
     process = subprocess.Popen(traced(trace, *node), env={**environment, **domain, **log}, start_new_session=True)

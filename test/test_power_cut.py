@@ -14,7 +14,7 @@ from fastdepth_ros.bags.recording import BagError
 from fastdepth_ros.bags.summary import Summary
 from fastdepth_ros.data.folder_writer import FolderWriter
 from fastdepth_ros.data.pairs import DatasetError
-from fastdepth_ros.whole import whole_file, write_whole
+from fastdepth_ros.jobs.atomic_io import whole_file, write_whole
 
 KEPT = pytest.mark.parametrize("kept", [0.0, 0.5], ids=["empty", "half"])
 
@@ -65,7 +65,7 @@ def test_a_whole_job_of_other_options_is_refused(tmp_path):
 
 
 @KEPT
-def test_of_labelled_pairs_those_with_a_damaged_file_are_written_anew(tmp_path, kept):
+def test_of_labeled_pairs_those_with_a_damaged_file_are_written_anew(tmp_path, kept):
     writer = FolderWriter(tmp_path, {"network": "a"})
     for name in ("a", "b", "c"):
         writer.add(name, np.full((40, 60, 3), 90, np.uint8), np.full((40, 60), 2.0))

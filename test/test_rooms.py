@@ -16,8 +16,8 @@ FRAME_TO_DEPTH = """
 import sys
 import numpy as np
 from fastdepth_ros.backends import backend_names
-from fastdepth_ros.depth.artifact import find_artifact
-from fastdepth_ros.depth.encodings import RawImage, decode_raw
+from fastdepth_ros.artifact.artifact import find_artifact
+from fastdepth_ros.depth.image_decoding import RawImage, decode_raw
 from fastdepth_ros.depth.estimator import DepthEstimator
 artifact = find_artifact(sys.argv[1])
 estimator = DepthEstimator(artifact.load("onnxruntime"), artifact.input_size_px, output="camera")
@@ -72,7 +72,7 @@ def test_evaluation_needs_no_torch():
 
 
 def test_importing_the_hot_path_loads_no_engine_at_all():
-    loaded = loaded_by("import sys, fastdepth_ros.depth.estimator, fastdepth_ros.depth.artifact")
+    loaded = loaded_by("import sys, fastdepth_ros.depth.estimator, fastdepth_ros.artifact.artifact")
     assert not loaded & {*HEAVY, "onnxruntime"}
 
 

@@ -104,7 +104,7 @@ def test_the_view_tools_and_panels_are_rvizs_own():
 
 
 def test_the_depth_cloud_finds_its_topics_through_its_own_filter():
-    """It lists depth topics with "depth" in their name, colour topics with "color", "rgb", ...: depth_cloud_display."""
+    """It lists depth topics with "depth" in their name, color topics with "color", "rgb", ...: depth_cloud_display."""
     [cloud] = displays("DepthCloud")
     assert "depth" in cloud["Depth Map Topic"] and "color" in cloud["Color Image Topic"]
     assert "Raw" not in (cloud["Depth Map Transport Hint"], cloud["Color Transport Hint"])

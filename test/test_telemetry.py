@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LOAD = """
 import sys
 from fastdepth_ros.backends import BackendOptions
-from fastdepth_ros.depth.artifact import find_artifact
+from fastdepth_ros.artifact.artifact import find_artifact
 find_artifact(sys.argv[1]).load(sys.argv[2], BackendOptions(threads=1))
 """
 OTHERS = (("openvino", "openvino"), ("pytorch", "torch"), ("tvm", "tvm"))  # backends and their modules

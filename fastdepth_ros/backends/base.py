@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from fastdepth_ros.backends.cores import available_cores
+from fastdepth_ros.jobs.cores import available_cores
 
 PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 CHANNELS = ("rgb", "bgr")
@@ -26,7 +26,7 @@ class NotInstalledError(BackendError):
 
 @dataclass(frozen=True)
 class ModelFile:
-    """One file of an artefact, its sha256 already verified.
+    """One file of an artifact, its sha256 already verified.
 
     Args:
         path: the file.
@@ -49,7 +49,7 @@ class BackendOptions:
         threads: of the engine; 0 leaves the number to it.
         device: "cpu", or what the backend calls its other devices ("cuda", "cuda:1", "tensorrt").
         power_save: threads sleep while they wait, and 0 threads are half the cores; costs milliseconds.
-        precision: of the artefact's file, one of PRECISIONS.
+        precision: of the artifact's file, one of PRECISIONS.
         channels: order of the network input's channels, one of CHANNELS.
 
     Raises:
@@ -78,7 +78,7 @@ class Backend(Protocol):
 
     Class attributes:
         name: under which it is registered.
-        model_format: key of the artefact's file that it runs.
+        model_format: key of the artifact's file that it runs.
         module: the import that must be there.
         install: what to type when it is not.
 
@@ -107,7 +107,7 @@ class Backend(Protocol):
             pixels: network input, uint8 (size, size, 3) in C order, channels as `channels` says.
 
         Returns:
-            float32 (size, size) metres, owned by the caller.
+            float32 (size, size) meters, owned by the caller.
         """
 
 

@@ -9,8 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 import numpy as np
 
 from fastdepth_ros.backends.base import BackendError, BackendOptions, ModelFile, engine_text, register_backend
-from fastdepth_ros.backends.cores import available_cores
 from fastdepth_ros.backends.native import check_library
+from fastdepth_ros.jobs.cores import available_cores
 
 SETTINGS = {
     "TVM_BIND_THREADS": "0",  # else two processes sit on the same cores, and taskset is void

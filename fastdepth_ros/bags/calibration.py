@@ -13,11 +13,11 @@ from tqdm import tqdm
 
 from fastdepth_ros.bags.cameras import Cameras
 from fastdepth_ros.bags.contents import of_topic, read_window
+from fastdepth_ros.bags.ground_truth_sensor import Sensor
+from fastdepth_ros.bags.inspect import look_into
 from fastdepth_ros.bags.messages import frame_from_bag
-from fastdepth_ros.bags.opening import look_into
 from fastdepth_ros.bags.recording import BagError, message_from, open_bag, stamp_ns
 from fastdepth_ros.bags.request import Estimate, Request, Task
-from fastdepth_ros.bags.sensor import Sensor
 from fastdepth_ros.depth.camera_matrix import is_rectified
 from fastdepth_ros.depth.estimator import DepthResult
 from fastdepth_ros.depth.frame import FrameError
@@ -31,16 +31,16 @@ class Distance:
     """A known distance along the optical axis.
 
     Args:
-        metres: of what the region shows.
+        meters: of what the region shows.
         region: left, top, width, height in frame pixels; None is the middle tenth of the depth image.
     """
 
-    metres: float
+    meters: float
     region: tuple[int, int, int, int] | None = None
 
     def __post_init__(self) -> None:
-        if not 0 < self.metres < np.inf:
-            raise ValueError(f"a distance of {self.metres} m makes no sense")
+        if not 0 < self.meters < np.inf:
+            raise ValueError(f"a distance of {self.meters} m makes no sense")
 
     def truth(self, result: DepthResult, frame_shape: tuple[int, int]) -> np.ndarray:
         """float32 HxW on the depth's grid, 0 outside of the region.
@@ -49,7 +49,7 @@ class Distance:
             FrameError: the region lies outside of the depth image, or the frame.
         """
         truth = np.zeros(result.depth.shape, np.float32)
-        truth[self._rows_and_columns(result, frame_shape)] = self.metres
+        truth[self._rows_and_columns(result, frame_shape)] = self.meters
         if not truth.any():
             raise FrameError(f"region {self.region} lies outside of the field of view")
         return truth
@@ -72,8 +72,8 @@ class Measured(NamedTuple):
     """One frame: every pixel that has a depth and a truth.
 
     Args:
-        depth: (pixels,) what the network said, metres.
-        truth: (pixels,) metres.
+        depth: (pixels,) what the network said, meters.
+        truth: (pixels,) meters.
         auto: the focal scale of the frame's camera, None where it is unknown.
     """
 

@@ -10,7 +10,7 @@ from rosbags.interfaces import Connection
 
 from fastdepth_ros.bags.recording import CAMERA_INFO_TYPE, camera_info_beside, read_messages, stamp_ns
 from fastdepth_ros.depth.camera_matrix import FrameCamera, frame_camera
-from fastdepth_ros.depth.pairing import ByStamp
+from fastdepth_ros.depth.stamp_cache import ByStamp
 
 _REACH_NS = 1_000_000_000
 

@@ -9,9 +9,9 @@ import numpy as np
 from fastdepth_ros.bags.recording import TYPES
 from fastdepth_ros.data.synthetic.scene import Camera
 from fastdepth_ros.depth.camera_matrix import FrameCamera
-from fastdepth_ros.depth.encodings import RawImage, decode_compressed, decode_raw
 from fastdepth_ros.depth.frame import Frame, FrameError
 from fastdepth_ros.depth.geometry import camera_through
+from fastdepth_ros.depth.image_decoding import RawImage, decode_compressed, decode_raw
 from fastdepth_ros.depth.sensor_bits import SensorBits
 
 _Time = TYPES.types["builtin_interfaces/msg/Time"]

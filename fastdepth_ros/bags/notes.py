@@ -19,7 +19,7 @@ def lens_note(image_topic: str, info: Any | None) -> str:
     model = info.distortion_model
     lens = f"a fisheye lens ({model})" if is_fisheye(info) else f"a lens that distorts ({model or 'of no named model'})"
     return (
-        f"{image_topic} is of {lens}, the network learned from frames without distortion: depth towards the edges "
+        f"{image_topic} is of {lens}, the network learned from frames without distortion: depth toward the edges "
         "is off; rectify the frames first, with image_proc"
     )
 

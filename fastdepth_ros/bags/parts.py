@@ -20,7 +20,7 @@ from mcap.writer import MCAP0_MAGIC, CompressionType, Writer
 from fastdepth_ros.bags.recording import BagError
 from fastdepth_ros.bags.request import Topic
 from fastdepth_ros.bags.summary import Summary
-from fastdepth_ros.whole import replace_durably, write_whole
+from fastdepth_ros.jobs.atomic_io import replace_durably, write_whole
 
 LOG = logging.getLogger(__name__)
 

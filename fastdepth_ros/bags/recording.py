@@ -18,12 +18,12 @@ from rosbags.rosbag2 import ReaderError as ReaderError2
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
+from fastdepth_ros.artifact.lfs_pointer import POINTER_WORDS, is_pointer
 from fastdepth_ros.bags.bounded import bound_rosbags
 from fastdepth_ros.bags.connections import ForeignFileError
 from fastdepth_ros.bags.folder import NotABagError, files_of
 from fastdepth_ros.bags.reader import BagReader
-from fastdepth_ros.lfs import POINTER_WORDS, is_pointer
-from fastdepth_ros.whole import replace_durably
+from fastdepth_ros.jobs.atomic_io import replace_durably
 
 bound_rosbags()
 

@@ -9,9 +9,9 @@ from math import inf
 from pathlib import Path
 from typing import Any, Protocol
 
+from fastdepth_ros.artifact.artifact import find_artifact
 from fastdepth_ros.backends import BackendError, BackendOptions
 from fastdepth_ros.bags.windows import Selection, Window
-from fastdepth_ros.depth.artifact import find_artifact
 from fastdepth_ros.depth.estimator import DepthEstimator, DepthResult
 from fastdepth_ros.depth.geometry import Crop, field_of_view
 from fastdepth_ros.depth.sensor_bits import SensorBits
@@ -34,10 +34,10 @@ class Recipe(Protocol):
 
 @dataclass(frozen=True)
 class ModelRecipe:
-    """The hot path on an artefact: the arguments of `Artifact.load` and `DepthEstimator`.
+    """The hot path on an artifact: the arguments of `Artifact.load` and `DepthEstimator`.
 
     Args:
-        folder: of the artefact.
+        folder: of the artifact.
         engine: that every worker must have, as `Backend.engine` says it.
     """
 
@@ -95,7 +95,7 @@ class Truth:
     """The depth sensor against which the depth is measured.
 
     Args:
-        topic: Image (16UC1 millimetres, 32FC1 metres) or CompressedImage (compressedDepth).
+        topic: Image (16UC1 millimeters, 32FC1 meters) or CompressedImage (compressedDepth).
         camera_info_topic: default: `camera_info` beside the topic.
         tolerance_s: between the stamps of a frame and of its truth.
 

@@ -19,7 +19,7 @@ START_NS = 1_000_000_000_000_000_000
 
 
 def write_synthetic_bag(out: Path, *, frames: int, rate_hz: float, seed: int = 0) -> None:
-    """Render a room sequence that closes on itself into a rosbag2 folder: rgb8, camera_info, and 16UC1 millimetres.
+    """Render a room sequence that closes on itself into a rosbag2 folder: rgb8, camera_info, and 16UC1 millimeters.
 
     Raises:
         BagError: `out` exists.
@@ -31,11 +31,11 @@ def write_synthetic_bag(out: Path, *, frames: int, rate_hz: float, seed: int = 0
         sequence = room_sequence(frames, seed=seed)
         for index, frame in enumerate(tqdm(sequence, total=frames, desc="rendering a room", unit="frame")):
             stamp = START_NS + round(index / rate_hz * 1e9)
-            millimetres = np.round(frame.depth * 1000).astype("<u2")
+            millimeters = np.round(frame.depth * 1000).astype("<u2")
             messages = [
                 (info, camera_info_of(stamp, FRAME_ID, KINECT)),
                 (image, image_message(stamp, FRAME_ID, frame.rgb, "rgb8")),
-                (truth, image_message(stamp, FRAME_ID, millimetres, "16UC1")),
+                (truth, image_message(stamp, FRAME_ID, millimeters, "16UC1")),
             ]
             for connection, message in messages:
                 writer.write(connection, stamp, TYPES.serialize_cdr(message, connection.msgtype))

@@ -13,16 +13,16 @@ from rosbags.highlevel import AnyReader
 
 from fastdepth_ros.bags.cameras import Cameras
 from fastdepth_ros.bags.contents import Record, of_topic, read_window
+from fastdepth_ros.bags.ground_truth_sensor import Sensor
 from fastdepth_ros.bags.messages import camera_info_message, frame_from_bag, image_message
 from fastdepth_ros.bags.parts import PartWriter
 from fastdepth_ros.bags.recording import TYPES, message_from, open_bag, stamp_ns, told
 from fastdepth_ros.bags.request import CAMERA_INFO, DEPTH, Estimate, Recipe, Task
-from fastdepth_ros.bags.sensor import Sensor
 from fastdepth_ros.bags.summary import Summary
 from fastdepth_ros.depth.camera_matrix import FrameCamera, is_rectified
 from fastdepth_ros.depth.depth_image import encoded
 from fastdepth_ros.depth.frame import Frame, FrameError
-from fastdepth_ros.pool import Work
+from fastdepth_ros.jobs.pool import Work
 
 
 class Worker:

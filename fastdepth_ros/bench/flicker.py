@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from fastdepth_ros.artifact.artifact import Artifact
 from fastdepth_ros.backends import Backend
 from fastdepth_ros.data.synthetic.sequence import NOISE, room_sequence
-from fastdepth_ros.depth.artifact import Artifact
 from fastdepth_ros.depth.estimator import DepthEstimator
 from fastdepth_ros.depth.frame import Frame
 from fastdepth_ros.metrics.steadiness import temporal_noise

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from fastdepth_ros.backends.cores import available_cores
 from fastdepth_ros.backends.native import host_features
 from fastdepth_ros.bench.subject import Loaded, Subject
+from fastdepth_ros.jobs.cores import available_cores
 
 TOLD_FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8", "asimd", "asimddp", "i8mm")
 FMA_STEPS = 200_000  # half a millisecond, so that some run is not interrupted

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fastdepth_ros.processes import module_running, own_domain
+from fastdepth_ros.jobs.processes import module_running, own_domain
 
 STAGES = ("wait", "decode", "preprocess", "infer", "postprocess", "publish", "overhead", "total", "age")
 
@@ -49,10 +49,10 @@ def run_scene(scene: Scene, warm_up_s: float, seconds: float) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         environment = {**os.environ, **own_domain(Path(folder))}
         parameters = [part for name, value in scene.parameters.items() for part in ("-p", f"{name}:={value}")]
-        node = ["fastdepth_ros.ros.node", "--ros-args", *parameters]
+        node = ["fastdepth_ros.node.node", "--ros-args", *parameters]
         with module_running(node, environment, Path(folder, "node.log")) as running:
             camera = [
-                "fastdepth_ros.ros.measuring_camera", "--node", str(running.pid), "--size", scene.size,
+                "fastdepth_ros.ros_tools.benchmark_camera", "--node", str(running.pid), "--size", scene.size,
                 "--rate", str(scene.rate_hz), "--warm-up", str(warm_up_s), "--seconds", str(seconds),
             ]  # fmt: skip
             done = subprocess.run([sys.executable, "-m", *camera], env=environment, capture_output=True, text=True)

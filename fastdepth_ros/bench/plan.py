@@ -9,11 +9,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from fastdepth_ros.artifact.artifact import Artifact, find_artifacts
 from fastdepth_ros.backends import BackendError, BackendOptions, backend_class, backend_names
-from fastdepth_ros.backends.cores import available_cores
 from fastdepth_ros.bench.machine import machine_subjects
 from fastdepth_ros.bench.subject import Subject, load_estimator, load_onnx, load_torch_eager
-from fastdepth_ros.depth.artifact import Artifact, find_artifacts
+from fastdepth_ros.jobs.cores import available_cores
 
 FRAME_PX = (480, 640)  # height, width
 NYU_ACCURACY = "nyu-labeled/test/authors"  # key of a manifest's accuracy
@@ -42,8 +42,8 @@ class Request:
     """Options that choose the subjects.
 
     Args:
-        models: artefacts, by name or folder.
-        backends: empty takes all that are installed and have a file in the artefact.
+        models: artifacts, by name or folder.
+        backends: empty takes all that are installed and have a file in the artifact.
         threads: of the engines.
         precisions: that the engines compute in.
         device: of the backends.
@@ -87,7 +87,7 @@ def plan_engines(request: Request) -> Plan:
 
 
 def engine_subject(artifact: Artifact, backend: str, options: BackendOptions) -> Subject:
-    """One engine, from a 640x480 bgr8 frame in memory to an array of metres."""
+    """One engine, from a 640x480 bgr8 frame in memory to an array of meters."""
     runs = f"{backend}, power_save" if options.power_save else backend
     name = f"{artifact.name}/{runs}/{options.precision}/{options.threads}"
     load = partial(load_estimator, str(artifact.folder.resolve()), backend, options, FRAME_PX)
@@ -135,7 +135,7 @@ def plan_peers(request: Request, folder: Path) -> Plan:
     """
     from fastdepth_ros.bench.peers import PEERS, write_network
     from fastdepth_ros.nn.complexity import complexity
-    from fastdepth_ros.nn.prior import PRIOR
+    from fastdepth_ros.nn.paper.prior_work import PRIOR
 
     plan = plan_eager(request)
     threads = max(request.threads or thread_counts())
@@ -189,14 +189,14 @@ def _networks(request: Request, folder: Path, plan: Plan, steps: bool) -> Iterat
         import torch
 
         from fastdepth_ros.deploy.export import write_onnx
-        from fastdepth_ros.nn.fastdepth import initialise
+        from fastdepth_ros.nn.fastdepth import initialize
         from fastdepth_ros.nn.network import DepthNetwork
 
         for name, (encoder, decoder, kernel, skip) in FIG3.items():
             file = folder / f"{name}.onnx"
             with torch.no_grad():
                 network = DepthNetwork.of(encoder, decoder, kernel=kernel, skip=skip).eval()
-                initialise(network)
+                initialize(network)
                 write_onnx(network, file)
             yield name, file
     elif steps:

@@ -8,7 +8,7 @@ from typing import Any
 
 from fastdepth_ros.bench.compare import Change
 from fastdepth_ros.bench.results import Results
-from fastdepth_ros.whole import write_whole
+from fastdepth_ros.jobs.atomic_io import write_whole
 
 GROUPS = {"engine": "ours", "eager": "PyTorch eager", "peer": "peer", "prior": "prior work"}
 PAPER_POWER = (  # Table II: platform, mode, runtime ms, power W, idle W
@@ -73,7 +73,7 @@ def _latencies(results: Results) -> str:
         "CPU ms", "MB", "delta1",
     )  # fmt: skip
     text = (
-        "Models of ours and torch eager: a 640x480 bgr8 frame in memory to an array of metres. Peers and prior work: "
+        "Models of ours and torch eager: a 640x480 bgr8 frame in memory to an array of meters. Peers and prior work: "
         "the network alone at its own input, weights at random. Floor: the multiply-accumulates of the network at the "
         "machine's peak in float32 on as many threads. CPU: processor time of a run, threads that spin included.\n"
     )

@@ -13,7 +13,7 @@ from fastdepth_ros import __version__
 from fastdepth_ros.bench.harness import Measured
 from fastdepth_ros.bench.machine import describe, machine_figures
 from fastdepth_ros.bench.subject import Subject
-from fastdepth_ros.whole import write_whole
+from fastdepth_ros.jobs.atomic_io import write_whole
 
 VERSION = 1
 Results = dict[str, Any]

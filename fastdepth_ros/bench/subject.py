@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastdepth_ros.artifact.artifact import find_artifact
 from fastdepth_ros.backends import BackendOptions
-from fastdepth_ros.depth.artifact import find_artifact
 from fastdepth_ros.depth.estimator import DepthEstimator
 from fastdepth_ros.depth.frame import Frame
 
@@ -56,7 +56,7 @@ def test_frame(size_px: tuple[int, int]) -> np.ndarray:
 
 
 def load_estimator(model: str, backend: str, options: BackendOptions, size_px: tuple[int, int]) -> Loaded:
-    """Our hot path: a bgr8 frame in memory to an array of metres.
+    """Our hot path: a bgr8 frame in memory to an array of meters.
 
     Raises:
         ArtifactError, BackendError, GoldenError: as they say.

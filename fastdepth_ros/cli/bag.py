@@ -10,22 +10,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from fastdepth_ros.artifact.artifact import Artifact
 from fastdepth_ros.backends import Backend
-from fastdepth_ros.bags.depth_bag import Windows, write_depth_bags
-from fastdepth_ros.bags.measures import read_measures
+from fastdepth_ros.bags.metrics import read_measures
 from fastdepth_ros.bags.recording import BagError
 from fastdepth_ros.bags.request import ModelRecipe, Request, Truth
+from fastdepth_ros.bags.run import Windows, write_depth_bags
 from fastdepth_ros.bags.sources import find_bags, is_bag
 from fastdepth_ros.bags.summary import Summary
 from fastdepth_ros.bags.windows import Selection
 from fastdepth_ros.bags.worker import WINDOWS
 from fastdepth_ros.cli.depth_options import add_bits_option, add_depth_options, add_field_option, depth_estimator
 from fastdepth_ros.cli.options import MODEL_ERRORS, add_model_options, backend_options, load_model
-from fastdepth_ros.depth.artifact import Artifact
 from fastdepth_ros.depth.depth_image import DEPTH_TOPICS
 from fastdepth_ros.depth.estimator import OUTPUTS
 from fastdepth_ros.depth.sensor_bits import SAMPLE_BITS, SensorBits
-from fastdepth_ros.pool import cluster, cores, local
+from fastdepth_ros.jobs.pool import cluster, cores, local
 
 ERRORS = (BagError, ValueError, *MODEL_ERRORS)
 

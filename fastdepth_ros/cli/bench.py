@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
+from fastdepth_ros.artifact.artifact import ArtifactError, find_artifact
+from fastdepth_ros.artifact.golden import GoldenError
 from fastdepth_ros.backends import BackendError, BackendOptions, backend_names
 from fastdepth_ros.backends.base import PRECISIONS
 from fastdepth_ros.bench.compare import caveats, changes
@@ -24,8 +26,6 @@ from fastdepth_ros.bench.node import GraphError, Scene, run_scene
 from fastdepth_ros.bench.plan import Plan, Request, plan_eager, plan_engines, plan_halves, plan_peers, thread_counts
 from fastdepth_ros.bench.report import comparison, write_report
 from fastdepth_ros.bench.results import Results, ResultsError, read_results, results_of, write_results
-from fastdepth_ros.depth.artifact import ArtifactError, find_artifact
-from fastdepth_ros.depth.golden import GoldenError
 
 ERRORS = (ArithmeticError, ArtifactError, BackendError, ResultsError, ValueError)
 NODE_WARM_UP_S = 2.0
@@ -178,7 +178,7 @@ def _pictures(out: Path, results: Results) -> list[str]:
     if find_spec("matplotlib") is None:
         results["notes"].append("no pictures: pip install matplotlib")
         return []
-    from fastdepth_ros.bench.pictures import write_accuracy, write_halves
+    from fastdepth_ros.bench.plots import write_accuracy, write_halves
 
     made = {"fig1.png": write_accuracy, "fig3.png": write_halves}
     return [name for name, write in made.items() if write(out / name, results)]
@@ -206,7 +206,7 @@ def _summary(results: Results) -> str:
 
 
 def _run_table(parsed: argparse.Namespace) -> None:
-    from fastdepth_ros.bench.table6 import ROWS, Tuning, table6  # late: they need torch and TVM
+    from fastdepth_ros.bench.paper_table6 import ROWS, Tuning, table6  # late: they need torch and TVM
     from fastdepth_ros.deploy.compile import CompileError
     from fastdepth_ros.deploy.records import RecordsError
     from fastdepth_ros.deploy.targets import TargetError

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from fastdepth_ros.bags.calibration import Distance, fit, measure
-from fastdepth_ros.bags.calibration_picture import calibration_picture
+from fastdepth_ros.bags.calibration_plot import calibration_picture
 from fastdepth_ros.bags.recording import BagError, busiest_camera_topic, open_bag
 from fastdepth_ros.bags.request import ModelRecipe, Request, Truth
 from fastdepth_ros.bags.windows import Selection
 from fastdepth_ros.cli.depth_options import add_field_option
 from fastdepth_ros.cli.options import MODEL_ERRORS, add_model_options, backend_options, load_model
-from fastdepth_ros.depth.files import write_picture
-from fastdepth_ros.ros.parameter_file import write_parameter
+from fastdepth_ros.pictures.image_files import write_picture
+from fastdepth_ros.ros_tools.parameter_file import write_parameter
 
 ERRORS = (BagError, ValueError, *MODEL_ERRORS)
 PARAMETER = "focal_scale"

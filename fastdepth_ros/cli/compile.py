@@ -1,4 +1,4 @@
-"""`fastdepth compile`: an artefact to code for one kind of processor."""
+"""`fastdepth compile`: an artifact to code for one kind of processor."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import argparse
 import sys
 from pathlib import Path
 
+from fastdepth_ros.artifact.artifact import find_artifact
 from fastdepth_ros.cli.options import MODEL_ERRORS, add_target_options
 from fastdepth_ros.deploy.compile import CompileError, compile_artifact
 from fastdepth_ros.deploy.records import RecordsError
 from fastdepth_ros.deploy.steps import UnsupportedNetworkError
 from fastdepth_ros.deploy.targets import TargetError, find_target
-from fastdepth_ros.depth.artifact import find_artifact
 
 ERRORS = (CompileError, RecordsError, TargetError, UnsupportedNetworkError, *MODEL_ERRORS)
 

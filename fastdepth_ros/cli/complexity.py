@@ -9,11 +9,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from fastdepth_ros.jobs.atomic_io import read_json
 from fastdepth_ros.nn.channels import NAMED, Channels
 from fastdepth_ros.nn.complexity import Complexity, complexity
 from fastdepth_ros.nn.fastdepth import FastDepth
-from fastdepth_ros.nn.tables import CONVENTION, TABLES, UNITS, Row, Table, as_printed
-from fastdepth_ros.whole import read_json
+from fastdepth_ros.nn.paper.tables import CONVENTION, TABLES, UNITS, Row, Table, as_printed
 
 ERRORS = (ValueError,)
 

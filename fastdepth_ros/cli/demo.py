@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from fastdepth_ros.artifact.artifact import DEFAULT_BACKEND
 from fastdepth_ros.backends import BackendError, backend_names
 from fastdepth_ros.bags.recording import BagError
-from fastdepth_ros.depth.artifact import DEFAULT_BACKEND
-from fastdepth_ros.ros.demo import DemoError, bag_source, run_demo, synthetic_source
+from fastdepth_ros.ros_tools.demo import DemoError, bag_source, run_demo, synthetic_source
 
 ERRORS = (BackendError, BagError, DemoError)
 

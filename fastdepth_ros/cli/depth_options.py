@@ -6,8 +6,8 @@ import argparse
 
 import numpy as np
 
+from fastdepth_ros.artifact.artifact import Artifact
 from fastdepth_ros.backends import Backend
-from fastdepth_ros.depth.artifact import Artifact
 from fastdepth_ros.depth.estimator import OUTSIDE, DepthEstimator
 from fastdepth_ros.depth.focal import AUTO
 from fastdepth_ros.depth.frame import Frame

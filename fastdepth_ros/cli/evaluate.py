@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from fastdepth_ros.artifact.artifact import Artifact, find_artifacts, write_manifest
 from fastdepth_ros.backends import Backend
 from fastdepth_ros.cli.options import MODEL_ERRORS, add_model_options, backend_options, load_model, tell_notes
 from fastdepth_ros.data.datasets import DATASETS, Dataset, DatasetError, open_dataset
-from fastdepth_ros.depth.artifact import Artifact, find_artifacts, write_manifest
-from fastdepth_ros.depth.files import write_picture
-from fastdepth_ros.depth.panel import panel
+from fastdepth_ros.jobs.atomic_io import whole_file
 from fastdepth_ros.metrics.depth import NAMES, NEAR_M
+from fastdepth_ros.pictures.image_files import write_picture
+from fastdepth_ros.pictures.panel import panel
 from fastdepth_ros.train.evaluation import (
     PROTOCOLS,
     ImageErrors,
@@ -25,7 +26,6 @@ from fastdepth_ros.train.evaluation import (
     mean_figures,
     pooled_figures,
 )
-from fastdepth_ros.whole import whole_file
 
 ERRORS = (DatasetError, ValueError, *MODEL_ERRORS)
 PANEL_ROWS, WORST = 6, 10
@@ -90,7 +90,7 @@ def _others(figures: dict[str, float], pooled: dict[str, float], focal_scale: fl
 
 
 def record(artifact: Artifact, precision: str, key: str, figures: dict[str, float]) -> None:
-    """Write the accuracy of one precision into the artefact's manifest."""
+    """Write the accuracy of one precision into the artifact's manifest."""
     facts = artifact.facts(precision)
     rounded = {name: round(value, 4) for name, value in figures.items()}
     facts = {**facts, "accuracy": {**facts.get("accuracy", {}), key: rounded}}

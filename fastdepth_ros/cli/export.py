@@ -1,4 +1,4 @@
-"""`fastdepth export`: checkpoint to artefact."""
+"""`fastdepth export`: checkpoint to artifact."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 
 from fastdepth_ros.deploy.export import ExportError, export_artifact
+from fastdepth_ros.jobs.atomic_io import read_json
 from fastdepth_ros.nn.checkpoints import CheckpointError, load_checkpoint
-from fastdepth_ros.whole import read_json
 
 ERRORS = (CheckpointError, ExportError, ValueError)
 

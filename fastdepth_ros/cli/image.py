@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from fastdepth_ros.artifact.lfs_pointer import POINTER_WORDS, is_pointer
 from fastdepth_ros.cli.depth_options import (
     add_bits_option,
     add_depth_options,
@@ -16,10 +17,9 @@ from fastdepth_ros.cli.depth_options import (
 )
 from fastdepth_ros.cli.options import MODEL_ERRORS, add_model_options, load_model
 from fastdepth_ros.depth.estimator import OUTPUTS
-from fastdepth_ros.depth.files import read_frame, write_depth
 from fastdepth_ros.depth.frame import FrameError
 from fastdepth_ros.depth.geometry import FIELDS_OF_VIEW
-from fastdepth_ros.lfs import POINTER_WORDS, is_pointer
+from fastdepth_ros.pictures.image_files import read_frame, write_depth
 
 ERRORS = (FrameError, ValueError, *MODEL_ERRORS)
 

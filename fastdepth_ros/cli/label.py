@@ -46,5 +46,5 @@ def run(parsed: argparse.Namespace) -> None:
         sides = sides * len(parsed.teacher)
     photographs = Photographs(parsed.photos)
     teachers = [Teacher(load_checkpoint(path)[0], side) for path, side in zip(parsed.teacher, sides)]
-    labelled = label_photographs(photographs, teachers, parsed.out, view=parsed.view, flip=parsed.flip)
-    print(f"{parsed.out}: {len(photographs)} photographs, {labelled} of them labelled now")
+    labeled = label_photographs(photographs, teachers, parsed.out, view=parsed.view, flip=parsed.flip)
+    print(f"{parsed.out}: {len(photographs)} photographs, {labeled} of them labeled now")

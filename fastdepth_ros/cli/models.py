@@ -1,4 +1,4 @@
-"""`fastdepth models`: list, show, verify, import and fetch artefacts."""
+"""`fastdepth models`: list, show, verify, import and fetch artifacts."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fastdepth_ros.artifact.artifact import MANIFEST, find_artifact, sha256_of
+from fastdepth_ros.artifact.catalog import CatalogError, Entry, find_entry, read_catalog
+from fastdepth_ros.artifact.download import DownloadError, download
 from fastdepth_ros.backends import BackendOptions, NotInstalledError, backend_names
 from fastdepth_ros.backends.base import PRECISIONS
 from fastdepth_ros.cli.options import MODEL_ERRORS
-from fastdepth_ros.depth.artifact import MANIFEST, find_artifact, sha256_of
-from fastdepth_ros.depth.catalogue import CatalogueError, Entry, find_entry, read_catalogue
-from fastdepth_ros.depth.download import DownloadError, download
 from fastdepth_ros.share import share_folder
 
 if TYPE_CHECKING:  # a robot lists and verifies without torch
@@ -28,14 +28,16 @@ class ImportFileError(Exception):
     """A file that no importer takes."""
 
 
-ERRORS = (ImportFileError, CatalogueError, DownloadError, *MODEL_ERRORS)
+ERRORS = (ImportFileError, CatalogError, DownloadError, *MODEL_ERRORS)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(dest="action", required=True)
-    catalogue = argparse.ArgumentParser(add_help=False)
-    catalogue.add_argument("--catalogue", type=Path, help="JSON list of published models (default: the package's)")
-    verbs.add_parser("list", help="list bundled artifacts and published models", parents=[catalogue])
+    catalog = argparse.ArgumentParser(add_help=False)
+    catalog.add_argument(
+        "--catalog", "--catalogue", type=Path, help="JSON list of published models (default: the package's)"
+    )
+    verbs.add_parser("list", help="list bundled artifacts and published models", parents=[catalog])
     for action, summary in (
         ("show", "print the manifest of an artifact"),
         ("verify", "check an artifact: sha256 of its files, golden frame on each backend"),
@@ -50,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="model file: .tflite, .safetensors of this package, or written by torch.save (.pth, .pth.tar, .pt, .pkl)",
     )  # fmt: skip
     verb = verbs.add_parser(
-        "fetch", help="download a published model and convert it to an artifact", parents=[out, catalogue]
+        "fetch", help="download a published model and convert it to an artifact", parents=[out, catalog]
     )
     verb.add_argument("name", help="name in `fastdepth models list`; the downloaded file is kept beside the artifact")
     verb.add_argument("--dataset", help="data set to check the published delta1 on, named as for `fastdepth evaluate`")
@@ -67,7 +69,7 @@ def _list(parsed: argparse.Namespace) -> int:
         artifact = find_artifact(manifest.parent.name)
         print(f"{artifact.name:<24}{artifact.manifest['weights']:>12,} weights{artifact.manifest['macs']:>14,} MACs")
     print("to be had with `fastdepth models fetch NAME --out DIR`:")
-    for entry in read_catalogue(parsed.catalogue):
+    for entry in read_catalog(parsed.catalog):
         print(f"{entry.name:<36}delta1 {entry.accuracy['delta1']:.3f}  {entry.licence}")
     return 0
 
@@ -93,7 +95,7 @@ def _verify(parsed: argparse.Namespace) -> int:
                 engine = artifact.load(name, BackendOptions(precision=precision)).engine
                 ran = True
                 print(f"{name}: {engine} computes {artifact.name}")
-            except NotInstalledError as error:  # says nothing of the artefact
+            except NotInstalledError as error:  # says nothing of the artifact
                 print(f"{name}: {error}")
             except MODEL_ERRORS as error:
                 failed = True
@@ -103,7 +105,7 @@ def _verify(parsed: argparse.Namespace) -> int:
 
 def _import(parsed: argparse.Namespace) -> int:
     from fastdepth_ros.nn.checkpoints import CheckpointError
-    from fastdepth_ros.nn.foreign import import_network
+    from fastdepth_ros.nn.importers.importer import import_network
 
     try:
         network = import_network(parsed.file)
@@ -115,10 +117,10 @@ def _import(parsed: argparse.Namespace) -> int:
 
 
 def _fetch(parsed: argparse.Namespace) -> int:
-    entry = find_entry(parsed.name, read_catalogue(parsed.catalogue))
-    from fastdepth_ros.nn.authors import VARIANTS, why_unread
+    entry = find_entry(parsed.name, read_catalog(parsed.catalog))
     from fastdepth_ros.nn.checkpoints import CheckpointError
-    from fastdepth_ros.nn.foreign import import_network
+    from fastdepth_ros.nn.importers.authors import VARIANTS, why_unread
+    from fastdepth_ros.nn.importers.importer import import_network
 
     if entry.variant not in VARIANTS:
         why = why_unread(entry.variant)
@@ -131,7 +133,7 @@ def _fetch(parsed: argparse.Namespace) -> int:
     def check(path: Path) -> DepthNetwork:
         network = import_network(path)
         if network.description() != expected:
-            raise ImportFileError(f"{path} has {network.description()}, the catalogue says {words} of {entry.name}")
+            raise ImportFileError(f"{path} has {network.description()}, the catalog says {words} of {entry.name}")
         return network
 
     path = parsed.out.parent / entry.file_name
@@ -158,14 +160,14 @@ def _export(network: DepthNetwork, out: Path, facts: dict[str, Any]) -> None:
 
 def _expected(entry: Entry) -> tuple[dict[str, Any], str]:
     """The description of the network that a file must hold, and the same in words."""
-    from fastdepth_ros.nn.authors import SKIP_ADD, VARIANTS
     from fastdepth_ros.nn.channels import UNPRUNED
+    from fastdepth_ros.nn.importers.authors import SKIP_ADD, VARIANTS
 
     channels = _channels(entry)
     if entry.variant == SKIP_ADD:
         return {"channels": channels.as_mapping()}, str(channels)
     if channels != UNPRUNED:
-        raise CatalogueError(f"{entry.name} is a {entry.variant}, which is read unpruned only; it has {channels}")
+        raise CatalogError(f"{entry.name} is a {entry.variant}, which is read unpruned only; it has {channels}")
     return {"variant": VARIANTS[entry.variant]}, entry.variant
 
 
@@ -175,7 +177,7 @@ def _channels(entry: Entry) -> Channels:
     if not isinstance(entry.channels, str):
         return Channels.from_mapping(entry.channels)
     if entry.channels not in NAMED:
-        raise CatalogueError(f"{entry.name} has channels {entry.channels!r}, there is {', '.join(NAMED)}")
+        raise CatalogError(f"{entry.name} has channels {entry.channels!r}, there is {', '.join(NAMED)}")
     return NAMED[entry.channels]
 
 
@@ -193,7 +195,7 @@ def _dataset(parsed: argparse.Namespace) -> Dataset | None:
 
 
 def _check_delta1(out: Path, dataset: Dataset, entry: Entry, path: Path) -> None:
-    """Neither the artefact nor the file stays where the model is worse than published."""
+    """Neither the artifact nor the file stays where the model is worse than published."""
     from fastdepth_ros.metrics.depth import mean_errors
     from fastdepth_ros.train.evaluation import PROTOCOLS, evaluate
 

@@ -13,14 +13,14 @@ from tqdm import tqdm
 from fastdepth_ros.cli.complexity import channels_from
 from fastdepth_ros.cli.options import TARGETS, add_device_options, tell_notes
 from fastdepth_ros.data.datasets import DATASETS, Dataset, DatasetError, open_dataset, open_named
+from fastdepth_ros.jobs.pool import cluster, local
 from fastdepth_ros.nn.channels import NAMED, Channels
 from fastdepth_ros.nn.checkpoints import CheckpointError, load_checkpoint, load_fastdepth
 from fastdepth_ros.nn.complexity import complexity
-from fastdepth_ros.pool import cluster, local
 from fastdepth_ros.prune.engines import ENGINES
 from fastdepth_ros.prune.measure import checked, measure, networks_ms_here
 from fastdepth_ros.prune.netadapt import NetAdapt, PruneError, Search
-from fastdepth_ros.prune.pictures import write_channels, write_search
+from fastdepth_ros.prune.plots import write_channels, write_search
 from fastdepth_ros.prune.resources import RESOURCES, Resource, resource
 from fastdepth_ros.prune.table import LatencyTable, load_table
 from fastdepth_ros.prune.trial import TRIALS, Training, accuracy

@@ -1,4 +1,4 @@
-"""`fastdepth quantize`: an artefact in int8, fp16 or bf16 too, with the accuracy that it has there."""
+"""`fastdepth quantize`: an artifact in int8, fp16 or bf16 too, with the accuracy that it has there."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from fastdepth_ros.artifact.artifact import DEFAULT_MODEL, find_artifact
 from fastdepth_ros.backends import Backend, BackendOptions
 from fastdepth_ros.cli.depth_options import add_field_option
 from fastdepth_ros.cli.evaluate import record
@@ -16,11 +17,10 @@ from fastdepth_ros.cli.options import MODEL_ERRORS, tell_notes
 from fastdepth_ros.data.datasets import DATASETS, Dataset, DatasetError, open_dataset
 from fastdepth_ros.data.synthetic.sequence import room_sequence
 from fastdepth_ros.deploy.quantize import ENGINES, REDUCED, QuantizeError, quantize_artifact
-from fastdepth_ros.depth.artifact import DEFAULT_MODEL, find_artifact
-from fastdepth_ros.depth.files import read_frame
 from fastdepth_ros.depth.frame import Frame, FrameError
 from fastdepth_ros.depth.geometry import field_of_view
 from fastdepth_ros.depth.preprocess import network_input
+from fastdepth_ros.pictures.image_files import read_frame
 from fastdepth_ros.train.evaluation import PROTOCOLS, evaluate, mean_figures
 
 ERRORS = (DatasetError, FrameError, QuantizeError, ValueError, *MODEL_ERRORS)

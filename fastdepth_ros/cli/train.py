@@ -15,8 +15,8 @@ from fastdepth_ros.data.check import check_dataset
 from fastdepth_ros.data.datasets import DATASETS, DatasetError, open_dataset, open_named
 from fastdepth_ros.nn.channels import Channels
 from fastdepth_ros.nn.checkpoints import CheckpointError, load_checkpoint
-from fastdepth_ros.nn.fastdepth import FastDepth, initialise
-from fastdepth_ros.nn.foreign import load_imagenet_encoder
+from fastdepth_ros.nn.fastdepth import FastDepth, initialize
+from fastdepth_ros.nn.importers.importer import load_imagenet_encoder
 from fastdepth_ros.nn.network import DepthNetwork, parts
 from fastdepth_ros.prune.surgery import slimmed, widened
 from fastdepth_ros.train.memory import keep_freed_memory
@@ -93,7 +93,7 @@ def _network(parsed: argparse.Namespace, seed: int) -> DepthNetwork:
     network = (
         DepthNetwork.of(**PAPER_PARTS | chosen) if chosen else FastDepth(channels_from(parsed.channels or "pruned"))
     )
-    initialise(network, seed=seed)
+    initialize(network, seed=seed)
     if parsed.pretrained:
         load_imagenet_encoder(network, parsed.pretrained)
     return network

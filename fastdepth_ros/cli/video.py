@@ -21,7 +21,7 @@ from fastdepth_ros.cli.options import MODEL_ERRORS, add_model_options, load_mode
 from fastdepth_ros.depth.estimator import DepthEstimator
 from fastdepth_ros.depth.frame import FrameError
 from fastdepth_ros.depth.geometry import field_of_view
-from fastdepth_ros.view.pictures import as_bgr
+from fastdepth_ros.pictures.frame_pictures import as_bgr
 from fastdepth_ros.view.source import Source, SourceError, open_source
 from fastdepth_ros.view.video import VideoWriter, side_by_side
 

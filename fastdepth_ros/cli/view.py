@@ -6,7 +6,7 @@ import argparse
 import webbrowser
 
 from fastdepth_ros.cli.options import add_view_options
-from fastdepth_ros.ros.viewer import show_node
+from fastdepth_ros.ros_tools.viewer import show_node
 from fastdepth_ros.view.live_view import LiveView, ViewError
 
 ERRORS = (ViewError, ValueError)

@@ -1,12 +1,12 @@
 """Training augmentation of the FastDepth authors, as one warp, and one that keeps the scale.
 
-Scale by s in [1, 1.5] with the depth divided by s, rotation of +-5 degrees, horizontal flip, and colour jitter of 0.4
+Scale by s in [1, 1.5] with the depth divided by s, rotation of +-5 degrees, horizontal flip, and color jitter of 0.4
 in brightness, contrast and saturation. The authors resize, rotate, crop and resize again, each to the nearest pixel;
 one affine warp from the camera's frame to the network's grid does the same without three roundings.
 
 Nothing in a picture says that it was enlarged. A network that cannot tell learns the mean over all enlargements and
 says of the true view that everything is nearer than it is, a tenth with the authors' range. So the second one enlarges
-and reduces by a few percent only, takes its view from anywhere in the frame, and changes gamma and the light's colour.
+and reduces by a few percent only, takes its view from anywhere in the frame, and changes gamma and the light's color.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ class Range:
     Args:
         scale: enlargement, least and most; the depth is divided by it.
         angle_deg: rotation about the axis of view, either way.
-        shift: of the view's centre, as a share of what the enlargement leaves outside the view; 0 stays in the middle.
+        shift: of the view's center, as a share of what the enlargement leaves outside the view; 0 stays in the middle.
         jitter: of brightness, contrast and saturation, as a share.
-        tint: of the colour channels' gains, as a share.
+        tint: of the color channels' gains, as a share.
         gamma: exponent of the brightness, at most, or 1 divided by it.
         stretch: horizontal scale of a whole view, least and most: not all that were squeezed were 4:3. The depth stays.
     """
@@ -59,12 +59,12 @@ def augment(
 
     Args:
         rgb: uint8 HxWx3.
-        depth: float32 HxW metres.
+        depth: float32 HxW meters.
         size_px: side of the network input.
         whole: the pair is a 4:3 picture that was squeezed to its shape, all of which is the view.
 
     Returns:
-        uint8 size x size x 3, and float32 metres of size/2 x size/2 (the grid that leaves the network), 0 outside the
+        uint8 size x size x 3, and float32 meters of size/2 x size/2 (the grid that leaves the network), 0 outside the
         frame.
     """
     scale = rng.uniform(*reach.scale)
@@ -77,11 +77,11 @@ def augment(
     if reach.shift:
         room = np.array([width - view.width / scale, height - view.height / scale]) / 2
         to_frame[:2, 2] += rng.uniform(-reach.shift, reach.shift, 2) * room
-    half = np.array([[2.0, 0.0, 0.5], [0.0, 2.0, 0.5], [0.0, 0.0, 1.0]])  # centre of each 2x2 block
-    colour_filter = cv2.INTER_NEAREST if rng.random() < 0.5 else cv2.INTER_LINEAR  # the authors', and the node's
+    half = np.array([[2.0, 0.0, 0.5], [0.0, 2.0, 0.5], [0.0, 0.0, 1.0]])  # center of each 2x2 block
+    color_filter = cv2.INTER_NEAREST if rng.random() < 0.5 else cv2.INTER_LINEAR  # the authors', and the node's
     border = cv2.BORDER_REFLECT_101 if whole else cv2.BORDER_CONSTANT  # a whole view reaches out of the picture
     rgb = cv2.warpAffine(
-        rgb, to_frame[:2], (size_px, size_px), flags=colour_filter | cv2.WARP_INVERSE_MAP, borderMode=border
+        rgb, to_frame[:2], (size_px, size_px), flags=color_filter | cv2.WARP_INVERSE_MAP, borderMode=border
     )
     depth = cv2.warpAffine(
         depth, (to_frame @ half)[:2], (size_px // 2, size_px // 2), flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
@@ -107,7 +107,7 @@ def _warp(
     shape: tuple[int, int], view: Crop, size_px: int, scale: tuple[float, float], angle_deg: float, flip: bool,
     squeezed: float,
 ) -> np.ndarray:  # fmt: skip
-    """3x3 map from network pixels to frame pixels, pixel centres at whole numbers.
+    """3x3 map from network pixels to frame pixels, pixel centers at whole numbers.
 
     Args:
         shape: height and width of the frame.
@@ -115,16 +115,16 @@ def _warp(
         squeezed: width of the frame over the width that its picture had at this height.
     """
     height, width = shape
-    centre_out = np.array([[1, 0, -(size_px - 1) / 2], [0, 1, -(size_px - 1) / 2], [0, 0, 1]])
+    center_out = np.array([[1, 0, -(size_px - 1) / 2], [0, 1, -(size_px - 1) / 2], [0, 0, 1]])
     zoom = np.diag([(-1 if flip else 1) * view.width / size_px / scale[0], view.height / size_px / scale[1], 1])
     cos, sin = np.cos(np.radians(angle_deg)), np.sin(np.radians(angle_deg))
     turn = np.array([[cos, -sin * squeezed, 0], [sin / squeezed, cos, 0], [0, 0, 1]])
-    centre_in = np.array([[1, 0, (width - 1) / 2], [0, 1, (height - 1) / 2], [0, 0, 1]])
-    return centre_in @ turn @ zoom @ centre_out
+    center_in = np.array([[1, 0, (width - 1) / 2], [0, 1, (height - 1) / 2], [0, 0, 1]])
+    return center_in @ turn @ zoom @ center_out
 
 
 def _jitter(rgb: np.ndarray, rng: np.random.Generator, reach: Range) -> np.ndarray:
-    """Brightness, contrast, saturation and tint, each by a random factor, as one 3x4 colour matrix; then gamma."""
+    """Brightness, contrast, saturation and tint, each by a random factor, as one 3x4 color matrix; then gamma."""
     brightness, contrast, saturation = rng.uniform(1 - reach.jitter, 1 + reach.jitter, 3)
     luma = np.array([0.299, 0.587, 0.114])
     mean_luma = float(rgb.reshape(-1, 3).mean(axis=0) @ luma) * brightness

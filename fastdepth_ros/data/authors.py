@@ -1,7 +1,7 @@
 """The FastDepth authors' transforms.
 
 Validation: two resizes to the nearest pixel with a crop between them: 640x480 to 333x250, the central 304x228 of that,
-then 224x224. Training: 250 high, rotated, enlarged, cropped, flipped, 224x224, and only then the colours. Every index
+then 224x224. Training: 250 high, rotated, enlarged, cropped, flipped, 224x224, and only then the colors. Every index
 is floor((i + 0.5) * in / out) and each step picks pixels, so that all of them together pick pixels from the frame.
 
 Where (i + 0.5) * in / out is a whole number, the authors' Pillow can land one pixel short, because it adds up steps
@@ -48,11 +48,11 @@ def authors_train(
 
     Args:
         rgb: uint8 HxWx3, of a shape near 4:3.
-        depth: float32 HxW metres.
+        depth: float32 HxW meters.
         size_px: side of the network input.
 
     Returns:
-        uint8 size x size x 3, and float32 size x size metres; 0 in both where the turned frame does not reach.
+        uint8 size x size x 3, and float32 size x size meters; 0 in both where the turned frame does not reach.
 
     Raises:
         ValueError: narrower than the crop once its height is reduced to 250, or `whole`: they have no such views.
@@ -132,6 +132,6 @@ def _blend(plain: np.ndarray | np.float32, image: np.ndarray, factor: np.float32
 
 
 def _luma(rgb: np.ndarray) -> np.ndarray:
-    """Pillow's grey: 0.299 R + 0.587 G + 0.114 B in 16 fractional bits, rounded. Below 2**24 float32 counts exactly."""
+    """Pillow's gray: 0.299 R + 0.587 G + 0.114 B in 16 fractional bits, rounded. Below 2**24 float32 counts exactly."""
     weights = np.array([[19595, 38470, 7471, 0x8000]], np.float32)
     return np.floor(cv2.transform(rgb.astype(np.float32), weights) / 65536)

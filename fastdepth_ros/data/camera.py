@@ -32,7 +32,7 @@ _ASPECT = 0.01  # by how much a picture's shape may differ from the camera's and
 
 @dataclass(frozen=True)
 class Intrinsics:
-    """Focal lengths and centre of a pinhole camera, in the pixels of its pictures of `width` x `height`."""
+    """Focal lengths and center of a pinhole camera, in the pixels of its pictures of `width` x `height`."""
 
     width: float
     height: float
@@ -64,7 +64,7 @@ def read_intrinsics(root: Path) -> Intrinsics | None:
         None where there is no such file.
 
     Raises:
-        DatasetError: not JSON of positive numbers under these names, or a `depth_unit` other than millimetres where no
+        DatasetError: not JSON of positive numbers under these names, or a `depth_unit` other than millimeters where no
             `dataset.json` gives the scale.
     """
     path = root / INTRINSICS

@@ -60,7 +60,7 @@ def check_dataset(dataset: Dataset, workers: int = 4) -> Report:
 def _fault(pair: Pair) -> str | None:
     rgb, depth = pair.rgb, pair.depth
     if rgb.dtype != np.uint8 or depth.dtype != np.float32 or depth.ndim != 2 or rgb.shape != (*depth.shape, 3):
-        return f"{pair.name}: colour is {rgb.dtype} {rgb.shape}, depth {depth.dtype} {depth.shape}"
+        return f"{pair.name}: color is {rgb.dtype} {rgb.shape}, depth {depth.dtype} {depth.shape}"
     if not np.isfinite(depth).all():
         return f"{pair.name}: {np.count_nonzero(~np.isfinite(depth))} depths are not finite"
     if (depth < 0).any():

@@ -1,4 +1,4 @@
-"""Data sets by name: pairs of a colour image and its depth, one at a time."""
+"""Data sets by name: pairs of a color image and its depth, one at a time."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from pathlib import Path
 from fastdepth_ros.data import folder, nyu_hdf5, nyu_labeled, nyu_mat  # noqa: F401  (they register themselves)
 from fastdepth_ros.data.folder import FolderDataset
 from fastdepth_ros.data.image_files import read_image
-from fastdepth_ros.data.nyu_labeled import nyu_labeled_metres, open_nyu_labeled
+from fastdepth_ros.data.nyu_labeled import nyu_labeled_meters, open_nyu_labeled
 from fastdepth_ros.data.pairs import DATASETS, Dataset, DatasetError, Joined, Pair, Subset
 
 __all__ = [
-    "DATASETS", "Dataset", "DatasetError", "FolderDataset", "Joined", "Pair", "Subset", "nyu_labeled_metres",
+    "DATASETS", "Dataset", "DatasetError", "FolderDataset", "Joined", "Pair", "Subset", "nyu_labeled_meters",
     "open_dataset", "open_named", "open_nyu_labeled", "read_image",
 ]  # fmt: skip
 

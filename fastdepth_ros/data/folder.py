@@ -21,30 +21,30 @@ from fastdepth_ros.data.pairs import TRAINED, VIEWS, DatasetError, Pair, registe
 
 SETTINGS = "dataset.json"
 COLOUR_FOLDERS = ("rgb", "color")
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".PNG", ".JPG", ".JPEG")  # of colour; the first that is there
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".PNG", ".JPG", ".JPEG")  # of color; the first that is there
 
 
 @dataclass(frozen=True)
 class DepthScale:
-    """metres = (stored + depth_offset) * depth_scale_m, 0 (unknown) where that is not positive."""
+    """meters = (stored + depth_offset) * depth_scale_m, 0 (unknown) where that is not positive."""
 
     depth_scale_m: float = 0.001
     depth_offset: float = 0.0
 
     def __call__(self, stored: np.ndarray) -> np.ndarray:
-        metres = (stored.astype(np.float32) + np.float32(self.depth_offset)) * np.float32(self.depth_scale_m)
-        return np.maximum(metres, 0)
+        meters = (stored.astype(np.float32) + np.float32(self.depth_offset)) * np.float32(self.depth_scale_m)
+        return np.maximum(meters, 0)
 
 
 @dataclass(frozen=True)
 class FolderDataset:
-    """A colour image of any of `SUFFIXES` and ``depth/NAME.png`` for every name.
+    """A color image of any of `SUFFIXES` and ``depth/NAME.png`` for every name.
 
     Args:
         root: the folder.
         names: the images of one split.
-        metres: turns a stored depth image into float32 metres.
-        colour: name of the folder of colour images.
+        meters: turns a stored depth image into float32 meters.
+        color: name of the folder of color images.
         intrinsics: the camera; None where it is unknown or the training camera.
         view: what the network sees of an image: "trained", or "whole".
         notes: sentences on it for people.
@@ -52,8 +52,8 @@ class FolderDataset:
 
     root: Path
     names: tuple[str, ...]
-    metres: Callable[[np.ndarray], np.ndarray]
-    colour: str = COLOUR_FOLDERS[0]
+    meters: Callable[[np.ndarray], np.ndarray]
+    color: str = COLOUR_FOLDERS[0]
     intrinsics: Intrinsics | None = None
     view: str = TRAINED
     notes: tuple[str, ...] = ()
@@ -65,16 +65,16 @@ class FolderDataset:
         """Raises DatasetError for files that are missing or damaged, IndexError past the end."""
         name = self.names[index]
         depth = self.root / "depth" / f"{name}.png"
-        bgr, stored = read_images((self._colour_file(name), cv2.IMREAD_COLOR), (depth, cv2.IMREAD_UNCHANGED))
+        bgr, stored = read_images((self._color_file(name), cv2.IMREAD_COLOR), (depth, cv2.IMREAD_UNCHANGED))
         if stored.ndim != 2:
             raise DatasetError(f"{depth} has {stored.shape[2]} channels, depth has one")
         if bgr.shape[:2] != stored.shape:
-            raise DatasetError(f"{name}: colour is {bgr.shape[:2]}, depth {stored.shape}")
+            raise DatasetError(f"{name}: color is {bgr.shape[:2]}, depth {stored.shape}")
         k = self.intrinsics.k(stored.shape) if self.intrinsics else None
-        return Pair(name, cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), self.metres(stored), k, self.view)
+        return Pair(name, cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), self.meters(stored), k, self.view)
 
-    def _colour_file(self, name: str) -> Path:
-        files = [self.root / self.colour / f"{name}{suffix}" for suffix in SUFFIXES]
+    def _color_file(self, name: str) -> Path:
+        files = [self.root / self.color / f"{name}{suffix}" for suffix in SUFFIXES]
         return next((file for file in files if file.exists()), files[1])
 
 
@@ -82,46 +82,46 @@ class FolderDataset:
 def open_folder(root: Path, split: str) -> FolderDataset:
     """Folders of one's own: `split.csv` with the columns ``name,split``, or ``index,split`` for names of four digits.
 
-    Without `split.csv`, every split is all frames that have colour and depth, in the order of their names. Depth is PNG
-    of 8 or 16 bits, by default millimetres with 0 unknown. ``dataset.json`` may say otherwise:
+    Without `split.csv`, every split is all frames that have color and depth, in the order of their names. Depth is PNG
+    of 8 or 16 bits, by default millimeters with 0 unknown. ``dataset.json`` may say otherwise:
     ``{"depth_scale_m": 0.001, "depth_offset": 0, "view": "whole"}``; the view is "trained" or "whole".
     """
-    colour, notes = _colour_folder(root), list[str]()
+    color, notes = _color_folder(root), list[str]()
     if (root / "split.csv").is_file():
         names = read_split(root, split)
     else:
-        names, notes = _all_frames(root, colour)
+        names, notes = _all_frames(root, color)
     intrinsics = read_intrinsics(root)
     if intrinsics is None:
         notes.append(f"{root} has no {INTRINSICS}: its camera is taken to be the training camera, focal scale 1")
     scale, view = _read_settings(root / SETTINGS)
-    return FolderDataset(root, names, scale, colour, intrinsics, view, tuple(notes))
+    return FolderDataset(root, names, scale, color, intrinsics, view, tuple(notes))
 
 
-def _colour_folder(root: Path) -> str:
+def _color_folder(root: Path) -> str:
     there = [name for name in COLOUR_FOLDERS if (root / name).is_dir()]
     if len(there) != 1 or not (root / "depth").is_dir():
         raise DatasetError(
-            f"{root} has {' and '.join(there) or 'no colour folder'}; a data set has rgb/ or color/, depth/, and "
+            f"{root} has {' and '.join(there) or 'no color folder'}; a data set has rgb/ or color/, depth/, and "
             "split.csv where it has splits"
         )
     return there[0]
 
 
-def _all_frames(root: Path, colour: str) -> tuple[tuple[str, ...], list[str]]:
+def _all_frames(root: Path, color: str) -> tuple[tuple[str, ...], list[str]]:
     """The names that have both images, and notes on them."""
     if (root / "job.json").exists():  # split.csv is what such a job writes last
         raise DatasetError(f"{root} has a job.json and no split.csv: its job is not finished, run it again")
-    seen = {file.stem for file in (root / colour).iterdir() if file.suffix in SUFFIXES}
+    seen = {file.stem for file in (root / color).iterdir() if file.suffix in SUFFIXES}
     measured = {file.stem for file in (root / "depth").iterdir() if file.suffix == ".png"}
     names = tuple(sorted(seen & measured))
     if not names:
         raise DatasetError(
-            f"{root}: of {len(seen)} images in {colour}/ none has a depth/NAME.png of its name ({len(measured)} there)"
+            f"{root}: of {len(seen)} images in {color}/ none has a depth/NAME.png of its name ({len(measured)} there)"
         )
     notes = [f"{root} has no split.csv: all {len(names)} frames, whichever split is asked for"]
     if alone := len(seen ^ measured):
-        notes.append(f"{root}: {alone} images have no counterpart in {colour}/ or depth/ and are left out")
+        notes.append(f"{root}: {alone} images have no counterpart in {color}/ or depth/ and are left out")
     return names, notes
 
 

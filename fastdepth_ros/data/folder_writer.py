@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from fastdepth_ros.data.pairs import DatasetError
-from fastdepth_ros.whole import write_whole
+from fastdepth_ros.jobs.atomic_io import write_whole
 
 QUALITY = (cv2.IMWRITE_JPEG_QUALITY, 95)
 MAX_MM = np.iinfo(np.uint16).max
@@ -22,7 +22,7 @@ PNG_END = b"IEND\xaeB`\x82"
 
 
 class FolderWriter:
-    """Writes ``rgb/NAME.jpg`` and ``depth/NAME.png`` (millimetres), each whole or not at all; ``split.csv`` last.
+    """Writes ``rgb/NAME.jpg`` and ``depth/NAME.png`` (millimeters), each whole or not at all; ``split.csv`` last.
 
     Args:
         job: what the pairs are made of, kept in ``job.json``.
@@ -51,20 +51,20 @@ class FolderWriter:
 
     def has(self, name: str) -> bool:
         """Whether both files of a pair are there and end as they should."""
-        colour = self._root / "rgb" / f"{name}.jpg"
-        return _ends(colour, JPEG_END) and _ends(self._depth(name), PNG_END)
+        color = self._root / "rgb" / f"{name}.jpg"
+        return _ends(color, JPEG_END) and _ends(self._depth(name), PNG_END)
 
     def add(self, name: str, rgb: np.ndarray, depth: np.ndarray) -> None:
         """One pair.
 
         Args:
             rgb: uint8 HxWx3.
-            depth: float HxW metres; stored are 1 mm to 65.535 m, and 0 where it is NaN or not above 0.
+            depth: float HxW meters; stored are 1 mm to 65.535 m, and 0 where it is NaN or not above 0.
         """
-        millimetres = np.where(depth > 0, np.clip(depth * 1000, 1, MAX_MM).round(), 0).astype(np.uint16)
-        colour = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), QUALITY)[1]
-        write_whole(self._root / "rgb" / f"{name}.jpg", colour.tobytes())
-        write_whole(self._depth(name), cv2.imencode(".png", millimetres)[1].tobytes())
+        millimeters = np.where(depth > 0, np.clip(depth * 1000, 1, MAX_MM).round(), 0).astype(np.uint16)
+        color = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), QUALITY)[1]
+        write_whole(self._root / "rgb" / f"{name}.jpg", color.tobytes())
+        write_whole(self._depth(name), cv2.imencode(".png", millimeters)[1].tobytes())
 
     def finish(self, names: Sequence[str], settings: Mapping[str, Any] | None = None) -> None:
         """Say which pairs are the data set, all of them for training, and the settings of its ``dataset.json``."""

@@ -1,4 +1,4 @@
-"""Image files, whole or refused: OpenCV fills what a truncated file lacks with grey or black and says nothing."""
+"""Image files, whole or refused: OpenCV fills what a truncated file lacks with gray or black and says nothing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from fastdepth_ros.data.pairs import DatasetError
-from fastdepth_ros.depth.announced import jpeg_is_whole
+from fastdepth_ros.depth.image_header import jpeg_is_whole
 
 _PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8"
 

@@ -69,7 +69,7 @@ class PairLoader:
             start_batch: how many batches to leave out, for a run that goes on in the middle.
 
         Returns:
-            (N, 3, size, size) float32 RGB in [0, 1], channels last in memory, and (N, 1, h, w) float32 metres.
+            (N, 3, size, size) float32 RGB in [0, 1], channels last in memory, and (N, 1, h, w) float32 meters.
         """
         loader = DataLoader(
             self._samples,

@@ -24,7 +24,7 @@ _SPLITS: dict[str, tuple[str, Callable[[str], bool]]] = {
 
 @dataclass(frozen=True)
 class Hdf5Dataset:
-    """``NAME.h5`` with `rgb` uint8 3xHxW and `depth` float32 HxW metres.
+    """``NAME.h5`` with `rgb` uint8 3xHxW and `depth` float32 HxW meters.
 
     Args:
         root: folder of the files.

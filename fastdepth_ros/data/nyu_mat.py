@@ -1,4 +1,4 @@
-"""The labelled NYU Depth v2 as its authors publish it: ``nyu_depth_v2_labeled.mat`` and ``splits.mat``."""
+"""The labeled NYU Depth v2 as its authors publish it: ``nyu_depth_v2_labeled.mat`` and ``splits.mat``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SPLITS = {"train": "trainNdxs", "test": "testNdxs"}
 class MatDataset:
     """Images of one MATLAB 7.3 file, which is HDF5 with the axes in reverse.
 
-    `images` is HxWx3xN in MATLAB and (N, 3, W, H) here, `depths` (metres, in-painted) HxWxN and (N, W, H).
+    `images` is HxWx3xN in MATLAB and (N, 3, W, H) here, `depths` (meters, in-painted) HxWxN and (N, W, H).
 
     Args:
         path: the file.

@@ -18,7 +18,7 @@ class DatasetError(Exception):
 
 @dataclass(frozen=True)
 class Pair:
-    """One image: `rgb` uint8 HxWx3, `depth` float32 HxW metres with 0 where unknown.
+    """One image: `rgb` uint8 HxWx3, `depth` float32 HxW meters with 0 where unknown.
 
     `k` is the camera matrix of the image, 9 numbers; None where it is unknown or the training camera's. `view` is the
     part of the image that the network sees: "trained", or "whole" for a 4:3 picture that was squeezed to another shape.

@@ -1,4 +1,4 @@
-"""An artefact for the TVM backend: the network as a library for one kind of processor, proven where it can run."""
+"""An artifact for the TVM backend: the network as a library for one kind of processor, proven where it can run."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 import tvm
 from tvm import relax
 
+from fastdepth_ros.artifact.artifact import Artifact, find_artifact, sha256_of, write_manifest
 from fastdepth_ros.backends import BackendOptions, backend_class
 from fastdepth_ros.backends.tvm import installed_versions
 from fastdepth_ros.deploy.agreement import AGREEMENT_M, largest_difference_m
@@ -20,8 +21,7 @@ from fastdepth_ros.deploy.records import read_records, records_path
 from fastdepth_ros.deploy.schedules import Tile
 from fastdepth_ros.deploy.steps import Plan, read_plan
 from fastdepth_ros.deploy.targets import BuildTarget
-from fastdepth_ros.depth.artifact import Artifact, find_artifact, sha256_of, write_manifest
-from fastdepth_ros.whole import whole_folder
+from fastdepth_ros.jobs.atomic_io import whole_folder
 
 LIBRARY = "model.so"
 PIPELINE = relax.get_pipeline("default_build")  # the target's own would look for more to fuse
@@ -38,7 +38,7 @@ class Compiled:
     Args:
         untuned: kernels that run with a guessed tile.
         kernels: that the network has.
-        off_m: largest difference to ONNX Runtime, metres; None where the code cannot run here.
+        off_m: largest difference to ONNX Runtime, meters; None where the code cannot run here.
     """
 
     untuned: int

@@ -1,4 +1,4 @@
-"""Write an artefact from a network: ONNX and safetensors, proven to agree, with a manifest."""
+"""Write an artifact from a network: ONNX and safetensors, proven to agree, with a manifest."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ import onnx
 import torch
 
 from fastdepth_ros import __version__
+from fastdepth_ros.artifact.artifact import INPUT_SIZE_PX, INTERFACE, VERSION, sha256_of, write_manifest
+from fastdepth_ros.artifact.golden import golden_frame, golden_record
 from fastdepth_ros.backends import BackendOptions, ModelFile, backend_class
 from fastdepth_ros.deploy.agreement import AGREEMENT_M, largest_difference_m
 from fastdepth_ros.deploy.rewrite import rewrite
-from fastdepth_ros.depth.artifact import INPUT_SIZE_PX, INTERFACE, VERSION, sha256_of, write_manifest
 from fastdepth_ros.depth.focal import TRAINED_FOCAL
-from fastdepth_ros.depth.golden import golden_frame, golden_record
+from fastdepth_ros.jobs.atomic_io import whole_folder
 from fastdepth_ros.nn.checkpoints import save_checkpoint
 from fastdepth_ros.nn.complexity import complexity
 from fastdepth_ros.nn.deployed import deployed
 from fastdepth_ros.nn.network import DepthNetwork
-from fastdepth_ros.whole import whole_folder
 
 OPSET = 17  # what the oldest supported ONNX Runtime (1.12, 2022) reads
 
 
 class ExportError(Exception):
-    """An artefact whose files do not agree."""
+    """An artifact whose files do not agree."""
 
 
 def export_artifact(network: DepthNetwork, out: Path, facts: Mapping[str, Any], *, half: bool = False) -> float:
@@ -43,7 +43,7 @@ def export_artifact(network: DepthNetwork, out: Path, facts: Mapping[str, Any], 
         half: no ONNX, and kernels as float16: a network to be pruned or trained on, in half the space.
 
     Returns:
-        The largest difference between the two files' depth on the golden frame and on noise, metres; between the
+        The largest difference between the two files' depth on the golden frame and on noise, meters; between the
         network and its file if `half`.
 
     Raises:
@@ -60,7 +60,7 @@ def export_artifact(network: DepthNetwork, out: Path, facts: Mapping[str, Any], 
 
 
 def write_onnx(network: DepthNetwork, path: Path) -> list[str]:
-    """ONNX of the deployed form: uint8 (1, 224, 224, 3) RGB to float32 (1, 1, 224, 224) metres.
+    """ONNX of the deployed form: uint8 (1, 224, 224, 3) RGB to float32 (1, 1, 224, 224) meters.
 
     Returns:
         The names of the rewritings that made it out of the network, in order.

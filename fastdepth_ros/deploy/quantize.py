@@ -1,4 +1,4 @@
-"""Another precision of an artefact: the same network in int8, fp16 or bf16, beside what the artefact has.
+"""Another precision of an artifact: the same network in int8, fp16 or bf16, beside what the artifact has.
 
 int8 is static and in QDQ form, which every engine reads: weights per output channel and of seven bits, so that pairs of
 products fit 16 bits where a processor lacks VNNI; activations by their range on the frames that are given. The first
@@ -21,10 +21,10 @@ import onnxruntime
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from tqdm import tqdm
 
+from fastdepth_ros.artifact.artifact import Artifact, file_key, find_artifact, sha256_of, write_manifest
+from fastdepth_ros.artifact.golden import SPACING_PX, TOLERANCE_M, golden_frame, golden_record
 from fastdepth_ros.backends import Backend, BackendOptions
-from fastdepth_ros.depth.artifact import Artifact, file_key, find_artifact, sha256_of, write_manifest
-from fastdepth_ros.depth.golden import SPACING_PX, TOLERANCE_M, golden_frame, golden_record
-from fastdepth_ros.whole import whole_folder
+from fastdepth_ros.jobs.atomic_io import whole_folder
 
 REDUCED = ("int8", "fp16", "bf16")
 # What computes a precision everywhere; bf16 has no file of its own, it is a way to compute the fp32 one.
@@ -32,7 +32,7 @@ ENGINES = {"int8": "onnxruntime", "fp16": "onnxruntime", "bf16": "openvino"}
 
 
 class QuantizeError(Exception):
-    """An artefact of which no such precision can be made."""
+    """An artifact of which no such precision can be made."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def write_int8(source: Path, target: Path, frames: Sequence[np.ndarray]) -> None
 
 
 def write_fp16(source: Path, target: Path) -> None:
-    """Weights and sums in fp16, metres in float32."""
+    """Weights and sums in fp16, meters in float32."""
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
     model = onnx.load(source)

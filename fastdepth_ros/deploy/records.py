@@ -15,7 +15,7 @@ from typing import Any
 
 from fastdepth_ros.deploy.schedules import Tile
 from fastdepth_ros.deploy.targets import BuildTarget
-from fastdepth_ros.whole import write_whole
+from fastdepth_ros.jobs.atomic_io import write_whole
 
 LOG = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ IMAGE_CHANNELS = 3
 
 
 def rewrite(model: onnx.ModelProto) -> list[str]:
-    """Rewrite a graph from uint8 (1, H, W, 3) to metres (1, 1, H, W), in place.
+    """Rewrite a graph from uint8 (1, H, W, 3) to meters (1, 1, H, W), in place.
 
     Returns:
         The names of the rewritings that it took, in order.

@@ -94,7 +94,7 @@ class _Map:
 
 
 def read_plan(path: Path) -> Plan:
-    """The steps of an artefact's model.onnx.
+    """The steps of an artifact's model.onnx.
 
     Raises:
         UnsupportedNetworkError: an operation, or a use of one, that no step can do.

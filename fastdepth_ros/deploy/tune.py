@@ -23,13 +23,13 @@ from tvm import rpc
 from tvm.s_tir.meta_schedule.arg_info import TensorInfo
 from tvm.s_tir.meta_schedule.runner import EvaluatorConfig, LocalRunner, RPCConfig, RPCRunner, RunnerInput
 
-from fastdepth_ros.backends.cores import available_cores
 from fastdepth_ros.deploy.compile import CompileError, build
 from fastdepth_ros.deploy.module import kernel_arguments, kernel_function, kernel_name, kernels
 from fastdepth_ros.deploy.records import Records, Trial
 from fastdepth_ros.deploy.schedules import Tile, schedule, tiles
 from fastdepth_ros.deploy.steps import Plan, Step
 from fastdepth_ros.deploy.targets import BuildTarget
+from fastdepth_ros.jobs.cores import available_cores
 
 EVALUATOR = EvaluatorConfig(number=3, repeat=5, min_repeat_ms=10)
 TIMEOUT_S = 30

@@ -1,4 +1,4 @@
-"""Depth images as ROS messages hold them, from and to metres."""
+"""Depth images as ROS messages hold them, from and to meters."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from fastdepth_ros.depth.announced import check_announced
 from fastdepth_ros.depth.frame import FrameError
+from fastdepth_ros.depth.image_header import check_announced
 
 _TYPES = {"32FC1": "f4", "16UC1": "u2", "mono16": "u2"}
 _NO_RETURN = 65535  # what some sensors write instead of 0
@@ -16,9 +16,9 @@ _COMPRESSED_HEADER = 12  # compressedDepth: an enum and two floats before the PN
 DEPTH_TOPICS = {"32FC1": "image", "16UC1": "image_raw"}  # by encoding: REP 118
 
 
-def metres_of(message: Any) -> np.ndarray:
-    """float32 HxW metres, 0 where unknown, +inf beyond range (REP 117), of a sensor_msgs/Image (32FC1 metres, 16UC1
-    millimetres: REP 118) or a CompressedImage (16UC1; compressedDepth).
+def meters_of(message: Any) -> np.ndarray:
+    """float32 HxW meters, 0 where unknown, +inf beyond range (REP 117), of a sensor_msgs/Image (32FC1 meters, 16UC1
+    millimeters: REP 118) or a CompressedImage (16UC1; compressedDepth).
 
     Raises:
         FrameError: another encoding, empty, or cut short.
@@ -33,13 +33,13 @@ def encoded(depth: np.ndarray, encoding: str) -> np.ndarray:
     """Depth as a message holds it.
 
     Args:
-        depth: float32 HxW metres, NaN invalid, +inf beyond range.
-        encoding: 32FC1 (the same) or 16UC1: uint16 millimetres, 0 where invalid, beyond range or over 65.534 m.
+        depth: float32 HxW meters, NaN invalid, +inf beyond range.
+        encoding: 32FC1 (the same) or 16UC1: uint16 millimeters, 0 where invalid, beyond range or over 65.534 m.
     """
     if encoding == "32FC1":
         return depth
-    millimetres = np.rint(depth * 1000)
-    return np.where(millimetres < _NO_RETURN, millimetres, 0).astype(np.uint16)
+    millimeters = np.rint(depth * 1000)
+    return np.where(millimeters < _NO_RETURN, millimeters, 0).astype(np.uint16)
 
 
 def _values(message: Any) -> np.ndarray:

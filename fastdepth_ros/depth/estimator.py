@@ -27,7 +27,7 @@ class DepthResult:
     """Depth of one frame.
 
     Args:
-        depth: float32 HxW metres along the optical axis, NaN where invalid, +inf beyond `max_depth_m` (REP 117).
+        depth: float32 HxW meters along the optical axis, NaN where invalid, +inf beyond `max_depth_m` (REP 117).
         from_frame: 3x3 map from frame pixels to depth pixels; multiply it from the left onto K and P.
         stages_ms: duration of each stage.
         focal_scale: the factor on the network's depth.
@@ -141,12 +141,12 @@ class DepthEstimator:
     def measure(
         self, inferred: Inferred, k: np.ndarray | None = None, stamp_ns: int | None = None, unknown: str = UNKNOWN
     ) -> DepthResult:
-        """The second half: what the network said, as metres of this camera; arguments as of a call."""
+        """The second half: what the network said, as meters of this camera; arguments as of a call."""
         started = time.perf_counter_ns()
         crop, frame_shape, onto_camera = inferred.crop, inferred.frame_shape, self._output == "camera"
         ratio = self._focal_ratio(k, crop)
         scale, unscaled = self._scale(ratio, unknown if k is None else "")
-        depth = _metres(inferred.depth, scale)
+        depth = _meters(inferred.depth, scale)
         if self._filter is not None:
             depth[...] = self._filter(depth, (crop, frame_shape), stamp_ns)
         if self._only_training_view:
@@ -176,12 +176,12 @@ class DepthEstimator:
         return scale, ""
 
 
-def _metres(depth: np.ndarray, scale: float) -> np.ndarray:
+def _meters(depth: np.ndarray, scale: float) -> np.ndarray:
     """Scaled; ReLU's exact 0 is not a depth: it says that the network has no answer."""
-    metres = depth * np.float32(scale)
-    if not (metres.min() > 0 and metres.max() < inf):  # a look at two numbers is cheaper than a mask
-        np.putmask(metres, ~((metres > 0) & (metres < inf)), np.nan)
-    return metres
+    meters = depth * np.float32(scale)
+    if not (meters.min() > 0 and meters.max() < inf):  # a look at two numbers is cheaper than a mask
+        np.putmask(meters, ~((meters > 0) & (meters < inf)), np.nan)
+    return meters
 
 
 def _untold_ratio(crop: Crop, frame_shape: tuple[int, int]) -> tuple[float, float]:

@@ -27,7 +27,7 @@ class Crop:
     def onto_grid(self, rows: int, columns: int) -> np.ndarray:
         """3x3 map from frame pixels to the pixels of a rows x columns grid laid over this rectangle.
 
-        Pixel centres lie at whole numbers, as in cv2.resize and in a camera matrix; multiply it from the left onto
+        Pixel centers lie at whole numbers, as in cv2.resize and in a camera matrix; multiply it from the left onto
         K (3x3) or P (3x4).
         """
         x, y = columns / self.width, rows / self.height

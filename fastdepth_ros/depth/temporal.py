@@ -9,13 +9,13 @@ MAX_GAP_NS = 1_000_000_000
 
 
 def blended(previous: np.ndarray, depth: np.ndarray, strength: float) -> np.ndarray:
-    """One step of the filter: `depth` where it is new, else drawn towards `previous`.
+    """One step of the filter: `depth` where it is new, else drawn toward `previous`.
 
     The weight of the past is `strength` where nothing changes and falls to 0 at a relative change of `GATE`, so that
     an edge that moves leaves nothing behind.
 
     Args:
-        previous, depth: float32 metres of one shape, NaN invalid; invalid in either, a pixel is not blended.
+        previous, depth: float32 meters of one shape, NaN invalid; invalid in either, a pixel is not blended.
         strength: 0 to 1, exclusive: the weight of the past.
     """
     change = (previous - depth) / depth
@@ -40,7 +40,7 @@ class TemporalFilter:
         """The filtered depth.
 
         Args:
-            depth: float32 HxW metres, NaN invalid.
+            depth: float32 HxW meters, NaN invalid.
             view: what must stay equal for pixels to mean the same: size and crop of the frame.
             stamp_ns: of the frame; None is always next in line.
         """

@@ -17,7 +17,7 @@ def depth_errors(depth: np.ndarray, truth: np.ndarray) -> dict[str, float]:
     """Errors of one image over the pixels whose truth is above 0.
 
     Args:
-        depth, truth: float metres of the same shape; a NaN prediction where truth is known is an error of the caller.
+        depth, truth: float meters of the same shape; a NaN prediction where truth is known is an error of the caller.
 
     Returns:
         rmse, mae [m]; rel (mean absolute relative error); log10; irmse, imae [1/m]; delta1-3 (share of pixels

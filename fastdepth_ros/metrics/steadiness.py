@@ -11,10 +11,10 @@ def temporal_noise(depths: np.ndarray) -> dict[str, float]:
     """Temporal standard deviation of the depth that a still camera sees of a still scene.
 
     Args:
-        depths: float (images, H, W) metres; NaN invalid, +inf beyond range.
+        depths: float (images, H, W) meters; NaN invalid, +inf beyond range.
 
     Returns:
-        std_m, std_p95_m (median and 95th percentile over pixels of the standard deviation over time, metres),
+        std_m, std_p95_m (median and 95th percentile over pixels of the standard deviation over time, meters),
         relative (median over pixels of it over the pixel's mean depth), measured (share of pixels that have a depth in
         every image), flickering (share of those that have one in some only).
 

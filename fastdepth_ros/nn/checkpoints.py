@@ -14,10 +14,10 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from fastdepth_ros.jobs.atomic_io import whole_file
 from fastdepth_ros.nn.channels import Channels
 from fastdepth_ros.nn.fastdepth import FastDepth
 from fastdepth_ros.nn.network import DepthNetwork
-from fastdepth_ros.whole import whole_file
 
 AnyNetwork = TypeVar("AnyNetwork", bound=DepthNetwork)
 
@@ -102,7 +102,7 @@ def _filled(network: AnyNetwork, tensors: Mapping[str, Tensor]) -> AnyNetwork:
 
 
 def fingerprint(network: nn.Module) -> str:
-    """sha256 of all that a network has learnt."""
+    """sha256 of all that a network has learned."""
     digest = hashlib.sha256()
     for name, tensor in sorted(network.state_dict().items()):
         digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())

@@ -18,7 +18,7 @@ DECODERS = Registry("decoder")
 
 @DECODERS.register("nnconv5")
 class NNConv5(nn.Sequential):
-    """Convolution, then nearest neighbour: the convolution runs at a quarter of the others' resolution."""
+    """Convolution, then nearest neighbor: the convolution runs at a quarter of the others' resolution."""
 
     def __init__(self, inputs: int, outputs: int, *, kernel: str, batch_norm: bool = True) -> None:
         block = KERNELS[kernel](inputs, outputs, 5, batch_norm=batch_norm, activation=nn.ReLU)

@@ -29,7 +29,7 @@ class Deployed(nn.Module):
             self.network.encoder[0].get_parameter("conv.weight").div_(255)
 
     def forward(self, rgb: Tensor) -> Tensor:
-        """uint8 (N, 224, 224, 3) to float32 metres (N, 1, 224, 224)."""
+        """uint8 (N, 224, 224, 3) to float32 meters (N, 1, 224, 224)."""
         return upsample(self.network.half_resolution(rgb.permute(0, 3, 1, 2).float()))
 
 
@@ -43,7 +43,7 @@ class DeployedVariant(nn.Module):
         self.network = network.eval()
 
     def forward(self, rgb: Tensor) -> Tensor:
-        """uint8 (N, 224, 224, 3) to float32 metres (N, 1, 224, 224)."""
+        """uint8 (N, 224, 224, 3) to float32 meters (N, 1, 224, 224)."""
         return self.network(rgb.permute(0, 3, 1, 2).float() / 255)
 
 

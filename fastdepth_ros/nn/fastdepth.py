@@ -33,7 +33,7 @@ class FastDepth(DepthNetwork):
         return {"channels": self.channels.as_mapping()}
 
 
-def initialise(network: DepthNetwork, *, mean_depth_m: float = 2.7, seed: int = 0) -> None:
+def initialize(network: DepthNetwork, *, mean_depth_m: float = 2.7, seed: int = 0) -> None:
     """He-normal kernels; a head that starts at the mean depth, where no output is clipped by the last ReLU."""
     generator = torch.Generator().manual_seed(seed)
     for module in network.modules():

@@ -68,7 +68,7 @@ def separable(
 
 
 def upsample(x: Tensor) -> Tensor:
-    """Nearest neighbour, twice the height and width."""
+    """Nearest neighbor, twice the height and width."""
     return functional.interpolate(x, scale_factor=2.0, mode="nearest")
 
 

@@ -65,7 +65,7 @@ class ConcatSkip(nn.Module):
 
 
 class DepthNetwork(nn.Module):
-    """RGB in [0, 1] to metres.
+    """RGB in [0, 1] to meters.
 
     Args:
         encoder: its maps at 1/8, 1/4 and 1/2 join what the decoder's layers 2, 3 and 4 return.
@@ -124,7 +124,7 @@ class DepthNetwork(nn.Module):
         return x
 
     def half_resolution(self, rgb: Tensor) -> Tensor:
-        """The depth at half the size: (N, 3, 224, 224) to (N, 1, 112, 112) metres.
+        """The depth at half the size: (N, 3, 224, 224) to (N, 1, 112, 112) meters.
 
         Where the last decoder layer ends with nearest upsampling, the head runs before it, which is a quarter of the
         work: `forward` repeats each pixel 2x2, exactly. Else the mean over 2x2 pixels.

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from fastdepth_ros.bench.machine import processor_name
 from fastdepth_ros.nn.channels import SKIPS, Channels
 from fastdepth_ros.nn.checkpoints import folded
-from fastdepth_ros.nn.fastdepth import FastDepth, initialise
+from fastdepth_ros.nn.fastdepth import FastDepth, initialize
 from fastdepth_ros.nn.layers import upsample
 from fastdepth_ros.nn.shapes import INPUT_PX, LayerShape, layer_shapes
 from fastdepth_ros.prune.engines import ENGINES, Run, engine_version
@@ -85,7 +85,7 @@ def networks_ms(networks: Iterable[Channels], engine: str, threads: int, rounds:
     runs = []
     for channels in networks:
         network = FastDepth(channels)
-        initialise(network)
+        initialize(network)
         module = _HalfResolution(folded(network.eval()))
         runs.append(ENGINES[engine](module, torch.rand(1, 3, INPUT_PX, INPUT_PX), threads))
     return _median_ms(runs, rounds)

@@ -28,7 +28,7 @@ from fastdepth_ros.deploy.steps import Plan, Step, read_plan
 from fastdepth_ros.deploy.targets import BuildTarget
 from fastdepth_ros.deploy.tune import EVALUATOR, TIMEOUT_S, Device, Meter, TuneError
 from fastdepth_ros.nn.channels import Channels
-from fastdepth_ros.nn.fastdepth import FastDepth, initialise
+from fastdepth_ros.nn.fastdepth import FastDepth, initialize
 from fastdepth_ros.nn.shapes import LayerShape, layer_shapes
 from fastdepth_ros.prune.measure import HEAD_PX, checked, grid
 from fastdepth_ros.prune.table import LatencyTable, place
@@ -80,7 +80,7 @@ def _convolutions(shapes: Iterable[LayerShape]) -> list[LayerShape]:
 
 def _plan(channels: Channels) -> Plan:
     network = FastDepth(channels)
-    initialise(network)
+    initialize(network)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
         write_onnx(network.eval(), path)

@@ -16,13 +16,13 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from fastdepth_ros.jobs.atomic_io import write_whole
+from fastdepth_ros.jobs.pool import Pool, cores
 from fastdepth_ros.nn.channels import Channels
 from fastdepth_ros.nn.checkpoints import CheckpointError, load_fastdepth
-from fastdepth_ros.pool import Pool, cores
 from fastdepth_ros.prune.proposals import MULTIPLE, proposals
 from fastdepth_ros.prune.resources import Resource
 from fastdepth_ros.prune.trial import Training, Trial
-from fastdepth_ros.whole import write_whole
 
 Trials = Pool[Trial, "dict[str, float]"]
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from fastdepth_ros.nn.channels import PARTS, SKIPS, Channels
-from fastdepth_ros.nn.fastdepth import FastDepth, initialise
+from fastdepth_ros.nn.fastdepth import FastDepth, initialize
 
 Layer = tuple[str, int]  # part and number: ("encoder", 5), ("decoder", 1); the decoder's numbers start at 0 here
 
@@ -52,7 +52,7 @@ def widened(network: FastDepth, channels: Channels, *, seed: int = 0) -> FastDep
     """
     _require_batch_norm(network)
     wide = FastDepth(channels)
-    initialise(wide, seed=seed)
+    initialize(wide, seed=seed)
     for name, grown in wide.state_dict().items():
         kept = network.state_dict()[name]
         if any(new < old for new, old in zip(grown.shape, kept.shape)):

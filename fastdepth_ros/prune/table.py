@@ -16,8 +16,8 @@ import numpy as np
 from scipy.interpolate import RegularGridInterpolator
 from scipy.optimize import nnls
 
+from fastdepth_ros.jobs.atomic_io import write_whole
 from fastdepth_ros.nn.shapes import INPUT_PX, LayerShape
-from fastdepth_ros.whole import write_whole
 
 VERSION = 1
 COLUMNS = (*LayerShape._fields, "ms")
@@ -43,7 +43,7 @@ class LatencyTable:
     """Milliseconds of layer shapes, interpolated over channels.
 
     A shape that was measured costs what was measured. Another at the same place costs what lies on the line between its
-    neighbours, where the measured counts form a grid. Where they do not, and beyond them, it costs what a least-squares
+    neighbors, where the measured counts form a grid. Where they do not, and beyond them, it costs what a least-squares
     fit of a + b inputs + c outputs + d inputs x outputs with no negative term says.
 
     Args:

@@ -17,11 +17,11 @@ from fastdepth_ros.data.augment import augment_steady
 from fastdepth_ros.data.camera import of_training_camera
 from fastdepth_ros.data.datasets import Dataset, Joined, Pair, Subset, open_dataset, open_named
 from fastdepth_ros.data.loader import PairLoader
+from fastdepth_ros.jobs.pool import Work
 from fastdepth_ros.metrics.depth import depth_errors, mean_errors
 from fastdepth_ros.nn.channels import Channels
 from fastdepth_ros.nn.checkpoints import CheckpointError, load_checkpoint, load_fastdepth, save_checkpoint
 from fastdepth_ros.nn.fastdepth import INPUT_SIZE, FastDepth
-from fastdepth_ros.pool import Work
 from fastdepth_ros.prune.surgery import slimmed
 from fastdepth_ros.train.evaluation import authors_protocol
 from fastdepth_ros.train.losses import log_depth_loss

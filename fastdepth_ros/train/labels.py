@@ -42,7 +42,7 @@ def label_photographs(
     all of it. What is there already stays: a killed run goes on.
 
     Returns:
-        How many photographs were labelled now.
+        How many photographs were labeled now.
 
     Raises:
         DatasetError: the folder holds the pairs of other photographs, or was made with other teachers or settings.
@@ -56,7 +56,7 @@ def label_photographs(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     for teacher in teachers:
         teacher.network.eval().to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    with tqdm(total=len(missing), desc="labelling", unit="photo") as progress:
+    with tqdm(total=len(missing), desc="labeling", unit="photo") as progress:
         for start in range(0, len(missing), BATCH):
             batch = missing[start : start + BATCH]
             pictures = [photographs[index] for index in batch]
@@ -110,5 +110,5 @@ def _depths(teacher: Teacher, views: list[np.ndarray], device: torch.device) -> 
     inputs = np.stack([cv2.resize(view, size, interpolation=cv2.INTER_LINEAR) for view in views])
     with torch.inference_mode():
         rgb = torch.from_numpy(inputs).to(device).permute(0, 3, 1, 2).float() / 255
-        maps = teacher.network.half_resolution(rgb)[:, 0].cpu().numpy()  # (N, side / 2, side / 2) metres
+        maps = teacher.network.half_resolution(rgb)[:, 0].cpu().numpy()  # (N, side / 2, side / 2) meters
     return [cv2.resize(depth, view.shape[1::-1], interpolation=cv2.INTER_LINEAR) for depth, view in zip(maps, views)]

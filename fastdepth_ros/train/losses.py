@@ -12,7 +12,7 @@ def log_depth_loss(depth: Tensor, target: Tensor, *, invariance: float = 0.5, gr
     """Mean absolute log error, scale-invariant spread (Eigen 2014) and gradient matching on four scales (MegaDepth).
 
     Args:
-        depth, target: (N, 1, H, W) metres.
+        depth, target: (N, 1, H, W) meters.
         invariance: share of the squared mean error that Eigen's term forgives.
         gradient_weight: weight of the gradient term.
 
@@ -45,7 +45,7 @@ def _gradients(difference: Tensor, valid: Tensor) -> Tensor:
 
 
 def metric_loss(depth: Tensor, target: Tensor) -> Tensor:
-    """Mean absolute error in metres (the paper's)."""
+    """Mean absolute error in meters (the paper's)."""
     valid = target > 0
     return (torch.where(valid, depth - target, torch.zeros_like(depth)).abs().sum()) / valid.sum().clamp_min(1)
 

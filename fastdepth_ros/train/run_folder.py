@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
-from fastdepth_ros.whole import whole_file, write_whole
+from fastdepth_ros.jobs.atomic_io import whole_file, write_whole
 
 STATE = "state.pt"
 

@@ -28,7 +28,7 @@ from fastdepth_ros.nn.checkpoints import CheckpointError, fingerprint, load_chec
 from fastdepth_ros.nn.network import DepthNetwork
 from fastdepth_ros.train.evaluation import authors_protocol
 from fastdepth_ros.train.losses import LOSSES
-from fastdepth_ros.train.pictures import write_learning_curve, write_samples
+from fastdepth_ros.train.plots import write_learning_curve, write_samples
 from fastdepth_ros.train.recipe import Recipe
 from fastdepth_ros.train.run_folder import STATE, RunError, RunFolder
 

@@ -1,4 +1,4 @@
-"""Charts as inline SVG, coloured by the page's style sheet, so that they follow its light and dark."""
+"""Charts as inline SVG, colored by the page's style sheet, so that they follow its light and dark."""
 
 from __future__ import annotations
 

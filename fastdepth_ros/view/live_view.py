@@ -20,8 +20,8 @@ import rerun as rr
 import rerun.blueprint as rrb
 import rerun_cli
 
-from fastdepth_ros.depth.colour import colour_depth
-from fastdepth_ros.depth.files import FAR_M, NEAR_M
+from fastdepth_ros.pictures.color_map import color_depth
+from fastdepth_ros.pictures.image_files import FAR_M, NEAR_M
 from fastdepth_ros.telemetry import viewer_environment
 from fastdepth_ros.view.points import point_cloud
 
@@ -48,7 +48,7 @@ class Moment:
         stamp_ns: of the frame.
         bgr: uint8 HxWx3, the whole frame.
         view: uint8 HxWx3 BGR, the part of it that the depth shows.
-        depth: float HxW metres, NaN or 0 invalid.
+        depth: float HxW meters, NaN or 0 invalid.
         k: 3x3 camera matrix of the depth image.
         stages_ms: duration of each stage.
     """
@@ -126,10 +126,10 @@ class LiveView:
         if moment.bgr is not None:
             self._recording.log("frame", _picture(_shrunk(moment.bgr)))
         if moment.depth is not None:
-            coloured = colour_depth(moment.depth, NEAR_M, FAR_M)
-            self._recording.log("depth", _picture(coloured))
+            colored = color_depth(moment.depth, NEAR_M, FAR_M)
+            self._recording.log("depth", _picture(colored))
             if moment.k is not None:
-                self._show_points(moment.depth, moment.k, coloured if moment.view is None else moment.view)
+                self._show_points(moment.depth, moment.k, colored if moment.view is None else moment.view)
         if moment.stages_ms:
             names = tuple(moment.stages_ms)
             if names != self._stages:
@@ -158,8 +158,8 @@ class LiveView:
                 self._viewer.wait(timeout=END_TIMEOUT_S)
                 return
 
-    def _show_points(self, depth: np.ndarray, k: np.ndarray, colours: np.ndarray) -> None:
-        points, picked = point_cloud(depth, k, colours)
+    def _show_points(self, depth: np.ndarray, k: np.ndarray, colors: np.ndarray) -> None:
+        points, picked = point_cloud(depth, k, colors)
         self._recording.log("world/points", rr.Points3D(points, colors=picked, radii=POINT_RADIUS_M))
         height, width = depth.shape
         pinhole = rr.Pinhole(image_from_camera=k, resolution=[width, height], image_plane_distance=0.3)

@@ -28,12 +28,12 @@ from fastdepth_ros.bags.recording import (
 )
 from fastdepth_ros.depth import depth_image
 from fastdepth_ros.depth.camera_matrix import frame_camera, is_rectified
-from fastdepth_ros.depth.colour import colour_depth
-from fastdepth_ros.depth.depth_image import metres_of
-from fastdepth_ros.depth.files import FAR_M, NEAR_M
+from fastdepth_ros.depth.depth_image import meters_of
 from fastdepth_ros.depth.frame import FrameError
 from fastdepth_ros.depth.sensor_bits import SensorBits
-from fastdepth_ros.view.pictures import as_bgr, jpeg, view_of
+from fastdepth_ros.pictures.color_map import color_depth
+from fastdepth_ros.pictures.frame_pictures import as_bgr, jpeg, view_of
+from fastdepth_ros.pictures.image_files import FAR_M, NEAR_M
 
 DEPTH_TOPICS = tuple(f"/depth/{name}" for name in depth_image.DEPTH_TOPICS.values())
 DIAGNOSTICS_TYPE = "diagnostic_msgs/msg/DiagnosticArray"
@@ -46,7 +46,7 @@ _STAGE = re.compile(r"(?P<stage>\w+) p(?P<percentile>\d+) \[ms\]")
 
 @dataclass(frozen=True)
 class Moment:
-    """One depth image that is shown: JPEG of its colours and, where the frame is known, of the frame's same view."""
+    """One depth image that is shown: JPEG of its colors and, where the frame is known, of the frame's same view."""
 
     stamp_ns: int
     depth_jpeg: bytes
@@ -157,7 +157,7 @@ def _read_depths(recorded: Recorded, reader: AnyReader, connections: list[Connec
     progress = tqdm(read_messages(reader, connections), total=count, desc="depth", unit="image")
     for index, (message, _) in enumerate(progress):
         try:
-            depth = metres_of(message)
+            depth = meters_of(message)
         except FrameError as error:
             recorded.unreadable[f"{recorded.depth_topic}: {error}"] += 1
             continue
@@ -168,7 +168,7 @@ def _read_depths(recorded: Recorded, reader: AnyReader, connections: list[Connec
         valid.append(seen.size / depth.size)
         recorded.size_px = (depth.shape[1], depth.shape[0])
         if index in chosen:
-            picture = cv2.resize(colour_depth(depth, NEAR_M, FAR_M), PICTURE_PX, interpolation=cv2.INTER_NEAREST)
+            picture = cv2.resize(color_depth(depth, NEAR_M, FAR_M), PICTURE_PX, interpolation=cv2.INTER_NEAREST)
             recorded.moments.append(Moment(stamps[-1], jpeg(picture), float(percentiles[-1][1])))
     if not stamps:
         why = "; ".join(recorded.unreadable) or "the topic is empty"

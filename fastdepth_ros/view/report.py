@@ -13,14 +13,14 @@ from string import Template
 
 import numpy as np
 
-from fastdepth_ros.depth.colour import colour_depth
-from fastdepth_ros.depth.files import FAR_M, NEAR_M
+from fastdepth_ros.jobs.atomic_io import write_whole
 from fastdepth_ros.metrics.depth import NAMES
+from fastdepth_ros.pictures.color_map import color_depth
+from fastdepth_ros.pictures.frame_pictures import jpeg
+from fastdepth_ros.pictures.image_files import FAR_M, NEAR_M
 from fastdepth_ros.view.charts import histogram, line_chart
 from fastdepth_ros.view.figures import Figures
-from fastdepth_ros.view.pictures import jpeg
 from fastdepth_ros.view.recorded import DROPS, EDGES_M, Moment, Recorded
-from fastdepth_ros.whole import write_whole
 
 STRIP = 6
 LEVELS = {0: "ok", 1: "warning", 2: "error", 3: "stale"}
@@ -113,12 +113,12 @@ def _player(recorded: Recorded) -> str:
 def _legend() -> str:
     scale = np.geomspace(NEAR_M, FAR_M, 256, dtype=np.float32)[None].repeat(8, axis=0)
     ticks = "".join(
-        f'<span style="left:{100 * np.log(metres / NEAR_M) / np.log(FAR_M / NEAR_M):.2f}%">{metres:g} m</span>'
-        for metres in (0.5, 1, 2, 3, 5, 10)
+        f'<span style="left:{100 * np.log(meters / NEAR_M) / np.log(FAR_M / NEAR_M):.2f}%">{meters:g} m</span>'
+        for meters in (0.5, 1, 2, 3, 5, 10)
     )
     return (
-        f'<div class="scale" role="img" aria-label="Colours from {NEAR_M} to {FAR_M} metres">'
-        f'<img alt="" src="{_data(jpeg(colour_depth(scale, NEAR_M, FAR_M), 95))}"><div>{ticks}</div></div>'
+        f'<div class="scale" role="img" aria-label="Colors from {NEAR_M} to {FAR_M} meters">'
+        f'<img alt="" src="{_data(jpeg(color_depth(scale, NEAR_M, FAR_M), 95))}"><div>{ticks}</div></div>'
     )
 
 

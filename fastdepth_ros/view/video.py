@@ -11,9 +11,9 @@ import av
 import cv2
 import numpy as np
 
-from fastdepth_ros.depth.colour import colour_depth
-from fastdepth_ros.depth.files import FAR_M, NEAR_M
-from fastdepth_ros.whole import whole_file
+from fastdepth_ros.jobs.atomic_io import whole_file
+from fastdepth_ros.pictures.color_map import color_depth
+from fastdepth_ros.pictures.image_files import FAR_M, NEAR_M
 
 TIME_BASE = Fraction(1, 90_000)  # what players expect of H.264
 LEGEND_PX = 40
@@ -21,19 +21,19 @@ TICKS_M = (0.5, 1, 2, 3, 5, 10)
 
 
 def side_by_side(view: np.ndarray, depth: np.ndarray, height_px: int = 480) -> np.ndarray:
-    """The frame's part that the network saw, its depth, and the colour scale below.
+    """The frame's part that the network saw, its depth, and the color scale below.
 
     Args:
         view: uint8 HxWx3 BGR.
-        depth: float HxW metres of the same view.
+        depth: float HxW meters of the same view.
 
     Returns:
         uint8 BGR of even sides.
     """
     width = max(round(view.shape[1] * height_px / view.shape[0] / 2) * 2, 2)
     shown = cv2.resize(view, (width, height_px), interpolation=cv2.INTER_AREA)
-    coloured = cv2.resize(colour_depth(depth, NEAR_M, FAR_M), (width, height_px), interpolation=cv2.INTER_NEAREST)
-    pictures = np.hstack([shown, coloured])
+    colored = cv2.resize(color_depth(depth, NEAR_M, FAR_M), (width, height_px), interpolation=cv2.INTER_NEAREST)
+    pictures = np.hstack([shown, colored])
     return np.vstack([pictures, _legend(pictures.shape[1])])
 
 
@@ -41,10 +41,10 @@ def _legend(width: int) -> np.ndarray:
     legend = np.full((LEGEND_PX, width, 3), 24, np.uint8)
     left, right = width // 2 + 16, width - 16
     scale = np.geomspace(NEAR_M, FAR_M, right - left, dtype=np.float32)
-    legend[6:16, left:right] = colour_depth(scale[None], NEAR_M, FAR_M)
-    for metres in TICKS_M:
-        text = f"{metres:g} m"
-        share = np.log(metres / NEAR_M) / np.log(FAR_M / NEAR_M)
+    legend[6:16, left:right] = color_depth(scale[None], NEAR_M, FAR_M)
+    for meters in TICKS_M:
+        text = f"{meters:g} m"
+        share = np.log(meters / NEAR_M) / np.log(FAR_M / NEAR_M)
         text_width = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.45, 1)[0][0]
         x = min(max(int(left + share * (right - left)) - text_width // 2, left), right - text_width)
         cv2.putText(legend, text, (x, 33), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (220, 220, 220), 1, cv2.LINE_AA)

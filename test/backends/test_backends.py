@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import setuptools
 
+from fastdepth_ros.artifact.golden import golden_frame
 from fastdepth_ros.backends import BackendError, BackendOptions, ModelFile, backend_class, backend_names, base
-from fastdepth_ros.backends.cores import available_cores
 from fastdepth_ros.backends.onnxruntime import computes, provider_options
-from fastdepth_ros.depth.golden import golden_frame
+from fastdepth_ros.jobs.cores import available_cores
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZE_PX, OPSET = 224, 17
@@ -87,7 +87,7 @@ def test_a_backend_registers_with_one_decorator(monkeypatch):
 
 
 @pytest.mark.parametrize("backend", FILES)
-def test_depth_is_float32_metres_on_the_input_grid(artifact_folder, backend):
+def test_depth_is_float32_meters_on_the_input_grid(artifact_folder, backend):
     depth = load(artifact_folder, backend).infer(NOISE)
     assert depth.shape == (SIZE_PX, SIZE_PX)
     assert depth.dtype == np.float32
@@ -122,7 +122,7 @@ def test_the_number_of_threads_does_not_change_the_depth(artifact_folder, backen
 
 
 @pytest.mark.parametrize("device", ["cpu", "CPU"])
-def test_openvino_keeps_to_the_threads_however_its_device_is_spelt(artifact_folder, device):
+def test_openvino_keeps_to_the_threads_however_its_device_is_spelled(artifact_folder, device):
     engine = load(artifact_folder, "openvino", BackendOptions(threads=1, device=device))
     assert engine._request.get_compiled_model().get_property("INFERENCE_NUM_THREADS") == 1
 

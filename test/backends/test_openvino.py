@@ -19,7 +19,7 @@ SIGNALS = """
 import ctypes, faulthandler, gc, signal, subprocess, sys, threading
 from fastdepth_ros.backends import BackendOptions
 from fastdepth_ros.backends import openvino as backend
-from fastdepth_ros.depth.artifact import find_artifact
+from fastdepth_ros.artifact.artifact import find_artifact
 
 class Stack(ctypes.Structure):
     _fields_ = [("start", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t)]

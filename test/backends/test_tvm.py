@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fastdepth_ros.artifact.artifact import ArtifactError, find_artifact
+from fastdepth_ros.artifact.golden import GoldenError, golden_frame
 from fastdepth_ros.backends import BackendError, BackendOptions, backend_class
 from fastdepth_ros.backends.native import HEADER, check_library, host_features, library_machine
-from fastdepth_ros.depth.artifact import ArtifactError, find_artifact
-from fastdepth_ros.depth.golden import GoldenError, golden_frame
 
 pytest.importorskip("tvm", reason="tvm is not installed")
 
@@ -28,7 +28,7 @@ E_MACHINE = 18  # its offset in an ELF header
 
 @pytest.fixture
 def copy(compiled_folder, tmp_path) -> Path:
-    """The compiled artefact, to be spoilt."""
+    """The compiled artifact, to be spoilt."""
     return shutil.copytree(compiled_folder, tmp_path / "copy")
 
 
@@ -159,7 +159,7 @@ def test_a_module_that_computes_another_network_is_refused(copy):
 
 def test_the_backend_loads_nothing_of_what_makes_its_modules(compiled_folder):
     script = (
-        "import sys\nfrom fastdepth_ros.depth.artifact import find_artifact\n"
+        "import sys\nfrom fastdepth_ros.artifact.artifact import find_artifact\n"
         "find_artifact(sys.argv[1]).load('tvm')\nprint(*sys.modules)"
     )
     root = Path(__file__).resolve().parents[2]
@@ -170,7 +170,7 @@ def test_the_backend_loads_nothing_of_what_makes_its_modules(compiled_folder):
     assert not {"onnx", "rclpy", "fastdepth_ros.deploy", "fastdepth_ros.nn"} & set(loaded)
 
 
-def test_a_library_of_this_machine_is_recognised():
+def test_a_library_of_this_machine_is_recognized():
     library = next(line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines() if ".so" in line)
     check_library(Path(library), ())
     assert HEADER.size == 64

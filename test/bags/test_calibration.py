@@ -13,11 +13,11 @@ from recorded import BAGS, IMAGE_TOPIC, INFO_TOPIC, K, frames, messages
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
+from fastdepth_ros.artifact.artifact import find_artifact
 from fastdepth_ros.bags.calibration import Distance, Measured, fit
 from fastdepth_ros.bags.messages import image_message
 from fastdepth_ros.bags.recording import BagError
 from fastdepth_ros.cli import main
-from fastdepth_ros.depth.artifact import find_artifact
 from fastdepth_ros.depth.estimator import DepthEstimator, DepthResult
 from fastdepth_ros.depth.focal import focal_ratio, focal_scale
 from fastdepth_ros.depth.frame import Frame, FrameError

@@ -10,7 +10,7 @@ from recorded import write_long
 from rosbags.rosbag2 import StoragePlugin
 from running import raw_messages, run_bag
 
-from fastdepth_ros.bags.opening import look_into
+from fastdepth_ros.bags.inspect import look_into
 from fastdepth_ros.bags.recording import BagError, busiest_camera_topic, open_bag
 from fastdepth_ros.bags.request import Request
 from fastdepth_ros.bags.windows import Selection

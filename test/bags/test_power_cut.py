@@ -30,13 +30,13 @@ def test_every_file_of_a_job_resumes_or_is_named_and_the_other_bag_goes_on(
     tmp_path, artifact_folder, capfd, caplog, monkeypatch
 ):
     """One bag is published, the parts of the other are all there but for the last."""
-    monkeypatch.setattr("fastdepth_ros.bags.measures._picture", lambda _: np.zeros((8, 8, 3), np.uint8))
+    monkeypatch.setattr("fastdepth_ros.bags.metrics._picture", lambda _: np.zeros((8, 8, 3), np.uint8))
     for name, plugin in (("one", StoragePlugin.SQLITE3), ("two", StoragePlugin.MCAP)):
         bag(tmp_path / "in" / name, plugin)
     whole, job = tmp_path / "whole", tmp_path / "job"
     assert run_bag(tmp_path / "in", whole, artifact_folder, *OPTIONS, topic=TOPIC) == 0
     with monkeypatch.context() as broken:
-        broken.setattr("fastdepth_ros.bags.making.write_measures", full_disk_for("two"))
+        broken.setattr("fastdepth_ros.bags.unfinished_bag.write_measures", full_disk_for("two"))
         assert run_bag(tmp_path / "in", job, artifact_folder, *OPTIONS, topic=TOPIC) == 1
     assert (job / "one").is_dir() and len(list((job / ".two.parts").glob("0*.mcap"))) == 2
     expected = {name: raw_messages(whole / name) for name in ("one", "two")}
@@ -57,7 +57,7 @@ def test_every_file_of_a_job_resumes_or_is_named_and_the_other_bag_goes_on(
 
 
 def full_disk_for(name: str):
-    from fastdepth_ros.bags.measures import write_measures
+    from fastdepth_ros.bags.metrics import write_measures
 
     def write(folder: Path, summary: object) -> None:
         if folder.name == name:

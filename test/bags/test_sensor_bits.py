@@ -13,9 +13,9 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 from running import read_bag, run_bag
 
-from fastdepth_ros.bags.opening import look_into
+from fastdepth_ros.artifact.artifact import find_artifact
+from fastdepth_ros.bags.inspect import look_into
 from fastdepth_ros.bags.request import Request
-from fastdepth_ros.depth.artifact import find_artifact
 from fastdepth_ros.depth.estimator import DepthEstimator
 from fastdepth_ros.depth.frame import Frame
 
@@ -50,8 +50,8 @@ def test_a_dark_frame_of_12_bits_is_dark_and_no_frame_is_black(tmp_path, artifac
     assert (summary["bits"], summary["bits_risen"]) == (12, {})
     artifact = find_artifact(artifact_folder)
     estimator = DepthEstimator(artifact.load(), artifact.input_size_px, trained_focal=artifact.trained_focal)
-    for depth, grey in zip(depths(tmp_path / "out"), (GREY >> 4, GREY), strict=True):
-        np.testing.assert_array_equal(depth, estimator(Frame(grey, "mono")).depth)
+    for depth, gray in zip(depths(tmp_path / "out"), (GREY >> 4, GREY), strict=True):
+        np.testing.assert_array_equal(depth, estimator(Frame(gray, "mono")).depth)
 
 
 def test_bits_may_be_told_and_a_number_that_is_none_is_refused(tmp_path, artifact_folder, capsys):

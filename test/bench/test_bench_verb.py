@@ -15,13 +15,13 @@ pytest.importorskip("torch", reason="torch is not installed")
 import onnxruntime
 import torch
 
+from fastdepth_ros.artifact.artifact import ArtifactError
 from fastdepth_ros.bench.compare import caveats, changes
 from fastdepth_ros.bench.peers import PEERS
 from fastdepth_ros.bench.plan import Request, plan_engines, plan_halves
 from fastdepth_ros.bench.report import comparison, write_report
 from fastdepth_ros.bench.split import SplitError, cut
 from fastdepth_ros.cli import main
-from fastdepth_ros.depth.artifact import ArtifactError
 from fastdepth_ros.nn.complexity import complexity
 
 ARGUMENTS = ["--quick", "--no-node", "--threads", "1", "--rounds", "2", "--frames", "2", "--backends", "onnxruntime"]

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from verbs import ALL_VERBS, names, refused, run
 
+from fastdepth_ros.artifact.artifact import MANIFEST, find_artifact
 from fastdepth_ros.backends import BackendOptions
 from fastdepth_ros.cli import VERBS, main
 from fastdepth_ros.data.authors import authors_view
 from fastdepth_ros.data.datasets import open_dataset
-from fastdepth_ros.depth.artifact import MANIFEST, find_artifact
 from fastdepth_ros.depth.estimator import DepthEstimator
 from fastdepth_ros.depth.frame import Frame
 from fastdepth_ros.metrics.depth import NAMES, depth_errors, mean_errors
@@ -33,8 +33,8 @@ def image(tmp_path: Path) -> Path:
     """A 320x240 jpg."""
     path = tmp_path / "in" / "scene.jpg"
     path.parent.mkdir()
-    colour = cv2.resize(np.random.default_rng(1).integers(0, 256, (6, 8, 3), dtype=np.uint8), (320, 240))
-    cv2.imwrite(str(path), colour)
+    color = cv2.resize(np.random.default_rng(1).integers(0, 256, (6, 8, 3), dtype=np.uint8), (320, 240))
+    cv2.imwrite(str(path), color)
     return path
 
 
@@ -137,7 +137,7 @@ def test_evaluate_refuses_what_is_not_there(capsys, artifact_folder, pairs, tmp_
     assert "nyu-labeled" in line(dataset="kitti")
     assert "split.csv" in line(root=tmp_path)
     assert "test, train" in line(split="validation")
-    assert "no artefact" in line(model=tmp_path)
+    assert "no artifact" in line(model=tmp_path)
     assert "onnxruntime" in line(backend="tensorflow")
     assert "cpu" in line(device="abacus")
 
@@ -183,7 +183,7 @@ def test_image_refuses_a_scale_that_is_none(capsys, artifact_folder, image, tmp_
     assert "--focal-px is -1" in refused(capsys, *common, "--focal-px", -1)
 
 
-def test_image_writes_a_coloured_png(artifact_folder, image, tmp_path):
+def test_image_writes_a_colored_png(artifact_folder, image, tmp_path):
     assert (
         run("image", image, "--model", artifact_folder, "--out", tmp_path / "out.png", "--output-size", "camera") == 0
     )

@@ -18,9 +18,9 @@ import cv2
 import numpy as np
 import pytest
 
+from fastdepth_ros.artifact.catalog import CatalogError, find_entry, read_catalog
+from fastdepth_ros.artifact.download import LARGEST_BYTES, TRIES, DownloadError, download
 from fastdepth_ros.cli import main
-from fastdepth_ros.depth.catalogue import CatalogueError, find_entry, read_catalogue
-from fastdepth_ros.depth.download import LARGEST_BYTES, TRIES, DownloadError, download
 
 CHANNELS = {"encoder": [2, 3, 4, 5, 4, 6, 5, 4, 3, 2, 3, 4, 5, 6], "decoder": [4, 6, 5, 3, 2]}
 CONTENT = bytes(range(256)) * 1000
@@ -158,7 +158,7 @@ def test_the_next_address_is_tried_where_one_has_nothing(server, tmp_path):
 def test_the_right_sha256_passes_and_a_wrong_one_leaves_nothing(server, tmp_path):
     right = hashlib.sha256(CONTENT).hexdigest()
     assert fetch(server, tmp_path / "right", sha256=right) == CONTENT
-    with pytest.raises(DownloadError, match=f"has sha256 {right}, the catalogue says 0000"):
+    with pytest.raises(DownloadError, match=f"has sha256 {right}, the catalog says 0000"):
         fetch(server, tmp_path / "wrong", sha256="0" * 64)
     assert [path.name for path in tmp_path.iterdir()] == ["right"]
 
@@ -173,7 +173,7 @@ def test_a_file_that_fails_its_check_leaves_nothing(server, tmp_path):
 
 
 def test_a_file_that_is_too_large_is_not_fetched(server, tmp_path, monkeypatch):
-    monkeypatch.setattr("fastdepth_ros.depth.download.LARGEST_BYTES", 1000)
+    monkeypatch.setattr("fastdepth_ros.artifact.download.LARGEST_BYTES", 1000)
     with pytest.raises(DownloadError, match="has 256000 bytes, .* at most 1000"):
         fetch(server, tmp_path / "file")
     server.says_length = False
@@ -197,16 +197,16 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """A small FastDepth as torch saves it."""
     torch = pytest.importorskip("torch", reason="torch is not installed")
     from fastdepth_ros.nn.channels import Channels
-    from fastdepth_ros.nn.fastdepth import FastDepth, initialise
+    from fastdepth_ros.nn.fastdepth import FastDepth, initialize
 
     network = FastDepth(Channels.from_mapping(CHANNELS))
-    initialise(network, mean_depth_m=2.0)
+    initialize(network, mean_depth_m=2.0)
     path = tmp_path_factory.mktemp("checkpoint") / "small.pth.tar"
     torch.save({"epoch": 1, "state_dict": network.state_dict()}, path)
     return path.read_bytes()
 
 
-def catalogue(folder: Path, server: Server, **changes: Any) -> str:
+def catalog(folder: Path, server: Server, **changes: Any) -> str:
     entry = {
         "name": "small",
         "variant": "mobilenet-nnconv5dw-skipadd",
@@ -218,14 +218,14 @@ def catalogue(folder: Path, server: Server, **changes: Any) -> str:
         "licence": "some licence",
         **changes,
     }
-    path = folder / "catalogue.json"
+    path = folder / "catalog.json"
     path.write_text(json.dumps({"version": 1, "models": [entry]}))
     return str(path)
 
 
 def call(folder: Path, server: Server, *options: str, **changes: Any) -> int:
     out = folder / "models" / "small"
-    arguments = ["fetch", "small", "--out", str(out), "--catalogue", catalogue(folder, server, **changes), *options]
+    arguments = ["fetch", "small", "--out", str(out), "--catalogue", catalog(folder, server, **changes), *options]
     return main(["models", *arguments])
 
 
@@ -233,7 +233,7 @@ def left(folder: Path) -> list[str]:
     return sorted(path.name for path in (folder / "models").glob("*"))
 
 
-def test_a_published_model_becomes_an_artefact_though_the_line_was_cut(server, tmp_path, checkpoint, capsys):
+def test_a_published_model_becomes_an_artifact_though_the_line_was_cut(server, tmp_path, checkpoint, capsys):
     server.content, server.cuts = checkpoint, [len(checkpoint) // 2]
     assert call(tmp_path, server) == 0
     assert server.asked == [None, f"bytes={len(checkpoint) // 2}-"]
@@ -271,9 +271,9 @@ def test_wrong_files_are_refused_in_one_line_and_leave_nothing(server, tmp_path,
     cases: list[tuple[bytes, str, dict[str, Any], str]] = [
         (b"<html>log in</html>", "text/html", {}, "answered with a web page, not with a model"),
         (b"<html>log in</html>", "application/x-tar", {}, "is a web page: it begins with b'<html>"),
-        (checkpoint, "application/x-tar", {"sha256": "0" * 64}, "the catalogue says 0000"),
-        (checkpoint, "application/x-tar", {"channels": other}, "the catalogue says Channels(encoder=(4, 3,"),
-        (checkpoint, "application/x-tar", {"channels": "pruned"}, "the catalogue says Channels(encoder=(16,"),
+        (checkpoint, "application/x-tar", {"sha256": "0" * 64}, "the catalog says 0000"),
+        (checkpoint, "application/x-tar", {"channels": other}, "the catalog says Channels(encoder=(4, 3,"),
+        (checkpoint, "application/x-tar", {"channels": "pruned"}, "the catalog says Channels(encoder=(16,"),
         (checkpoint[:-3000], "application/x-tar", {}, "is damaged"),
     ]
     for server.content, server.kind, changes, message in cases:
@@ -313,11 +313,11 @@ def test_nothing_is_fetched_where_it_could_not_be_used(server, tmp_path, capsys)
     assert server.asked == []
 
 
-# --- the catalogue ----------------------------------------------------------------------------------------------------
+# --- the catalog ----------------------------------------------------------------------------------------------------
 
 
 def test_the_package_lists_what_the_authors_published(capsys, monkeypatch, tmp_path):
-    entries = read_catalogue()
+    entries = read_catalog()
     assert [entry.name for entry in entries] == [
         "mobilenet-nnconv5", "mobilenet-nnconv5dw", "mobilenet-nnconv5dw-skipadd", "mobilenet-nnconv5dw-skipadd-pruned",
     ]  # fmt: skip
@@ -326,7 +326,7 @@ def test_the_package_lists_what_the_authors_published(capsys, monkeypatch, tmp_p
     monkeypatch.setattr("fastdepth_ros.cli.models.share_folder", lambda: tmp_path)  # with or without bundled ones
     assert main(["models", "list"]) == 0
     assert re.search(r"skipadd-pruned +delta1 0.771 +code MIT", capsys.readouterr().out)
-    with pytest.raises(CatalogueError, match="no 'x' in the catalogue, it has mobilenet-nnconv5, "):
+    with pytest.raises(CatalogError, match="no 'x' in the catalog, it has mobilenet-nnconv5, "):
         find_entry("x", entries)
 
 
@@ -334,18 +334,18 @@ def test_the_package_lists_what_the_authors_published(capsys, monkeypatch, tmp_p
     ("content", "message"),
     [
         ("{", "is not JSON"),
-        ("[]", "no catalogue of version 1"),
-        ('{"version": 2}', "no catalogue of version 1"),
+        ("[]", "no catalog of version 1"),
+        ('{"version": 2}', "no catalog of version 1"),
         ('{"version": 1, "models": [{"name": "x"}]}', "an entry has name; it needs name, variant, urls"),
     ],
 )
-def test_a_catalogue_that_is_none_is_refused(tmp_path, content, message):
-    path = tmp_path / "catalogue.json"
+def test_a_catalog_that_is_none_is_refused(tmp_path, content, message):
+    path = tmp_path / "catalog.json"
     path.write_text(content)
-    with pytest.raises(CatalogueError, match=message):
-        read_catalogue(path)
-    with pytest.raises(CatalogueError, match="no catalogue at"):
-        read_catalogue(tmp_path / "none.json")
+    with pytest.raises(CatalogError, match=message):
+        read_catalog(path)
+    with pytest.raises(CatalogError, match="no catalog at"):
+        read_catalog(tmp_path / "none.json")
 
 
 @pytest.mark.parametrize(
@@ -358,5 +358,5 @@ def test_a_catalogue_that_is_none_is_refused(tmp_path, content, message):
     ],
 )
 def test_an_entry_that_could_not_be_fetched_is_refused(server, tmp_path, changes, message):
-    with pytest.raises(CatalogueError, match=message):
-        read_catalogue(Path(catalogue(tmp_path, server, **changes)))
+    with pytest.raises(CatalogError, match=message):
+        read_catalog(Path(catalog(tmp_path, server, **changes)))

@@ -12,14 +12,14 @@ from verbs import names, refused, run
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
+from fastdepth_ros.artifact.artifact import find_artifact  # noqa: E402
 from fastdepth_ros.backends import BackendOptions  # noqa: E402
 from fastdepth_ros.data.authors import authors_view  # noqa: E402
 from fastdepth_ros.data.datasets import open_dataset  # noqa: E402
-from fastdepth_ros.depth.artifact import find_artifact  # noqa: E402
 from fastdepth_ros.metrics.depth import depth_errors, mean_errors  # noqa: E402
 from fastdepth_ros.nn.channels import Channels  # noqa: E402
 from fastdepth_ros.nn.checkpoints import load_checkpoint, save_checkpoint  # noqa: E402
-from fastdepth_ros.nn.fastdepth import FastDepth, initialise  # noqa: E402
+from fastdepth_ros.nn.fastdepth import FastDepth, initialize  # noqa: E402
 
 TINY = Channels((4, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8), (8, 8, 8, 8, 4))
 BACKENDS = ("onnxruntime", "pytorch")
@@ -74,7 +74,7 @@ def test_complexity_of_an_unknown_list_names_the_known_ones(capsys):
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
     network = FastDepth(TINY)
-    initialise(network, seed=2)
+    initialize(network, seed=2)
     save_checkpoint(network.eval(), tmp_path / "net.safetensors")
     return tmp_path / "net.safetensors"
 
@@ -183,7 +183,7 @@ def test_the_public_network_predicts_the_sample_as_its_authors_published(shared,
 
 
 @pytest.mark.shared
-def test_the_two_backends_agree_on_the_public_network_to_a_tenth_of_a_millimetre(shared, public):
+def test_the_two_backends_agree_on_the_public_network_to_a_tenth_of_a_millimeter(shared, public):
     """Twenty of the test images; all 654 together reach an rmse of 0.61 m and a delta1 of 0.77."""
     dataset = open_dataset("nyu-labeled", shared / "data" / "nyu_labeled", "test")
     dataset = replace(dataset, names=dataset.names[:20])

@@ -1,4 +1,4 @@
-"""Augmentation moves colour and depth together, within the authors' ranges, the same for the same seed."""
+"""Augmentation moves color and depth together, within the authors' ranges, the same for the same seed."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def samples(mask: np.ndarray, count: int = SAMPLES):
 
 
 def bright(rgb: np.ndarray) -> np.ndarray:
-    grey = rgb.astype(int).sum(axis=-1)
-    return grey > (grey.max() + grey[SIZE // 2 - 20 : SIZE // 2 + 20].min()) / 2
+    gray = rgb.astype(int).sum(axis=-1)
+    return gray > (gray.max() + gray[SIZE // 2 - 20 : SIZE // 2 + 20].min()) / 2
 
 
 def far(depth: np.ndarray) -> np.ndarray:
@@ -43,7 +43,7 @@ def scale_of(depth: np.ndarray) -> float:
     return 4 / float(depth.max())
 
 
-def centre(mask: np.ndarray) -> np.ndarray:
+def center(mask: np.ndarray) -> np.ndarray:
     rows, columns = np.nonzero(mask)
     return np.array([columns.mean(), rows.mean()])
 
@@ -67,14 +67,14 @@ def test_the_same_seed_gives_the_same_sample_and_the_pair_is_left_alone():
     np.testing.assert_array_equal(depth, kept[1])
 
 
-def test_depth_lies_where_its_colour_lies():
-    """Each depth pixel is the middle of a 2x2 block of colour pixels."""
+def test_depth_lies_where_its_color_lies():
+    """Each depth pixel is the middle of a 2x2 block of color pixels."""
     offsets = []
     for rgb, depth in samples(disc(40, 50, 30)):
         shown = bright(rgb).reshape(SIZE // 2, 2, SIZE // 2, 2).mean(axis=(1, 3))
         agree = (shown > 0.5) == far(depth)
         assert agree[(shown == 0) | (shown == 1)].mean() > 0.995
-        offsets.append(centre(bright(rgb)) - (2 * centre(far(depth)) + 0.5))
+        offsets.append(center(bright(rgb)) - (2 * center(far(depth)) + 0.5))
     assert np.abs(offsets).max() < 1
     assert np.abs(np.mean(offsets, axis=0)).max() < 0.25
 
@@ -96,7 +96,7 @@ def test_it_turns_by_up_to_5_degrees_either_way_about_the_middle():
     angles = []
     for _, depth in samples(np.abs(y) < 12):
         band = far(depth)
-        assert np.abs(centre(band) - (SIZE / 2 - 1) / 2).max() < 1
+        assert np.abs(center(band) - (SIZE / 2 - 1) / 2).max() < 1
         rows, columns = np.nonzero(band[:, 16:-16])
         slope = np.polyfit(columns, rows, 1)[0] * STRETCH[1] / STRETCH[0]  # back to square pixels
         angles.append(np.degrees(np.arctan(slope)))
@@ -105,12 +105,12 @@ def test_it_turns_by_up_to_5_degrees_either_way_about_the_middle():
 
 
 def test_it_flips_half_of_the_samples_left_to_right_and_none_upside_down():
-    on_the_right = [centre(far(depth))[0] > SIZE / 4 for _, depth in samples(disc(30, dx=70))]
+    on_the_right = [center(far(depth))[0] > SIZE / 4 for _, depth in samples(disc(30, dx=70))]
     assert 0.3 < np.mean(on_the_right) < 0.7
-    assert all(centre(far(depth))[1] > SIZE / 4 for _, depth in samples(disc(30, dy=50)))
+    assert all(center(far(depth))[1] > SIZE / 4 for _, depth in samples(disc(30, dy=50)))
 
 
-def test_colour_is_jittered_and_depth_is_not():
+def test_color_is_jittered_and_depth_is_not():
     rgb = np.full((HEIGHT, WIDTH, 3), (140, 100, 60), np.uint8)
     depth = np.full((HEIGHT, WIDTH), 3, np.float32)
     middles = []
@@ -127,7 +127,7 @@ def test_colour_is_jittered_and_depth_is_not():
     assert spread.min() < 0.75 * 80 / 107 < 1.25 * 80 / 107 < spread.max()  # saturation goes both ways
 
 
-def test_grey_stays_grey():
+def test_gray_stays_gray():
     for rgb, _ in samples(disc(), 10):
         assert np.ptp(rgb.astype(int), axis=-1).max() <= 1
 
@@ -159,13 +159,13 @@ def test_the_authors_range_says_that_things_are_nearer():
     assert np.log(scales).mean() > 0.15
 
 
-def test_the_steady_view_moves_about_and_colour_and_depth_move_together():
-    centres = []
+def test_the_steady_view_moves_about_and_color_and_depth_move_together():
+    centers = []
     for rgb, depth in steady_samples(disc(30)):
-        both = centre(bright(rgb)) / 2 - centre(far(depth))
+        both = center(bright(rgb)) / 2 - center(far(depth))
         assert np.abs(both).max() < 1.5
-        centres.append(centre(far(depth)))
-    assert np.std(centres, axis=0).min() > 2
+        centers.append(center(far(depth)))
+    assert np.std(centers, axis=0).min() > 2
 
 
 def test_the_steady_view_stays_inside_the_frame_but_for_its_turned_edges():
@@ -175,7 +175,7 @@ def test_the_steady_view_stays_inside_the_frame_but_for_its_turned_edges():
 
 
 def test_the_steady_range_tints():
-    """Grey stays grey in the authors' range, and becomes bluish or reddish in the other."""
+    """Gray stays gray in the authors' range, and becomes bluish or reddish in the other."""
     rgb, depth = pair(disc())
     spread = [float(np.ptp(sample.mean(axis=(0, 1)))) for sample, _ in steady_samples(disc())]
     assert max(spread) > 5

@@ -49,17 +49,17 @@ def test_other_frames_near_4_by_3_go_the_same_way(height, width, reduced, left):
     np.testing.assert_array_equal(authors_view(image, 64), one_after_the_other(image, 64, 11, left, reduced))
 
 
-def test_colour_and_depth_take_the_same_pixels_and_keep_their_type():
+def test_color_and_depth_take_the_same_pixels_and_keep_their_type():
     number = coordinates(480, 640)
-    colour = np.stack([number % 251, number % 241, number % 239], axis=-1).astype(np.uint8)
+    color = np.stack([number % 251, number % 241, number % 239], axis=-1).astype(np.uint8)
     depth = number.astype(np.float32)
-    small_colour, small_depth = authors_view(colour, 224), authors_view(depth, 224)
-    assert small_colour.shape == (224, 224, 3)
-    assert small_colour.dtype == np.uint8
+    small_color, small_depth = authors_view(color, 224), authors_view(depth, 224)
+    assert small_color.shape == (224, 224, 3)
+    assert small_color.dtype == np.uint8
     assert small_depth.shape == (224, 224)
     assert small_depth.dtype == np.float32
-    np.testing.assert_array_equal(small_colour[..., 0], small_depth.astype(int) % 251)
-    np.testing.assert_array_equal(small_colour[..., 2], small_depth.astype(int) % 239)
+    np.testing.assert_array_equal(small_color[..., 0], small_depth.astype(int) % 251)
+    np.testing.assert_array_equal(small_color[..., 2], small_depth.astype(int) % 239)
 
 
 def test_the_result_is_a_copy_that_a_network_can_read():

@@ -1,4 +1,4 @@
-"""The authors' training transform, against their steps one after the other and Pillow's colours one by one."""
+"""The authors' training transform, against their steps one after the other and Pillow's colors one by one."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ def warp(image: np.ndarray, scale: float, angle_deg: float, flip: bool, size: in
     return resize(np.fliplr(image) if flip else image, size, size)
 
 
-def grey(pixel: list[int]) -> int:
+def gray(pixel: list[int]) -> int:
     return (19595 * pixel[0] + 38470 * pixel[1] + 7471 * pixel[2] + 32768) // 65536
 
 
 def enhance(what: str, pixels: list[list[int]], factor: float) -> list[list[int]]:
     """Pillow's ImageEnhance, a value at a time."""
-    mean = int(sum(grey(pixel) for pixel in pixels) / len(pixels) + 0.5)
+    mean = int(sum(gray(pixel) for pixel in pixels) / len(pixels) + 0.5)
     result = []
     for pixel in pixels:
-        plain = {"Brightness": 0, "Contrast": mean, "Color": grey(pixel)}[what]
+        plain = {"Brightness": 0, "Contrast": mean, "Color": gray(pixel)}[what]
         blended = [np.float32(plain) + np.float32(factor) * np.float32(value - plain) for value in pixel]
         result.append([int(min(max(value, 0), 255)) for value in blended])
     return result
@@ -72,7 +72,7 @@ def noise(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize(("what", "factor"), PILLOW)
-def test_the_reference_colours_are_pillows(what, factor):
+def test_the_reference_colors_are_pillows(what, factor):
     assert enhance(what, SWATCH, factor) == PILLOW[what, factor]
 
 

@@ -153,6 +153,6 @@ def test_hdf5_faults_are_named(tmp_path):
 
 def test_a_pair_of_the_wrong_type_is_named():
     rgb, depth = np.zeros((4, 5, 3), np.uint8), np.ones((4, 5), np.float32)
-    pairs = [Pair("float", rgb / 255, depth), Pair("grey", rgb[..., 0], depth), Pair("fine", rgb, depth)]
+    pairs = [Pair("float", rgb / 255, depth), Pair("gray", rgb[..., 0], depth), Pair("fine", rgb, depth)]
     faults = check_dataset(pairs).faults
-    assert [fault.split(":")[0] for fault in faults] == ["float", "grey"]
+    assert [fault.split(":")[0] for fault in faults] == ["float", "gray"]

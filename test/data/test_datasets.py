@@ -1,4 +1,4 @@
-"""The labelled NYU layout on disk: what it gives, and what is said when it is not there."""
+"""The labeled NYU layout on disk: what it gives, and what is said when it is not there."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_split_has_its_pairs_in_order(root):
     assert len(open_dataset("nyu-labeled", root, "test")) == 2
 
 
-def test_a_pair_is_rgb_and_metres(root):
+def test_a_pair_is_rgb_and_meters(root):
     pair = open_dataset("nyu-labeled", root, "train")[1]
     assert pair.name == "0017"
     assert pair.rgb.shape == (*SHAPE, 3)
@@ -99,14 +99,14 @@ def test_a_file_that_is_missing_or_no_image_is_named(root, file, fault):
         dataset[0]
 
 
-def test_colour_and_depth_of_different_size_are_refused_with_both(root):
+def test_color_and_depth_of_different_size_are_refused_with_both(root):
     cv2.imwrite(str(root / "depth" / "0002.png"), np.zeros((15, 20), np.uint8))
     with pytest.raises(DatasetError, match=r"0002.*\(30, 40\).*\(15, 20\)"):
         open_dataset("nyu-labeled", root, "train")[0]
 
 
 @pytest.mark.shared
-def test_the_labelled_pairs_are_the_official_split(shared):
+def test_the_labeled_pairs_are_the_official_split(shared):
     root = shared / "data" / "nyu_labeled"
     train, test = (open_dataset("nyu-labeled", root, split) for split in ("train", "test"))
     assert (len(train), len(test)) == (795, 654)

@@ -58,7 +58,7 @@ def expected() -> list:
     return batches(loader(), 2)
 
 
-def test_a_batch_is_rgb_in_unit_range_and_metres_on_the_transforms_grid(expected):
+def test_a_batch_is_rgb_in_unit_range_and_meters_on_the_transforms_grid(expected):
     assert len(expected) == len(loader()) == STEPS
     for rgb, depth in expected:
         assert rgb.shape == (BATCH, 3, SIZE, SIZE) and rgb.dtype == torch.float32

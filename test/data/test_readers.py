@@ -23,26 +23,26 @@ TRAIN, TEST = (2, 3, 5), (1, 4)  # numbers from 1, as in splits.mat
 
 
 def images() -> list[tuple[np.ndarray, np.ndarray]]:
-    """Five pairs: uint8 (48, 64, 3), and uint16 (48, 64) millimetres with some 0."""
+    """Five pairs: uint8 (48, 64, 3), and uint16 (48, 64) millimeters with some 0."""
     rng = np.random.default_rng(0)
     pairs = []
     for _ in range(5):
-        millimetres = rng.integers(500, 10000, (HEIGHT, WIDTH), dtype=np.uint16)
-        millimetres[:5, :7] = 0
-        pairs.append((rng.integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8), millimetres))
+        millimeters = rng.integers(500, 10000, (HEIGHT, WIDTH), dtype=np.uint16)
+        millimeters[:5, :7] = 0
+        pairs.append((rng.integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8), millimeters))
     return pairs
 
 
-def metres(millimetres: np.ndarray) -> np.ndarray:
-    return millimetres.astype(np.float32) * np.float32(0.001)
+def meters(millimeters: np.ndarray) -> np.ndarray:
+    return millimeters.astype(np.float32) * np.float32(0.001)
 
 
 def write_folder(root: Path) -> None:
     (root / "rgb").mkdir(parents=True)
     (root / "depth").mkdir()
-    for number, (rgb, millimetres) in enumerate(images(), start=1):
+    for number, (rgb, millimeters) in enumerate(images(), start=1):
         cv2.imwrite(str(root / "rgb" / f"view {number}.png"), rgb[..., ::-1])
-        cv2.imwrite(str(root / "depth" / f"view {number}.png"), millimetres)
+        cv2.imwrite(str(root / "depth" / f"view {number}.png"), millimeters)
     parts = [f"view {number},{'train' if number in TRAIN else 'test'}\n" for number in range(1, 6)]
     (root / "split.csv").write_text("name,split\n" + "".join(parts))
 
@@ -51,12 +51,12 @@ def write_hdf5_tree(root: Path) -> None:
     """The authors' tree: scenes of files to train, one folder to validate, and things that are neither."""
     files = {"train/attic_0001/00001": 2, "train/attic_0001/00031": 3, "train/bath_0002/00201": 5}
     for name, number in {**files, "val/official/00001": 1, "val/official/00004": 4}.items():
-        rgb, millimetres = images()[number - 1]
+        rgb, millimeters = images()[number - 1]
         path = root / f"{name}.h5"
         path.parent.mkdir(parents=True, exist_ok=True)
         with h5py.File(path, "w") as file:
             file["rgb"] = rgb.transpose(2, 0, 1)
-            file["depth"] = metres(millimetres)
+            file["depth"] = meters(millimeters)
     (root / "train" / "README").write_text("no scene")
     (root / "train" / "attic_0001" / "intrinsics.txt").write_text("no pair")
 
@@ -66,7 +66,7 @@ def write_mat(root: Path) -> None:
     root.mkdir(parents=True, exist_ok=True)
     in_matlab = {
         "images": np.stack([rgb for rgb, _ in images()], axis=3),
-        "depths": np.stack([metres(millimetres) for _, millimetres in images()], axis=2),
+        "depths": np.stack([meters(millimeters) for _, millimeters in images()], axis=2),
         "rawDepths": np.zeros((HEIGHT, WIDTH, 5), np.float32),
     }
     path = root / "nyu_depth_v2_labeled.mat"
@@ -108,9 +108,9 @@ def test_every_reader_gives_the_images_that_were_written(written):
         dataset = open_dataset(name, root, split)
         assert len(dataset) == len(numbers)
         for pair, number in zip(dataset, numbers):
-            rgb, millimetres = images()[number - 1]
+            rgb, millimeters = images()[number - 1]
             np.testing.assert_array_equal(pair.rgb, rgb)
-            np.testing.assert_array_equal(pair.depth, metres(millimetres))
+            np.testing.assert_array_equal(pair.depth, meters(millimeters))
             assert (pair.rgb.dtype, pair.depth.dtype) == (np.uint8, np.float32)
             assert pair.rgb.flags.c_contiguous and pair.depth.flags.c_contiguous
 
@@ -146,7 +146,7 @@ def test_an_unknown_split_lists_the_known_ones(written):
 
 def test_an_empty_folder_is_refused_with_what_it_lacks(tmp_path):
     for name, lacks in (
-        ("folder", r"no colour folder.* split\.csv"),
+        ("folder", r"no color folder.* split\.csv"),
         ("nyu-hdf5", "train/"),
         ("nyu-mat", r"splits\.mat"),
     ):
@@ -260,26 +260,26 @@ def test_a_scale_that_is_none_is_refused(tmp_path, text):
         open_dataset("folder", tmp_path, "train")
 
 
-def write_frames(root: Path, colour: str = "color", suffixes: tuple[str, ...] = (".jpg", ".png", ".JPG")) -> None:
+def write_frames(root: Path, color: str = "color", suffixes: tuple[str, ...] = (".jpg", ".png", ".JPG")) -> None:
     """Frames of a recording: names of stamps, no split.csv."""
-    for folder in (colour, "depth"):
+    for folder in (color, "depth"):
         (root / folder).mkdir(parents=True)
     for number, suffix in enumerate(suffixes):
-        rgb, millimetres = images()[number]
-        cv2.imwrite(str(root / colour / f"17.{number}{suffix}"), rgb[..., ::-1])
-        cv2.imwrite(str(root / "depth" / f"17.{number}.png"), millimetres)
+        rgb, millimeters = images()[number]
+        cv2.imwrite(str(root / color / f"17.{number}{suffix}"), rgb[..., ::-1])
+        cv2.imwrite(str(root / "depth" / f"17.{number}.png"), millimeters)
 
 
-@pytest.mark.parametrize("colour", ["rgb", "color"])
-def test_a_recording_without_split_is_all_its_frames_for_every_split(tmp_path, colour):
-    write_frames(tmp_path, colour)
-    (tmp_path / colour / "17.9.png").write_bytes(b"no depth of that")
+@pytest.mark.parametrize("color", ["rgb", "color"])
+def test_a_recording_without_split_is_all_its_frames_for_every_split(tmp_path, color):
+    write_frames(tmp_path, color)
+    (tmp_path / color / "17.9.png").write_bytes(b"no depth of that")
     for split in ("train", "test"):
         dataset = open_dataset("folder", tmp_path, split)
         assert [pair.name for pair in dataset] == ["17.0", "17.1", "17.2"]
         assert [pair.k for pair in dataset] == [None] * 3
     np.testing.assert_array_equal(dataset[1].rgb, images()[1][0])
-    np.testing.assert_array_equal(dataset[1].depth, metres(images()[1][1]))
+    np.testing.assert_array_equal(dataset[1].depth, meters(images()[1][1]))
     assert [len([note for note in dataset.notes if word in note]) for word in (
         "no split.csv: all 3 frames", "1 images have no counterpart", "no intrinsics.json", "",
     )] == [1, 1, 1, 3]  # fmt: skip
@@ -312,7 +312,7 @@ def test_a_folder_tells_its_camera(tmp_path):
     assert dataset[0].k.tolist() == [60, 0, 31, 0, 62, 24, 0, 0, 1]
     assert not any("intrinsics" in note for note in dataset.notes)
     intrinsics.write_text(json.dumps({"width": 2 * WIDTH, "height": 2 * HEIGHT, "fx": 120, "fy": 124}))
-    k = open_dataset("folder", tmp_path, "test")[0].k  # the whole picture at half its size, its centre in the middle
+    k = open_dataset("folder", tmp_path, "test")[0].k  # the whole picture at half its size, its center in the middle
     assert k.tolist() == pytest.approx([60, 0, (WIDTH - 1) / 2, 0, 62, (HEIGHT - 1) / 2, 0, 0, 1])
 
 
@@ -387,7 +387,7 @@ def test_training_batches_are_of_the_training_camera(tmp_path):
     np.testing.assert_allclose(depths[1], depths[0] / 2, rtol=1e-5)
 
 
-def test_depth_with_colours_is_refused(tmp_path):
+def test_depth_with_colors_is_refused(tmp_path):
     write_folder(tmp_path)
     cv2.imwrite(str(tmp_path / "depth" / "view 1.png"), np.zeros((HEIGHT, WIDTH, 3), np.uint8))
     with pytest.raises(DatasetError, match=r"view 1\.png has 3 channels"):

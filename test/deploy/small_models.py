@@ -12,8 +12,8 @@ import onnx
 import torch
 from onnx import TensorProto, helper
 
+from fastdepth_ros.artifact.artifact import INPUT_SIZE_PX
 from fastdepth_ros.deploy.export import OPSET, export_artifact
-from fastdepth_ros.depth.artifact import INPUT_SIZE_PX
 from fastdepth_ros.nn.channels import Channels
 from fastdepth_ros.nn.fastdepth import FastDepth
 
@@ -23,7 +23,7 @@ RED = FOLDER / "red_to_depth.onnx"
 
 
 def tiny() -> FastDepth:
-    """A random network whose depth varies by metres, in eval mode."""
+    """A random network whose depth varies by meters, in eval mode."""
     network = FastDepth(Channels((4, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8), (8, 8, 8, 8, 4)))
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():

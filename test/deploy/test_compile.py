@@ -1,4 +1,4 @@
-"""`fastdepth compile`: an artefact that computes the network, says what it is for, and is never half written."""
+"""`fastdepth compile`: an artifact that computes the network, says what it is for, and is never half written."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ pytest.importorskip("tvm", reason="tvm is not installed")
 
 import tvm
 
+from fastdepth_ros.artifact.artifact import find_artifact, sha256_of
 from fastdepth_ros.backends import BackendOptions, ModelFile, backend_class
-from fastdepth_ros.backends.cores import available_cores
 from fastdepth_ros.backends.tvm import installed_versions
 from fastdepth_ros.cli import main
 from fastdepth_ros.deploy import compile as compile_module
@@ -31,7 +31,7 @@ from fastdepth_ros.deploy.records import RecordsError, Trial, open_records, read
 from fastdepth_ros.deploy.schedules import schedule, tiles
 from fastdepth_ros.deploy.steps import read_plan
 from fastdepth_ros.deploy.targets import NAMED, TargetError, find_target
-from fastdepth_ros.depth.artifact import find_artifact, sha256_of
+from fastdepth_ros.jobs.cores import available_cores
 from fastdepth_ros.nn.encoders import MobileNet
 from fastdepth_ros.nn.network import DepthNetwork
 

@@ -15,9 +15,9 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from fastdepth_ros.artifact.artifact import ArtifactError, find_artifact
 from fastdepth_ros.backends import BackendOptions
 from fastdepth_ros.deploy.export import ExportError, export_artifact
-from fastdepth_ros.depth.artifact import ArtifactError, find_artifact
 from fastdepth_ros.nn.channels import Channels
 from fastdepth_ros.nn.checkpoints import load_fastdepth
 from fastdepth_ros.nn.complexity import complexity
@@ -28,7 +28,7 @@ FACTS = {"training_data": "noise", "licence": "Apache-2.0", "accuracy": {"noise"
 
 
 def lively() -> FastDepth:
-    """A network whose depth varies by metres, in eval mode."""
+    """A network whose depth varies by meters, in eval mode."""
     network = FastDepth(SMALL)
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
@@ -45,8 +45,8 @@ def lively() -> FastDepth:
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory) -> tuple[FastDepth, Path, float]:
-    """A network, its artefact, and the difference that export found."""
-    network, out = lively(), tmp_path_factory.mktemp("out") / "sub" / "artefact"
+    """A network, its artifact, and the difference that export found."""
+    network, out = lively(), tmp_path_factory.mktemp("out") / "sub" / "artifact"
     return network, out, export_artifact(network, out, FACTS)
 
 
@@ -97,7 +97,7 @@ def test_both_backends_load_it_and_agree_with_the_network(exported, backend):
     np.testing.assert_allclose(engine.infer(rgb), expected, atol=1e-4)
 
 
-def test_the_graph_takes_bytes_and_gives_float_metres_at_the_opset_of_the_manifest(exported):
+def test_the_graph_takes_bytes_and_gives_float_meters_at_the_opset_of_the_manifest(exported):
     _, out, _ = exported
     model = onnx.load(out / "model.onnx")
     onnx.checker.check_model(model)
@@ -130,7 +130,7 @@ def test_the_manifest_names_each_file_with_its_sha256_and_says_what_the_network_
         assert entry["sha256"] == hashlib.sha256((out / entry["file"]).read_bytes()).hexdigest()
     count = complexity(FastDepth(SMALL))["total"]
     assert (manifest["weights"], manifest["macs"]) == (count.weights, count.macs)
-    assert manifest["name"] == "artefact"
+    assert manifest["name"] == "artifact"
     assert manifest["channels"] == SMALL.as_mapping()
     assert manifest["input"]["layout"] == "NHWC"
     assert manifest["input"]["channels"] == "RGB"
@@ -141,15 +141,15 @@ def test_the_manifest_names_each_file_with_its_sha256_and_says_what_the_network_
     assert {key: manifest[key] for key in FACTS} == FACTS
 
 
-def test_others_can_read_the_artefact(exported):
+def test_others_can_read_the_artifact(exported):
     _, out, _ = exported
     assert stat.S_IMODE(out.stat().st_mode) == 0o755
     assert {stat.S_IMODE(path.stat().st_mode) & 0o444 for path in out.iterdir()} == {0o444}
 
 
-def test_only_the_artefact_is_left(exported):
+def test_only_the_artifact_is_left(exported):
     _, out, _ = exported
-    assert [path.name for path in out.parent.iterdir()] == ["artefact"]
+    assert [path.name for path in out.parent.iterdir()] == ["artifact"]
     assert sorted(path.name for path in out.iterdir()) == ["manifest.json", "model.onnx", "model.safetensors"]
 
 

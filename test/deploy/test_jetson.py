@@ -1,4 +1,4 @@
-"""The TX2's artefacts, as far as a PC can tell: its CPU's code under qemu, its GPU's code in NVIDIA's assembler.
+"""The TX2's artifacts, as far as a PC can tell: its CPU's code under qemu, its GPU's code in NVIDIA's assembler.
 
 Installs what it needs: Debian's cross compiler and qemu, an arm64 Python and TVM's aarch64 wheel in a folder.
 """
@@ -17,10 +17,10 @@ import pytest
 
 pytest.importorskip("tvm", reason="tvm is not installed")
 
+from fastdepth_ros.artifact.artifact import find_artifact
 from fastdepth_ros.backends.native import library_machine
 from fastdepth_ros.backends.tvm import PACKAGES, installed_versions
 from fastdepth_ros.cli import main
-from fastdepth_ros.depth.artifact import find_artifact
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = {"qemu-aarch64-static": "qemu-user-static", "aarch64-linux-gnu-g++": "g++-aarch64-linux-gnu"}
@@ -35,7 +35,7 @@ ON_THE_BOARD = """
 import sys
 sys.path[:0] = sys.argv[1:3]
 import numpy as np
-from fastdepth_ros.depth.artifact import find_artifact
+from fastdepth_ros.artifact.artifact import find_artifact
 from fastdepth_ros.backends import BackendOptions
 engine = find_artifact(sys.argv[3]).load("tvm", BackendOptions(threads=2))
 np.save(sys.argv[5], engine.infer(np.load(sys.argv[4])))

@@ -1,4 +1,4 @@
-"""Other precisions of an artefact: beside fp32, never in its place."""
+"""Other precisions of an artifact: beside fp32, never in its place."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
+from fastdepth_ros.artifact.artifact import ArtifactError, find_artifact
 from fastdepth_ros.backends import BackendError, BackendOptions
 from fastdepth_ros.backends.native import host_features
 from fastdepth_ros.bench.harness import measure
@@ -18,7 +19,6 @@ from fastdepth_ros.bench.plan import engine_subject
 from fastdepth_ros.bench.results import results_of
 from fastdepth_ros.cli import main
 from fastdepth_ros.deploy.quantize import QuantizeError, quantize_artifact
-from fastdepth_ros.depth.artifact import ArtifactError, find_artifact
 
 SIZE_PX = 224
 FRAMES = np.random.default_rng(0).integers(0, 256, (6, SIZE_PX, SIZE_PX, 3), dtype=np.uint8)
@@ -30,7 +30,7 @@ ENGINES = [("int8", "onnxruntime"), ("int8", "openvino"), ("fp16", "onnxruntime"
 
 @pytest.fixture(scope="module")
 def reduced(artifact_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny artefact in every precision that the engines here have."""
+    """The tiny artifact in every precision that the engines here have."""
     pytest.importorskip("openvino", reason="openvino is not installed")
     folder, source = tmp_path_factory.mktemp("reduced"), artifact_folder
     for precision in ("int8", "fp16", "bf16"):
@@ -168,7 +168,7 @@ def test_the_verb_calibrates_on_a_bag(artifact_folder, tmp_path):
     assert facts["calibration"]["frames"] == 2
 
 
-def test_a_file_outside_the_artefact_is_not_copied(artifact_folder, tmp_path):
+def test_a_file_outside_the_artifact_is_not_copied(artifact_folder, tmp_path):
     source = shutil.copytree(artifact_folder, tmp_path / "model")
     (tmp_path / "secret.txt").write_text("secret")
     manifest = json.loads((source / "manifest.json").read_text())

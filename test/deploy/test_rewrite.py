@@ -10,11 +10,11 @@ import onnx
 import pytest
 import torch
 
+from fastdepth_ros.artifact.artifact import find_artifact
 from fastdepth_ros.backends import BackendError, BackendOptions, ModelFile, backend_class
 from fastdepth_ros.data.synthetic.sequence import room_sequence
 from fastdepth_ros.deploy.export import OPSET, write_onnx
 from fastdepth_ros.deploy.rewrite import rewrite
-from fastdepth_ros.depth.artifact import find_artifact
 from fastdepth_ros.depth.frame import Frame
 from fastdepth_ros.depth.geometry import trained_view
 from fastdepth_ros.depth.preprocess import network_input

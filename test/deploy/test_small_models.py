@@ -7,14 +7,14 @@ import json
 import onnx
 from small_models import RED, TINY, export_tiny, red_to_depth
 
+from fastdepth_ros.artifact.artifact import MANIFEST, find_artifact
 from fastdepth_ros.backends import BackendOptions
 from fastdepth_ros.deploy.agreement import largest_difference_m
-from fastdepth_ros.depth.artifact import MANIFEST, find_artifact
 
 REMEDY = "run python test/deploy/small_models.py"
 
 
-def test_the_tiny_artefact_is_what_export_makes(tmp_path):
+def test_the_tiny_artifact_is_what_export_makes(tmp_path):
     export_tiny(tmp_path / "tiny")
     committed, made = (json.loads((folder / MANIFEST).read_text()) for folder in (TINY, tmp_path / "tiny"))
     for manifest in (committed, made):

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from fastdepth_ros.artifact.artifact import find_artifact
 from fastdepth_ros.deploy.export import write_onnx
 from fastdepth_ros.deploy.steps import IMAGE, Term, UnsupportedNetworkError, read_plan
-from fastdepth_ros.depth.artifact import find_artifact
 from fastdepth_ros.nn.channels import PRUNED
 from fastdepth_ros.nn.complexity import complexity
 from fastdepth_ros.nn.encoders import MobileNet

@@ -11,6 +11,7 @@ import pytest
 from tracker import Processes, wait_for
 
 pytest.importorskip("tvm", reason="tvm is not installed")
+from fastdepth_ros.artifact.artifact import find_artifact
 from fastdepth_ros.cli import main
 from fastdepth_ros.deploy import tune as tune_module
 from fastdepth_ros.deploy.module import kernel_name, kernels
@@ -19,7 +20,6 @@ from fastdepth_ros.deploy.schedules import Tile, tiles
 from fastdepth_ros.deploy.steps import Plan, read_plan
 from fastdepth_ros.deploy.targets import find_target
 from fastdepth_ros.deploy.tune import Device, network_ms, report, tune
-from fastdepth_ros.depth.artifact import find_artifact
 
 pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="g++ is not installed")
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fastdepth_ros.artifact.artifact import find_artifact
 from fastdepth_ros.backends import Backend, BackendOptions, ModelFile, backend_class
-from fastdepth_ros.depth.artifact import find_artifact
 from fastdepth_ros.depth.estimator import DepthEstimator
 from fastdepth_ros.depth.focal import Focal
 from fastdepth_ros.depth.frame import Frame, FrameError
@@ -111,8 +111,8 @@ def test_every_channel_order_gives_the_same_depth(backend):
     np.testing.assert_array_equal(estimator(Frame(rgb[..., ::-1], "bgr")).depth, expected)
     np.testing.assert_array_equal(estimator(Frame(np.concatenate([rgb, alpha], -1), "rgba")).depth, expected)
     np.testing.assert_array_equal(estimator(Frame(np.concatenate([rgb[..., ::-1], alpha], -1), "bgra")).depth, expected)
-    grey = estimator(Frame(rgb[..., 0].copy(), "mono")).depth
-    np.testing.assert_array_equal(grey, expected)
+    gray = estimator(Frame(rgb[..., 0].copy(), "mono")).depth
+    np.testing.assert_array_equal(gray, expected)
 
 
 @pytest.mark.parametrize("output", ["network", "camera"])
@@ -148,7 +148,7 @@ def test_unknown_settings_list_the_known_ones(backend):
 
 
 @pytest.mark.parametrize("name", ["onnxruntime", pytest.param("pytorch", marks=pytest.mark.needs("torch"))])
-def test_an_artefact_gives_the_depth_that_its_backend_infers_from_the_network_input(artifact_folder, name):
+def test_an_artifact_gives_the_depth_that_its_backend_infers_from_the_network_input(artifact_folder, name):
     artifact = find_artifact(artifact_folder)
     backend = artifact.load(name, BackendOptions(threads=1))
     pixels = np.random.default_rng(3).integers(0, 256, (SIZE_PX, SIZE_PX, 3), dtype=np.uint8)

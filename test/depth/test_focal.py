@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
+from fastdepth_ros.artifact.artifact import find_artifact
 from fastdepth_ros.backends import Backend, BackendOptions
 from fastdepth_ros.data.nyu_labeled import open_nyu_labeled
-from fastdepth_ros.depth.artifact import find_artifact
 from fastdepth_ros.depth.estimator import DepthEstimator
 from fastdepth_ros.depth.focal import Focal, fixed_focal_scale, focal_ratio, focal_scale
 from fastdepth_ros.depth.frame import Frame
@@ -137,7 +137,7 @@ def test_through_a_longer_lens_the_scale_brings_depth_nearer_to_the_truth(shared
         ("1.5", None, None, 3.0, ""),
     ],
 )
-def test_what_the_setting_makes_of_two_metres(setting, k, trained, expected, why):
+def test_what_the_setting_makes_of_two_meters(setting, k, trained, expected, why):
     estimator = DepthEstimator(Flat(), 224, focal_scale=setting, trained_focal=trained)  # type: ignore[arg-type]
     result = estimator(Frame(np.zeros((480, 640, 3), np.uint8)), k)
     np.testing.assert_allclose(result.depth, expected, rtol=2e-3)

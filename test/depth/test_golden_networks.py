@@ -18,9 +18,9 @@ from onnx import numpy_helper  # noqa: E402
 from safetensors import safe_open  # noqa: E402
 from safetensors.torch import load_file, save_file  # noqa: E402
 
+from fastdepth_ros.artifact.artifact import MANIFEST, find_artifact  # noqa: E402
+from fastdepth_ros.artifact.golden import GoldenError, check_golden, golden_record  # noqa: E402
 from fastdepth_ros.backends import BackendOptions  # noqa: E402
-from fastdepth_ros.depth.artifact import MANIFEST, find_artifact  # noqa: E402
-from fastdepth_ros.depth.golden import GoldenError, check_golden, golden_record  # noqa: E402
 
 ONE_THREAD = BackendOptions(threads=1)
 BACKENDS = ("onnxruntime", "pytorch")
@@ -76,7 +76,7 @@ def test_a_changed_onnx_network_is_refused(folder, share):
     find_artifact(folder).load("pytorch", ONE_THREAD)
 
 
-def test_swapped_colour_channels_are_refused(folder):
+def test_swapped_color_channels_are_refused(folder):
     def bgr(name: str, weights: np.ndarray) -> np.ndarray:
         return weights[:, ::-1].copy() if weights.ndim == 4 and weights.shape[1:] == (3, 3, 3) else weights
 

@@ -33,8 +33,8 @@ def test_each_channel_order_gives_the_same_rgb_without_alpha(order):
     assert small.shape == (224, 224, 3)
     assert small.dtype == np.uint8
     assert small.flags.c_contiguous
-    for (row, column), colour in zip([(20, 20), (20, 200), (200, 20), (200, 200)], CORNERS.values()):
-        assert tuple(small[row, column]) == colour
+    for (row, column), color in zip([(20, 20), (20, 200), (200, 20), (200, 200)], CORNERS.values()):
+        assert tuple(small[row, column]) == color
     # and the seams lie in the middle
     assert tuple(small[110, 110]) == CORNERS["red"]
     assert tuple(small[114, 114]) == CORNERS["yellow"]
@@ -49,9 +49,9 @@ def test_a_backend_that_takes_bgr_gets_the_same_pixels_in_bgr(order):
 
 
 @pytest.mark.parametrize("shape", [(480, 640), (480, 640, 1)])
-def test_grey_becomes_three_equal_channels(shape):
-    grey = np.full(shape, 77, np.uint8)
-    np.testing.assert_array_equal(network_input(Frame(grey, "mono"), trained_view(480, 640), 224), 77)
+def test_gray_becomes_three_equal_channels(shape):
+    gray = np.full(shape, 77, np.uint8)
+    np.testing.assert_array_equal(network_input(Frame(gray, "mono"), trained_view(480, 640), 224), 77)
 
 
 def test_only_the_field_of_view_counts():
@@ -64,7 +64,7 @@ def test_only_the_field_of_view_counts():
     assert (network_input(Frame(masked), wider, 224) != network_input(Frame(frame), wider, 224)).any()
 
 
-def test_the_resize_is_bilinear_with_pixel_centres_at_whole_numbers():
+def test_the_resize_is_bilinear_with_pixel_centers_at_whole_numbers():
     ramp = np.broadcast_to((2 * np.arange(112) + 16).astype(np.uint8)[None, :, None], (84, 112, 3))
     small = network_input(Frame(ramp), Crop(0, 0, 84, 112), 56)
     # two pixels meet in each: those at 2i and 2i + 1 mix to the value at 2i + 1/2

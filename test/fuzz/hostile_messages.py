@@ -13,12 +13,12 @@ import numpy as np
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from fastdepth_ros.depth.camera_matrix import frame_camera
-from fastdepth_ros.depth.encodings import encoding_names
 from fastdepth_ros.depth.estimator import OUTPUTS, DepthEstimator
 from fastdepth_ros.depth.focal import Focal
 from fastdepth_ros.depth.frame import FrameError
 from fastdepth_ros.depth.geometry import FIELDS_OF_VIEW
-from fastdepth_ros.ros.images import fill_camera_info, frame_from_message
+from fastdepth_ros.depth.image_decoding import encoding_names
+from fastdepth_ros.node.messages import fill_camera_info, frame_from_message
 
 SIDES = [0, 1, 2, 3, 31, 32, 33, 48, 64, 65, 100, 1023, 32767, 32768, 65535, 65536, 1 << 20, 1 << 31, (1 << 32) - 1]
 NUMBERS = [0.0, -0.0, 1.0, -1.0, 1e-308, 1e308, float("inf"), -float("inf"), float("nan"), 500.0]
@@ -117,20 +117,20 @@ class _Flat:
 
 @cache
 def good_images() -> tuple[bytes, ...]:
-    colour = cv2.resize(np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8), (64, 48))
+    color = cv2.resize(np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8), (64, 48))
     kinds = [
-        (".jpg", colour, [cv2.IMWRITE_JPEG_QUALITY, 60]),
-        (".jpg", colour, [cv2.IMWRITE_JPEG_PROGRESSIVE, 1]),
-        (".jpg", colour, [cv2.IMWRITE_JPEG_RST_INTERVAL, 2]),
-        (".jpg", colour[..., 0], []),
-        (".png", colour, []),
-        (".png", colour.astype(np.uint16) * 257, []),
-        (".png", np.dstack([colour, colour[..., :1]]), []),
-        (".png", colour[..., 0] // 128 * 255, [cv2.IMWRITE_PNG_BILEVEL, 1]),
-        (".bmp", colour, []),
-        (".bmp", colour[..., 0], []),
-        (".webp", colour, [cv2.IMWRITE_WEBP_QUALITY, 50]),
-        (".webp", np.dstack([colour, colour[..., :1]]), [cv2.IMWRITE_WEBP_QUALITY, 101]),
+        (".jpg", color, [cv2.IMWRITE_JPEG_QUALITY, 60]),
+        (".jpg", color, [cv2.IMWRITE_JPEG_PROGRESSIVE, 1]),
+        (".jpg", color, [cv2.IMWRITE_JPEG_RST_INTERVAL, 2]),
+        (".jpg", color[..., 0], []),
+        (".png", color, []),
+        (".png", color.astype(np.uint16) * 257, []),
+        (".png", np.dstack([color, color[..., :1]]), []),
+        (".png", color[..., 0] // 128 * 255, [cv2.IMWRITE_PNG_BILEVEL, 1]),
+        (".bmp", color, []),
+        (".bmp", color[..., 0], []),
+        (".webp", color, [cv2.IMWRITE_WEBP_QUALITY, 50]),
+        (".webp", np.dstack([color, color[..., :1]]), [cv2.IMWRITE_WEBP_QUALITY, 101]),
     ]
     return tuple(cv2.imencode(suffix, pixels, options)[1].tobytes() for suffix, pixels, options in kinds)
 

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from fastdepth_ros.nn.channels import PRUNED, Channels
 from fastdepth_ros.nn.checkpoints import CheckpointError, folded, load_checkpoint, network_of, save_checkpoint
-from fastdepth_ros.nn.fastdepth import FastDepth, initialise
+from fastdepth_ros.nn.fastdepth import FastDepth, initialize
 
 SMALL = Channels((4, 6, 5, 7, 5, 8, 6, 5, 4, 5, 6, 7, 8, 9), (7, 8, 7, 6, 4))
 
@@ -19,7 +19,7 @@ SMALL = Channels((4, 6, 5, 7, 5, 8, 6, 5, 4, 5, 6, 7, 8, 9), (7, 8, 7, 6, 4))
 @pytest.fixture
 def network() -> FastDepth:
     network = FastDepth(SMALL)
-    initialise(network, seed=5)
+    initialize(network, seed=5)
     with torch.no_grad():
         network.train()(torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0)))  # statistics of its own
     return network.eval()

@@ -10,13 +10,13 @@ from torch.nn import functional
 from fastdepth_ros.nn.channels import Channels
 from fastdepth_ros.nn.checkpoints import folded
 from fastdepth_ros.nn.deployed import Deployed
-from fastdepth_ros.nn.fastdepth import FastDepth, initialise
+from fastdepth_ros.nn.fastdepth import FastDepth, initialize
 
 SMALL = Channels((4, 6, 5, 7, 5, 8, 6, 5, 4, 5, 6, 7, 8, 9), (7, 8, 7, 6, 4))
 
 
 def lively(channels: Channels = SMALL, seed: int = 0) -> FastDepth:
-    """Weights and statistics such that every layer matters and depth varies by metres."""
+    """Weights and statistics such that every layer matters and depth varies by meters."""
     network = FastDepth(channels)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -34,7 +34,7 @@ def lively(channels: Channels = SMALL, seed: int = 0) -> FastDepth:
 
 
 def images(count: int = 1, size: int = 224, seed: int = 1) -> Tensor:
-    """Random colours in blocks of different sizes, in [0, 1]."""
+    """Random colors in blocks of different sizes, in [0, 1]."""
     generator = torch.Generator().manual_seed(seed)
     coarse = torch.rand(count, 3, 7, 7, generator=generator)
     fine = torch.rand(count, 3, size, size, generator=generator)
@@ -172,7 +172,7 @@ def test_a_fresh_network_answers_the_mean_depth_and_is_the_same_for_the_same_see
     networks = []
     for seed in (3, 3, 4):
         network = FastDepth(SMALL)
-        initialise(network, mean_depth_m=2.2, seed=seed)
+        initialize(network, mean_depth_m=2.2, seed=seed)
         networks.append(network)
     depth = networks[0].train()(images(4, 64))
     assert depth.min() > 0

@@ -15,10 +15,10 @@ torch = pytest.importorskip("torch", reason="torch is not installed")
 from authors_models import HOLD, SMALL, authors_code, lively, save, theirs  # noqa: E402
 
 from fastdepth_ros.cli import main  # noqa: E402
-from fastdepth_ros.nn.authors import SKIP_ADD, VARIANTS, variant_name  # noqa: E402
 from fastdepth_ros.nn.channels import UNPRUNED  # noqa: E402
 from fastdepth_ros.nn.checkpoints import CheckpointError  # noqa: E402
-from fastdepth_ros.nn.foreign import import_foreign, import_network  # noqa: E402
+from fastdepth_ros.nn.importers.authors import SKIP_ADD, VARIANTS, variant_name  # noqa: E402
+from fastdepth_ros.nn.importers.importer import import_foreign, import_network  # noqa: E402
 from fastdepth_ros.nn.network import DepthNetwork  # noqa: E402
 
 # --- what is read -----------------------------------------------------------------------------------------------------
@@ -72,7 +72,7 @@ def test_a_variant_of_the_authors_computes_the_same_once_imported(tmp_path, name
 
 def test_every_variant_has_the_layers_that_the_authors_give_it(tmp_path):
     """Networks recognized by shapes alone; their weights are too many to save in a test."""
-    from fastdepth_ros.nn.authors import layer_names
+    from fastdepth_ros.nn.importers.authors import layer_names
 
     with authors_code(tmp_path) as models, torch.device("meta"):
         for name, parts in VARIANTS.items():
@@ -88,40 +88,40 @@ def test_every_variant_has_the_layers_that_the_authors_give_it(tmp_path):
             assert variant_name(found, {}) == name
 
 
-def test_an_imported_variant_becomes_an_artefact_that_every_backend_computes(tmp_path, capsys):
+def test_an_imported_variant_becomes_an_artifact_that_every_backend_computes(tmp_path, capsys):
     with authors_code(tmp_path) as models:
         network = theirs(models, "mobilenet-nnconv5dw-skipconcat")
         path = save({"epoch": 1, "model": torch.nn.DataParallel(network)}, tmp_path / "theirs.pth.tar", legacy=True)
-    assert main(["models", "import", str(path), "--out", str(tmp_path / "artefact")]) == 0
-    manifest = json.loads((tmp_path / "artefact" / "manifest.json").read_text())
+    assert main(["models", "import", str(path), "--out", str(tmp_path / "artifact")]) == 0
+    manifest = json.loads((tmp_path / "artifact" / "manifest.json").read_text())
     assert manifest["variant"] == VARIANTS["mobilenet-nnconv5dw-skipconcat"]
-    assert main(["models", "verify", str(tmp_path / "artefact")]) in (0, 1)  # 1 where an engine is not installed
+    assert main(["models", "verify", str(tmp_path / "artifact")]) in (0, 1)  # 1 where an engine is not installed
     said = capsys.readouterr().out
     for backend in ("pytorch", "onnxruntime"):
-        assert re.search(rf"^{backend}: .* computes artefact$", said, re.MULTILINE)
+        assert re.search(rf"^{backend}: .* computes artifact$", said, re.MULTILINE)
 
 
 @pytest.mark.parametrize("entry", ["mobilenet-nnconv5", "mobilenet-nnconv5dw"])
 def test_a_published_variant_is_fetched_and_another_one_under_its_name_refused(tmp_path, entry, capsys):
     """The files lie where `fetch` keeps them, so that it asks no server."""
     other = "mobilenet-nnconv5dw" if entry == "mobilenet-nnconv5" else "mobilenet-deconv5dw"
-    kept, out = tmp_path / f"{entry}.pth.tar", tmp_path / "artefact"
+    kept, out = tmp_path / f"{entry}.pth.tar", tmp_path / "artifact"
     with authors_code(tmp_path) as models:
         save({"model": theirs(models, other)}, kept)
         assert main(["models", "fetch", entry, "--out", str(out)]) == 1
         error = capsys.readouterr().err
-        assert f"the catalogue says {entry} of {entry}" in error and error.count("\n") == 1
+        assert f"the catalog says {entry} of {entry}" in error and error.count("\n") == 1
         assert not out.exists()
         save({"model": theirs(models, entry)}, kept, legacy=True)
     assert main(["models", "fetch", entry, "--out", str(out)]) == 0
     assert json.loads((out / "manifest.json").read_text())["variant"] == VARIANTS[entry]
 
 
-def test_a_catalogue_cannot_ask_for_a_pruned_variant(tmp_path, capsys):
-    content = json.loads(files("fastdepth_ros.depth").joinpath("catalogue.json").read_text())
+def test_a_catalog_cannot_ask_for_a_pruned_variant(tmp_path, capsys):
+    content = json.loads(files("fastdepth_ros.artifact").joinpath("catalog.json").read_text())
     content["models"][0]["channels"] = "pruned"
-    (tmp_path / "catalogue.json").write_text(json.dumps(content))
-    where = ["--catalogue", str(tmp_path / "catalogue.json"), "--out", str(tmp_path / "artefact")]
+    (tmp_path / "catalog.json").write_text(json.dumps(content))
+    where = ["--catalogue", str(tmp_path / "catalog.json"), "--out", str(tmp_path / "artifact")]
     assert main(["models", "fetch", "mobilenet-nnconv5", *where]) == 1
     assert "is a mobilenet-nnconv5, which is read unpruned only" in capsys.readouterr().err
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from fastdepth_ros.nn.complexity import Complexity
-from fastdepth_ros.nn.prior import PRIOR
-from fastdepth_ros.nn.tables import COLUMNS, DECONV_EXPLAINED, TABLES, UPCONV_EXPLAINED, Row, as_printed
+from fastdepth_ros.nn.paper.prior_work import PRIOR
+from fastdepth_ros.nn.paper.tables import COLUMNS, DECONV_EXPLAINED, TABLES, UPCONV_EXPLAINED, Row, as_printed
 
 FILES = {
     1: "table1_prior_work.csv",

@@ -15,7 +15,7 @@ import torch
 from fastdepth_ros.nn.channels import ENCODER_STRIDES, PRUNED, SKIPS, Channels
 from fastdepth_ros.nn.checkpoints import CheckpointError
 from fastdepth_ros.nn.fastdepth import FastDepth
-from fastdepth_ros.nn.tflite import LARGEST_FILE_BYTES, import_tflite
+from fastdepth_ros.nn.importers.tflite import LARGEST_FILE_BYTES, import_tflite
 
 flatbuffers = pytest.importorskip("flatbuffers")
 tflite = pytest.importorskip("tflite")
@@ -69,7 +69,7 @@ class Graph:
         return [step for step in self.steps if step.kind == kind][number]
 
 
-def serialise(graph: Graph) -> bytes:
+def serialize(graph: Graph) -> bytes:
     builder = flatbuffers.Builder(1024)
 
     def table(name: str, **fields: object) -> int:
@@ -119,7 +119,7 @@ def serialise(graph: Graph) -> bytes:
 
 
 def constant(graph: Graph, values: np.ndarray, axis: int, integer: np.dtype | None) -> int:
-    """A weight: float32, or quantised per channel along `axis`."""
+    """A weight: float32, or quantized per channel along `axis`."""
     if integer is None:
         return graph.add(Part(values.shape, data=values.astype("<f4").tobytes()))
     others = tuple(dimension for dimension in range(values.ndim) if dimension != axis)
@@ -135,7 +135,7 @@ def integers(graph: Graph, values: object) -> int:
     return graph.add(Part(array.shape, tflite.TensorType.INT32, array.tobytes()))
 
 
-def graph_of(network: FastDepth, *, quantised: bool = False) -> Graph:
+def graph_of(network: FastDepth, *, quantized: bool = False) -> Graph:
     """The graph that a TFLite converter makes of a folded FastDepth."""
     graph, weights = Graph(), {name: tensor.numpy() for name, tensor in network.state_dict().items()}
     at = graph.add(Part((1, 224, 224, 3)))
@@ -146,15 +146,15 @@ def graph_of(network: FastDepth, *, quantised: bool = False) -> Graph:
             pad = integers(graph, [[0, 0], [kernel // 2] * 2, [kernel // 2] * 2, [0, 0]])
             at = graph.step("PAD", [at, pad])
         weight = weights[f"{name}.weight"].transpose((1, 2, 3, 0) if depthwise else (0, 2, 3, 1))
-        inputs = [at, constant(graph, weight, 3 if depthwise else 0, np.dtype("i1") if quantised else None)]
-        inputs.append(constant(graph, weights[f"{name}.bias"], 0, np.dtype("<i4") if quantised else None))
+        inputs = [at, constant(graph, weight, 3 if depthwise else 0, np.dtype("i1") if quantized else None)]
+        inputs.append(constant(graph, weights[f"{name}.bias"], 0, np.dtype("<i4") if quantized else None))
         options = {"StrideH": stride, "StrideW": stride, "Padding": 1, "FusedActivationFunction": activation}
         if depthwise:
             return graph.step("DEPTHWISE_CONV_2D", inputs, "DepthwiseConv2DOptions", DepthMultiplier=1, **options)
         return graph.step("CONV_2D", inputs, "Conv2DOptions", **options)
 
     relu, relu6 = tflite.ActivationFunctionType.RELU, tflite.ActivationFunctionType.RELU6
-    if quantised:
+    if quantized:
         graph.parts[0] = Part((1, 224, 224, 3), tflite.TensorType.UINT8, scale=(1 / 255,), zero_point=(0,))
         at = graph.step("QUANTIZE", [at])
     kept = {}
@@ -171,7 +171,7 @@ def graph_of(network: FastDepth, *, quantised: bool = False) -> Graph:
         if layer in kept:
             at = graph.step("ADD", [kept[layer], at], "AddOptions")
     at = convolution(at, "head", 1, relu)
-    if quantised:
+    if quantized:
         graph.step("DEQUANTIZE", [at])
     return graph
 
@@ -183,7 +183,7 @@ def small_network() -> FastDepth:
 
 def written(graph: Graph, folder: Path) -> Path:
     path = folder / "network.tflite"
-    path.write_bytes(serialise(graph))
+    path.write_bytes(serialize(graph))
     return path
 
 
@@ -205,7 +205,7 @@ def torch_name(name: str) -> str:
 
 
 @pytest.mark.shared
-def test_public_file_gives_the_pruned_network_and_the_dequantised_weights(
+def test_public_file_gives_the_pruned_network_and_the_dequantized_weights(
     shared: Path, public_network: FastDepth
 ) -> None:
     assert public_network.channels == PRUNED
@@ -239,7 +239,7 @@ def test_float32_file_gives_the_same_weights(tmp_path: Path) -> None:
 
 def test_int8_file_gives_each_channel_within_half_a_step(tmp_path: Path) -> None:
     network = small_network()
-    found = import_tflite(written(graph_of(network, quantised=True), tmp_path)).state_dict()
+    found = import_tflite(written(graph_of(network, quantized=True), tmp_path)).state_dict()
     for name, tensor in network.state_dict().items():
         step = tensor.abs().flatten(1).amax(1) / 100 + 1e-4 if tensor.ndim > 1 else tensor.abs() / 100 + 1e-4
         error = (found[name] - tensor).abs().flatten(1).amax(1) if tensor.ndim > 1 else (found[name] - tensor).abs()
@@ -326,9 +326,9 @@ DIFFERENCES: dict[str, tuple[bool, Callable[[Graph], object], str]] = {
     "shape beyond its bytes": (False, lambda g: setattr(kernel(g), "shape", (2**31 - 1,) * 4), "in 216 bytes"),
     "negative shape": (False, lambda g: setattr(kernel(g), "shape", (-2, -3, 3, 3)), "in 216 bytes"),
     "no such buffer": (False, lambda g: setattr(kernel(g), "buffer", 9999), "reads buffer 9999"),
-    "no scale": (True, no_scale, "integers without quantisation"),
+    "no scale": (True, no_scale, "integers without quantization"),
     "scales of other channels": (True, lambda g: setattr(kernel(g), "scale", (1.0,) * 3), "3 scales and 2 zero points"),
-    "scales along another axis": (True, lambda g: setattr(kernel(g), "axis", 1), "quantised dimension 1, expected 0"),
+    "scales along another axis": (True, lambda g: setattr(kernel(g), "axis", 1), "quantized dimension 1, expected 0"),
     "infinite scale": (True, lambda g: setattr(kernel(g), "scale", (np.inf, 1.0)), "not positive numbers"),
     "aligned corners": (False, lambda g: g.find("RESIZE_NEAREST_NEIGHBOR").options.update(AlignCorners=1), "corners"),
     "bilinear": (
@@ -346,8 +346,8 @@ DIFFERENCES: dict[str, tuple[bool, Callable[[Graph], object], str]] = {
 
 @pytest.mark.parametrize("case", DIFFERENCES)
 def test_another_network_is_refused_by_what_differs(case: str, tmp_path: Path) -> None:
-    quantised, spoil, message = DIFFERENCES[case]
-    graph = graph_of(small_network(), quantised=quantised)
+    quantized, spoil, message = DIFFERENCES[case]
+    graph = graph_of(small_network(), quantized=quantized)
     spoil(graph)
     with pytest.raises(CheckpointError, match=message) as refusal:
         import_tflite(written(graph, tmp_path))
@@ -357,12 +357,12 @@ def test_another_network_is_refused_by_what_differs(case: str, tmp_path: Path) -
 def test_constants_that_share_bytes_cannot_add_up_to_more_than_the_file(tmp_path: Path) -> None:
     wide = 500
     network = FastDepth(Channels((2,) * 5 + (wide,) * 9, (2, wide, 2, 2, 2)), batch_norm=False)
-    graph = graph_of(network, quantised=True)
+    graph = graph_of(network, quantized=True)
     first = kernel(graph, number=6)
     buffer = [part for part in graph.parts if part.data].index(first) + 1  # after the empty one
     for number in range(7, 14):
         kernel(graph, number=number).data, kernel(graph, number=number).buffer = b"-", buffer
-    content = serialise(graph)
+    content = serialize(graph)
     assert len(content) < 4 * wide * wide  # and eight kernels of wide * wide
     path = tmp_path / "shared.tflite"
     path.write_bytes(content)
@@ -390,7 +390,7 @@ def test_the_mark_alone_is_not_enough(filler: bytes, tmp_path: Path) -> None:
 
 
 def test_a_truncated_file_is_refused_wherever_it_ends(tmp_path: Path) -> None:
-    content = serialise(graph_of(small_network()))
+    content = serialize(graph_of(small_network()))
     path = tmp_path / "short.tflite"
     for length in range(8, len(content) - 4, 997):
         path.write_bytes(content[:length])
@@ -399,7 +399,7 @@ def test_a_truncated_file_is_refused_wherever_it_ends(tmp_path: Path) -> None:
 
 
 def test_a_damaged_file_is_read_or_refused(tmp_path: Path) -> None:
-    content = serialise(graph_of(small_network(), quantised=True))
+    content = serialize(graph_of(small_network(), quantized=True))
     path, chance = tmp_path / "damaged.tflite", random.Random(0)
     refused = 0
     for _ in range(150):

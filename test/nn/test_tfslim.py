@@ -14,8 +14,8 @@ from torch.nn import functional  # noqa: E402
 
 from fastdepth_ros.nn.channels import ENCODER_STRIDES, PRUNED, UNPRUNED  # noqa: E402
 from fastdepth_ros.nn.checkpoints import CheckpointError  # noqa: E402
-from fastdepth_ros.nn.fastdepth import FastDepth, initialise  # noqa: E402
-from fastdepth_ros.nn.foreign import load_imagenet_encoder  # noqa: E402
+from fastdepth_ros.nn.fastdepth import FastDepth, initialize  # noqa: E402
+from fastdepth_ros.nn.importers.importer import load_imagenet_encoder  # noqa: E402
 
 GOOGLE = Path(__file__).resolve().parents[3] / "shared" / "data" / "weights" / "mobilenet_v1_1.0_224_imagenet.npz"
 
@@ -74,7 +74,7 @@ def test_pruned_and_folded_encoders_are_refused(random_archive):
 
 def assert_same_features(path: Path) -> None:
     network = FastDepth(UNPRUNED)
-    initialise(network, seed=0)
+    initialize(network, seed=0)
     load_imagenet_encoder(network, path)
     encoder = network.encoder.eval().double()  # of random layers, single precision alone differs by more
     pad_as_tensorflow(encoder)

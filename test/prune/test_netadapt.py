@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 
+from fastdepth_ros.jobs.pool import Work, cluster, local
 from fastdepth_ros.nn.channels import NAMED, SKIPS, UNPRUNED, Channels
 from fastdepth_ros.nn.checkpoints import load_checkpoint, save_checkpoint
 from fastdepth_ros.nn.complexity import complexity
-from fastdepth_ros.nn.fastdepth import FastDepth, initialise
+from fastdepth_ros.nn.fastdepth import FastDepth, initialize
 from fastdepth_ros.nn.shapes import layer_shapes
-from fastdepth_ros.pool import Work, cluster, local
 from fastdepth_ros.prune.netadapt import NetAdapt, PruneError, Search
 from fastdepth_ros.prune.proposals import count_of, group_names, proposals, with_count
 from fastdepth_ros.prune.resources import Resource, resource
@@ -50,7 +50,7 @@ def training(tmp_path_factory) -> Training:
 @pytest.fixture(scope="module")
 def start(tmp_path_factory) -> Path:
     network = FastDepth(SMALL)
-    initialise(network)
+    initialize(network)
     path = tmp_path_factory.mktemp("start") / "start.safetensors"
     save_checkpoint(network, path)
     return path
@@ -169,7 +169,7 @@ def test_after_an_error_no_proposal_that_waits_is_tried(start, training, tmp_pat
     def broken(trial):
         tried.append(trial)
         if len(tried) > 1:
-            time.sleep(2)  # until the first was heard of and the rest cancelled
+            time.sleep(2)  # until the first was heard of and the rest canceled
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

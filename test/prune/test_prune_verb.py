@@ -18,7 +18,7 @@ import pytest
 from fastdepth_ros.cli import main
 from fastdepth_ros.nn.channels import Channels
 from fastdepth_ros.nn.checkpoints import load_checkpoint, save_checkpoint
-from fastdepth_ros.nn.fastdepth import FastDepth, initialise
+from fastdepth_ros.nn.fastdepth import FastDepth, initialize
 
 SMALL = Channels((8, 16, 8, 16, 8, 16, 8, 8, 8, 8, 8, 8, 8, 16), (16, 16, 16, 16, 8))
 
@@ -36,7 +36,7 @@ def arguments(tmp_path_factory) -> list[str]:
     splits = "".join(f"{index},{'train' if index < 10 else 'test'}\n" for index in range(12))
     (root / "split.csv").write_text("index,split\n" + splits)
     network = FastDepth(SMALL)
-    initialise(network)
+    initialize(network)
     save_checkpoint(network, root / "start.safetensors")
     return [
         "--start", str(root / "start.safetensors"), "--root", str(root), "--budget", "0.6", "--multiple", "4",

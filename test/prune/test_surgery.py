@@ -8,7 +8,7 @@ from torch import nn
 
 from fastdepth_ros.nn.channels import SKIPS, Channels
 from fastdepth_ros.nn.checkpoints import folded
-from fastdepth_ros.nn.fastdepth import FastDepth, initialise
+from fastdepth_ros.nn.fastdepth import FastDepth, initialize
 from fastdepth_ros.prune.surgery import filter_norms, slimmed, widened
 
 WHOLE = Channels((4, 8, 8, 12, 8, 8, 8, 8, 8, 8, 8, 8, 8, 16), (8, 8, 12, 8, 4))
@@ -19,7 +19,7 @@ FEWER = Channels((4, 6, 8, 10, 5, 8, 8, 8, 7, 8, 8, 8, 8, 9), (8, 8, 10, 6, 3))
 def network() -> FastDepth:
     """Network with batch norms that scale each filter differently."""
     network = FastDepth(WHOLE)
-    initialise(network)
+    initialize(network)
     generator = torch.Generator().manual_seed(1)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):

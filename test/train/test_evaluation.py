@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 import pytest
 
+from fastdepth_ros.artifact.artifact import find_artifact
 from fastdepth_ros.backends import BackendOptions
 from fastdepth_ros.data.authors import authors_view
-from fastdepth_ros.data.datasets import FolderDataset, Pair, nyu_labeled_metres
-from fastdepth_ros.depth.artifact import find_artifact
+from fastdepth_ros.data.datasets import FolderDataset, Pair, nyu_labeled_meters
 from fastdepth_ros.depth.estimator import DepthEstimator
 from fastdepth_ros.depth.focal import TRAINED_FOCAL
 from fastdepth_ros.depth.frame import Frame
@@ -32,7 +32,7 @@ def dataset(tmp_path: Path) -> FolderDataset:
     for name in ("0001", "0002"):
         cv2.imwrite(str(tmp_path / "rgb" / f"{name}.jpg"), rng.integers(0, 256, (480, 640, 3), dtype=np.uint8))
         cv2.imwrite(str(tmp_path / "depth" / f"{name}.png"), rng.integers(40, 90, (480, 640), dtype=np.uint8))
-    return FolderDataset(tmp_path, ("0001", "0002"), nyu_labeled_metres)
+    return FolderDataset(tmp_path, ("0001", "0002"), nyu_labeled_meters)
 
 
 @pytest.fixture(scope="module")

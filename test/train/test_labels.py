@@ -13,7 +13,7 @@ from fastdepth_ros.data.folder_writer import FolderWriter
 from fastdepth_ros.data.photographs import Photographs
 from fastdepth_ros.nn.channels import Channels
 from fastdepth_ros.nn.checkpoints import save_checkpoint
-from fastdepth_ros.nn.fastdepth import FastDepth, initialise
+from fastdepth_ros.nn.fastdepth import FastDepth, initialize
 from fastdepth_ros.train.labels import Teacher, label_photographs
 
 TINY = Channels((4, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8), (8, 8, 8, 8, 4))
@@ -22,7 +22,7 @@ TINY = Channels((4, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8), (8, 8, 8, 8, 4))
 @pytest.fixture
 def network() -> FastDepth:
     network = FastDepth(TINY)
-    initialise(network)
+    initialize(network)
     torch.nn.init.normal_(network.head.weight, std=0.5, generator=torch.Generator().manual_seed(0))
     return network.eval()
 
@@ -48,7 +48,7 @@ def test_photographs_come_out_of_the_archive_in_rgb(archive):
 
 
 def test_every_photograph_becomes_a_pair_of_one_view(archive, network, tmp_path):
-    out = tmp_path / "labelled"
+    out = tmp_path / "labeled"
     assert label_photographs(Photographs(archive), [Teacher(network, 64)], out) == 4
     pairs = open_dataset("folder", out, "train")
     assert len(pairs) == 4
@@ -60,13 +60,13 @@ def test_every_photograph_becomes_a_pair_of_one_view(archive, network, tmp_path)
 
 
 def test_the_depth_is_the_networks_for_a_camera_that_sees_the_trained_part_as_large(archive, network, tmp_path):
-    label_photographs(Photographs(archive), [Teacher(network, 64)], tmp_path / "labelled")
+    label_photographs(Photographs(archive), [Teacher(network, 64)], tmp_path / "labeled")
     square = Photographs(archive)[0][:48]
     rgb = torch.from_numpy(cv2.resize(square, (64, 64))).permute(2, 0, 1)[None].float() / 255
     with torch.no_grad():
         expected = cv2.resize(network.half_resolution(rgb)[0, 0].numpy(), (64, 48))
-    found = open_dataset("folder", tmp_path / "labelled", "train")[0].depth
-    np.testing.assert_allclose(found, (expected * 44 / 48).clip(0.001), atol=6e-4)  # 44 of 48 rows; millimetres
+    found = open_dataset("folder", tmp_path / "labeled", "train")[0].depth
+    np.testing.assert_allclose(found, (expected * 44 / 48).clip(0.001), atol=6e-4)  # 44 of 48 rows; millimeters
     assert np.ptp(found) > 0.01
 
 
@@ -86,7 +86,7 @@ def test_a_whole_photograph_keeps_its_shape_and_its_depth(archive, network, tmp_
 
 def test_teachers_of_several_sides_and_the_mirrored_photograph_are_averaged(archive, network, tmp_path):
     other = FastDepth(TINY)
-    initialise(other, seed=9)
+    initialize(other, seed=9)
     torch.nn.init.normal_(other.head.weight, std=0.5, generator=torch.Generator().manual_seed(1))
     for each in (network, other):
         torch.nn.init.constant_(each.head.bias, 2.0)
@@ -111,7 +111,7 @@ def test_teachers_of_several_sides_and_the_mirrored_photograph_are_averaged(arch
 
 
 def test_a_killed_run_goes_on_and_writes_nothing_twice(archive, network, tmp_path):
-    out = tmp_path / "labelled"
+    out = tmp_path / "labeled"
     label_photographs(Photographs(archive), [Teacher(network, 64)], out)
     (out / "depth" / "000002.png").unlink()
     (out / "split.csv").unlink()
@@ -123,10 +123,10 @@ def test_a_killed_run_goes_on_and_writes_nothing_twice(archive, network, tmp_pat
 
 
 def test_a_folder_of_another_job_is_refused_and_left_alone(archive, network, tmp_path):
-    out = tmp_path / "labelled"
+    out = tmp_path / "labeled"
     label_photographs(Photographs(archive), [Teacher(network, 64)], out)
     other = FastDepth(TINY)
-    initialise(other, seed=9)
+    initialize(other, seed=9)
     for teacher, side_px in ((network, 96), (other, 64)):
         with pytest.raises(DatasetError, match="another job"):
             label_photographs(Photographs(archive), [Teacher(teacher, side_px)], out)
@@ -171,7 +171,7 @@ def test_the_verb_labels_and_says_how_many(archive, network, tmp_path, capsys):
     save_checkpoint(network, tmp_path / "teacher.safetensors")
     common = ["label", "--photos", str(archive), "--teacher", str(tmp_path / "teacher.safetensors")]
     assert main([*common, "--side", "64", "--out", str(tmp_path / "out")]) == 0
-    assert "4 photographs, 4 of them labelled now" in capsys.readouterr().out
+    assert "4 photographs, 4 of them labeled now" in capsys.readouterr().out
     assert main([*common, "--side", "50", "--out", str(tmp_path / "out")]) == 1
     assert "multiple of 32" in capsys.readouterr().err
     sides = [*common, "--teacher", str(tmp_path / "teacher.safetensors"), "--flip", "--view", "whole"]

@@ -19,10 +19,10 @@ from power import cuts  # noqa: E402
 from fastdepth_ros.data.datasets import open_dataset  # noqa: E402
 from fastdepth_ros.data.pairs import DatasetError  # noqa: E402
 from fastdepth_ros.data.photographs import Photographs  # noqa: E402
+from fastdepth_ros.jobs.pool import Work, local  # noqa: E402
 from fastdepth_ros.nn.channels import Channels  # noqa: E402
 from fastdepth_ros.nn.checkpoints import load_checkpoint, save_checkpoint  # noqa: E402
-from fastdepth_ros.nn.fastdepth import FastDepth, initialise  # noqa: E402
-from fastdepth_ros.pool import Work, local  # noqa: E402
+from fastdepth_ros.nn.fastdepth import FastDepth, initialize  # noqa: E402
 from fastdepth_ros.prune import trial  # noqa: E402
 from fastdepth_ros.prune.netadapt import NetAdapt, PruneError, Search  # noqa: E402
 from fastdepth_ros.prune.resources import resource  # noqa: E402
@@ -70,7 +70,7 @@ def attempt(refusal: type[Exception], work: Callable[..., Any], *arguments: Any,
 
 def network(channels: Channels) -> FastDepth:
     made = FastDepth(channels)
-    initialise(made, seed=3)
+    initialize(made, seed=3)
     return made
 
 

@@ -18,7 +18,7 @@ import torch
 from fastdepth_ros.data.datasets import FolderDataset, open_dataset
 from fastdepth_ros.nn.channels import Channels
 from fastdepth_ros.nn.checkpoints import load_checkpoint, save_checkpoint
-from fastdepth_ros.nn.fastdepth import FastDepth, initialise
+from fastdepth_ros.nn.fastdepth import FastDepth, initialize
 from fastdepth_ros.nn.network import DepthNetwork
 from fastdepth_ros.train import trainer as trainer_module
 from fastdepth_ros.train.recipe import Recipe, load_recipe
@@ -70,7 +70,7 @@ def uninterrupted(dataset, tmp_path_factory) -> Path:
 def trainer(recipe: Recipe, dataset, out: Path, channels: Channels = TINY, **options) -> Trainer:
     """A trainer with the first weights that the recipe's seed gives."""
     network = FastDepth(channels)
-    initialise(network, seed=recipe.seed)
+    initialize(network, seed=recipe.seed)
     return Trainer(network, recipe, dataset, out, **options)
 
 
@@ -119,7 +119,7 @@ def test_training_moves_the_weights_and_the_statistics(uninterrupted, dataset, t
 
 
 def test_a_few_epochs_learn_that_everything_is_far(few, tmp_path):
-    far = replace(few, metres=lambda stored: np.full(stored.shape, 8, np.float32))
+    far = replace(few, meters=lambda stored: np.full(stored.shape, 8, np.float32))
     running = trainer(replace(RECIPE, epochs=10, learning_rate=5e-2), far, tmp_path / "run")
     running.run()
     losses = [entry["loss"] for entry in running.log]
@@ -204,7 +204,7 @@ def test_another_recipe_in_the_same_folder_is_refused(uninterrupted, dataset, ch
 
 def test_other_first_weights_in_the_same_folder_are_refused(uninterrupted, dataset):
     network = FastDepth(TINY)
-    initialise(network, seed=99)
+    initialize(network, seed=99)
     with pytest.raises(RunError, match="another"):
         Trainer(network, RECIPE, dataset, uninterrupted)
 
@@ -216,7 +216,7 @@ def test_other_channels_in_the_same_folder_are_refused(uninterrupted, dataset):
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_before_it_is_saved(dataset, tmp_path):
-    endless = replace(dataset, metres=lambda stored: np.full(stored.shape, np.inf, np.float32))
+    endless = replace(dataset, meters=lambda stored: np.full(stored.shape, np.inf, np.float32))
     with pytest.raises(RunError, match=r"loss is (inf|nan) in epoch 1"):
         trainer(RECIPE, endless, tmp_path / "run").run()
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["bad_batch.safetensors", "run.json"]
@@ -289,7 +289,7 @@ def test_mixed_precision_takes_another_way_to_nearly_the_same_loss(dataset, tmp_
 
 def test_a_variant_of_the_paper_trains_and_its_checkpoint_names_it(few, tmp_path):
     network = DepthNetwork.of("mobilenet_v2", "deconv5", kernel="depthwise", skip="none")
-    initialise(network)
+    initialize(network)
     Trainer(network, replace(STRONG, batch=4, input_px=64, holdout=0), few, tmp_path / "run").run()
     loaded, _ = load_checkpoint(tmp_path / "run" / "last.safetensors")
     assert loaded.description() == network.description()
@@ -323,7 +323,7 @@ def test_two_processes_train_as_one(dataset, tmp_path):
     """Training by torchrun with gloo: the same recipe, half of each batch per process."""
     root = dataset.root
     start = FastDepth(TINY)
-    initialise(start)
+    initialize(start)
     save_checkpoint(start, tmp_path / "start.safetensors")
     command = [
         sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "--",

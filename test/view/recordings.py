@@ -22,7 +22,7 @@ STAGES = {"decode": 0.2, "preprocess": 0.4, "infer": 4.5, "postprocess": 0.1, "p
 
 
 def depth_at(number: int) -> np.ndarray:
-    """float32 56x56 metres: a wall that comes nearer from 4 m to 2 m in 30 images, the upper row unknown."""
+    """float32 56x56 meters: a wall that comes nearer from 4 m to 2 m in 30 images, the upper row unknown."""
     depth = np.full((56, 56), 4.0 - 2.0 * number / 30, np.float32)
     depth[28:] -= np.linspace(0, 1, 28, dtype=np.float32)[:, None]
     depth[0] = np.nan

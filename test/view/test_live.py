@@ -140,9 +140,9 @@ def test_a_point_lies_where_the_camera_matrix_says():
     depth = np.full((4, 6), np.nan, np.float32)
     depth[1, 2], depth[3, 5] = 2.0, 4.0
     k = np.array([[10.0, 0, 2], [0, 20, 1], [0, 0, 1]])
-    colours = np.zeros((4, 6, 3), np.uint8)
-    colours[3, 5] = (1, 2, 3)
-    points, painted = point_cloud(depth, k, colours)
+    colors = np.zeros((4, 6, 3), np.uint8)
+    colors[3, 5] = (1, 2, 3)
+    points, painted = point_cloud(depth, k, colors)
     np.testing.assert_allclose(points, [[0, 0, 2], [1.2, 0.4, 4]], rtol=1e-6)
     assert painted.tolist() == [[0, 0, 0], [3, 2, 1]]
 

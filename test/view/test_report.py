@@ -18,7 +18,7 @@ from rosbags.rosbag2 import Reader, StoragePlugin, Writer
 from fastdepth_ros.bags.messages import image_message
 from fastdepth_ros.bags.recording import TYPES
 from fastdepth_ros.cli import main
-from fastdepth_ros.depth.colour import colour_depth
+from fastdepth_ros.pictures.color_map import color_depth
 from fastdepth_ros.view.figures import FiguresError, read_figures
 from fastdepth_ros.view.recorded import read_recorded
 
@@ -88,8 +88,8 @@ def test_a_browser_without_a_network_shows_the_report_and_plays_the_filmstrip(re
         assert light[-5:, :5].mean() > 200 > 60 > dark[-5:, :5].mean()
         browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", picture)
         seen = screenshot(browser).reshape(-1, 3).astype(int)
-        wall = colour_depth(np.full((1, 1), 4.0, np.float32), 0.5, 10.0)[0, 0].astype(int)
-        assert (np.abs(seen - wall).max(axis=1) < 12).mean() > 0.05, "the wall's colour is not on the screen"
+        wall = color_depth(np.full((1, 1), 4.0, np.float32), 0.5, 10.0)[0, 0].astype(int)
+        assert (np.abs(seen - wall).max(axis=1) < 12).mean() > 0.05, "the wall's color is not on the screen"
         assert errors(browser) == []
         requested = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
         urls = [r["params"]["request"]["url"] for r in requested if r["method"] == "Network.requestWillBeSent"]
@@ -205,7 +205,7 @@ def test_the_frame_beside_the_depth_is_the_depths_view(recording):
     assert np.abs(shown.astype(int) - view).mean() < 4
 
 
-def test_a_report_takes_millimetres_and_depth_beyond_range(tmp_path):
+def test_a_report_takes_millimeters_and_depth_beyond_range(tmp_path):
     depth = np.full((56, 56), 2.0, np.float32)
     depth[:14], depth[14:28] = np.inf, np.nan
     for topic, pixels in (("/depth/image", depth), ("/depth/image_raw", np.full((56, 56), 2000, np.uint16))):

@@ -14,8 +14,8 @@ from recorded import BAGS, IMAGE_TOPIC, STAMPS_NS, frames
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
+from fastdepth_ros.artifact.artifact import find_artifact
 from fastdepth_ros.cli import main
-from fastdepth_ros.depth.artifact import find_artifact
 from fastdepth_ros.depth.estimator import DepthEstimator
 from fastdepth_ros.depth.frame import Frame
 from fastdepth_ros.depth.geometry import trained_view
@@ -63,7 +63,7 @@ def test_a_bag_becomes_a_video_of_frame_and_depth_at_the_frames_times(kind, tmp_
         view = bgr[crop.top : crop.top + crop.height, crop.left : crop.left + crop.width]
         expected = side_by_side(view, estimator(Frame(bgr, "bgr")).depth, 120)
         assert picture.shape == expected.shape
-        blurred = [cv2.blur(image, (9, 9)).astype(int) for image in (picture, expected)]  # H.264 halves the colours
+        blurred = [cv2.blur(image, (9, 9)).astype(int) for image in (picture, expected)]  # H.264 halves the colors
         assert np.abs(blurred[0] - blurred[1]).mean() < 6
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([bag.name, "out.mp4"])
 
@@ -156,7 +156,7 @@ def test_a_bag_gives_its_frames_and_counts_those_it_cannot_read(tmp_path):
 
 
 def image_bag(path: Path, moments: list[tuple[int, int, tuple[int, int]]]) -> Path:
-    """A bag of grey images from their stamp, time of recording, and size (height, width)."""
+    """A bag of gray images from their stamp, time of recording, and size (height, width)."""
     types = get_typestore(Stores.ROS2_HUMBLE)
     header, time = types.types["std_msgs/msg/Header"], types.types["builtin_interfaces/msg/Time"]
     with Writer(path, version=8, storage_plugin=StoragePlugin.MCAP) as writer:

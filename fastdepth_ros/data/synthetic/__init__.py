@@ -1,4 +1,4 @@
-"""Furnished rooms from a seed, and what a moving camera sees in them: colour with exact depth."""
+"""Furnished rooms from a seed, and what a moving camera sees in them: color with exact depth."""
 
 from fastdepth_ros.data.synthetic.rooms import random_scene
 from fastdepth_ros.data.synthetic.scene import Camera

@@ -1,6 +1,6 @@
 """Fittings of a room: walls and floor, door, windows, pictures, rug, ceiling lamp.
 
-What hangs on a wall has its back towards +y, as furniture has.
+What hangs on a wall has its back toward +y, as furniture has.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def skirting(style: Style, width_m: float, length_m: float) -> list[Solid]:
 
 
 def room(style: Style, width_m: float, length_m: float, height_m: float) -> Solid:
-    """Four walls (sometimes one of another colour), a floor and a ceiling, seen from inside."""
+    """Four walls (sometimes one of another color), a floor and a ceiling, seen from inside."""
     wall = style.material("plaster", style.pick(WALLS), 2.0)
     walls = [wall] * 4
     if style.rng.random() < 0.3:

@@ -1,4 +1,4 @@
-"""Furniture: each piece is a list of solids around its own origin on the floor, with its back towards +y."""
+"""Furniture: each piece is a list of solids around its own origin on the floor, with its back toward +y."""
 
 from __future__ import annotations
 

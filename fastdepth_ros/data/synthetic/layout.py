@@ -17,7 +17,7 @@ class Layout:
         self.zones: list[tuple[np.ndarray, float]] = []
 
     def wall(self, number: int) -> tuple[float, float]:
-        """Half the length of one of the walls 0..3, and its distance from the room's centre."""
+        """Half the length of one of the walls 0..3, and its distance from the room's center."""
         along, away = self.size_m if number % 2 == 0 else self.size_m[::-1]
         return along / 2, away / 2
 

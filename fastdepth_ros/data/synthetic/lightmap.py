@@ -16,7 +16,7 @@ from fastdepth_ros.data.synthetic.scene import Scene, Solid
 
 TEXEL_M = 0.08  # grid of the light map
 MAX_TEXELS = 96
-CHUNK = 512  # neighbours in the light map that are lit at once
+CHUNK = 512  # neighbors in the light map that are lit at once
 LIGHT_SAMPLES = 6
 CORNER_SAMPLES = 14
 THIN_M = 0.008, 0.03  # half the thickness and width below which a solid's shadow is left out
@@ -48,7 +48,7 @@ def pack_faces(scene: Scene) -> tuple[dict[tuple[int, int], Patch], tuple[int, i
 
 
 def light_map(scene: Scene, patches: dict[tuple[int, int], Patch], shape: tuple[int, int]) -> np.ndarray:
-    """float32 rows x columns x 3: the factor by which light scales an sRGB colour."""
+    """float32 rows x columns x 3: the factor by which light scales an sRGB color."""
     rng = np.random.default_rng(scene.seed)
     places = [_patch_points(scene.solids[index], face, patch) for (index, face), patch in patches.items()]
     points, normals = (np.concatenate(parts, axis=1).astype(np.float32) for parts in zip(*places, strict=True))
@@ -77,7 +77,7 @@ def _patch_points(solid: Solid, face: int, patch: Patch) -> tuple[np.ndarray, np
     half = np.array(solid.half_m)[:, None]
     normal = solid.rotation() @ (normal / half)
     normal /= np.linalg.norm(normal, axis=0) * (-1 if solid.inward else 1)
-    return solid.rotation() @ (q * half) + np.array(solid.centre_m)[:, None] + off_m * normal, normal
+    return solid.rotation() @ (q * half) + np.array(solid.center_m)[:, None] + off_m * normal, normal
 
 
 @dataclass(frozen=True)
@@ -103,18 +103,18 @@ def _gather(
     total = np.zeros((3, points.shape[1]), np.float32)
     shady = [b for b in blockers if not b.solid.inward and not any(m.glow for m in b.solid.materials)]
     for light in scene.lights:
-        centre, half_u, half_v, power = (
+        center, half_u, half_v, power = (
             np.array(a, np.float32)[:, None, None]
-            for a in (light.centre_m, light.half_u_m, light.half_v_m, light.power)
+            for a in (light.center_m, light.half_u_m, light.half_v_m, light.power)
         )
         a, b = rng.uniform(-1, 1, (2, LIGHT_SAMPLES, points.shape[1])).astype(np.float32)
-        to_light = centre + half_u * a + half_v * b - points[:, None]  # (3, samples, N)
+        to_light = center + half_u * a + half_v * b - points[:, None]  # (3, samples, N)
         squared = (to_light**2).sum(axis=0) + np.float32(0.05)
         falls = np.maximum((to_light * normals[:, None]).sum(axis=0), 0) / squared**1.5
         if light.facing is not None:
             facing = np.array(light.facing, np.float32)[:, None, None]
             falls *= np.maximum(-(to_light * facing).sum(axis=0), 0) / np.sqrt(squared)
-        for near, far, _ in _crossings(shady, points, to_light, np.array(light.centre_m)[:, None]):
+        for near, far, _ in _crossings(shady, points, to_light, np.array(light.center_m)[:, None]):
             falls[(near < far) & (near < 1) & (far > 0)] = 0
         total += power[:, 0] * falls.mean(axis=0)
     ambient = np.array([0.28, 0.27, 0.25], np.float32)[:, None] * (1 + 0.25 * normals[2])

@@ -30,13 +30,13 @@ def moved(parts: list[Solid], x: float, y: float, yaw: float = 0.0) -> list[Soli
     cos, sin = np.cos(yaw), np.sin(yaw)
     result = []
     for part in parts:
-        px, py, pz = part.centre_m
-        centre = (float(cos * px - sin * py + x), float(sin * px + cos * py + y), pz)
-        result.append(replace(part, centre_m=centre, yaw_rad=float(part.yaw_rad + yaw)))
+        px, py, pz = part.center_m
+        center = (float(cos * px - sin * py + x), float(sin * px + cos * py + y), pz)
+        result.append(replace(part, center_m=center, yaw_rad=float(part.yaw_rad + yaw)))
     return result
 
 
 def extent(parts: list[Solid]) -> tuple[np.ndarray, np.ndarray]:
-    """Lowest and highest x, y, z of some solids, metres."""
+    """Lowest and highest x, y, z of some solids, meters."""
     low, high = zip(*(part.bounds() for part in parts), strict=True)
     return np.min(low, axis=0), np.max(high, axis=0)

@@ -59,13 +59,13 @@ def _round(o, d):
 
 
 def cast(scene: Scene, camera: Camera, pose: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Depth and the solid that is seen, at each pixel centre.
+    """Depth and the solid that is seen, at each pixel center.
 
     Args:
         pose: 4x4, camera to world.
 
     Returns:
-        float32 HxW metres along the optical axis (0: nothing hit), and int16 HxW indices into scene.solids (-1: none).
+        float32 HxW meters along the optical axis (0: nothing hit), and int16 HxW indices into scene.solids (-1: none).
     """
     depth = np.full((camera.height, camera.width), np.inf, np.float32)
     owner = np.full(depth.shape, -1, np.int16)
@@ -86,7 +86,7 @@ def cast(scene: Scene, camera: Camera, pose: np.ndarray) -> tuple[np.ndarray, np
 
 
 def camera_to_solid(solid: Solid, pose: np.ndarray) -> tuple[np.ndarray, list[float]]:
-    """Directions from the camera's frame to the solid's (3x3), and the camera's centre there."""
+    """Directions from the camera's frame to the solid's (3x3), and the camera's center there."""
     matrix, offset = solid.from_world()
     return matrix @ pose[:3, :3], [float(v) for v in matrix @ pose[:3, 3] + offset]
 
@@ -97,7 +97,7 @@ def window(solid: Solid, camera: Camera, pose: np.ndarray) -> tuple[int, int, in
     if solid.inward:
         return whole
     signs = np.array([[i & 1, i >> 1 & 1, i >> 2] for i in range(8)]) * 2 - 1
-    corners = (solid.rotation() @ (signs * solid.half_m).T).T + solid.centre_m
+    corners = (solid.rotation() @ (signs * solid.half_m).T).T + solid.center_m
     x, y, z = pose[:3, :3].T @ (corners - pose[:3, 3]).T
     if z.max() <= 0:
         return 0, 0, 0, 0

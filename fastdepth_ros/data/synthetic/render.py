@@ -34,7 +34,7 @@ class Renderer:
 
     def _face_table(self, index: int, solid: Solid, materials: list[Material]) -> np.ndarray:
         """float32 (faces, 9): light-map x, y, texels - 1 in u and v; tile number; tiles per face in u and v; texels per
-        metre; glow."""
+        meter; glow."""
         rows = []
         for face, (u_m, v_m) in enumerate(solid.face_sizes()):
             material = solid.materials[face % len(solid.materials)]
@@ -47,7 +47,7 @@ class Renderer:
         return np.array(rows, np.float32)
 
     def render(self, camera: Camera, pose: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """float32 HxWx3 sRGB in about [0, 1], without the sensor's flaws, and float32 HxW metres as in `cast`."""
+        """float32 HxWx3 sRGB in about [0, 1], without the sensor's flaws, and float32 HxW meters as in `cast`."""
         depth, owner = cast(self.scene, camera, pose)
         # light-map x, y; texture s, t in tiles, tile number, level; glow
         maps = np.zeros((7, camera.height, camera.width), np.float32)
@@ -56,17 +56,17 @@ class Renderer:
         light_x, light_y, s, t, tile, level, glow = maps
         light = cv2.remap(self._light, light_x, light_y, cv2.INTER_LINEAR)
         light = np.maximum(light, glow[..., None], out=light)
-        colour = self._texture(s, t, tile, level)
-        colour *= light
-        colour[owner < 0] = 0
+        color = self._texture(s, t, tile, level)
+        color *= light
+        color[owner < 0] = 0
         # one ray per pixel leaves stairs at outlines; softening only there is a tenth of the price of four rays
         outline = np.zeros(owner.shape, bool)
         for ahead, behind in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
             differs = owner[ahead] != owner[behind]
             outline[ahead] |= differs
             outline[behind] |= differs
-        np.copyto(colour, cv2.GaussianBlur(colour, (5, 5), OUTLINE_BLUR_PX), where=outline[..., None])
-        return colour, depth
+        np.copyto(color, cv2.GaussianBlur(color, (5, 5), OUTLINE_BLUR_PX), where=outline[..., None])
+        return color, depth
 
     def _shade(self, index: int, camera: Camera, pose: np.ndarray, depth, owner, maps) -> None:
         """Fills in the maps where one solid is seen."""
@@ -99,7 +99,7 @@ class Renderer:
         mixed = np.zeros((*s.shape, 3), np.float32)
         for at, weight in ((lower, 1 - (level - lower)), (lower + 1, level - lower)):
             side = np.float32(TILE_PX) * np.exp2(-at)
-            # half a texel: a texel's centre; one more: the seam that repeats
+            # half a texel: a texel's center; one more: the seam that repeats
             x = self._level_left[at.astype(np.intp)] + s * side + np.float32(0.5)
             y = tile * (TILE_PX + 2) + t * side + np.float32(0.5)
             mixed += cv2.remap(self._tiles, x, y, cv2.INTER_LINEAR) * (weight / 255)[..., None]

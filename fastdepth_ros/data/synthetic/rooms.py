@@ -16,7 +16,7 @@ from fastdepth_ros.data.synthetic.textures import WHITE
 def random_scene(seed: int) -> Scene:
     """A furnished room of 3 to 6 m by 3 to 6 m, its lamps and windows, and a camera's way through it.
 
-    The first solid is the room itself, centred on the origin, floor at z = 0.
+    The first solid is the room itself, centered on the origin, floor at z = 0.
     """
     rng = np.random.default_rng(seed)
     width, length, height = (round(float(rng.uniform(*range_m)), 2) for range_m in ((3.2, 6), (3.2, 6), (2.45, 2.9)))
@@ -55,10 +55,10 @@ def _camera_path(rng: np.random.Generator, layout: Layout, behind: int) -> Camer
     space = box(Material("plain", WHITE), *spot, 0, 2 * reach[0] + 0.9, 2 * reach[1] + 0.9, height)
     (zone,) = moved([space], 0, 0, turn)
     layout.reserve(*extent([zone]), height - 0.55)
-    to_centre = np.arctan2(-spot[1], -spot[0]) + turn
-    heading = float(to_centre + rng.uniform(-0.2, 0.2))
+    to_center = np.arctan2(-spot[1], -spot[0]) + turn
+    heading = float(to_center + rng.uniform(-0.2, 0.2))
     return CameraPath(
-        centre_m=(*zone.centre_m[:2], height),
+        center_m=(*zone.center_m[:2], height),
         reach_m=(*reach, 0.06),
         turn_rad=turn,
         heading_rad=heading,
@@ -80,9 +80,9 @@ def _light_of(part: Solid) -> list[Light]:
     half = part.half_m
     if part.materials[0].texture == "outdoors":
         along, out, up = part.rotation().T
-        centre = np.array(part.centre_m) - 0.12 * out  # in front of the frame, which would shade it
+        center = np.array(part.center_m) - 0.12 * out  # in front of the frame, which would shade it
         power = 2.2 * 4 * half[0] * half[2] * np.array([0.92, 0.98, 1.05])
         sides = as_vector(along * half[0]), as_vector(up * half[2])
-        return [Light(as_vector(centre), *sides, as_vector(power), as_vector(-out))]
-    power = np.array([1.0, 0.9, 0.75]) * (1.6 if part.centre_m[2] > 1.9 else 0.35)
-    return [Light(part.centre_m, (half[0], 0.0, 0.0), (0.0, half[1], 0.0), as_vector(power))]
+        return [Light(as_vector(center), *sides, as_vector(power), as_vector(-out))]
+    power = np.array([1.0, 0.9, 0.75]) * (1.6 if part.center_m[2] > 1.9 else 0.35)
+    return [Light(part.center_m, (half[0], 0.0, 0.0), (0.0, half[1], 0.0), as_vector(power))]

@@ -1,6 +1,6 @@
 """Parts of a scene: a camera, materials, solids, lights, and the path of the camera.
 
-World frame: metres, z up, the floor at z = 0. Camera frame: x right, y down, z forward (REP 103, optical).
+World frame: meters, z up, the floor at z = 0. Camera frame: x right, y down, z forward (REP 103, optical).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def as_vector(values: Sequence[float] | np.ndarray) -> Vector:
 
 @dataclass(frozen=True)
 class Camera:
-    """A pinhole without distortion: focal lengths and principal point in pixels, pixel centres at whole numbers."""
+    """A pinhole without distortion: focal lengths and principal point in pixels, pixel centers at whole numbers."""
 
     fx: float
     fy: float
@@ -43,7 +43,7 @@ class Material:
     brightness that it has by itself (0 for all but lamps and windows)."""
 
     texture: str
-    colour: Vector
+    color: Vector
     accent: Vector = (0.0, 0.0, 0.0)
     span_m: tuple[float, float] = (1.0, 1.0)
     seed: int = 0
@@ -59,7 +59,7 @@ class Solid:
     """
 
     shape: str
-    centre_m: Vector
+    center_m: Vector
     half_m: Vector
     materials: tuple[Material, ...]
     yaw_rad: float = 0.0
@@ -76,15 +76,15 @@ class Solid:
     def from_world(self) -> tuple[np.ndarray, np.ndarray]:
         """3x3 matrix A and offset b (3,): A p + b lies in the unit shape where p lies in the solid."""
         matrix = self.rotation().T / np.array(self.half_m)[:, None]
-        return matrix, -matrix @ np.array(self.centre_m)
+        return matrix, -matrix @ np.array(self.center_m)
 
     def bounds(self) -> tuple[np.ndarray, np.ndarray]:
-        """Lowest and highest x, y, z in the world, metres, of the box around the solid."""
+        """Lowest and highest x, y, z in the world, meters, of the box around the solid."""
         reach = np.abs(self.rotation()) @ self.half_m
-        return np.array(self.centre_m) - reach, np.array(self.centre_m) + reach
+        return np.array(self.center_m) - reach, np.array(self.center_m) + reach
 
     def face_sizes(self) -> list[tuple[float, float]]:
-        """Metres along u and v of each face, in the order of `raycast.locate`."""
+        """Meters along u and v of each face, in the order of `raycast.locate`."""
         x, y, z = (2 * h for h in self.half_m)
         if self.shape == "box":
             return [(y, z)] * 2 + [(x, z)] * 2 + [(x, y)] * 2
@@ -94,10 +94,10 @@ class Solid:
 
 @dataclass(frozen=True)
 class Light:
-    """A parallelogram that shines: centre, two half sides, power per colour, and the direction that a window faces
+    """A parallelogram that shines: center, two half sides, power per color, and the direction that a window faces
     (None shines all around)."""
 
-    centre_m: Vector
+    center_m: Vector
     half_u_m: Vector
     half_v_m: Vector
     power: Vector
@@ -106,10 +106,10 @@ class Light:
 
 @dataclass(frozen=True)
 class CameraPath:
-    """A closed loop: an ellipse around a centre (half axes along its own x and y after the turn, and up), with a
+    """A closed loop: an ellipse around a center (half axes along its own x and y after the turn, and up), with a
     heading that sweeps to both sides and a pitch below the horizon."""
 
-    centre_m: Vector = (0.0, 0.0, 1.3)
+    center_m: Vector = (0.0, 0.0, 1.3)
     reach_m: Vector = (0.3, 0.2, 0.0)
     turn_rad: float = 0.0
     heading_rad: float = 0.0
@@ -128,7 +128,7 @@ class CameraPath:
         roll = 0.02 * np.sin(phase_rad + 1.0)  # no hand is steady
         right = np.cos(roll) * level + np.sin(roll) * np.cross(forward, level)
         pose = np.eye(4)
-        pose[:3] = np.stack([right, np.cross(forward, right), forward, np.array(self.centre_m) + shift], axis=1)
+        pose[:3] = np.stack([right, np.cross(forward, right), forward, np.array(self.center_m) + shift], axis=1)
         return pose
 
 

@@ -25,7 +25,7 @@ VIGNETTE = 0.22  # light lost in the corners
 
 @dataclass(frozen=True)
 class SyntheticFrame:
-    """`rgb` uint8 HxWx3; `depth` float32 HxW metres along the optical axis (0: nothing hit), exact at pixel centres;
+    """`rgb` uint8 HxWx3; `depth` float32 HxW meters along the optical axis (0: nothing hit), exact at pixel centers;
     `pose` float64 4x4 from the camera (x right, y down, z forward) to the world (z up, floor at 0)."""
 
     rgb: np.ndarray
@@ -55,8 +55,8 @@ def _frames(frames: int, seed: int, camera: Camera) -> Iterator[SyntheticFrame]:
     vignette = _vignette(camera)
     for index in range(frames):
         pose = scene.path.pose(2 * np.pi * index / frames)
-        colour, depth = renderer.render(camera, pose)
-        yield SyntheticFrame(sensed(colour, vignette, np.random.default_rng([seed, index])), depth, pose)
+        color, depth = renderer.render(camera, pose)
+        yield SyntheticFrame(sensed(color, vignette, np.random.default_rng([seed, index])), depth, pose)
 
 
 def _vignette(camera: Camera) -> np.ndarray:
@@ -65,8 +65,8 @@ def _vignette(camera: Camera) -> np.ndarray:
     return (1 - VIGNETTE * squared / squared.max()).astype(np.float32)[..., None]
 
 
-def sensed(colour: np.ndarray, vignette: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def sensed(color: np.ndarray, vignette: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Picture as a small camera takes it: soft, darker in the corners, noisy. uint8 HxWx3."""
-    colour = cv2.GaussianBlur(colour * vignette, (0, 0), BLUR_PX)
-    colour += np.float32(NOISE) * rng.standard_normal(colour.shape, np.float32)
-    return np.clip(colour * 255 + 0.5, 0, 255).astype(np.uint8)
+    color = cv2.GaussianBlur(color * vignette, (0, 0), BLUR_PX)
+    color += np.float32(NOISE) * rng.standard_normal(color.shape, np.float32)
+    return np.clip(color * 255 + 0.5, 0, 255).astype(np.uint8)

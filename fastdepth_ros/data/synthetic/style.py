@@ -28,14 +28,14 @@ class Style:
     def between(self, low: float, high: float) -> float:
         return float(self.rng.uniform(low, high))
 
-    def material(self, name: str, colour: Vector, span_m=1.0, accent: Vector | None = None, glow=0.0) -> Material:
-        """A material whose colour varies a little around the one given."""
+    def material(self, name: str, color: Vector, span_m=1.0, accent: Vector | None = None, glow=0.0) -> Material:
+        """A material whose color varies a little around the one given."""
         vary = self.rng.normal(1, 0.05) * self.rng.normal(1, 0.02, 3)
-        colour = as_vector(np.clip(np.array(colour) * vary, 0.02, 0.98))
+        color = as_vector(np.clip(np.array(color) * vary, 0.02, 0.98))
         other = as_vector(self.rng.uniform(0.25, 0.9, 3)) if accent is None else accent
         span_m = span_m if isinstance(span_m, tuple) else (span_m, span_m)
-        return Material(name, colour, other, span_m, int(self.rng.integers(1 << 30)), glow)
+        return Material(name, color, other, span_m, int(self.rng.integers(1 << 30)), glow)
 
-    def fitted(self, name: str, colour: Vector, size_m: tuple[float, float], glow=0.0) -> Material:
+    def fitted(self, name: str, color: Vector, size_m: tuple[float, float], glow=0.0) -> Material:
         """A material that spans a face exactly once."""
-        return self.material(name, colour, size_m, self.pick([*WALLS, *GREENS, *FABRICS]), glow)
+        return self.material(name, color, size_m, self.pick([*WALLS, *GREENS, *FABRICS]), glow)

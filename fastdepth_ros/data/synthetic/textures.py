@@ -21,7 +21,7 @@ TEXTURES: dict[str, Callable[[np.random.Generator, np.ndarray, np.ndarray], np.n
 
 
 def texture(draw):
-    """Registers a function (rng, colour, accent) -> float TILE_PX x TILE_PX x 3 in [0, 1] under its name."""
+    """Registers a function (rng, color, accent) -> float TILE_PX x TILE_PX x 3 in [0, 1] under its name."""
     TEXTURES[draw.__name__] = draw
     return draw
 
@@ -35,7 +35,7 @@ def paint(material: Material) -> np.ndarray:
     if material.texture not in TEXTURES:
         raise ValueError(f"texture {material.texture!r} is none of {', '.join(TEXTURES)}")
     rng = np.random.default_rng(material.seed)
-    tile = TEXTURES[material.texture](rng, np.array(material.colour), np.array(material.accent))
+    tile = TEXTURES[material.texture](rng, np.array(material.color), np.array(material.accent))
     return np.clip(tile * 255, 0, 255).astype(np.uint8)
 
 
@@ -59,34 +59,34 @@ def clouds(rng: np.random.Generator, first: int = 2, octaves: int = 5) -> np.nda
     return 0.7 * _enlarged(grid, TILE_PX // cells, TILE_PX // cells)[..., None]
 
 
-def _mix(colour, accent, weight):
-    return colour + (accent - colour) * weight
+def _mix(color, accent, weight):
+    return color + (accent - color) * weight
 
 
 @texture
-def plain(rng, colour, accent):
-    return colour * (1 + 0.03 * clouds(rng) + 0.015 * noise(rng, 256, 256))
+def plain(rng, color, accent):
+    return color * (1 + 0.03 * clouds(rng) + 0.015 * noise(rng, 256, 256))
 
 
 @texture
-def plaster(rng, colour, accent):
-    return colour * (1 + 0.02 * clouds(rng, 1, 4) + 0.008 * noise(rng, 128, 128) + 0.008 * noise(rng, 256, 256))
+def plaster(rng, color, accent):
+    return color * (1 + 0.02 * clouds(rng, 1, 4) + 0.008 * noise(rng, 128, 128) + 0.008 * noise(rng, 256, 256))
 
 
 @texture
-def wood(rng, colour, accent):
+def wood(rng, color, accent):
     rings = np.sin(9 * noise(rng, 2, 16) + 4 * noise(rng, 4, 64))
-    return colour * (1 + 0.07 * rings + 0.07 * noise(rng, 4, 128) + 0.05 * noise(rng, 16, 256) + 0.04 * clouds(rng))
+    return color * (1 + 0.07 * rings + 0.07 * noise(rng, 4, 128) + 0.05 * noise(rng, 16, 256) + 0.04 * clouds(rng))
 
 
 @texture
-def wood_upright(rng, colour, accent):
-    return wood(rng, colour, accent).transpose(1, 0, 2)
+def wood_upright(rng, color, accent):
+    return wood(rng, color, accent).transpose(1, 0, 2)
 
 
 @texture
-def planks(rng, colour, accent, rows=16):
-    tile, height = wood(rng, colour, accent), TILE_PX // rows
+def planks(rng, color, accent, rows=16):
+    tile, height = wood(rng, color, accent), TILE_PX // rows
     tone = np.ones((TILE_PX, TILE_PX, 1))
     for row in range(rows):
         band = slice(row * height, (row + 1) * height)
@@ -99,55 +99,55 @@ def planks(rng, colour, accent, rows=16):
 
 
 @texture
-def tiles(rng, colour, accent, count=4):
+def tiles(rng, color, accent, count=4):
     side = TILE_PX // count
     tone = rng.normal(1, 0.04, (count, count)).repeat(side, 0).repeat(side, 1)[..., None]
     at = np.arange(TILE_PX) % side
     grout = (np.minimum(at, side - at) < 2).astype(float)
     grout = np.maximum(grout[:, None], grout)[..., None]
-    return _mix(colour * (tone + 0.03 * clouds(rng, 4, 5)), accent, grout)
+    return _mix(color * (tone + 0.03 * clouds(rng, 4, 5)), accent, grout)
 
 
 @texture
-def carpet(rng, colour, accent):
-    return colour * (1 + 0.13 * noise(rng, 256, 256) + 0.06 * noise(rng, 128, 128) + 0.04 * clouds(rng))
+def carpet(rng, color, accent):
+    return color * (1 + 0.13 * noise(rng, 256, 256) + 0.06 * noise(rng, 128, 128) + 0.04 * clouds(rng))
 
 
 @texture
-def cloth(rng, colour, accent):
-    return colour * (1 + 0.04 * noise(rng, 256, 64) + 0.04 * noise(rng, 64, 256) + 0.05 * clouds(rng, 2, 4))
+def cloth(rng, color, accent):
+    return color * (1 + 0.04 * noise(rng, 256, 64) + 0.04 * noise(rng, 64, 256) + 0.05 * clouds(rng, 2, 4))
 
 
 @texture
-def checks(rng, colour, accent, count=6):
+def checks(rng, color, accent, count=6):
     band = (np.sin(np.arange(TILE_PX) * (2 * np.pi * count / TILE_PX)) > 0.2) * 0.5
-    return _mix(cloth(rng, colour, colour), accent, (band[:, None] + band)[..., None])
+    return _mix(cloth(rng, color, color), accent, (band[:, None] + band)[..., None])
 
 
 @texture
-def stripes(rng, colour, accent, count=5):
+def stripes(rng, color, accent, count=5):
     wave = np.sin(np.arange(TILE_PX) * (2 * np.pi * count / TILE_PX))
-    return _mix(cloth(rng, colour, colour), accent, np.broadcast_to((wave > 0.5), (TILE_PX, TILE_PX))[..., None])
+    return _mix(cloth(rng, color, color), accent, np.broadcast_to((wave > 0.5), (TILE_PX, TILE_PX))[..., None])
 
 
 @texture
-def folds(rng, colour, accent):
+def folds(rng, color, accent):
     wave = np.sin(np.arange(TILE_PX) * (2 * np.pi * 7 / TILE_PX) + 1.5 * noise(rng, 4, 2)[..., 0])
-    return colour * (0.85 + 0.15 * wave[..., None] + 0.03 * noise(rng, 128, 16))
+    return color * (0.85 + 0.15 * wave[..., None] + 0.03 * noise(rng, 128, 16))
 
 
 @texture
-def ornament(rng, colour, accent):
+def ornament(rng, color, accent):
     """A carpet with a border."""
     at = np.abs(np.arange(TILE_PX) - TILE_PX / 2) / TILE_PX
     edge = np.maximum(at[:, None], at)
     rings = (np.sin(edge * 70) > 0.3) * (edge > 0.33)
     dots = (np.sin(at * 60)[:, None] * np.sin(at * 60) > 0.4) * (edge < 0.33)
-    return _mix(carpet(rng, colour, colour), accent, 0.7 * (rings + dots)[..., None])
+    return _mix(carpet(rng, color, color), accent, 0.7 * (rings + dots)[..., None])
 
 
 @texture
-def books(rng, colour, accent):
+def books(rng, color, accent):
     """A shelf's width of spines; the tops differ in height, above them it is dark."""
     tile, x = np.full((TILE_PX, TILE_PX, 3), 0.10), 0
     while x < TILE_PX:
@@ -164,17 +164,17 @@ def books(rng, colour, accent):
 
 
 @texture
-def painting(rng, colour, accent):
-    """Somebody's landscape: two colours under a third, with strokes."""
+def painting(rng, color, accent):
+    """Somebody's landscape: two colors under a third, with strokes."""
     height = np.linspace(0, 1, TILE_PX)[:, None, None]
     hills = 1 / (1 + np.exp(-30 * (height - 0.5 - 0.12 * noise(rng, 2, 1) - 0.04 * noise(rng, 8, 1))))
     strokes = 1 + 0.12 * noise(rng, 64, 32) + 0.1 * clouds(rng, 4, 4)
     patches = noise(rng, 4, 8) > 1.0
-    return _mix(_mix(colour, accent, hills), rng.uniform(0.3, 0.9, 3), 0.7 * patches) * strokes
+    return _mix(_mix(color, accent, hills), rng.uniform(0.3, 0.9, 3), 0.7 * patches) * strokes
 
 
 @texture
-def outdoors(rng, colour, accent):
+def outdoors(rng, color, accent):
     """An over-exposed garden behind a window."""
     height = np.linspace(0, 1, TILE_PX)[:, None, None]
     trees = 1 / (1 + np.exp(-14 * (height - 0.45 - 0.12 * noise(rng, 4, 1) - 0.08 * noise(rng, 8, 8))))

@@ -20,7 +20,7 @@ def test_the_pairs_are_what_the_rooms_show_and_what_is_there_stays(tmp_path, cap
     pairs = open_dataset("folder", tmp_path, "train")
     assert len(pairs) == 2
     seen = list(room_sequence(1, seed=FIRST_SEED + 1, camera=HALF_KINECT))[0]
-    np.testing.assert_allclose(pairs[1].depth, seen.depth, atol=6e-4)  # millimetres
+    np.testing.assert_allclose(pairs[1].depth, seen.depth, atol=6e-4)  # millimeters
     assert np.abs(pairs[1].rgb.astype(int) - seen.rgb).mean() < 3  # JPEG
 
 

@@ -46,7 +46,7 @@ def test_a_turned_and_tilted_box_shows_planes():
     crate = Solid("box", (0.1, 0.4, 1.1), (0.4, 0.3, 0.2), (RED,), yaw_rad=0.6, tilt_rad=-0.3)
     depth, owner = cast(Scene((ROOM, crate), ()), KINECT, LOOKING_ALONG_Y)
     points = seen_points(KINECT, depth.astype(np.float64), LOOKING_ALONG_Y)[owner == 1]
-    own = (points - crate.centre_m) @ crate.rotation()
+    own = (points - crate.center_m) @ crate.rotation()
     front = points[(own[:, 1] < -0.29) & (np.abs(own[:, 0]) < 0.38) & (np.abs(own[:, 2]) < 0.18)]
     assert front.shape[0] > 5000
     middle = front - front.mean(axis=0)

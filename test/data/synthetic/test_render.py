@@ -17,18 +17,18 @@ LAMP = Light((0.0, 0.0, 2.3), (0.2, 0.0, 0.0), (0.0, 0.2, 0.0), (2.0, 2.0, 2.0))
 LOOKING_ALONG_Y = np.array([[1.0, 0, 0, 0], [0, 0, 1.0, -2.0], [0, -1.0, 0, 1.2], [0, 0, 0, 1.0]])
 
 
-def test_colour_sits_where_the_depth_is():
+def test_color_sits_where_the_depth_is():
     solids = [
         Solid(s, (x, 0.5, 1.0), (0.2, 0.2, 0.3), (RED,))
         for s, x in (("box", -0.6), ("cylinder", 0), ("ellipsoid", 0.6))
     ]
     scene = Scene((ROOM, *solids), (LAMP,))
-    colour, depth = Renderer(scene, paint).render(SMALL, LOOKING_ALONG_Y)
+    color, depth = Renderer(scene, paint).render(SMALL, LOOKING_ALONG_Y)
     owner = cast(scene, SMALL, LOOKING_ALONG_Y)[1]
-    red = colour[..., 0] > 2.5 * colour[..., 1]
+    red = color[..., 0] > 2.5 * color[..., 1]
     assert (owner > 0).sum() > 500
     assert np.mean(red == (owner > 0)) > 0.98  # outlines are softened
-    assert depth.dtype == colour.dtype == np.float32
+    assert depth.dtype == color.dtype == np.float32
 
 
 def test_it_is_darker_under_a_board_and_in_a_corner():

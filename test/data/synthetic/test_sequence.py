@@ -20,9 +20,9 @@ def seen_points(camera: Camera, depth: np.ndarray, pose: np.ndarray) -> np.ndarr
 
 
 def outside_m(solid: Solid, points: np.ndarray) -> np.ndarray:
-    """About the metres by which points (..., 3) are outside a solid; negative inside, 0 on its surface."""
+    """About the meters by which points (..., 3) are outside a solid; negative inside, 0 on its surface."""
     cos, sin = np.cos(solid.yaw_rad), np.sin(solid.yaw_rad)
-    x, y, z = np.moveaxis(points - solid.centre_m, -1, 0)
+    x, y, z = np.moveaxis(points - solid.center_m, -1, 0)
     x, y = cos * x + sin * y, cos * y - sin * x
     cos, sin = np.cos(solid.tilt_rad), np.sin(solid.tilt_rad)
     y, z = cos * y + sin * z, cos * z - sin * y

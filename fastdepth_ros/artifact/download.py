@@ -1,0 +1,190 @@
+"""Files from the web: resumed where a cut left them, bounded in size, and under their name only once checked."""
+
+from __future__ import annotations
+
+import http.client
+import re
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from tqdm import tqdm
+
+from fastdepth_ros.artifact.artifact import sha256_of
+from fastdepth_ros.jobs.atomic_io import replace_durably
+
+LARGEST_BYTES = 512 * 2**20
+BLOCK_BYTES = 64 * 2**10
+TIMEOUT_S = 30.0
+TRIES = 6  # of a connection that was cut; the pause doubles after each
+PAUSE_S = 1.0
+TRY_AGAIN = (408, 429, 500, 502, 503, 504)
+CUT = (http.client.HTTPException, ConnectionError, TimeoutError)
+
+Checked = TypeVar("Checked")
+
+
+class DownloadError(Exception):
+    """A file that could not be had, or that is not the one that was wanted."""
+
+
+class _CutError(Exception):
+    """An interruption after which the rest may still come."""
+
+
+def download(
+    urls: Sequence[str],
+    path: Path,
+    check: Callable[[Path], Checked],
+    *,
+    sha256: str | None = None,
+    pause_s: float = PAUSE_S,
+) -> Checked:
+    """Fetch a file, check it, and only then give it its name.
+
+    What has come so far lies in `path`.partial: a later call goes on from there, where the server can. A file that
+    fails a check is removed. One that lies at `path` already is checked and not fetched again.
+
+    Args:
+        urls: http or https, of the same file; the next one is tried where one cannot be had.
+        path: where the file goes; its folder is made.
+        check: looks at the file before it is named, and raises what it finds wrong.
+        sha256: of the file, where known.
+        pause_s: after the first cut.
+
+    Returns:
+        What `check` returns.
+
+    Raises:
+        DownloadError: no server reached, no such file there, too large, a web page, or another sha256.
+        Exception: of `check`.
+    """
+    if path.exists():
+        _check_sha256(path, sha256)
+        return check(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.partial")
+    _fetch_any(urls, partial, pause_s)
+    try:
+        _check_sha256(partial, sha256)
+        checked = check(partial)
+    except Exception:
+        partial.unlink(missing_ok=True)  # else the next call would go on from a wrong file
+        raise
+    replace_durably(partial, path)
+    return checked
+
+
+def _fetch_any(urls: Sequence[str], partial: Path, pause_s: float) -> None:
+    for number, url in enumerate(urls, start=1):
+        try:
+            _fetch(url, partial, pause_s)
+            return
+        except DownloadError:
+            if number == len(urls):
+                raise
+
+
+def _fetch(url: str, partial: Path, pause_s: float) -> None:
+    """The whole file, over as many connections as it takes."""
+    if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
+        raise DownloadError(f"{url} is no http or https address")
+    for attempt in range(TRIES):
+        if attempt:
+            time.sleep(pause_s * 2 ** (attempt - 1))
+        try:
+            _continue(url, partial)
+            return
+        except urllib.error.URLError as error:  # no connection at all
+            cause: Exception = error
+            if attempt == 0:
+                host = urlsplit(url).hostname
+                raise DownloadError(f"{host} cannot be reached, are you offline? ({error.reason})") from error
+        except (_CutError, *CUT) as error:
+            cause = error
+    raise DownloadError(f"{url} was cut {TRIES} times ({cause}); call again to go on from {partial}") from cause
+
+
+def _continue(url: str, partial: Path) -> None:
+    """One connection: from what there is to the end, or to a cut."""
+    have = partial.stat().st_size if partial.exists() else 0
+    headers = {"User-Agent": "fastdepth_ros", "Accept-Encoding": "identity"}
+    if have:
+        headers["Range"] = f"bytes={have}-"
+    try:
+        response = _opener().open(urllib.request.Request(url, headers=headers), timeout=TIMEOUT_S)
+    except urllib.error.HTTPError as error:
+        with error:
+            _refused(url, partial, have, error)
+        return
+    with response:
+        total = _total_bytes(url, response, have)
+        if response.status != 206:
+            have = 0  # a server without ranges begins anew
+        got = _copy(url, response, partial, have, total)
+    if total is not None and got < total:
+        raise _CutError(f"{got} of {total} bytes came")
+
+
+def _refused(url: str, partial: Path, have: int, error: urllib.error.HTTPError) -> None:
+    if error.code == 416 and have:  # nothing after what there is: it is whole, or of another file
+        if error.headers.get("Content-Range") == f"bytes */{have}":
+            return
+        partial.unlink()
+        raise _CutError("what was there is longer than the file")
+    if error.code in TRY_AGAIN:
+        raise _CutError(f"the server answered {error.code} {error.reason}")
+    raise DownloadError(f"{url} cannot be had: the server answered {error.code} {error.reason}")
+
+
+def _total_bytes(url: str, response: http.client.HTTPResponse, have: int) -> int | None:
+    """Size of the whole file, None where the server does not say."""
+    if response.headers.get_content_type() == "text/html":
+        raise DownloadError(f"{url} answered with a web page, not with a model; is a login page in between?")
+    length = response.headers.get("Content-Length", "")
+    total = int(length) if length.isdigit() else None
+    if response.status == 206:
+        found = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", response.headers.get("Content-Range", ""))
+        if found is None or int(found[1]) != have:
+            raise DownloadError(f"{url} answered with {response.headers.get('Content-Range')!r}, not from byte {have}")
+        total = int(found[2])
+    if total is not None and total > LARGEST_BYTES:
+        raise DownloadError(f"{url} has {total} bytes, which no model here has, at most {LARGEST_BYTES}")
+    return total
+
+
+def _copy(url: str, response: http.client.HTTPResponse, partial: Path, have: int, total: int | None) -> int:
+    """Bytes in the file once the connection ends."""
+    name = urlsplit(url).path.rpartition("/")[2]
+    bar = tqdm(total=total, initial=have, unit="B", unit_scale=True, desc=name)
+    with bar, partial.open("ab" if have else "wb") as file:
+        while block := response.read(BLOCK_BYTES):
+            have += len(block)
+            if have > LARGEST_BYTES:
+                partial.unlink()
+                raise DownloadError(f"{url} sends more than {LARGEST_BYTES} bytes, which no model here has")
+            file.write(block)
+            bar.update(len(block))
+    return have
+
+
+def _check_sha256(path: Path, sha256: str | None) -> None:
+    found = sha256_of(path)
+    if sha256 not in (None, found):
+        raise DownloadError(f"{path} has sha256 {found}, the catalog says {sha256}; remove it, and it is fetched anew")
+
+
+def _opener() -> urllib.request.OpenerDirector:
+    """http and https and nothing else, redirected or not."""
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler, urllib.request.UnknownHandler, urllib.request.HTTPHandler,
+        urllib.request.HTTPSHandler, urllib.request.HTTPDefaultErrorHandler, urllib.request.HTTPRedirectHandler,
+        urllib.request.HTTPErrorProcessor,
+    ):  # fmt: skip
+        opener.add_handler(handler())
+    return opener

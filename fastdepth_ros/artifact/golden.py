@@ -1,0 +1,77 @@
+"""The golden frame: a fixed input whose depth the manifest knows, so that a backend can prove itself.
+
+An engine upgrade, a driver or a wrong rewrite can change the numbers and say nothing; this catches it at start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from fastdepth_ros.backends.base import Backend
+
+SPACING_PX = 16
+TOLERANCE_M = 1e-3
+
+
+class GoldenError(Exception):
+    """A backend that does not compute the network of the manifest."""
+
+
+def golden_frame(size_px: int) -> np.ndarray:
+    """A fixed network input, from whole numbers alone: slopes, tiles and a disc.
+
+    Returns:
+        uint8 (size, size, 3).
+    """
+    y, x = np.mgrid[:size_px, :size_px]
+    tiles = ((x // 14 + y // 14) % 2) * 40
+    disc = ((x - size_px // 3) ** 2 + (y - size_px // 2) ** 2 < (size_px // 5) ** 2) * 70
+    planes = [60 + y * 120 // size_px + tiles, 40 + x * 130 // size_px + disc, 170 - y * 90 // size_px + tiles // 2]
+    return np.stack(planes, axis=-1).astype(np.uint8)
+
+
+def golden_record(backend: Backend, size_px: int) -> dict[str, Any]:
+    """Golden record in the manifest: depth in meters at every sixteenth pixel, rounded to 0.1 mm."""
+    depth = _sample(backend.infer(_golden_input(backend, size_px)))
+    return {
+        "spacing_px": SPACING_PX,
+        "tolerance_m": TOLERANCE_M,
+        "depth_m": np.round(depth.astype(np.float64), 4).tolist(),
+    }
+
+
+def check_golden(backend: Backend, record: Mapping[str, Any], size_px: int) -> float:
+    """Run the golden frame; serves as the backend's warm-up too.
+
+    Returns:
+        The largest difference, meters.
+
+    Raises:
+        GoldenError: the record is malformed, or it is over the record's tolerance; says by how much.
+    """
+    depth = _sample(backend.infer(_golden_input(backend, size_px)))
+    try:
+        expected, tolerance_m = np.asarray(record["depth_m"], np.float32), float(record["tolerance_m"])
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise GoldenError(f"the manifest's golden record is malformed: {type(error).__name__} {error}") from error
+    if expected.shape != depth.shape:
+        raise GoldenError(f"the manifest's golden depth has shape {expected.shape}, it needs {depth.shape}")
+    off_m = float(np.abs(depth - expected).max())
+    if not off_m <= tolerance_m:  # NaN fails too
+        raise GoldenError(
+            f"{backend.engine} is off by {off_m:.4f} m on the golden frame, {tolerance_m} m is allowed: "
+            "this engine does not compute this network"
+        )
+    return off_m
+
+
+def _golden_input(backend: Backend, size_px: int) -> np.ndarray:
+    frame = golden_frame(size_px)
+    return frame if backend.channels == "rgb" else np.ascontiguousarray(frame[..., ::-1])
+
+
+def _sample(depth: np.ndarray) -> np.ndarray:
+    return depth[SPACING_PX // 2 :: SPACING_PX, SPACING_PX // 2 :: SPACING_PX]

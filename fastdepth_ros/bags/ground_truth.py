@@ -1,0 +1,87 @@
+"""Depth against a depth sensor's: aligned by time, registered by both camera matrices, with and without its scale."""
+
+from __future__ import annotations
+
+from math import inf
+from typing import Any
+
+import numpy as np
+
+from fastdepth_ros.depth.frame import FrameError
+from fastdepth_ros.depth.geometry import Crop
+from fastdepth_ros.metrics.depth import depth_errors, median_scale
+
+
+def registered(truth: np.ndarray, to_truth: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """The truth at the pixels of a depth image, each the nearest; 0 outside of the sensor's view.
+
+    Args:
+        truth: HxW meters.
+        to_truth: 3x3 map from depth pixels to truth pixels, without rotation or skew: both cameras look along the
+            same axis from the same point.
+        shape: of the depth image.
+    """
+    columns = np.floor(to_truth[0, 0] * np.arange(shape[1]) + to_truth[0, 2] + 0.5).astype(int)
+    rows = np.floor(to_truth[1, 1] * np.arange(shape[0]) + to_truth[1, 2] + 0.5).astype(int)
+    height, width = truth.shape
+    inside = ((rows >= 0) & (rows < height))[:, None] & ((columns >= 0) & (columns < width))
+    return np.where(inside, truth[np.ix_(rows.clip(0, height - 1), columns.clip(0, width - 1))], 0)
+
+
+def only_within(truth: np.ndarray, crop: Crop) -> np.ndarray:
+    """The truth inside of a rectangle, 0 outside."""
+    rows, columns = slice(crop.top, crop.top + crop.height), slice(crop.left, crop.left + crop.width)
+    inside = np.zeros_like(truth)
+    inside[rows, columns] = truth[rows, columns]
+    return inside
+
+
+def truth_pixels(
+    from_frame: np.ndarray, frame_shape: tuple[int, int], frame_k: Any, truth_shape: tuple[int, int], truth_k: Any
+) -> np.ndarray:
+    """3x3 map from depth pixels to truth pixels.
+
+    Args:
+        from_frame: 3x3 map from the frame's pixels to the depth's.
+        frame_k, truth_k: camera matrices (9,), None where unknown; without both, images of one size are taken to be
+            of one camera.
+
+    Raises:
+        FrameError: sizes differ and a matrix is missing.
+    """
+    if frame_k is not None and truth_k is not None:
+        between = np.reshape(truth_k, (3, 3)) @ np.linalg.inv(np.reshape(frame_k, (3, 3)))
+    elif frame_shape == truth_shape:
+        between = np.eye(3)
+    else:
+        raise FrameError(
+            f"truth is {truth_shape[1]}x{truth_shape[0]}, frame {frame_shape[1]}x{frame_shape[0]}: registering "
+            "them needs the camera_info of both"
+        )
+    return between @ np.linalg.inv(from_frame)
+
+
+def truth_errors(depth: np.ndarray, truth: np.ndarray, max_depth_m: float = inf) -> dict[str, Any]:
+    """Errors of one depth image as it is, and after its median is brought to the truth's.
+
+    Args:
+        depth: HxW meters; NaN counts as 0, as `fastdepth evaluate` takes what the network does not know, and +inf as
+            `max_depth_m`, the least that it says; where the truth is beyond that too, the pixel is left out.
+        truth: HxW meters on the same grid, 0 unknown.
+
+    Raises:
+        FrameError: no pixel of the truth is known.
+    """
+    beyond = np.isposinf(depth)
+    known = (truth > 0) & ~(beyond & (truth > max_depth_m))
+    if not known.any():
+        raise FrameError("truth is known nowhere in the field of view")
+    truth = np.where(known, truth, 0)
+    depth = np.where(beyond, np.float32(max_depth_m), np.nan_to_num(depth, nan=0.0))
+    scale = median_scale(depth, truth)
+    return {
+        "pixels": int(np.count_nonzero(known)),
+        "errors": depth_errors(depth, truth),
+        "scale": scale,
+        "errors_scale_aligned": depth_errors(depth * scale, truth),
+    }

@@ -1,0 +1,1 @@
+"""Atomic files, resumable job folders, and work in processes or on a cluster."""

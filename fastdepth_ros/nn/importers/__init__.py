@@ -1,0 +1,1 @@
+"""Readers of foreign checkpoints: the FastDepth authors', TFLite, TF-Slim."""

@@ -1,0 +1,120 @@
+"""`fastdepth_cameras`: the nodes of several cameras in one process, each on an executor and a thread of its own."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
+from pathlib import Path
+
+import rclpy
+from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.parameter import Parameter
+from rclpy.utilities import remove_ros_args
+
+from fastdepth_ros.jobs.cores import available_cores
+from fastdepth_ros.node.camera_list import CameraListError, ListedCamera, read_cameras, thread_share
+from fastdepth_ros.node.node import FastDepthNode, end_for, tune_process
+from fastdepth_ros.node.shutdown import FAREWELL_S, end_process, is_of_the_end, withdraw
+from fastdepth_ros.node.watchdog import BackendLost, hold_lifeline
+
+
+def node_of(camera: ListedCamera, share: int) -> FastDepthNode:
+    """The node of one camera.
+
+    Args:
+        share: its threads, where neither the list nor a parameter file names a number.
+    """
+    remappings = [part for source, target in camera.remappings for part in ("-r", f"{source}:={target}")]
+    node = FastDepthNode(
+        namespace=camera.node_namespace,
+        cli_args=["--ros-args", *remappings],
+        parameter_overrides=[Parameter(name, value=value) for name, value in camera.parameters.items()],
+    )
+    node.own_process = True  # a lifeline that another camera holds too: Python that stands still is everybody's
+    if not node.get_parameter("threads").value:
+        saves = node.get_parameter("power_save").value
+        node.set_parameters([Parameter("threads", value=max(1, share // 2) if saves else share)])
+    return node
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Entry point of the executable `fastdepth_cameras`; returns only where no node was begun."""
+    parser = argparse.ArgumentParser("fastdepth_cameras", description=__doc__)
+    parser.add_argument("cameras", type=Path, help="YAML file that lists the cameras; see config/cameras.yaml")
+    parser.add_argument("--only", metavar="NAME", help="name of the only camera to run, with its share of the cores")
+    given = parser.parse_args(remove_ros_args([sys.argv[0], *(sys.argv[1:] if arguments is None else arguments)])[1:])
+    try:
+        listed = read_cameras(given.cameras)
+        chosen = [camera for camera in listed if given.only in (None, camera.name)]
+        if not chosen:
+            raise CameraListError(f"{given.cameras} has no camera {given.only!r}")
+        rclpy.init(args=arguments)
+    except (CameraListError, RuntimeError) as error:  # of rclpy: a parameter file that is missing or malformed
+        print(f"fastdepth_cameras: {error}", file=sys.stderr)
+        return 1
+    nodes: list[FastDepthNode] = []
+    code = 0
+    tune_process()
+    try:
+        share = thread_share(listed, available_cores())
+        nodes += (node_of(camera, share) for camera in chosen)
+        code = _spin(nodes)
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    except (InvalidParameterTypeException, InvalidParameterValueException) as error:
+        print(f"fastdepth_cameras: {error}", file=sys.stderr)
+        code = 1
+    except Exception as error:
+        if not is_of_the_end(error):
+            traceback.print_exc()
+            code = 1
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    hold_lifeline(0)
+    return end_process(nodes, code)
+
+
+def _spin(nodes: Sequence[FastDepthNode]) -> int:
+    """Spin the nodes until the context ends. A node that loads its model or answers a service delays no other.
+
+    Returns:
+        1 once every node has ended and one failed, for launch to start the process again; else 0.
+    """
+    with ThreadPoolExecutor(len(nodes)) as pool:
+        spinning = [pool.submit(_spin_one, node) for node in nodes]
+        with suppress(KeyboardInterrupt):  # the context ends with it, and the threads with that
+            wait(spinning)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # launch sends it more than once
+    return max(one.result() for one in spinning)
+
+
+def _spin_one(node: FastDepthNode) -> int:
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    try:
+        node.autostart()
+        executor.spin()
+    except ExternalShutdownException:
+        pass
+    except BackendLost as error:  # every camera of the process starts anew with it
+        end_for(error)
+    except Exception as error:
+        if not is_of_the_end(error) and rclpy.ok():
+            node.get_logger().fatal(f"this camera has ended, the others go on\n{traceback.format_exc()}")
+            node.fail(error)
+            time.sleep(FAREWELL_S)
+            withdraw(node)  # a request is refused at once, where nobody would answer it
+            return 1
+    finally:
+        executor.shutdown()
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

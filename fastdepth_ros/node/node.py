@@ -1,0 +1,348 @@
+"""The lifecycle node `fastdepth`: its states, its parameters and its diagnostics; the frame's way is the pipeline's."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import asdict, fields
+from functools import wraps
+from typing import Any, NoReturn
+
+import cv2
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.clock import Clock, ClockType
+from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
+from std_srvs.srv import SetBool, Trigger
+
+from fastdepth_ros.backends import BackendError
+from fastdepth_ros.node import parameters
+from fastdepth_ros.node.camera import Camera
+from fastdepth_ros.node.clock import ClockWatch
+from fastdepth_ros.node.diagnostics.findings import Finding
+from fastdepth_ros.node.diagnostics.health import Look, findings
+from fastdepth_ros.node.diagnostics.report import PERIOD_S, Reporter, diagnostic_array
+from fastdepth_ros.node.diagnostics.statistics import Snapshot
+from fastdepth_ros.node.engine import load_engine
+from fastdepth_ros.node.pipeline import Pipeline
+from fastdepth_ros.node.shutdown import FAREWELL_S, end_process, exit_now, is_of_the_end
+from fastdepth_ros.node.subscription import unfit_subscribers
+from fastdepth_ros.node.watchdog import EXIT_CODE, LOADING_ERRORS, BackendLost, beside, hold_lifeline
+from fastdepth_ros.node.watchdog import PERIOD_S as WATCH_PERIOD_S
+
+HELP = "ROS arguments follow --ros-args: -p NAME:=VALUE, --params-file FILE, -r FROM:=TO; parameters: doc/parameters.md"
+LIFELINE_S = 30.0  # beyond all that may keep the executor busy
+SWITCH_INTERVAL_S = 1e-5  # Python's 5 ms would keep a new frame waiting while the executor goes on
+Transition = Callable[["FastDepthNode", LifecycleState], TransitionCallbackReturn]
+
+
+def told(transition: Transition) -> Transition:
+    """Decorator of a transition that logs exceptions: rclpy turns them into ERROR and drops their text."""
+
+    @wraps(transition)
+    def wrapped(node: FastDepthNode, state: LifecycleState) -> TransitionCallbackReturn:
+        try:
+            return transition(node, state)
+        except Exception as error:
+            node.trouble = f"{transition.__name__}: {type(error).__name__}: {error}"
+            node.get_logger().fatal(node.trouble)
+            return TransitionCallbackReturn.ERROR
+
+    return wrapped
+
+
+class FastDepthNode(LifecycleNode):
+    """Subscribes `image` and `camera_info`; publishes `depth/image`, `depth/camera_info` and `depth/image_color`."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__("fastdepth", **options)
+        parameters.declare(self)
+        self.add_on_set_parameters_callback(self._on_parameters)
+        self._pipeline: Pipeline | None = None  # while configured
+        self._camera: Camera | None = None  # while active
+        self.trouble = ""  # why the last transition failed
+        self.own_process = False  # which may be ended where nothing else helps
+        self._label = "unconfigured"
+        self._reporter = Reporter(self.get_logger())
+        self._clock_watch = ClockWatch(self, self._on_clock_jump)
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 1)
+        self.create_service(Trigger, "~/check_golden", self._on_check_golden)
+        self.create_service(SetBool, "~/enable", self._on_enable)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)  # told also while simulated time stands still
+        self._each_second = self.create_timer(PERIOD_S, self._publish_diagnostics, clock=steady)
+        self.create_timer(WATCH_PERIOD_S, self._watch, clock=steady)
+
+    def autostart(self) -> None:
+        """Configure and activate, if the parameter says so."""
+        if self.get_parameter("autostart").value:
+            if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
+                self.trigger_activate()
+
+    @told
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        try:
+            settings = parameters.read(self)
+            engine = beside(lambda: load_engine(settings), settings.load_deadline_s, self._listen)
+        except LOADING_ERRORS as error:
+            self.trouble = str(error)
+            self.get_logger().error(f"cannot configure: {error}")
+            return TransitionCallbackReturn.FAILURE
+        self._pipeline = Pipeline(self, settings, engine)
+        self.trouble, self._label = "", "inactive"
+        self.get_logger().info("configured: {model} on {backend}".format(**self._pipeline.facts))
+        return TransitionCallbackReturn.SUCCESS
+
+    @told
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        assert self._pipeline is not None, "activated before it was configured"
+        try:
+            beside(self._pipeline.make_ready, self._pipeline.settings.load_deadline_s, self._listen)
+        except LOADING_ERRORS as error:
+            self.trouble = str(error)
+            self.get_logger().error(f"cannot activate: {error}")
+            return TransitionCallbackReturn.FAILURE
+        self.trouble = ""
+        super().on_activate(state)  # the publishers
+        self._pipeline.begin()
+        self._camera = Camera(self, self._pipeline)
+        self._label = "active"
+        depth_topic = self._pipeline.depth_topic
+        self.get_logger().info(f"active: {self._camera.subscription.topic} -> {depth_topic}")
+        return TransitionCallbackReturn.SUCCESS
+
+    @told
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._close_camera()
+        self._label = "inactive"
+        return super().on_deactivate(state)
+
+    @told
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self.close()
+        self.trouble = ""
+        return TransitionCallbackReturn.SUCCESS
+
+    @told
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self.close()
+        self.trouble, self._label = "", "finalized"
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        try:
+            self.close()
+        except Exception as error:
+            self.get_logger().fatal(f"cannot be put right: {type(error).__name__}: {error}")
+            self._label = "finalized"
+            return TransitionCallbackReturn.FAILURE
+        return TransitionCallbackReturn.SUCCESS  # to unconfigured, from where it can be configured anew
+
+    def close(self) -> None:
+        """Stop the worker and free backend and publishers, whatever the state."""
+        try:
+            self._close_camera()
+        finally:
+            if self._pipeline is not None:
+                self._pipeline.close()
+                self._pipeline = None
+            self._label = "unconfigured"
+
+    def fail(self, error: Exception) -> None:
+        """Stop the work of a node whose executor has ended, and tell why, once."""
+        self.trouble = f"{type(error).__name__}: {error}"
+        self.close()
+        self._publish_diagnostics()
+
+    def stop_work(self) -> None:
+        """Finish the frame in work before the process ends; what DDS may call into stays as it is."""
+        if self._camera is not None and not self._camera.worker.stop():
+            self.get_logger().error("the backend still computes; its thread ends with the process")
+
+    def _on_check_golden(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        """Service `~/check_golden`: check that the backend still reproduces the golden frame."""
+        if self._pipeline is None:
+            response.message = "not configured: there is no backend to check"
+            return response
+        try:
+            off_m = beside(self._pipeline.check_golden, self._pipeline.settings.load_deadline_s, self._listen)
+            response.success = off_m is not None
+            response.message = self._pipeline.facts["golden frame"]
+        except LOADING_ERRORS as error:
+            response.message = str(error)
+            self.get_logger().error(f"golden frame: {error}")
+        return response
+
+    def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        """Service `~/enable`: pause or resume the processing of frames."""
+        if self._camera is None:
+            response.message = f"{self._label}: there is nothing to pause or resume"
+            return response
+        self._camera.paused = not request.data
+        response.success, response.message = True, "enabled" if request.data else "paused"
+        self.get_logger().info(f"{response.message} by ~/enable")
+        return response
+
+    def _on_clock_jump(self) -> None:
+        if self._camera is not None:
+            self._camera.forget()
+
+    def _listen(self) -> None:
+        """Handle messages and timers while the executor waits for a backend."""
+        if self._camera is not None:
+            self._camera.listen()
+        self._watch()
+        if self._each_second.is_ready():
+            self._each_second.reset()
+            self._publish_diagnostics()
+
+    def _watch(self) -> None:
+        """Raises BackendLost, which ends `rclpy.spin`."""
+        try:
+            if self._camera is not None:
+                self._camera.worker.check()
+        except BackendLost as error:
+            self.trouble = str(error)
+            self._publish_diagnostics()
+            raise
+
+    def _close_camera(self) -> None:
+        if self._camera is not None:
+            if not self._camera.close():
+                self.get_logger().error("the backend still computes; its thread is left behind")
+            self._camera = None
+
+    def _on_parameters(self, changes: list[Parameter]) -> SetParametersResult:
+        """Apply the changes, or say why not; frames go on through the old backend while a new one is loaded."""
+        ours = {field.name for field in fields(parameters.Settings)}
+        changed = {change.name: change.value for change in changes if change.name in ours}
+        reasons = [text for name, value in changed.items() if (text := parameters.complaint(name, value))]
+        if changed and not reasons and self._pipeline is not None:
+            reasons = self._applied(changed, self._pipeline)
+        return SetParametersResult(successful=not reasons, reason="; ".join(reasons))
+
+    def _applied(self, changed: dict[str, Any], pipeline: Pipeline) -> list[str]:
+        """Reasons why the changes were not applied; empty if they were."""
+        before = asdict(pipeline.settings)
+        fixed = [
+            f"{name}: {why}"
+            for name, why in parameters.FIXED.items()
+            if changed.get(name, before[name]) != before[name]
+        ]
+        if fixed:
+            return fixed
+        try:
+            settings = parameters.read(self, changed)
+            engine = beside(lambda: pipeline.prepare(settings), settings.load_deadline_s, self._listen)
+            if engine.abandoned:
+                raise BackendError("the backend hung meanwhile and is loaded anew; set the parameters again")
+        except LOADING_ERRORS as error:
+            self.get_logger().error(f"{', '.join(changed)} not changed: {error}")
+            return [str(error)]
+        if self._camera is not None:
+            self._camera.change(settings)
+        pipeline.change(settings, engine)
+        return []
+
+    def _publish_diagnostics(self) -> None:
+        if self.own_process:
+            hold_lifeline(self._lifeline_s())
+        facts = {"state": self._label, **(self._pipeline.facts if self._pipeline is not None else {})}
+        clock = self._clock_watch.look()
+        snapshot = None
+        if self._pipeline is not None and self._camera is not None:
+            snapshot = self._pipeline.statistics.look()
+            found = self._findings(self._pipeline, self._camera, snapshot, clock)
+            subscription = self._camera.subscription
+            facts.update(topic=subscription.topic, reliability=subscription.reliability)
+        elif self.trouble:
+            found = [Finding("cannot_run", {"reason": self.trouble, "node": self.get_fully_qualified_name()})]
+        else:
+            found = [Finding(self._label, {"node": self.get_fully_qualified_name()})]
+        self._reporter.report(found)
+        name = self.get_fully_qualified_name()[1:]  # of several nodes, each with its namespace
+        self._diagnostics.publish(diagnostic_array(self.get_clock().now(), name, found, facts, snapshot))
+
+    def _findings(
+        self, pipeline: Pipeline, camera: Camera, snapshot: Snapshot, clock: dict[str, float]
+    ) -> list[Finding]:
+        look = Look(
+            pipeline.settings,
+            snapshot,
+            camera.subscription.inputs(camera.info_topic),
+            pipeline.depth_topic,
+            clock,
+            unfit_subscribers(self, pipeline.depth_topic),
+            camera.worker.busy_s,
+            camera.worker.reloading,
+            self.resolve_service_name("~/enable") if camera.paused else "",
+        )
+        lost = [Finding("backend_lost", {"reason": self.trouble})] if self.trouble else []
+        return [*lost, *findings(look)]
+
+    def _lifeline_s(self) -> float:
+        """Longest time in seconds that the executor may be blocked; 0: no limit."""
+        deadlines_s = [self.get_parameter(name).value for name in ("backend_deadline_s", "load_deadline_s")]
+        return LIFELINE_S + sum(deadlines_s) if all(deadlines_s) else 0.0
+
+
+def tune_process() -> None:
+    """Set up Python and OpenCV for a process of nodes."""
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    cv2.setNumThreads(1)  # waking another thread costs more than a small resize, and they spin
+
+
+def end_for(lost: BackendLost) -> NoReturn:
+    """End the process, which an engine that hangs would keep from ending, for launch to start it anew."""
+    print(f"fastdepth_ros: {lost}", file=sys.stderr, flush=True)
+    time.sleep(FAREWELL_S)
+    exit_now(EXIT_CODE)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Entry point of the executable `fastdepth_node`; returns only where no node was begun."""
+    given = sys.argv[1:] if arguments is None else arguments
+    own = given[: given.index("--ros-args")] if "--ros-args" in given else given
+    argparse.ArgumentParser("fastdepth_node", description=__doc__, epilog=HELP).parse_known_args(own)
+    tune_process()
+    try:
+        rclpy.init(args=arguments)
+    except RuntimeError as error:  # a parameter file that is missing or malformed
+        print(f"fastdepth_node: {error}", file=sys.stderr)
+        return 1
+    nodes: list[FastDepthNode] = []
+    executor = SingleThreadedExecutor()  # now: one that a signal interrupts as it is made complains
+    code = 0
+    try:
+        node = FastDepthNode()
+        nodes.append(node)
+        node.own_process = True
+        executor.add_node(node)
+        node.autostart()
+        executor.spin()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    except BackendLost as error:
+        end_for(error)
+    except (InvalidParameterTypeException, InvalidParameterValueException) as error:
+        print(f"fastdepth_node: {error}", file=sys.stderr)
+        code = 1
+    except Exception as error:
+        if not is_of_the_end(error):
+            traceback.print_exc()
+            code = 1
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # launch sends it more than once
+    hold_lifeline(0)
+    executor.shutdown()
+    return end_process(nodes, code)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,265 @@
+"""Processing of a frame in a configured node: decode, estimate, publish, count."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from rclpy.lifecycle import LifecycleNode
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from fastdepth_ros.artifact.golden import GoldenError
+from fastdepth_ros.depth.camera_matrix import FrameCamera, frame_camera, is_distorted, is_rectified
+from fastdepth_ros.depth.depth_image import DEPTH_TOPICS, encoded
+from fastdepth_ros.depth.estimator import DepthResult
+from fastdepth_ros.depth.focal import fixed_focal_scale
+from fastdepth_ros.depth.frame import Frame, FrameError
+from fastdepth_ros.depth.sensor_bits import SAMPLE_BITS, SensorBits
+from fastdepth_ros.depth.stamp_cache import ByStamp
+from fastdepth_ros.node.diagnostics.statistics import Statistics
+from fastdepth_ros.node.engine import Engine, changed_engine, load_engine
+from fastdepth_ros.node.messages import CameraInfoBytes, CameraInfoReader, ImageBytes, frame_from_message, stamp_ns
+from fastdepth_ros.node.parameters import Settings
+from fastdepth_ros.pictures.color_map import color_depth
+
+PUBLISHED = QoSProfile(depth=10)
+MAX_TOLD = 100  # a hostile publisher can invent encodings without end
+KEPT_CAMERA_INFOS = 30
+BACKWARD_NS = 1_000_000_000
+BITS_FACT = "bits used of 16-bit samples"
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Content of a camera_info, evaluated once for each size of frame.
+
+    Args:
+        lens: what is wrong with it, "" if nothing is.
+    """
+
+    info: CameraInfo
+    lens: str
+    rectified: bool
+    _of_shape: dict[tuple[int, int], FrameCamera] = field(default_factory=dict)
+
+    def camera(self, shape: tuple[int, int]) -> FrameCamera:
+        """Camera of frames of a shape (height, width)."""
+        if shape not in self._of_shape:
+            self._of_shape.clear()  # a hostile publisher can invent sizes without end
+            self._of_shape[shape] = frame_camera(self.info, shape, rectified=self.rectified)
+        return self._of_shape[shape]
+
+
+class Pipeline:
+    """Engine and publishers of a configured node. `process` runs on the worker's thread, the rest on the executor's."""
+
+    def __init__(self, node: LifecycleNode, settings: Settings, engine: Engine) -> None:
+        self.settings, self._engine, self._in_work = settings, engine, engine
+        self.facts = dict(engine.facts)
+        self.statistics = Statistics()
+        self._cameras: ByStamp[Calibration] = ByStamp(KEPT_CAMERA_INFOS)
+        self._newest_info_ns = 0
+        self._last: Calibration | None = None  # since the activation
+        self._node = node
+        self._rectified = is_rectified(node.resolve_topic_name("image"))
+        self._read_info = CameraInfoReader(self._calibration)
+        self.depth_topic = node.resolve_topic_name(f"depth/{DEPTH_TOPICS[settings.depth_encoding]}")
+        self._depth = node.create_lifecycle_publisher(Image, self.depth_topic, PUBLISHED)
+        self._depth_info = node.create_lifecycle_publisher(CameraInfo, "depth/camera_info", PUBLISHED)
+        self._color = node.create_lifecycle_publisher(Image, "depth/image_color", PUBLISHED)
+        self._depth_bytes, self._info_bytes, self._color_bytes = ImageBytes(), CameraInfoBytes(), ImageBytes()
+        self._told: set[str] = set()
+        self._sensor = SensorBits(settings.bits)
+
+    def begin(self) -> None:
+        """Start counting anew, on activation."""
+        self.statistics = Statistics()
+        self.forget()
+        self._last = None
+        self._told.clear()
+        self._sensor = SensorBits(self.settings.bits)
+        self.facts.pop(BITS_FACT, None)
+
+    @property
+    def lacks_camera(self) -> bool:
+        """Whether depth would go out unscaled, though it should be scaled, because no camera_info was heard."""
+        return self._last is None and fixed_focal_scale(self.settings.focal_scale) is None
+
+    def forget(self) -> None:
+        """Clear cached camera_info after a clock jump. The last camera_info holds until
+        another one comes, for one that is latched does not come again."""
+        self._cameras = ByStamp(KEPT_CAMERA_INFOS)
+        self._newest_info_ns = 0
+
+    def prepare(self, settings: Settings) -> Engine:
+        """An engine as other parameters want it, beside the one that runs; on any thread.
+
+        Raises:
+            ArtifactError, BackendError, GoldenError, ValueError: as the message says.
+        """
+        return changed_engine(self._engine, settings) or load_engine(settings)
+
+    def change(self, settings: Settings, engine: Engine) -> None:
+        """Use other settings from the next frame on."""
+        if engine.backend is not self._engine.backend:
+            self.facts.pop("golden frame", None)  # the new one passed it too, by how much was not written down
+        if settings.bits != self.settings.bits:
+            self._sensor = SensorBits(settings.bits)
+        self.settings, self._engine = settings, engine
+        self.facts.update(engine.facts)
+
+    def abandon(self) -> None:
+        """Give up the frame in work; nothing that it may still yield is published."""
+        self._in_work.hung.set()
+        self.statistics.count("abandoned")
+
+    def reload(self) -> None:
+        """Load the backend anew, unless a change of parameters brought another one.
+
+        Raises:
+            ArtifactError, BackendError, GoldenError, ValueError: as the message says.
+        """
+        if self._engine.abandoned:
+            settings = self.settings
+            engine = load_engine(settings)
+            if self.settings is settings:
+                self.change(settings, engine)
+
+    def make_ready(self) -> None:
+        """Load anew what hung, and check the golden frame; raises as those two do."""
+        self.reload()
+        self.check_golden()
+
+    def check_golden(self) -> float | None:
+        """`Artifact.check_golden` of the backend, while no frame is in it; on any thread."""
+        try:
+            off_m = self._engine.artifact.check_golden(self._engine.backend, self.settings.precision)
+        except GoldenError as error:
+            self.facts["golden frame"] = str(error)
+            raise
+        self.facts["golden frame"] = "the manifest has none" if off_m is None else f"off by {off_m:.6f} m"
+        return off_m
+
+    def add_camera_info(self, serialized: bytes) -> None:
+        try:
+            stamp, calibration = self._read_info(serialized)
+        except RuntimeError as error:  # of rclpy: no such message
+            self._tell_once("camera_info", f"camera_info unreadable: {error}")
+            return
+        if stamp < self._newest_info_ns - BACKWARD_NS:  # a bag that loops, a driver that starts anew
+            self.forget()
+        self._newest_info_ns = max(stamp, self._newest_info_ns)
+        self._cameras.add(stamp, calibration)
+        self._last = calibration
+
+    def _calibration(self, info: CameraInfo) -> Calibration:
+        lens = "" if self._rectified or not is_distorted(info) else f"{info.distortion_model} distortion"
+        return Calibration(info, lens, self._rectified)
+
+    def close(self) -> None:
+        for publisher in (self._depth, self._depth_info, self._color):
+            self._node.destroy_lifecycle_publisher(publisher)
+
+    def process(self, message: Image | CompressedImage, arrived_ns: int) -> None:
+        """Process one frame; one that gives no depth is counted and logged.
+
+        Args:
+            arrived_ns: on the performance counter, when the frame was handed over.
+        """
+        started = time.perf_counter_ns()
+        self._in_work = engine = self._engine
+        try:
+            frame = self._decoded(message)
+            decoded = time.perf_counter_ns()
+            if frame.is_blank:
+                self.statistics.count("no_picture")
+            stamp = stamp_ns(message.header)
+            inferred = engine.estimator.infer(frame)
+            if engine.abandoned:
+                return
+            camera = self._camera_of(message.header, frame)  # now, for it may come after its image
+            result = engine.estimator.measure(inferred, camera.matrix, stamp, camera.why)
+            estimated = time.perf_counter_ns()
+            self._tell_scale(result)
+            self._publish(message.header, result, camera)
+            published = time.perf_counter_ns()
+            age_ns = self._node.get_clock().now().nanoseconds - stamp
+            self.statistics.time(
+                {
+                    "wait": (started - arrived_ns) / 1e6,
+                    "decode": (decoded - started) / 1e6,
+                    **result.stages_ms,
+                    "publish": (published - estimated) / 1e6,
+                    "total": (published - arrived_ns) / 1e6,
+                    "overhead": (published - arrived_ns) / 1e6 - result.stages_ms["infer"],
+                    "age": age_ns / 1e6,
+                }
+            )
+            self.statistics.count("published")
+        except FrameError as error:
+            self._drop("unreadable", getattr(message, "encoding", ""), error)
+        except Exception as error:  # an engine's own; whatever it is, the next frame may be good
+            if self._node.context.ok() and not engine.abandoned:  # else the node is shut down under our hands
+                self._drop("failed", "", error)
+
+    def _decoded(self, message: Image | CompressedImage) -> Frame:
+        """Decode the frame. A rise of the bits that its 16-bit samples use is reported: from then on, the same light
+        gives smaller numbers."""
+        sensor, before = self._sensor, self._sensor.bits
+        frame = frame_from_message(message, sensor)
+        if sensor.frames:
+            self.facts[BITS_FACT] = f"{sensor.bits} of {SAMPLE_BITS}"
+        if sensor.bits != before:
+            text = f"16-bit samples: {sensor.bits} bits used, {before or 'none'} before"
+            if sensor.settled:
+                self.statistics.count("bits_risen", f"from {before} to {sensor.bits}")
+                self._node.get_logger().warning(f"{text}: frames are darker than they were")
+            else:
+                self._node.get_logger().info(text)
+        return frame
+
+    def _publish(self, header: Any, result: DepthResult, camera: FrameCamera) -> None:
+        encoding = self.settings.depth_encoding
+        self._depth.publish(self._depth_bytes(header, encoded(result.depth, encoding), encoding))
+        if not camera.fault:
+            self._depth_info.publish(self._info_bytes(header, camera, result.from_frame, result.depth.shape))
+        if self._color.get_subscription_count():
+            picture = color_depth(result.depth, self.settings.color_near_m, self.settings.color_far_m)
+            self._color.publish(self._color_bytes(header, picture, "bgr8"))
+
+    def _camera_of(self, header: Any, frame: Frame) -> FrameCamera:
+        """Camera of the frame, from its camera_info; faults of it are counted."""
+        calibration = self._cameras.at(stamp_ns(header)) or self._last
+        shape = frame.pixels.shape[:2]
+        camera = calibration.camera(shape) if calibration is not None else frame_camera(None, shape)
+        if camera.fault:
+            self.statistics.count(camera.fault, camera.why)
+        lens = calibration.lens if calibration is not None and not camera.fault else ""
+        self._state("lens", lens and f"{lens}, not rectified: subscribe image_rect")
+        self._state("camera_info", camera.note)
+        return camera
+
+    def _state(self, name: str, text: str) -> None:
+        """Show a fact on /diagnostics, or remove it if the text is empty."""
+        if text:
+            self.facts[name] = text
+        else:
+            self.facts.pop(name, None)
+
+    def _tell_scale(self, result: DepthResult) -> None:
+        self.facts["focal scale"] = f"{result.focal_scale:.4f}" if not result.unscaled else f"1: {result.unscaled}"
+        if result.unscaled:
+            self.statistics.count("unscaled", result.unscaled)
+
+    def _drop(self, name: str, encoding: str, error: Exception) -> None:
+        text = f"{error}" if isinstance(error, FrameError) else f"{type(error).__name__}: {error}"
+        self.statistics.count(name, text)
+        self._tell_once(f"{type(error).__name__} {encoding}", f"frame {name}: {text}")
+
+    def _tell_once(self, kind: str, text: str) -> None:
+        """Log the first error of each kind; /diagnostics goes on counting."""
+        if kind not in self._told and len(self._told) < MAX_TOLD:
+            self._told.add(kind)
+            self._node.get_logger().error(text)

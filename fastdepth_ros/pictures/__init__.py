@@ -1,0 +1,1 @@
+"""Pictures that several rooms make: color map, panel, image files."""

@@ -1,1 +1,0 @@
-"""The node. The only room that imports rclpy."""

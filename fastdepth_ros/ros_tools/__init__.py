@@ -1,0 +1,1 @@
+"""Processes beside the node: demo, bag player, viewer, benchmark camera."""

@@ -1,0 +1,212 @@
+"""`bag_publisher`: plays a bag into a ROS graph without rosbag2, for the demo and launch/replay.launch.py."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import rclpy
+from rclpy.executors import ExternalShutdownException
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.time import Time
+from rclpy.utilities import remove_ros_args
+from rosbags.interfaces import Connection, QosDurability, QosHistory
+from rosgraph_msgs.msg import Clock
+
+from fastdepth_ros.bags.contents import of_topic
+from fastdepth_ros.bags.reader import BagReader
+from fastdepth_ros.bags.recording import IMAGE_TYPES, TYPES, BagError, open_bag, raw_messages, stamp_ns
+from fastdepth_ros.ros_tools.shared_memory import use_shared_memory
+
+CLOCK_PERIOD_S = 0.01
+SETTLE_S = 0.5  # discovery is two-sided: a subscriber that we see may not see us yet
+
+
+class BagPublisher(Node):
+    """Publishes each message of a bag at its time.
+
+    Args:
+        restamp: move header stamps to the time of playing, as if the camera were live.
+        with_clock: publish /clock, the bag's time, for nodes that run with use_sim_time.
+    """
+
+    def __init__(self, reader: BagReader, *, rate: float, restamp: bool, with_clock: bool, best_effort: bool) -> None:
+        super().__init__("bag_publisher")
+        self._reader, self._rate, self._restamp = reader, rate, restamp
+        self._types = _types_of(reader)
+        self._by_topic: dict[str, Any] = {}
+        for connection in reader.connections:
+            topic = connection.topic
+            if topic in self._by_topic or (with_clock and topic == "/clock"):
+                continue
+            message_type = message_class(connection.msgtype)
+            if (restamp or not reader.is2) and connection.msgtype not in self._types.fielddefs:
+                self.get_logger().warn(f"{topic}: no definition of {connection.msgtype} to turn it by; left out")
+            elif message_type is None:
+                self.get_logger().warn(f"{topic}: {connection.msgtype} is not installed here; left out")
+            else:
+                qos = playing_qos(of_topic(reader, topic), best_effort=best_effort)
+                self._by_topic[topic] = self.create_publisher(message_type, topic, qos)
+        for topic, encoding in reader.foreign.items():
+            self.get_logger().warn(f"{topic}: encoded as {encoding!r}, not as ROS 2 does; left out")
+        self._image_topics = [c.topic for c in reader.connections if c.msgtype in IMAGE_TYPES]
+        self._clock_publisher = self.create_publisher(Clock, "/clock", 1) if with_clock else None
+
+    def wait_for_subscribers(self, timeout_s: float) -> bool:
+        """Wait until some image topic of the bag has a subscriber."""
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            if any(self._by_topic[topic].get_subscription_count() for topic in self._image_topics):
+                time.sleep(SETTLE_S)
+                return True
+            rclpy.spin_once(self, timeout_sec=0.05)
+        return False
+
+    def play(self) -> int:
+        """Publish the bag once, from start to end.
+
+        Returns:
+            The number of messages published.
+        """
+        started, started_ns = time.monotonic(), self.get_clock().now().nanoseconds
+        first_ns, count = self._reader.start_time, 0
+        chosen = [c for c in self._reader.connections if c.topic in self._by_topic]
+        for connection, recorded_ns, raw in raw_messages(self._reader, chosen):
+            self._sleep_until(started + (recorded_ns - first_ns) / 1e9 / self._rate, recorded_ns)
+            cdr = raw if self._reader.is2 else self._types.ros1_to_cdr(raw, connection.msgtype)
+            if self._restamp:
+                cdr = self._restamped(connection.msgtype, cdr, first_ns, started_ns)
+            self._by_topic[connection.topic].publish(bytes(cdr))
+            count += 1
+        return count
+
+    def _restamped(self, message_type: str, cdr: bytes, first_ns: int, started_ns: int) -> bytes:
+        """Serialized, its header stamp moved as far as its time of publication: equal stamps stay equal."""
+        message: Any = self._types.deserialize_cdr(cdr, message_type)
+        if hasattr(message, "header"):
+            moved_ns = started_ns + int((stamp_ns(message) - first_ns) / self._rate)
+            message.header.stamp.sec, message.header.stamp.nanosec = divmod(moved_ns, 1_000_000_000)
+        return bytes(self._types.serialize_cdr(message, message_type))
+
+    def _sleep_until(self, due: float, recorded_ns: int) -> None:
+        """Sleep, while /clock, where it is asked for, goes on."""
+        while True:
+            if not self.context.ok():
+                raise ExternalShutdownException
+            left_s = due - time.monotonic()
+            if self._clock_publisher is not None:
+                now_ns = recorded_ns - int(max(left_s, 0.0) * self._rate * 1e9)
+                self._clock_publisher.publish(Clock(clock=Time(nanoseconds=now_ns).to_msg()))
+            if left_s <= 0:
+                return
+            time.sleep(min(left_s, CLOCK_PERIOD_S))
+
+
+def playing_qos(connections: Sequence[Connection], *, best_effort: bool) -> QoSProfile:
+    """QoS to publish a recorded topic with: latched (transient local) if one of its publishers was.
+
+    A latched topic keeps as many messages as all of its publishers together kept, for who comes late. It is reliable,
+    as any topic is unless `best_effort`: every listener can have that, whatever the recorded publisher offered.
+
+    Args:
+        connections: of one topic, with the QoS that was recorded, or ROS 1's `latching`.
+    """
+    of_files = [getattr(one.ext, "offered_qos_profiles", []) for one in connections]  # a split bag repeats them
+    latched = max(
+        ([one for one in many if one.durability is QosDurability.TRANSIENT_LOCAL] for many in of_files), key=len
+    )
+    of_ros1 = [one for one in connections if getattr(one.ext, "latching", None)]
+    if not latched and not of_ros1 and not connections[0].topic.endswith("/tf_static"):
+        policy = ReliabilityPolicy.BEST_EFFORT if best_effort else ReliabilityPolicy.RELIABLE
+        return QoSProfile(depth=10, reliability=policy)
+    keeps_all = any(profile.history is QosHistory.KEEP_ALL for profile in latched)
+    depth = sum(max(profile.depth, 1) for profile in latched) + len(of_ros1)
+    if connections[0].topic.endswith("/tf_static"):
+        depth = max(depth, 100)  # each of many nodes has its own transforms, which a recorder may tell as one profile
+    return QoSProfile(
+        history=HistoryPolicy.KEEP_ALL if keeps_all else HistoryPolicy.KEEP_LAST,
+        depth=depth,
+        reliability=ReliabilityPolicy.RELIABLE,
+        durability=DurabilityPolicy.TRANSIENT_LOCAL,
+    )
+
+
+def _types_of(reader: BagReader) -> Any:
+    """The ROS 2 form of the bag's types: a rosbag2's own, for a ROS 1 bag those that both have."""
+    return reader.typestore if reader.is2 else TYPES
+
+
+def message_class(type_name: str) -> type | None:
+    """The Python class of "package/msg/Name", if it is installed; a bag can make nothing else be imported."""
+    package, _, name = type_name.partition("/msg/")
+    found = find_spec(package) if package.isidentifier() else None
+    folders = found.submodule_search_locations or () if found else ()
+    if not any(Path(folder, "msg", "__init__.py").is_file() for folder in folders):
+        return None
+    return getattr(import_module(f"{package}.msg"), name, None)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Entry point of the executable `bag_publisher`."""
+    arguments = sys.argv if arguments is None else ["bag_publisher", *arguments]
+    parsed = _parser().parse_args(remove_ros_args(arguments)[1:])
+    use_shared_memory()
+    rclpy.init(args=arguments)
+    try:
+        with open_bag(parsed.bag) as reader:
+            node = BagPublisher(
+                reader, rate=parsed.rate, restamp=parsed.restamp, with_clock=parsed.clock,
+                best_effort=parsed.best_effort,
+            )  # fmt: skip
+            if parsed.wait and not node.wait_for_subscribers(parsed.wait):
+                node.get_logger().warn(f"nobody subscribed an image topic within {parsed.wait} s; playing all the same")
+            count = node.play()
+            while parsed.loop:
+                count += node.play()
+            node.get_logger().info(f"{count} messages published")
+            time.sleep(0.5)  # reliable messages are still on their way
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    except RuntimeError:
+        if rclpy.ok():  # else a signal ended the context between two calls
+            raise
+    except BagError as error:
+        print(f"bag_publisher: {error}", file=sys.stderr)
+        return 1
+    finally:
+        rclpy.try_shutdown()
+    return 0
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not value > 0:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return value
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="bag_publisher", description="Play a bag into a ROS graph.")
+    parser.add_argument("bag", type=Path, help="rosbag2 folder or ROS 1 .bag to play")
+    parser.add_argument("--rate", type=_positive, default=1.0, help="playback speed; 2: twice as fast")
+    parser.add_argument("--loop", action="store_true", help="start again at the end of the bag")
+    parser.add_argument("--clock", action="store_true", help="publish the time of the bag on /clock")
+    parser.add_argument(
+        "--restamp", action="store_true", help="replace header stamps by the present time, as a live camera has"
+    )
+    parser.add_argument(
+        "--best-effort", action="store_true", help="publish with best effort reliability, as many cameras do"
+    )
+    parser.add_argument("--wait", type=float, default=0.0, help="seconds to wait for a subscriber before playing")
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

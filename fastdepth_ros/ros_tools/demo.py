@@ -1,0 +1,188 @@
+"""The demo: camera source, node and listener as three processes on a ROS domain of their own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from sensor_msgs.msg import CompressedImage, Image
+
+from fastdepth_ros.bags.recording import (
+    busiest_camera_topic,
+    image_connections,
+    new_bag,
+    open_bag,
+    without_transport,
+)
+from fastdepth_ros.bags.synthetic_bag import IMAGE_TOPIC, TRUTH_TOPIC, write_synthetic_bag
+from fastdepth_ros.depth.depth_image import meters_of
+from fastdepth_ros.depth.geometry import trained_view
+from fastdepth_ros.jobs.processes import module_running, own_domain
+from fastdepth_ros.metrics.depth import depth_errors, mean_errors
+from fastdepth_ros.node.messages import frame_from_message
+from fastdepth_ros.pictures.image_files import write_picture
+from fastdepth_ros.pictures.panel import PanelRow, panel
+from fastdepth_ros.ros_tools.collector import Collector, Sample
+
+SYNTHETIC_FRAMES, SYNTHETIC_RATE_HZ = 45, 15.0
+START_TIMEOUT_S = 60.0
+TABLE_PERIOD_S = 0.25
+PANEL_ROWS = 3
+
+
+class DemoError(Exception):
+    """The demo shows no depth; the message says why."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Source of the camera's images."""
+
+    bag: Path
+    image_topic: str
+    compressed: bool
+    truth_topic: str
+
+
+def run_demo(source: Source, seconds: float, out: Path, node_parameters: dict[str, str]) -> None:
+    """Play the source into the node for some seconds; write `out`/demo.png and `out`/demo_bag.
+
+    Raises:
+        DemoError: no depth came.
+    """
+    console = Console()
+    (out / "log").mkdir(parents=True, exist_ok=True)
+    os.environ.update(own_domain(out / "log"))  # the listener is this process
+    environment = dict(os.environ)
+    image = without_transport(source.image_topic, source.compressed)
+    info = f"{image.rpartition('/')[0]}/camera_info"
+    parameters = {**node_parameters, "image_transport": "compressed" if source.compressed else "raw"}
+    node = ["fastdepth_ros.node.node", "--ros-args", "-r", f"image:={image}", "-r", f"camera_info:={info}"]
+    for name, value in parameters.items():
+        node += ["-p", f"{name}:={value}"]
+    player = ["fastdepth_ros.ros_tools.bag_player", str(source.bag), "--loop", "--restamp", "--wait", "30"]
+    shutil.rmtree(out / "demo_bag", ignore_errors=True)  # of the last demo in this folder
+    with (
+        new_bag(out / "demo_bag") as writer,
+        module_running(node, environment, out / "node.log") as running,
+        module_running(player, environment, out / "camera.log"),
+    ):
+        rclpy.init()
+        try:
+            collector = Collector(
+                source.image_topic, CompressedImage if source.compressed else Image, source.truth_topic, writer
+            )
+            _listen(collector, running, seconds, console)
+            if not collector.depths or running.poll() is not None:
+                what = "the node ended" if collector.depths else "no depth came"
+                log = (out / "node.log").read_text().strip().splitlines()[-8:]
+                raise DemoError(f"{what}. The node says: {collector.health}. Its log ends:\n" + "\n".join(log))
+        finally:
+            rclpy.try_shutdown()
+    samples = collector.complete_samples()
+    if not samples:
+        heard = f"{collector.depths} depth images and {collector.frames} frames were heard"
+        raise DemoError(f"{heard}, no two of the same stamp")
+    write_picture(out / "demo.png", panel([_panel_row(sample) for sample in _spread(samples)]))
+    console.print(f"{collector.depths} depth images from {collector.frames} frames; {_accuracy(samples)}")
+    console.print(f"look at {out / 'demo.png'}; the node's messages are in {out / 'demo_bag'}")
+
+
+def synthetic_source(out: Path) -> Source:
+    """A room that the project renders, kept in `out` for the next demo."""
+    bag = out / "room_bag"
+    if not bag.exists():
+        write_synthetic_bag(bag, frames=SYNTHETIC_FRAMES, rate_hz=SYNTHETIC_RATE_HZ)
+    return Source(bag, IMAGE_TOPIC, False, TRUTH_TOPIC)
+
+
+def bag_source(bag: Path, image_topic: str) -> Source:
+    """A bag of the user's.
+
+    Args:
+        image_topic: "" takes the bag's topic with the most images that are not depth.
+
+    Raises:
+        BagError: unreadable, or no such topic.
+    """
+    with open_bag(bag) as reader:
+        if not image_topic:
+            image_topic = busiest_camera_topic(reader)
+        compressed = image_connections(reader, image_topic)[0].msgtype == "sensor_msgs/msg/CompressedImage"
+    return Source(bag, image_topic, compressed, "")
+
+
+def _listen(collector: Collector, node: subprocess.Popen[bytes], seconds: float, console: Console) -> None:
+    """Listen for some seconds from the first depth on; give up when the node ends or says that it cannot start."""
+    executor = SingleThreadedExecutor()
+    executor.add_node(collector)
+    started, drawn, deadline = None, 0.0, time.monotonic() + START_TIMEOUT_S
+    with Live(console=console, auto_refresh=False) as live:
+        while (now := time.monotonic()) < deadline and node.poll() is None and not collector.broken:
+            executor.spin_once(timeout_sec=TABLE_PERIOD_S)
+            if started is None and collector.depths:
+                started, deadline = now, now + seconds
+            if now - drawn > TABLE_PERIOD_S:
+                live.update(_table(collector, now - started if started else 0.0), refresh=True)
+                drawn = now
+
+
+def _table(collector: Collector, elapsed_s: float) -> Table:
+    values = collector.values
+    table = Table(title=f"fastdepth on {values.get('backend', '...')}: {collector.health}")
+    for heading in ("stage", "p50 [ms]", "p95 [ms]", "p99 [ms]"):
+        table.add_column(heading, justify="left" if heading == "stage" else "right")
+    for key in values:
+        stage, _, rest = key.partition(" p50")
+        if rest:
+            table.add_row(stage, *(values[f"{stage} p{percent} [ms]"] for percent in (50, 95, 99)))
+    counts = ", ".join(f"{name} {values[name]}" for name in ("received", "published", "replaced") if name in values)
+    table.caption = f"{elapsed_s:.0f} s; heard {collector.depths} depth images; node: {counts or 'starting'}"
+    return table
+
+
+def _spread(samples: list[Sample]) -> list[Sample]:
+    """A few samples, evenly over the demo, those with truth first."""
+    chosen = [sample for sample in samples if sample.truth is not None] or samples
+    return [chosen[index] for index in np.unique(np.linspace(0, len(chosen) - 1, PANEL_ROWS).round().astype(int))]
+
+
+def _panel_row(sample: Sample) -> PanelRow:
+    frame = frame_from_message(sample.frame)
+    crop = trained_view(*frame.pixels.shape[:2])
+    view = frame.pixels[crop.top : crop.top + crop.height, crop.left : crop.left + crop.width]
+    if frame.order == "rgb":
+        view = cv2.cvtColor(view, cv2.COLOR_RGB2BGR)
+    maps = {"depth": sample.depth}
+    if sample.truth is not None:
+        maps["truth"] = _truth(sample)
+    return PanelRow(view, maps)
+
+
+def _truth(sample: Sample) -> np.ndarray:
+    """The truth on the depth's grid, to the nearest pixel."""
+    meters = meters_of(sample.truth)
+    crop = trained_view(*meters.shape)
+    view = meters[crop.top : crop.top + crop.height, crop.left : crop.left + crop.width]
+    return cv2.resize(view, sample.depth.shape[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+
+
+def _accuracy(samples: list[Sample]) -> str:
+    errors = [
+        depth_errors(np.nan_to_num(sample.depth), _truth(sample)) for sample in samples if sample.truth is not None
+    ]
+    if not errors:
+        return "no truth to compare with"
+    figures = mean_errors(errors)
+    return f"RMSE {figures['rmse']:.2f} m, delta1 {figures['delta1']:.2f} against the truth of {len(errors)} frames"

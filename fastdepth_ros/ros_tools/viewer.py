@@ -1,0 +1,168 @@
+"""`fastdepth view`: listens beside a running node and shows what it hears."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import qos_profile_sensor_data
+from rclpy.serialization import deserialize_message
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from fastdepth_ros.bags.recording import without_transport
+from fastdepth_ros.depth.camera_matrix import frame_camera, is_rectified
+from fastdepth_ros.depth.depth_image import meters_of
+from fastdepth_ros.depth.frame import FrameError
+from fastdepth_ros.depth.sensor_bits import SensorBits
+from fastdepth_ros.depth.stamp_cache import ByStamp
+from fastdepth_ros.node.messages import frame_from_message, stamp_ns
+from fastdepth_ros.node.subscription import ImageSubscription, InfoSubscription
+from fastdepth_ros.pictures.frame_pictures import as_bgr, view_of
+from fastdepth_ros.view.live_view import LiveView, Moment
+
+KEPT_FRAMES = 20
+WAIT_S = 0.5  # of a depth image for its frame and camera_info, which may come after it
+SPIN_S = 0.2
+
+
+def show_node(view: LiveView, depth_topic: str, image_topic: str, rate_hz: float) -> None:
+    """Show a node's depth until the viewer or ROS is ended.
+
+    Args:
+        image_topic: of the camera; "" takes what the node says on /diagnostics that it listens to.
+    """
+    rclpy.init()
+    try:
+        executor = SingleThreadedExecutor()
+        executor.add_node(Viewer(view, depth_topic, image_topic, rate_hz))
+        while view.running:
+            executor.spin_once(timeout_sec=SPIN_S)
+    except ExternalShutdownException:
+        pass
+    finally:
+        rclpy.try_shutdown()
+
+
+class Viewer(Node):
+    """Pairs depth with frame and camera matrices by stamp, and sends it to a LiveView at most `rate_hz` times a second.
+
+    Args:
+        depth_topic: the node's depth/image; depth/camera_info is looked for beside it.
+    """
+
+    def __init__(self, view: LiveView, depth_topic: str, image_topic: str, rate_hz: float, **options: Any) -> None:
+        super().__init__("fastdepth_view", **options)
+        self._view, self._period_s, self._shown_at = view, 1 / rate_hz, 0.0
+        self._frames: ByStamp[Any] = ByStamp(KEPT_FRAMES)
+        self._depth_cameras: ByStamp[CameraInfo] = ByStamp(KEPT_FRAMES)
+        namespace, is_usual, _ = depth_topic.rpartition("/depth/image")
+        self._namespace = namespace[1:] if is_usual else None  # of several nodes, the one whose depth it is
+        self._camera: CameraInfo | None = None
+        self._rectified = False
+        self._image: ImageSubscription | None = None
+        self._sensor = SensorBits()
+        self._waiting: Image | None = None
+        self._told = ""
+        self._give_up = self.create_timer(WAIT_S, self._show_waiting)
+        info_topic = depth_topic.rpartition("/")[0] + "/camera_info"
+        self.create_subscription(Image, depth_topic, self._on_depth, qos_profile_sensor_data)
+        self.create_subscription(CameraInfo, info_topic, self._on_depth_camera, qos_profile_sensor_data)
+        self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
+        if image_topic:
+            self._listen_to(image_topic)
+
+    def _listen_to(self, topic: str) -> None:
+        self._rectified = is_rectified(topic)
+        compressed = topic.endswith("/compressed")
+        kind = CompressedImage if compressed else Image
+        self._image = ImageSubscription(self, topic, kind, "auto", self._on_frame)
+        beside = without_transport(topic, compressed).rpartition("/")[0] + "/camera_info"
+        InfoSubscription(self, beside, self._on_camera)
+
+    def _on_frame(self, message: Image | CompressedImage) -> None:
+        self._frames.add(stamp_ns(message.header), message)
+        self._show_if_complete()
+
+    def _on_camera(self, serialized: bytes) -> None:
+        self._camera = deserialize_message(serialized, CameraInfo)
+
+    def _on_depth_camera(self, message: CameraInfo) -> None:
+        self._depth_cameras.add(stamp_ns(message.header), message)
+        self._show_if_complete()
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            node, _, task = status.name.rpartition(": ")
+            if task != "depth" or self._namespace not in (None, node.rpartition("/")[0]):
+                continue
+            values = {entry.key: entry.value for entry in status.values}
+            if self._image is None and values.get("topic"):
+                self._listen_to(values["topic"])
+            self._view.show(Moment(stamp_ns(message.header), stages_ms=_medians_ms(values)))
+            level = int.from_bytes(status.level, "little")
+            if status.message != self._told and (level or not self._told):
+                self._view.tell(status.message, level)
+                self._told = status.message
+
+    def _on_depth(self, message: Image) -> None:
+        self._show_waiting()
+        if time.monotonic() - self._shown_at < self._period_s:
+            return
+        self._waiting = message
+        self._give_up.reset()
+        self._show_if_complete()
+
+    def _show_if_complete(self) -> None:
+        if self._waiting is not None:
+            stamp = stamp_ns(self._waiting.header)
+            if _of_stamp(self._frames, stamp) is not None and _of_stamp(self._depth_cameras, stamp) is not None:
+                self._show_waiting()
+
+    def _show_waiting(self) -> None:
+        """Show the depth image that waits, with what is there of it."""
+        message, self._waiting = self._waiting, None
+        if message is None:
+            return
+        self._shown_at = time.monotonic()
+        stamp = stamp_ns(message.header)
+        try:
+            depth = meters_of(message)
+            found = _of_stamp(self._frames, stamp)
+            frame = as_bgr(frame_from_message(found, self._sensor)) if found is not None else None
+        except FrameError as error:
+            self.get_logger().error(f"cannot be shown: {error}", throttle_duration_sec=10.0)
+            return
+        camera = self._depth_cameras.at(stamp)
+        k, why = _matrix(camera, depth.shape)
+        if k is None:
+            self.get_logger().warn(f"no point cloud of the depth: {why}", throttle_duration_sec=30.0, skip_first=True)
+        seen = None
+        if frame is not None:
+            own, _ = _matrix(self._camera, frame.shape[:2], self._rectified)
+            seen = view_of(frame, (message.width, message.height), own, k)
+        self._view.show(Moment(stamp, frame, seen, depth, k))
+
+
+def _of_stamp(messages: ByStamp[Any], stamp: int) -> Any | None:
+    """The message of this very stamp."""
+    message = messages.at(stamp)
+    return message if message is not None and stamp_ns(message.header) == stamp else None
+
+
+def _matrix(info: CameraInfo | None, shape: tuple[int, int], rectified: bool = False) -> tuple[np.ndarray | None, str]:
+    """3x3 camera matrix of images of a shape (height, width), or None and why there is none."""
+    camera = frame_camera(info, shape, rectified=rectified)
+    return None if camera.matrix is None else np.reshape(camera.matrix, (3, 3)), camera.why
+
+
+def _medians_ms(values: dict[str, str]) -> dict[str, float]:
+    """Median duration of each stage, from what the node says of itself; the frame's age is no stage."""
+    suffix = " p50 [ms]"
+    medians = {key.removesuffix(suffix): float(value) for key, value in values.items() if key.endswith(suffix)}
+    medians.pop("age", None)
+    return medians

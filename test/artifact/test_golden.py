@@ -1,0 +1,96 @@
+"""The golden frame catches a backend that no longer computes its network."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fastdepth_ros.artifact.artifact import MANIFEST, find_artifact
+from fastdepth_ros.artifact.golden import GoldenError, check_golden, golden_frame, golden_record
+from fastdepth_ros.backends import BackendOptions
+
+MODELS = Path(__file__).resolve().parents[1] / "models"
+ONE_THREAD = BackendOptions(threads=1)
+
+
+@pytest.fixture
+def folder(artifact_folder: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(artifact_folder, tmp_path / "model"))
+
+
+def change_manifest(folder: Path, change: Callable[[dict], None]) -> None:
+    manifest = json.loads((folder / MANIFEST).read_text())
+    change(manifest)
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+
+
+def test_the_golden_frame_never_changes():
+    """Every manifest in the world holds its depth; another frame would refuse them all."""
+    frame = golden_frame(224)
+    assert frame.shape == (224, 224, 3)
+    assert frame.dtype == np.uint8
+    assert hashlib.sha256(frame.tobytes()).hexdigest() == (
+        "54ce25d4b8cb4b55cf4af42c1124e1747dbd560e61adb964818a03828d4c5319"
+    )
+
+
+def test_the_golden_frame_differs_by_channel_and_under_each_mirror():
+    frame = golden_frame(224).astype(int)
+    for other in (frame[..., ::-1], frame[::-1], frame[:, ::-1], frame.transpose(1, 0, 2)):
+        assert np.abs(frame - other).mean() > 10
+
+
+def test_the_record_samples_the_depth_of_the_golden_frame(folder):
+    engine = find_artifact(folder).load("onnxruntime", ONE_THREAD)
+    record = golden_record(engine, 224)
+    sampled = np.array(record["depth_m"])
+    assert sampled.shape == (14, 14)
+    every = record["spacing_px"]
+    np.testing.assert_allclose(
+        sampled, engine.infer(golden_frame(224))[every // 2 :: every, every // 2 :: every], atol=6e-5
+    )
+    assert np.unique(sampled).size > 10  # a flat record would prove nothing
+
+
+def test_the_largest_difference_is_returned_and_over_the_tolerance_refused_with_it(folder):
+    engine = find_artifact(folder).load("onnxruntime", ONE_THREAD)
+    record = golden_record(engine, 224)
+    record["depth_m"][3][7] += 0.0008
+    assert check_golden(engine, record, 224) == pytest.approx(0.0008, abs=1e-4)
+    record["depth_m"][3][7] += 0.25
+    with pytest.raises(GoldenError, match=r"onnxruntime.* 0\.25\d+ m .*0\.001 m"):
+        check_golden(engine, record, 224)
+    record["tolerance_m"] = 0.5
+    check_golden(engine, record, 224)
+
+
+def test_another_network_under_the_same_manifest_is_refused(folder):
+    """With the sha256 right again."""
+    content = (MODELS / "red_to_depth.onnx").read_bytes()
+    (folder / "model.onnx").write_bytes(content)
+    sha256 = hashlib.sha256(content).hexdigest()
+    change_manifest(folder, lambda manifest: manifest["files"]["onnx"].update(sha256=sha256))
+    with pytest.raises(GoldenError, match=r"off by .* m"):
+        find_artifact(folder).load("onnxruntime", ONE_THREAD)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {},
+        {"depth_m": [[1.0]]},
+        {"depth_m": [[1, 2], [3, 4]], "tolerance_m": 0.001},
+        {"depth_m": [[10**400]], "tolerance_m": 0.001},
+    ],
+    ids=range(4),
+)
+def test_a_record_that_is_no_golden_record_is_refused(folder, record):
+    change_manifest(folder, lambda manifest: manifest.update(golden=record))
+    with pytest.raises(GoldenError):
+        find_artifact(folder).load("onnxruntime", ONE_THREAD)

@@ -1,0 +1,179 @@
+"""The executables as launch starts them: processes of their own, on a real graph, ended by Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rosbags.highlevel import AnyReader
+
+from fastdepth_ros.bags.recording import stamp_ns
+from fastdepth_ros.cli import main
+
+pytest.importorskip("rclpy", reason="rclpy is not installed")
+
+from recorded import BAGS, STAMPS_NS, frames
+from ros_graph import Graph, Listener, depth_of, wait_until
+from sensor_msgs.msg import CameraInfo, Image
+
+from fastdepth_ros.bags.synthetic_bag import CAMERA_INFO_TOPIC, IMAGE_TOPIC, write_synthetic_bag
+
+REMAP = ["-r", f"image:={IMAGE_TOPIC}", "-r", f"camera_info:={CAMERA_INFO_TOPIC}"]
+
+
+@pytest.fixture(scope="module")
+def room_bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("bags") / "room"
+    write_synthetic_bag(path, frames=6, rate_hz=5.0)
+    return path
+
+
+@contextmanager
+def process(module: str, *arguments: str) -> Iterator[subprocess.Popen]:
+    command = [sys.executable, "-m", f"fastdepth_ros.ros.{module}", *arguments]
+    running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    try:
+        yield running
+    finally:
+        if running.poll() is None:
+            running.kill()
+        running.communicate()
+
+
+def node(model: Path, *more: str) -> list[str]:
+    return ["--ros-args", "-p", f"model:={model}", *REMAP, *more]
+
+
+@pytest.mark.parametrize("interrupts", [1, 2])
+def test_ctrl_c_ends_the_node_with_exit_code_0_also_when_sent_twice(graph, artifact_folder, interrupts):
+    with process("node", *node(artifact_folder)) as running:
+        wait_until(lambda: graph.peer.count_publishers("/depth/image"), "the node")
+        for _ in range(interrupts):
+            running.send_signal(signal.SIGINT)
+        _, errors = running.communicate(timeout=20)
+        assert running.returncode == 0, errors
+        assert "Traceback" not in errors
+
+
+def test_a_wrong_parameter_type_ends_the_node_with_a_clear_word(domain, artifact_folder):
+    with process("node", "--ros-args", "-p", "threads:=many") as running:
+        _, errors = running.communicate(timeout=20)
+        assert running.returncode == 1
+        assert "threads" in errors and "Traceback" not in errors
+
+
+def test_what_the_node_publishes_for_a_bag_equals_what_fastdepth_bag_writes(
+    graph: Graph, artifact_folder, room_bag, tmp_path
+):
+    depths, infos = Listener(graph, "/depth/image", Image), Listener(graph, "/depth/camera_info", CameraInfo)
+    with process("node", *node(artifact_folder)):
+        wait_until(lambda: graph.peer.count_publishers("/depth/image"), "the node")
+        with process("bag_publisher", str(room_bag), "--wait", "20") as player:
+            assert player.wait(timeout=60) == 0
+        wait_until(lambda: len(depths.heard) == 6, "six depth images")
+    out = tmp_path / "out"
+    arguments = ["--image-topic", IMAGE_TOPIC, "--out", str(out), "--model", str(artifact_folder)]
+    assert main(["bag", str(room_bag), *arguments]) == 0
+    with AnyReader([out]) as reader:
+        found = [(c.topic, reader.deserialize(raw, c.msgtype)) for c, _, raw in reader.messages()]
+    written = [message for topic, message in found if topic == "/depth/image"]
+    assert [stamp_ns(message) for message in depths.heard] == [stamp_ns(message) for message in written]
+    for live, offline in zip(depths.heard, written):
+        expected = offline.data.view(np.float32).reshape(224, 224)
+        np.testing.assert_allclose(depth_of(live), expected, atol=1e-6)
+    by_stamp = {stamp_ns(message): message for topic, message in found if topic == "/depth/camera_info"}
+    assert infos.heard
+    for info in infos.heard:
+        np.testing.assert_allclose(info.k, by_stamp[stamp_ns(info)].k)
+
+
+def test_a_replayed_bag_brings_its_own_time(graph: Graph, artifact_folder, room_bag):
+    depths = Listener(graph, "/depth/image", Image)
+    with process("node", *node(artifact_folder, "-p", "use_sim_time:=true")):
+        wait_until(lambda: graph.peer.count_publishers("/depth/image"), "the node")
+        from diagnostic_msgs.msg import DiagnosticArray
+
+        diagnostics = Listener(graph, "/diagnostics", DiagnosticArray)
+        with process("bag_publisher", str(room_bag), "--wait", "20", "--clock", "--loop"):
+            wait_until(
+                lambda: any(entry.key == "age p50 [ms]" for a in diagnostics.heard for entry in a.status[0].values),
+                "an age",
+            )
+    ages = [
+        float(entry.value) for a in diagnostics.heard for entry in a.status[0].values if entry.key == "age p50 [ms]"
+    ]
+    assert depths.heard
+    assert all(-50 < age < 2000 for age in ages), "age against the wall clock would be years"
+
+
+@pytest.mark.parametrize(("kind", "restamp"), [("mcap", False), ("mcap", True), ("sqlite3", True), ("ros1", False)])
+def test_a_bag_of_every_format_is_played(graph: Graph, tmp_path, kind, restamp):
+    images, infos = Listener(graph, "/camera/image_raw", Image), Listener(graph, "/camera/camera_info", CameraInfo)
+    more = ["--restamp"] if restamp else []
+    with process("bag_publisher", str(BAGS[kind](tmp_path)), "--wait", "20", "--rate", "2", *more) as player:
+        assert player.wait(timeout=60) == 0
+    wait_until(lambda: len(images.heard) == 4 and len(infos.heard) == 4, "four frames")
+    assert [stamp_ns(message) for message in images.heard] == [stamp_ns(message) for message in infos.heard]
+    for message, bgr in zip(images.heard, frames()):
+        np.testing.assert_array_equal(np.frombuffer(message.data, np.uint8), bgr.reshape(-1))
+    recorded = stamp_ns(images.heard[0]) == STAMPS_NS[0]
+    assert recorded is not restamp
+
+
+@pytest.mark.parametrize("rate", ["0", "-1", "fast"])
+def test_a_rate_that_is_no_speed_is_refused(domain, tmp_path, rate):
+    with process("bag_publisher", str(tmp_path), "--rate", rate) as running:
+        _, errors = running.communicate(timeout=20)
+        assert running.returncode == 2 and "--rate" in errors and "Traceback" not in errors
+
+
+def test_a_parameter_file_that_is_not_there_is_named(domain):
+    with process("node", "--ros-args", "--params-file", "nofile.yaml") as running:
+        _, errors = running.communicate(timeout=20)
+        assert running.returncode == 1 and "nofile.yaml" in errors and "Traceback" not in errors
+
+
+def test_the_bag_publisher_names_a_bag_that_is_not_there(domain, tmp_path):
+    with process("bag_publisher", str(tmp_path / "nothing")) as running:
+        _, errors = running.communicate(timeout=20)
+        assert running.returncode == 1 and "no bag at" in errors
+
+
+def test_the_demo_shows_depth_and_writes_its_picture_and_its_bag(domain, artifact_folder, room_bag, tmp_path):
+    out = tmp_path / "demo"
+    command = ["demo", "--bag", str(room_bag), "--seconds", "3", "--out", str(out), "--model", str(artifact_folder)]
+    finished = _fastdepth(*command)
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    import cv2
+
+    assert cv2.imread(str(out / "demo.png")).shape[0] > 200
+    with AnyReader([out / "demo_bag"]) as reader:
+        counts = {connection.topic: connection.msgcount for connection in reader.connections}
+    assert counts["/depth/image"] > 3 and counts["/depth/camera_info"] > 0 and counts["/diagnostics"] > 0
+
+
+def test_the_demo_exits_1_and_says_why_when_no_depth_comes(domain, room_bag, tmp_path):
+    command = ["demo", "--bag", str(room_bag), "--out", str(tmp_path / "demo"), "--model", "/no/such/model"]
+    finished = _fastdepth(*command)
+    assert finished.returncode == 1
+    assert "no depth came" in finished.stderr and "/no/such/model" in finished.stderr
+
+
+def _fastdepth(*arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", "fastdepth_ros", *arguments],
+        capture_output=True, text=True, timeout=100, env=os.environ.copy(),
+    )  # fmt: skip
+
+
+def test_help_of_the_node_is_printed_and_ends(domain):
+    command = [sys.executable, "-m", "fastdepth_ros.node.node", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and "--ros-args" in done.stdout

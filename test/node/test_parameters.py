@@ -1,0 +1,53 @@
+"""One table of parameters: the file, the page and the code agree with it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+import yaml
+from help_words import help_complaint
+
+from fastdepth_ros.node.parameters import FILES, PAGE, Settings, as_markdown, as_yaml, complaint
+
+ROOT = Path(__file__).resolve().parents[2]
+OTHER_FILES = {"cameras.yaml", "nav2_costmap.yaml"}  # of other nodes, or no parameter files
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_parameter_file_is_the_table(name):
+    text = (ROOT / "config" / name).read_text()
+    assert text == as_yaml(*FILES[name]), "write it anew: python -m fastdepth_ros.node.parameters"
+    loaded = yaml.safe_load(text)["/**"]["ros__parameters"]
+    assert loaded == FILES[name][1]
+    settings = Settings(**loaded)
+    assert not any(complaint(field.name, getattr(settings, field.name)) for field in fields(Settings))
+
+
+def test_there_is_no_parameter_file_beside_the_tables_and_the_default_one_is_whole():
+    assert {path.name for path in (ROOT / "config").glob("*.yaml")} == set(FILES) | OTHER_FILES
+    assert Settings(**FILES["fastdepth.yaml"][1]) == Settings()
+
+
+def test_the_page_has_the_table():
+    assert as_markdown() in (ROOT / PAGE).read_text(), "write it anew: python -m fastdepth_ros.node.parameters"
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(Settings)])
+def test_every_parameter_is_read_by_the_node(name):
+    files = set((ROOT / "fastdepth_ros" / "node").rglob("*.py")) - {ROOT / "fastdepth_ros" / "node" / "parameters.py"}
+    sources = "".join(path.read_text() for path in files)
+    assert re.search(rf'settings\.{name}\b|get_parameter\("{name}"\)', sources)
+
+
+@pytest.mark.parametrize("field", fields(Settings), ids=lambda field: field.name)
+def test_every_parameter_is_described_noun_first(field):
+    assert not help_complaint(field.metadata["doc"])
+
+
+def test_the_defaults_are_allowed_and_an_unknown_choice_lists_the_known():
+    defaults = Settings()
+    assert not any(complaint(field.name, getattr(defaults, field.name)) for field in fields(Settings))
+    assert "auto, reliable, best_effort" in complaint("reliability", "sometimes")

@@ -1,0 +1,90 @@
+"""The end of the process: no destructor that DDS could meet, and no endpoint that others would wait for."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+pytest.importorskip("rclpy", reason="rclpy is not installed")
+
+from ros_graph import CameraDriver, picture, wait_until
+from sensor_msgs.msg import Image
+from stop_suite import stops
+
+from fastdepth_ros.node import shutdown as ending
+from fastdepth_ros.node.shutdown import own_segments, withdraw
+
+STOPS, MANY_STOPS = 4, int(os.environ.get("FASTDEPTH_STOPS", "50"))
+
+
+def test_at_the_end_publishers_and_services_go_and_subscriptions_stay(graph, artifact_folder):
+    node = graph.fastdepth(model=artifact_folder, reliability="reliable")
+    graph.do(node.autostart)
+    listening = {subscription.topic_name for subscription in node.subscriptions}
+    assert {"/image", "/camera_info"} <= listening
+
+    def end() -> None:
+        node.stop_work()
+        withdraw(node)
+
+    graph.do(end)
+    assert {subscription.topic_name for subscription in node.subscriptions} == listening
+    assert not list(node.publishers) and not list(node.services)
+
+
+def test_the_node_ends_without_a_signal_while_subscribers_come_and_go(graph, artifact_folder):
+    camera = CameraDriver(graph)
+    command = [sys.executable, "-m", "fastdepth_ros.node.node", "--ros-args", "-p", f"model:={artifact_folder}"]
+    segments = []
+    for stop in range(STOPS):
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        try:
+            wait_until(lambda: graph.peer.count_publishers("/depth/image"), "the node", timeout_s=60)
+            for number in range(10):
+                subscription = graph.do(
+                    lambda: graph.peer.create_subscription(Image, "/depth/image", lambda _: None, 1)
+                )
+                camera.send(number, picture())
+                graph.do(lambda gone=subscription: graph.peer.destroy_subscription(gone))
+            segments += own_segments(process.pid)
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate(timeout=60)
+        finally:
+            process.kill()
+        assert process.returncode == 0 and "Traceback" not in errors, (stop, errors)
+        wait_until(lambda: not graph.peer.count_publishers("/depth/image"), "the node to withdraw", timeout_s=10)
+    assert [path for path in segments if path.exists()] == []  # half a megabyte each
+
+
+def test_a_process_knows_its_own_segments_of_shared_memory_and_no_other(graph):
+    own = own_segments(os.getpid())
+    if not own:
+        pytest.skip("Fast DDS uses no shared memory here")
+    assert all(path.exists() and path.stat().st_uid == os.getuid() for path in own)
+    assert not set(own) & set(own_segments(os.getppid()))
+
+
+@pytest.mark.parametrize(
+    ("error", "ok", "ends"),
+    [
+        (RuntimeError("of pybind11"), [True, True, False], True),  # the signal came first
+        (RuntimeError("a fault"), [True], False),
+        (LookupError("a fault"), [False], False),
+    ],
+)
+def test_an_error_that_a_signal_made_is_told_from_a_fault(monkeypatch, error, ok, ends):
+    monkeypatch.setattr(ending, "SIGNAL_S", 0.2)
+    monkeypatch.setattr(ending.rclpy, "ok", lambda: ok.pop(0) if len(ok) > 1 else ok[0])
+    assert ending.is_of_the_end(error) is ends
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_many_stops_beside_guests_end_without_a_signal(domain, artifact_folder, tmp_path):
+    ended = list(stops(artifact_folder, MANY_STOPS, tmp_path))
+    assert [stop for stop in ended if not stop.is_clean] == []
+    assert sum(stop.gave_depth for stop in ended) > MANY_STOPS / 2

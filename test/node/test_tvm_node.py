@@ -1,0 +1,54 @@
+"""The node with backend tvm: it runs a compiled model, and a module that it cannot run does not end it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy", reason="rclpy is not installed")
+pytest.importorskip("tvm", reason="tvm is not installed")
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.parameter import Parameter
+from ros_graph import CameraDriver, Listener, depth_of, picture, wait_until
+from sensor_msgs.msg import Image
+
+from fastdepth_ros.artifact.artifact import find_artifact
+from fastdepth_ros.depth.estimator import DepthEstimator
+from fastdepth_ros.depth.frame import Frame
+
+
+def test_a_compiled_model_gives_the_depth_of_the_model_that_it_was_compiled_from(
+    graph, artifact_folder, compiled_folder
+):
+    node = graph.fastdepth(model=compiled_folder, backend="tvm", threads=1)
+    assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS
+    assert node.trigger_activate() == TransitionCallbackReturn.SUCCESS
+    camera, depths = CameraDriver(graph), Listener(graph, "/depth/image", Image)
+    camera.wait()
+    pixels = picture()
+    camera.send(7, pixels)
+    wait_until(lambda: depths.heard, "depth")
+    artifact = find_artifact(artifact_folder)
+    expected = DepthEstimator(artifact.load(), artifact.input_size_px)(Frame(pixels, "bgr")).depth
+    np.testing.assert_allclose(depth_of(depths.heard[0]), expected, atol=1e-4)
+
+
+def test_a_module_of_another_tvm_leaves_the_node_unconfigured_and_told(graph, compiled_folder, tmp_path):
+    folder = shutil.copytree(compiled_folder, tmp_path / "old")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["files"]["tvm"]["tvm"] = "0.1.2"
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    node = graph.fastdepth(model=folder, backend="tvm")
+    diagnostics = Listener(graph, "/diagnostics", DiagnosticArray)
+    node.autostart()
+    wait_until(lambda: diagnostics.heard, "diagnostics")
+    status = diagnostics.heard[-1].status[0]
+    assert status.level == DiagnosticStatus.ERROR
+    assert "pip install apache-tvm==0.1.2" in status.message
+    assert node.set_parameters([Parameter("model", value=str(compiled_folder))])[0].successful
+    assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS

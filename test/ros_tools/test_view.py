@@ -1,0 +1,140 @@
+"""The live view: beside a running node on a real graph, in a real browser."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+from chromium import WEBGL_FLAGS, chromium, find_all, screenshot, until
+
+pytest.importorskip("rclpy", reason="rclpy is not installed")
+pytest.importorskip("rerun", reason="rerun is not installed")
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from ros_graph import CameraDriver, Listener, wait_until
+from sensor_msgs.msg import CameraInfo
+
+from fastdepth_ros.ros_tools.viewer import Viewer
+from fastdepth_ros.view.live_view import Moment
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+MAGENTA_BGR = (200, 20, 220)  # no color of the viewer, nor of depth
+Part = Callable[[np.ndarray], bool]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def saturated(picture: np.ndarray) -> np.ndarray:
+    """Share of strongly colored pixels: of the viewer's own there is almost none."""
+    return ((picture.max(axis=-1).astype(int) - picture.min(axis=-1)) > 60).mean()
+
+
+PARTS: dict[str, Part] = {  # rows and columns of the window that each panel has
+    "point cloud": lambda shot: saturated(shot[70:380, 10:440]) > 0.01,
+    "frame": lambda shot: (np.abs(shot[70:210, 460:665].astype(int) - MAGENTA_BGR).max(axis=-1) < 25).mean() > 0.3,
+    "depth": lambda shot: saturated(shot[70:210, 690:890]) > 0.3,
+    "stage times": lambda shot: saturated(shot[225:300, 580:890]) > 0.01,
+}
+
+
+@pytest.mark.timeout(360)
+def test_a_browser_shows_frame_depth_point_cloud_and_stage_times_of_a_running_node(graph, artifact_folder, tmp_path):
+    node = graph.fastdepth(model=str(artifact_folder), remap={"image": "/eye/image_raw", "camera_info": "/camera_info"})
+    node.autostart()
+    camera, diagnostics = CameraDriver(graph, "/eye/image_raw"), Listener(graph, "/diagnostics", DiagnosticArray)
+    camera.wait()
+    log = tmp_path / "view.log"
+    command = [sys.executable, "-m", "fastdepth_ros", "view", "--port", str(free_port()), "--data-port"]
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    with log.open("w") as output:
+        view = subprocess.Popen(
+            [*command, str(free_port())],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "PYTHONPATH": path},
+        )
+    try:
+        wait_until(lambda: "subscribed /eye/image_raw" in log.read_text(), "the view to hear the camera", 60)
+        pixels = np.full((480, 640, 3), MAGENTA_BGR, np.uint8)
+        for number in range(1, 6):
+            camera.send_info(number)
+            camera.send(number, pixels)
+            time.sleep(0.15)  # the view shows at most 10 a second
+            wait_until(lambda: node._pipeline.statistics._counts["published"] >= number, "depth")  # noqa: B023
+        told = len(diagnostics.heard)
+        wait_until(lambda: len(diagnostics.heard) > told + 1, "its stage times")
+        graph.do(node.trigger_deactivate)  # a browser that draws without a GPU is spared what is new each second
+        url = re.search(r"open (http\S+)", log.read_text())[1]
+        with chromium(tmp_path / "profile", *WEBGL_FLAGS, size_px=(900, 560)) as browser:
+            browser.get(url)
+            until(browser, lambda: len(find_all(browser, "canvas")) == 1, "the viewer's canvas", 60)
+            seen: dict[str, bool] = {}
+
+            def complete() -> bool:
+                shot = screenshot(browser)
+                seen.update({name: part(shot) for name, part in PARTS.items()})
+                return all(seen.values())
+
+            with suppress(AssertionError):
+                until(browser, complete, "every panel", 200, period_s=2.0)
+            (tmp_path / "view.png").write_bytes(browser.get_screenshot_as_png())
+            assert seen == dict.fromkeys(PARTS, True), f"look at {tmp_path / 'view.png'}"
+    finally:
+        view.send_signal(signal.SIGINT)
+        assert view.wait(30) in (0, 130), log.read_text()
+    assert "Traceback" not in log.read_text()
+
+
+class Told:
+    """A viewer that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def show(self, moment: Moment) -> None:
+        pass
+
+    def tell(self, text: str, level: int) -> None:
+        self.texts.append(text)
+
+
+def test_a_latched_camera_info_that_is_older_than_the_view_is_heard(graph):
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    publisher = graph.peer.create_publisher(CameraInfo, "/eye/camera_info", latched)
+    publisher.publish(CameraInfo(width=640))
+    viewer = graph.add(Viewer(Told(), "/depth/image", "/eye/image_raw", 10.0, context=graph.peer.context))
+    wait_until(lambda: viewer._camera is not None and viewer._camera.width == 640, "the latched camera_info")
+
+
+@pytest.mark.parametrize(
+    ("depth_topic", "namespaces"),
+    [
+        ("/front/depth/image", ("front", "rear")), ("/front/depth/image_raw", ("rear", "front")),
+        ("/remapped_depth/image", ("front",)),
+    ],
+)  # fmt: skip
+def test_of_several_nodes_the_one_whose_depth_it_is_names_the_camera(graph, depth_topic, namespaces):
+    told = Told()
+    viewer = Viewer(told, depth_topic, "", 10.0, context=graph.peer.context)
+    for name in namespaces:
+        topic = KeyValue(key="topic", value=f"/{name}/image_raw")
+        status = DiagnosticStatus(name=f"{name}/fastdepth: depth", message=name, values=[topic])
+        viewer._on_diagnostics(DiagnosticArray(status=[status]))
+    assert viewer._image.topic == "/front/image_raw"
+    assert told.texts == ["front"]
+    viewer.destroy_node()
