@@ -16,6 +16,7 @@ from typing import Any
 from fastdepth_ros.artifact.golden import check_golden
 from fastdepth_ros.backends import Backend, BackendOptions, ModelFile, backend_class
 from fastdepth_ros.depth.focal import Focal
+from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.atomic_io import write_whole
 from fastdepth_ros.share import share_folder
 
@@ -56,10 +57,6 @@ SCHEMA: dict[str, Any] = {  # field: its type, or the schema of an object; "*" i
 TYPE_NAMES = {str: "a text", int: "a whole number", NUMBER: "a number", list: "a list"}
 
 
-class ArtifactError(Exception):
-    """An artifact that is not there or not what its manifest says; the message names what differs."""
-
-
 @dataclass(frozen=True)
 class Artifact:
     """An artifact whose manifest was read and checked; its files are verified when they are used."""
@@ -92,36 +89,36 @@ class Artifact:
         """The file of one format and precision, once its sha256 is verified.
 
         Raises:
-            ArtifactError: the artifact has no such file, or the file is not the one that the manifest names.
+            FastDepthError: the artifact has no such file, or the file is not the one that the manifest names.
         """
         files, key = self.manifest["files"], file_key(model_format, precision)
         if key not in files:
             remedy = "" if precision == "fp32" else f"; `fastdepth quantize --to {precision}` makes one of onnx"
-            raise ArtifactError(f"{self.folder} has no {key} file, it has {', '.join(sorted(files))}{remedy}")
+            raise FastDepthError(f"{self.folder} has no {key} file, it has {', '.join(sorted(files))}{remedy}")
         return ModelFile(self.verified(key), self.input_size_px, files[key].get("opset"), files[key])
 
     def verified(self, key: str) -> Path:
         """The file of a key of the manifest's `files`, once its place and its sha256 are verified.
 
         Raises:
-            ArtifactError: it lies outside the folder, is missing, or is not the one that the manifest names.
+            FastDepthError: it lies outside the folder, is missing, or is not the one that the manifest names.
         """
         entry = self.manifest["files"][key]
         path = self.folder / entry["file"]
         if path.parent != self.folder:
-            raise ArtifactError(f"{self.folder / MANIFEST} names {entry['file']!r}, which is not in its own folder")
+            raise FastDepthError(f"{self.folder / MANIFEST} names {entry['file']!r}, which is not in its own folder")
         if not os.path.isfile(path):  # Path.is_file raises over a name that is too long
-            raise ArtifactError(f"{path} is missing; its manifest names it")
+            raise FastDepthError(f"{path} is missing; its manifest names it")
         found = sha256_of(path)
         if found != entry["sha256"]:
-            raise ArtifactError(f"{path} has sha256 {found}, its manifest says {entry['sha256']}; fetch it again")
+            raise FastDepthError(f"{path} has sha256 {found}, its manifest says {entry['sha256']}; fetch it again")
         return path
 
     def load(self, backend: str = DEFAULT_BACKEND, options: BackendOptions | None = None) -> Backend:
         """Start a backend on this artifact and check the golden frame, which warms the engine up.
 
         Raises:
-            ArtifactError, BackendError, GoldenError: as the message says.
+            FastDepthError: as the message says.
         """
         cls, options = backend_class(backend), options or BackendOptions()
         engine = cls(self.model_file(cls.model_format, options.precision), options)
@@ -138,7 +135,7 @@ class Artifact:
             How far it is off on the golden frame, meters; None where the manifest has none.
 
         Raises:
-            GoldenError: over the tolerance; says by how much.
+            FastDepthError: over the tolerance; says by how much.
         """
         facts = self.facts(precision)
         return check_golden(engine, facts["golden"], self.input_size_px) if "golden" in facts else None
@@ -155,7 +152,7 @@ def find_artifact(model: str | Path = "", root: str | Path = "") -> Artifact:
         root: where an artifact that is not bundled must lie, links followed; empty is anywhere.
 
     Raises:
-        ArtifactError: neither a folder with a manifest nor a bundled name, of which it lists all; or not below root.
+        FastDepthError: neither a folder with a manifest nor a bundled name, of which it lists all; or not below root.
     """
     text = str(model) or DEFAULT_MODEL
     bundled = share_folder() / "models"
@@ -163,10 +160,10 @@ def find_artifact(model: str | Path = "", root: str | Path = "") -> Artifact:
     is_bundled = is_name and (bundled / text / MANIFEST).is_file()
     folder = bundled / text if is_bundled else Path(text).expanduser()
     if root and not is_bundled and not folder.resolve().is_relative_to(Path(root).expanduser().resolve()):
-        raise ArtifactError(f"{folder} is not below {root}, where model_root allows models; put it there")
+        raise FastDepthError(f"{folder} is not below {root}, where model_root allows models; put it there")
     if not (folder / MANIFEST).is_file():
         names = sorted(path.parent.name for path in bundled.glob(f"*/{MANIFEST}"))
-        raise ArtifactError(f"no artifact at {folder} (no {MANIFEST} there); bundled are {', '.join(names)}")
+        raise FastDepthError(f"no artifact at {folder} (no {MANIFEST} there); bundled are {', '.join(names)}")
     return Artifact(folder, _read_manifest(folder / MANIFEST))
 
 
@@ -174,13 +171,13 @@ def find_artifacts(models: Iterable[str | Path]) -> list[Artifact]:
     """`find_artifact` of each, to be laid side by side by their names.
 
     Raises:
-        ArtifactError: as `find_artifact`, or two have the same name.
+        FastDepthError: as `find_artifact`, or two have the same name.
     """
     found = [find_artifact(model) for model in models]
     for name, number in Counter(artifact.name for artifact in found).items():
         if number > 1:
             folders = ", ".join(str(artifact.folder) for artifact in found if artifact.name == name)
-            raise ArtifactError(f"{folders}: all are called {name}; their manifests must tell them apart")
+            raise FastDepthError(f"{folders}: all are called {name}; their manifests must tell them apart")
     return found
 
 
@@ -204,15 +201,15 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         manifest = json.loads(path.read_text())
         json.dumps(manifest, ensure_ascii=False).encode()  # half a surrogate pair goes into no message
     except (UnicodeError, RecursionError, ValueError) as error:
-        raise ArtifactError(f"{path} is damaged or no JSON ({error}); fetch or export the artifact again") from error
+        raise FastDepthError(f"{path} is damaged or no JSON ({error}); fetch or export the artifact again") from error
     _require_keys(path, "it", manifest, ("version", "name", "input", "output", "files"))
     if manifest["version"] != VERSION:
-        raise ArtifactError(f"{path} is of version {manifest['version']}, this package reads {VERSION}")
+        raise FastDepthError(f"{path} is of version {manifest['version']}, this package reads {VERSION}")
     for key, wanted in INTERFACE.items():
         _require_keys(path, key, manifest[key], ())
         differing = {name: manifest[key].get(name) for name in wanted if manifest[key].get(name) != wanted[name]}
         if differing:
-            raise ArtifactError(f"{path}: {key} is {differing}, this package runs {wanted}")
+            raise FastDepthError(f"{path}: {key} is {differing}, this package runs {wanted}")
     _require_focal(path, manifest.get("trained_focal_px"))
     _require_types(path, "", manifest, SCHEMA)
     for key, facts in manifest.get("precisions", {}).items():
@@ -229,7 +226,7 @@ def _require_types(path: Path, where: str, found: Any, schema: Mapping[str, Any]
             if value is not None or name in ALWAYS or name not in schema:
                 _require_types(path, field, value, wanted)
         elif wanted is not None and (not isinstance(value, wanted) or isinstance(value, bool)):
-            raise ArtifactError(f"{path}: {field} is {value!r}, it should be {TYPE_NAMES[wanted]}")
+            raise FastDepthError(f"{path}: {field} is {value!r}, it should be {TYPE_NAMES[wanted]}")
 
 
 def _require_focal(path: Path, focal: Any) -> None:
@@ -238,12 +235,12 @@ def _require_focal(path: Path, focal: Any) -> None:
     _require_keys(path, "trained_focal_px", focal, ("fx", "fy"))
     for axis in ("fx", "fy"):
         if not isinstance(focal[axis], (int, float)) or not 0 < focal[axis] < inf:
-            raise ArtifactError(f"{path}: trained_focal_px.{axis} is {focal[axis]!r}, it should be a number above 0")
+            raise FastDepthError(f"{path}: trained_focal_px.{axis} is {focal[axis]!r}, it should be a number above 0")
 
 
 def _require_keys(path: Path, what: str, found: Any, keys: tuple[str, ...]) -> None:
     if not isinstance(found, dict):
-        raise ArtifactError(f"{path}: {what} is {found!r}, it should be an object")
+        raise FastDepthError(f"{path}: {what} is {found!r}, it should be an object")
     missing = [key for key in keys if key not in found]
     if missing:
-        raise ArtifactError(f"{path}: {what} lacks {', '.join(missing)}")
+        raise FastDepthError(f"{path}: {what} lacks {', '.join(missing)}")

@@ -10,11 +10,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from fastdepth_ros.errors import FastDepthError
+
 VERSION = 1
-
-
-class CatalogError(Exception):
-    """A catalog that is none, or a name that is not in it."""
 
 
 @dataclass(frozen=True)
@@ -49,17 +47,17 @@ def read_catalog(path: Path | None = None) -> tuple[Entry, ...]:
     """The entries of a catalog, the package's own by default.
 
     Raises:
-        CatalogError: no such file, not JSON, of another version, or an entry that lacks something.
+        FastDepthError: no such file, not JSON, of another version, or an entry that lacks something.
     """
     source = path or files("fastdepth_ros.artifact").joinpath("catalog.json")
     try:
         content = json.loads(source.read_text(encoding="utf-8"))
     except OSError as error:
-        raise CatalogError(f"no catalog at {source}: {error.strerror}") from error
+        raise FastDepthError(f"no catalog at {source}: {error.strerror}") from error
     except ValueError as error:
-        raise CatalogError(f"{source} is not JSON: {error}") from error
+        raise FastDepthError(f"{source} is not JSON: {error}") from error
     if not isinstance(content, dict) or content.get("version") != VERSION:
-        raise CatalogError(f"{source} is no catalog of version {VERSION}")
+        raise FastDepthError(f"{source} is no catalog of version {VERSION}")
     return tuple(_entry(source, one) for one in content.get("models", ()))
 
 
@@ -67,24 +65,24 @@ def find_entry(name: str, catalog: tuple[Entry, ...]) -> Entry:
     """The entry of that name.
 
     Raises:
-        CatalogError: there is none; lists what there is.
+        FastDepthError: there is none; lists what there is.
     """
     for entry in catalog:
         if entry.name == name:
             return entry
-    raise CatalogError(f"no {name!r} in the catalog, it has {', '.join(entry.name for entry in catalog)}")
+    raise FastDepthError(f"no {name!r} in the catalog, it has {', '.join(entry.name for entry in catalog)}")
 
 
 def _entry(source: Any, content: Any) -> Entry:
     names = [field.name for field in fields(Entry)]
     if not isinstance(content, dict) or set(content) != set(names):
         found = ", ".join(sorted(content)) if isinstance(content, dict) else repr(content)
-        raise CatalogError(f"{source}: an entry has {found}; it needs {', '.join(names)}")
+        raise FastDepthError(f"{source}: an entry has {found}; it needs {', '.join(names)}")
     entry = Entry(**{**content, "urls": tuple(content["urls"])})
     if not re.fullmatch(r"\w[\w.-]*", entry.name):
-        raise CatalogError(f"{source}: {entry.name!r} is no name for a file")
+        raise FastDepthError(f"{source}: {entry.name!r} is no name for a file")
     if entry.sha256 is not None and not re.fullmatch(r"[0-9a-f]{64}", entry.sha256):
-        raise CatalogError(f"{source}: the sha256 of {entry.name} is {entry.sha256!r}, needs 64 hex digits or null")
+        raise FastDepthError(f"{source}: the sha256 of {entry.name} is {entry.sha256!r}, needs 64 hex digits or null")
     if not entry.urls or not isinstance(entry.accuracy.get("delta1"), float):
-        raise CatalogError(f"{source}: {entry.name} needs at least one URL, and its delta1")
+        raise FastDepthError(f"{source}: {entry.name} needs at least one URL, and its delta1")
     return entry

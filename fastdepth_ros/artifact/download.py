@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from tqdm import tqdm
 
 from fastdepth_ros.artifact.artifact import sha256_of
+from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.atomic_io import replace_durably
 
 LARGEST_BYTES = 512 * 2**20
@@ -26,10 +27,6 @@ TRY_AGAIN = (408, 429, 500, 502, 503, 504)
 CUT = (http.client.HTTPException, ConnectionError, TimeoutError)
 
 Checked = TypeVar("Checked")
-
-
-class DownloadError(Exception):
-    """A file that could not be had, or that is not the one that was wanted."""
 
 
 class _CutError(Exception):
@@ -60,7 +57,7 @@ def download(
         What `check` returns.
 
     Raises:
-        DownloadError: no server reached, no such file there, too large, a web page, or another sha256.
+        FastDepthError: no server reached, no such file there, too large, a web page, or another sha256.
         Exception: of `check`.
     """
     if path.exists():
@@ -84,7 +81,7 @@ def _fetch_any(urls: Sequence[str], partial: Path, pause_s: float) -> None:
         try:
             _fetch(url, partial, pause_s)
             return
-        except DownloadError:
+        except FastDepthError:
             if number == len(urls):
                 raise
 
@@ -92,7 +89,7 @@ def _fetch_any(urls: Sequence[str], partial: Path, pause_s: float) -> None:
 def _fetch(url: str, partial: Path, pause_s: float) -> None:
     """The whole file, over as many connections as it takes."""
     if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
-        raise DownloadError(f"{url} is no http or https address")
+        raise FastDepthError(f"{url} is no http or https address")
     for attempt in range(TRIES):
         if attempt:
             time.sleep(pause_s * 2 ** (attempt - 1))
@@ -103,10 +100,10 @@ def _fetch(url: str, partial: Path, pause_s: float) -> None:
             cause: Exception = error
             if attempt == 0:
                 host = urlsplit(url).hostname
-                raise DownloadError(f"{host} cannot be reached, are you offline? ({error.reason})") from error
+                raise FastDepthError(f"{host} cannot be reached, are you offline? ({error.reason})") from error
         except (_CutError, *CUT) as error:
             cause = error
-    raise DownloadError(f"{url} was cut {TRIES} times ({cause}); call again to go on from {partial}") from cause
+    raise FastDepthError(f"{url} was cut {TRIES} times ({cause}); call again to go on from {partial}") from cause
 
 
 def _continue(url: str, partial: Path) -> None:
@@ -138,22 +135,22 @@ def _refused(url: str, partial: Path, have: int, error: urllib.error.HTTPError) 
         raise _CutError("what was there is longer than the file")
     if error.code in TRY_AGAIN:
         raise _CutError(f"the server answered {error.code} {error.reason}")
-    raise DownloadError(f"{url} cannot be had: the server answered {error.code} {error.reason}")
+    raise FastDepthError(f"{url} cannot be had: the server answered {error.code} {error.reason}")
 
 
 def _total_bytes(url: str, response: http.client.HTTPResponse, have: int) -> int | None:
     """Size of the whole file, None where the server does not say."""
     if response.headers.get_content_type() == "text/html":
-        raise DownloadError(f"{url} answered with a web page, not with a model; is a login page in between?")
+        raise FastDepthError(f"{url} answered with a web page, not with a model; is a login page in between?")
     length = response.headers.get("Content-Length", "")
     total = int(length) if length.isdigit() else None
     if response.status == 206:
         found = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", response.headers.get("Content-Range", ""))
         if found is None or int(found[1]) != have:
-            raise DownloadError(f"{url} answered with {response.headers.get('Content-Range')!r}, not from byte {have}")
+            raise FastDepthError(f"{url} answered with {response.headers.get('Content-Range')!r}, not from byte {have}")
         total = int(found[2])
     if total is not None and total > LARGEST_BYTES:
-        raise DownloadError(f"{url} has {total} bytes, which no model here has, at most {LARGEST_BYTES}")
+        raise FastDepthError(f"{url} has {total} bytes, which no model here has, at most {LARGEST_BYTES}")
     return total
 
 
@@ -166,7 +163,7 @@ def _copy(url: str, response: http.client.HTTPResponse, partial: Path, have: int
             have += len(block)
             if have > LARGEST_BYTES:
                 partial.unlink()
-                raise DownloadError(f"{url} sends more than {LARGEST_BYTES} bytes, which no model here has")
+                raise FastDepthError(f"{url} sends more than {LARGEST_BYTES} bytes, which no model here has")
             file.write(block)
             bar.update(len(block))
     return have
@@ -175,7 +172,7 @@ def _copy(url: str, response: http.client.HTTPResponse, partial: Path, have: int
 def _check_sha256(path: Path, sha256: str | None) -> None:
     found = sha256_of(path)
     if sha256 not in (None, found):
-        raise DownloadError(f"{path} has sha256 {found}, the catalog says {sha256}; remove it, and it is fetched anew")
+        raise FastDepthError(f"{path} has sha256 {found}, the catalog says {sha256}; remove it, and it is fetched anew")
 
 
 def _opener() -> urllib.request.OpenerDirector:

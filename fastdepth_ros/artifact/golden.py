@@ -11,13 +11,10 @@ from typing import Any
 import numpy as np
 
 from fastdepth_ros.backends.base import Backend
+from fastdepth_ros.errors import FastDepthError
 
 SPACING_PX = 16
 TOLERANCE_M = 1e-3
-
-
-class GoldenError(Exception):
-    """A backend that does not compute the network of the manifest."""
 
 
 def golden_frame(size_px: int) -> np.ndarray:
@@ -50,18 +47,18 @@ def check_golden(backend: Backend, record: Mapping[str, Any], size_px: int) -> f
         The largest difference, meters.
 
     Raises:
-        GoldenError: the record is malformed, or it is over the record's tolerance; says by how much.
+        FastDepthError: the record is malformed, or it is over the record's tolerance; says by how much.
     """
     depth = _sample(backend.infer(_golden_input(backend, size_px)))
     try:
         expected, tolerance_m = np.asarray(record["depth_m"], np.float32), float(record["tolerance_m"])
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise GoldenError(f"the manifest's golden record is malformed: {type(error).__name__} {error}") from error
+        raise FastDepthError(f"the manifest's golden record is malformed: {type(error).__name__} {error}") from error
     if expected.shape != depth.shape:
-        raise GoldenError(f"the manifest's golden depth has shape {expected.shape}, it needs {depth.shape}")
+        raise FastDepthError(f"the manifest's golden depth has shape {expected.shape}, it needs {depth.shape}")
     off_m = float(np.abs(depth - expected).max())
     if not off_m <= tolerance_m:  # NaN fails too
-        raise GoldenError(
+        raise FastDepthError(
             f"{backend.engine} is off by {off_m:.4f} m on the golden frame, {tolerance_m} m is allowed: "
             "this engine does not compute this network"
         )

@@ -10,13 +10,14 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.cores import available_cores
 
 PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 CHANNELS = ("rgb", "bgr")
 
 
-class BackendError(Exception):
+class BackendError(FastDepthError):
     """A backend that is unknown, not installed, or that cannot run this model; the message says what to do."""
 
 

@@ -21,6 +21,7 @@ from fastdepth_ros.bags.request import Estimate, Request, Task
 from fastdepth_ros.depth.camera_matrix import is_rectified
 from fastdepth_ros.depth.estimator import DepthResult
 from fastdepth_ros.depth.frame import FrameError
+from fastdepth_ros.errors import FastDepthError
 
 QUARTILES = (25, 50, 75)
 CENTRE_SHARE = 0.1  # of the depth image's sides: what a known distance is of, where no region is named
@@ -40,7 +41,7 @@ class Distance:
 
     def __post_init__(self) -> None:
         if not 0 < self.meters < np.inf:
-            raise ValueError(f"a distance of {self.meters} m makes no sense")
+            raise FastDepthError(f"a distance of {self.meters} m makes no sense")
 
     def truth(self, result: DepthResult, frame_shape: tuple[int, int]) -> np.ndarray:
         """float32 HxW on the depth's grid, 0 outside of the region.

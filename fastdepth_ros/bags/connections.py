@@ -6,6 +6,8 @@ from rosbags.interfaces import Connection, MessageDefinition, MessageDefinitionF
 from rosbags.rosbag2 import ReaderError
 from rosbags.rosbag2.metadata import ReaderMetadata, parse_qos
 
+from fastdepth_ros.errors import FastDepthError
+
 _NEVER = 2**63 - 1  # what rosbags calls the start of an empty file
 _FORMATS = {
     "ros2msg": MessageDefinitionFormat.MSG,
@@ -14,7 +16,7 @@ _FORMATS = {
 }
 
 
-class ForeignFileError(Exception):
+class ForeignFileError(FastDepthError):
     """A file that is whole, and not a bag that is read; the message says what it is and what to do."""
 
 

@@ -10,6 +10,8 @@ from typing import Any
 
 from ruamel.yaml import YAML, YAMLError
 
+from fastdepth_ros.errors import FastDepthError
+
 FILE_SUFFIXES = (".bag", ".mcap", ".db3")
 _STORAGES = (".mcap", ".db3", ".mcap.zstd", ".db3.zstd")
 METADATA = "metadata.yaml"
@@ -34,7 +36,7 @@ class Files:
         return (*self.storages, *([self.metadata] if self.metadata else []))
 
 
-class NotABagError(Exception):
+class NotABagError(FastDepthError):
     """A path where no bag is; the message says why and what to do."""
 
 
@@ -65,7 +67,7 @@ def files_of(path: Path) -> Files:
     try:
         storages = _named_by(_information(file), folder)
         if not storages:
-            raise ValueError("it names no file")
+            raise FastDepthError("it names no file")
     except (OSError, YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
         why = f"{file} cannot be read ({' '.join(f'{type(error).__name__} {error}'.split())})"
         inside = (path,) if named else tuple(sorted(_storages_in(folder), key=_natural))

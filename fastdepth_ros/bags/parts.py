@@ -20,6 +20,7 @@ from mcap.writer import MCAP0_MAGIC, CompressionType, Writer
 from fastdepth_ros.bags.recording import BagError
 from fastdepth_ros.bags.request import Topic
 from fastdepth_ros.bags.summary import Summary
+from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.atomic_io import replace_durably, write_whole
 
 LOG = logging.getLogger(__name__)
@@ -165,7 +166,7 @@ def _require_end(mcap: Path) -> None:
         size = stream.seek(0, os.SEEK_END)
         stream.seek(max(size - len(MCAP0_MAGIC), 0))
         if size <= len(MCAP0_MAGIC) or stream.read() != MCAP0_MAGIC:
-            raise ValueError(f"cut short at {size} bytes")
+            raise FastDepthError(f"cut short at {size} bytes")
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from fastdepth_ros.bags.bounded import bound_rosbags
 from fastdepth_ros.bags.connections import ForeignFileError
 from fastdepth_ros.bags.folder import NotABagError, files_of
 from fastdepth_ros.bags.reader import BagReader
+from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.atomic_io import replace_durably
 
 bound_rosbags()
@@ -34,7 +35,7 @@ TYPES = get_typestore(Stores.ROS2_HUMBLE)  # of what we write; its message defin
 _TYPES1 = get_typestore(Stores.ROS1_NOETIC)
 
 
-class BagError(Exception):
+class BagError(FastDepthError):
     """A bag that cannot be read or written; the message says why and what to do."""
 
 

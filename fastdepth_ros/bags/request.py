@@ -15,6 +15,7 @@ from fastdepth_ros.bags.windows import Selection, Window
 from fastdepth_ros.depth.estimator import DepthEstimator, DepthResult
 from fastdepth_ros.depth.geometry import Crop, field_of_view
 from fastdepth_ros.depth.sensor_bits import SensorBits
+from fastdepth_ros.errors import FastDepthError
 
 DEPTH, CAMERA_INFO = 0, 1  # numbers of the first two topics of every new bag
 Estimate = Callable[..., DepthResult]  # arguments as of `DepthEstimator.__call__`
@@ -109,7 +110,7 @@ class Truth:
 
     def __post_init__(self) -> None:
         if not 0 <= self.tolerance_s < inf:
-            raise ValueError(f"a tolerance of {self.tolerance_s} s makes no sense")
+            raise FastDepthError(f"a tolerance of {self.tolerance_s} s makes no sense")
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from rosbags.rosbag1 import Reader as Reader1
 from fastdepth_ros.bags.reader import BagReader
 from fastdepth_ros.bags.recording import REMEDY, BagError, told
 from fastdepth_ros.bags.storages import SqliteStorage
+from fastdepth_ros.errors import FastDepthError
 
 _MESSAGE_INDEX = 0x07  # opcode of the MCAP record: channel u16, bytes u32, then (time u64, offset u64) each
 
@@ -63,6 +64,6 @@ def _mcap_times(storage: Any, ids: Sequence[int]) -> np.ndarray:
             storage.bio.seek(chunk.message_index_offsets[one])
             opcode, _, _, size = unpack("<BQHI", storage.bio.read(15))
             if opcode != _MESSAGE_INDEX:
-                raise ValueError(f"no message index at {chunk.message_index_offsets[one]}")
+                raise FastDepthError(f"no message index at {chunk.message_index_offsets[one]}")
             found.append(np.frombuffer(storage.bio.read(size), "<i8")[::2])
     return np.concatenate(found)

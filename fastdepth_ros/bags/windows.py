@@ -8,6 +8,8 @@ from math import inf
 
 import numpy as np
 
+from fastdepth_ros.errors import FastDepthError
+
 WINDOW_FRAMES = 32
 WINDOW_BYTES = 128 << 20  # a worker holds the messages of one window
 
@@ -32,11 +34,11 @@ class Selection:
 
     def __post_init__(self) -> None:
         if not 0 <= self.start_s < inf or not (self.end_s is None or self.start_s < self.end_s < inf):
-            raise ValueError(f"nothing lies between second {self.start_s} and second {self.end_s}")
+            raise FastDepthError(f"nothing lies between second {self.start_s} and second {self.end_s}")
         if self.every < 1:
-            raise ValueError(f"every {self.every} frames makes no sense; 1 keeps all")
+            raise FastDepthError(f"every {self.every} frames makes no sense; 1 keeps all")
         if self.rate_hz is not None and not 0 < self.rate_hz < inf:
-            raise ValueError(f"a rate of {self.rate_hz:g} Hz makes no sense")
+            raise FastDepthError(f"a rate of {self.rate_hz:g} Hz makes no sense")
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.processes import module_running, own_domain
 
 STAGES = ("wait", "decode", "preprocess", "infer", "postprocess", "publish", "overhead", "total", "age")
-
-
-class GraphError(Exception):
-    """A node or camera that did not run; the message holds what it said last."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +41,7 @@ def run_scene(scene: Scene, warm_up_s: float, seconds: float) -> dict[str, Any]:
         p99 over its last 300 frames), counts, node_cpu (cores), parameters.
 
     Raises:
-        GraphError: no figures came.
+        FastDepthError: no figures came.
     """
     with tempfile.TemporaryDirectory() as folder:
         environment = {**os.environ, **own_domain(Path(folder))}
@@ -58,7 +55,7 @@ def run_scene(scene: Scene, warm_up_s: float, seconds: float) -> dict[str, Any]:
             done = subprocess.run([sys.executable, "-m", *camera], env=environment, capture_output=True, text=True)
         if done.returncode:
             said = (Path(folder, "node.log").read_text() + done.stderr).strip().splitlines()
-            raise GraphError("; ".join(said[-3:]))
+            raise FastDepthError("; ".join(said[-3:]))
     found = json.loads(done.stdout)
     told = found.pop("diagnostics")
     stages = {stage: [float(told[f"{stage} p{percent} [ms]"]) for percent in (50, 95, 99)] for stage in STAGES}

@@ -13,6 +13,7 @@ from fastdepth_ros.artifact.artifact import Artifact, find_artifacts
 from fastdepth_ros.backends import BackendError, BackendOptions, backend_class, backend_names
 from fastdepth_ros.bench.machine import machine_subjects
 from fastdepth_ros.bench.subject import Subject, load_estimator, load_onnx, load_torch_eager
+from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.cores import available_cores
 
 FRAME_PX = (480, 640)  # height, width
@@ -74,7 +75,7 @@ def plan_engines(request: Request) -> Plan:
     """Frame to depth for every model, engine and number of threads, and the machine's own figures.
 
     Raises:
-        ArtifactError, BackendError: a model or a backend that was named is not there.
+        FastDepthError: a model or a backend that was named is not there.
     """
     plan = Plan()
     for count in request.threads or thread_counts():
@@ -112,13 +113,13 @@ def plan_halves(request: Request, folder: Path, *, steps: bool) -> Plan:
     if find_spec("onnx") is None:
         plan.notes.append("no encoder and decoder apart: needs onnx: pip install onnx")
         return plan
-    from fastdepth_ros.bench.split import SplitError, cut
+    from fastdepth_ros.bench.split import cut
 
     threads = max(request.threads or thread_counts())
     for name, path in _networks(request, folder, plan, steps):
         try:
             parts = dict(zip(("encoder", "decoder"), cut(path, folder, name)))
-        except SplitError as error:
+        except FastDepthError as error:
             plan.notes.append(f"{name} is not cut in two: {error}")
             continue
         for part, file in {**parts, "whole": path}.items():

@@ -13,12 +13,13 @@ from typing import Any, NamedTuple
 
 from fastdepth_ros.bench.subject import Loaded, Subject
 from fastdepth_ros.bench.timing import PAUSE_S, WARM_UP, timed
+from fastdepth_ros.errors import FastDepthError
 
 LOAD_TIMEOUT_S = 300.0
 TURN_S, WARM_UP_S = 1.0, 0.3  # a slow network gets fewer frames in a turn, one at least
 
 
-class SubjectError(Exception):
+class SubjectError(FastDepthError):
     """A subject that cannot be loaded or that ended; the message says why."""
 
 

@@ -13,14 +13,11 @@ from fastdepth_ros import __version__
 from fastdepth_ros.bench.harness import Measured
 from fastdepth_ros.bench.machine import describe, machine_figures
 from fastdepth_ros.bench.subject import Subject
+from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.atomic_io import write_whole
 
 VERSION = 1
 Results = dict[str, Any]
-
-
-class ResultsError(Exception):
-    """A file that holds no results of ours."""
 
 
 def results_of(
@@ -80,14 +77,14 @@ def read_results(path: Path) -> Results:
     """Read what `write_results` wrote.
 
     Raises:
-        ResultsError: missing, no JSON, or of something else.
+        FastDepthError: missing, no JSON, or of something else.
     """
     try:
         results = json.loads(path.read_text())
     except FileNotFoundError as error:
-        raise ResultsError(f"no file {path}") from error
+        raise FastDepthError(f"no file {path}") from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ResultsError(f"{path} is not JSON: {error}; measure again, or compare with another file") from error
+        raise FastDepthError(f"{path} is not JSON: {error}; measure again, or compare with another file") from error
     if not isinstance(results, dict) or results.get("version") != VERSION or "rows" not in results:
-        raise ResultsError(f"{path} holds no figures of fastdepth bench of version {VERSION}")
+        raise FastDepthError(f"{path} holds no figures of fastdepth bench of version {VERSION}")
     return results

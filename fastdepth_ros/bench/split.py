@@ -8,11 +8,9 @@ from pathlib import Path
 import onnx
 from onnx import ModelProto, NodeProto
 
+from fastdepth_ros.errors import FastDepthError
+
 DECODER = ("decoder", "joins", "head")  # what our networks call it; a node is named after its module
-
-
-class SplitError(Exception):
-    """A network whose encoder's end is not found."""
 
 
 def cut(path: Path, folder: Path, name: str) -> tuple[Path, Path]:
@@ -22,7 +20,7 @@ def cut(path: Path, folder: Path, name: str) -> tuple[Path, Path]:
         name: what the halves' files are called.
 
     Raises:
-        SplitError: no node is named after an encoder or after a decoder.
+        FastDepthError: no node is named after an encoder or after a decoder.
     """
     model = onnx.load(path)
     before = _encoder(model)
@@ -41,7 +39,7 @@ def _encoder(model: ModelProto) -> list[NodeProto]:
     nodes = list(model.graph.node)
     wanted = _inputs(node for node in nodes if _module(node).startswith("encoder"))
     if not wanted or not any(_module(node).startswith(DECODER) for node in nodes):
-        raise SplitError("its nodes are not named after an encoder and a decoder")
+        raise FastDepthError("its nodes are not named after an encoder and a decoder")
     found = []
     for node in reversed(nodes):
         if _module(node).startswith("encoder") or wanted & set(node.output):

@@ -59,7 +59,7 @@ def load_estimator(model: str, backend: str, options: BackendOptions, size_px: t
     """Our hot path: a bgr8 frame in memory to an array of meters.
 
     Raises:
-        ArtifactError, BackendError, GoldenError: as they say.
+        FastDepthError: as they say.
     """
     artifact = find_artifact(model)
     engine = artifact.load(backend, options)

@@ -6,6 +6,8 @@ import argparse
 import sys
 from importlib import import_module
 
+from fastdepth_ros.errors import FastDepthError
+
 VERBS = {
     "bag": "compute depth for every frame of a recorded bag",
     "bench": "measure latency and energy on this machine",
@@ -78,6 +80,6 @@ def _run(verb: str, arguments: list[str]) -> int:
     parsed = parser.parse_args(arguments)
     try:
         return module.run(parsed) or 0
-    except (*module.ERRORS, OSError) as error:
+    except (FastDepthError, OSError) as error:
         print(f"fastdepth {verb}: {error}", file=sys.stderr)
         return 1

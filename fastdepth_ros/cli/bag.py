@@ -21,13 +21,12 @@ from fastdepth_ros.bags.summary import Summary
 from fastdepth_ros.bags.windows import Selection
 from fastdepth_ros.bags.worker import WINDOWS
 from fastdepth_ros.cli.depth_options import add_bits_option, add_depth_options, add_field_option, depth_estimator
-from fastdepth_ros.cli.options import MODEL_ERRORS, add_model_options, backend_options, load_model
+from fastdepth_ros.cli.options import add_model_options, backend_options, load_model
 from fastdepth_ros.depth.depth_image import DEPTH_TOPICS
 from fastdepth_ros.depth.estimator import OUTPUTS
 from fastdepth_ros.depth.sensor_bits import SAMPLE_BITS, SensorBits
+from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.pool import cluster, cores, local
-
-ERRORS = (BagError, ValueError, *MODEL_ERRORS)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -90,7 +89,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace) -> int:
     if parsed.workers < 0:
-        raise ValueError(f"--workers is {parsed.workers}, needs at least 1; 0 is one a core")
+        raise FastDepthError(f"--workers is {parsed.workers}, needs at least 1; 0 is one a core")
     if parsed.truth_topic:
         import matplotlib  # noqa: F401 - not after an hour of work
     bags = _bags(parsed)

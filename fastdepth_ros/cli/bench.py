@@ -14,20 +14,19 @@ from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
-from fastdepth_ros.artifact.artifact import ArtifactError, find_artifact
-from fastdepth_ros.artifact.golden import GoldenError
-from fastdepth_ros.backends import BackendError, BackendOptions, backend_names
+from fastdepth_ros.artifact.artifact import find_artifact
+from fastdepth_ros.backends import BackendOptions, backend_names
 from fastdepth_ros.backends.base import PRECISIONS
 from fastdepth_ros.bench.compare import caveats, changes
 from fastdepth_ros.bench.energy import find_meters, power_mode
 from fastdepth_ros.bench.flicker import flicker
 from fastdepth_ros.bench.harness import idle_power_w, measure
-from fastdepth_ros.bench.node import GraphError, Scene, run_scene
+from fastdepth_ros.bench.node import Scene, run_scene
 from fastdepth_ros.bench.plan import Plan, Request, plan_eager, plan_engines, plan_halves, plan_peers, thread_counts
 from fastdepth_ros.bench.report import comparison, write_report
-from fastdepth_ros.bench.results import Results, ResultsError, read_results, results_of, write_results
+from fastdepth_ros.bench.results import Results, read_results, results_of, write_results
+from fastdepth_ros.errors import FastDepthError
 
-ERRORS = (ArithmeticError, ArtifactError, BackendError, ResultsError, ValueError)
 NODE_WARM_UP_S = 2.0
 CAMERA_HZ = 30.0
 
@@ -128,7 +127,7 @@ def _measure(parsed: argparse.Namespace) -> Results:
             progress(f"node {scene.size}")
             try:
                 results["node"].append(run_scene(scene, NODE_WARM_UP_S, pace.node_s))
-            except GraphError as error:
+            except FastDepthError as error:
                 failed[f"node {scene.size}"] = str(error)
         told = {meter.name: meter.what for meter in meters}
         progress("flicker")
@@ -142,7 +141,7 @@ def _flicker(model: str, device: str, failed: dict[str, str]) -> list[dict[str, 
     artifact = find_artifact(model)
     try:
         return flicker(artifact, artifact.load(options=BackendOptions(device=device)))
-    except (ArtifactError, BackendError, GoldenError, ValueError) as error:
+    except FastDepthError as error:
         failed[f"{artifact.name}/flicker"] = str(error)
         return []
 
@@ -207,19 +206,12 @@ def _summary(results: Results) -> str:
 
 def _run_table(parsed: argparse.Namespace) -> None:
     from fastdepth_ros.bench.paper_table6 import ROWS, Tuning, table6  # late: they need torch and TVM
-    from fastdepth_ros.deploy.compile import CompileError
-    from fastdepth_ros.deploy.records import RecordsError
-    from fastdepth_ros.deploy.targets import TargetError
-    from fastdepth_ros.deploy.tune import TuneError
 
     rounds, frames = parsed.rounds or 5, parsed.frames or 10
     tuning = Tuning(parsed.db, parsed.trials) if parsed.db else None
     threads = parsed.threads[0] if parsed.threads else 0
     with tqdm(total=rounds * 2 * len(ROWS), unit="turn", disable=not sys.stderr.isatty()) as bar:
-        try:
-            rows = table6(rounds, frames, threads, tuning, bar.update)
-        except (CompileError, RecordsError, TargetError, TuneError) as error:
-            raise ValueError(str(error)) from error
+        rows = table6(rounds, frames, threads, tuning, bar.update)
     print(json.dumps({"table": 6, "rows": [asdict(row) for row in rows]}) if parsed.json else _table6_text(rows))
 
 

@@ -13,11 +13,11 @@ from fastdepth_ros.bags.recording import BagError, busiest_camera_topic, open_ba
 from fastdepth_ros.bags.request import ModelRecipe, Request, Truth
 from fastdepth_ros.bags.windows import Selection
 from fastdepth_ros.cli.depth_options import add_field_option
-from fastdepth_ros.cli.options import MODEL_ERRORS, add_model_options, backend_options, load_model
+from fastdepth_ros.cli.options import add_model_options, backend_options, load_model
+from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.pictures.image_files import write_picture
 from fastdepth_ros.ros_tools.parameter_file import write_parameter
 
-ERRORS = (BagError, ValueError, *MODEL_ERRORS)
 PARAMETER = "focal_scale"
 
 
@@ -64,9 +64,9 @@ def run(parsed: argparse.Namespace) -> None:
         import matplotlib  # noqa: F401 - not after the work
 
         if parsed.picture.suffix != ".png":
-            raise ValueError(f"{parsed.picture}: the picture is written as .png")
+            raise FastDepthError(f"{parsed.picture}: the picture is written as .png")
     if parsed.region and parsed.distance is None:
-        raise ValueError("--region says where --distance is; a depth sensor is compared everywhere")
+        raise FastDepthError("--region says where --distance is; a depth sensor is compared everywhere")
     distance = None if parsed.distance is None else Distance(parsed.distance, _region(parsed.region))
     measured, unmeasured, notes = measure(parsed.bag, _request(parsed), distance)
     try:
@@ -93,7 +93,7 @@ def _region(given: list[int] | None) -> tuple[int, int, int, int] | None:
         return None
     left, top, width, height = given
     if min(width, height) < 1:
-        raise ValueError(f"a region of {width}x{height} pixels is empty")
+        raise FastDepthError(f"a region of {width}x{height} pixels is empty")
     return left, top, width, height
 
 

@@ -7,13 +7,9 @@ import sys
 from pathlib import Path
 
 from fastdepth_ros.artifact.artifact import find_artifact
-from fastdepth_ros.cli.options import MODEL_ERRORS, add_target_options
-from fastdepth_ros.deploy.compile import CompileError, compile_artifact
-from fastdepth_ros.deploy.records import RecordsError
-from fastdepth_ros.deploy.steps import UnsupportedNetworkError
-from fastdepth_ros.deploy.targets import TargetError, find_target
-
-ERRORS = (CompileError, RecordsError, TargetError, UnsupportedNetworkError, *MODEL_ERRORS)
+from fastdepth_ros.cli.options import add_target_options
+from fastdepth_ros.deploy.compile import compile_artifact
+from fastdepth_ros.deploy.targets import find_target
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -9,13 +9,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.atomic_io import read_json
 from fastdepth_ros.nn.channels import NAMED, Channels
 from fastdepth_ros.nn.complexity import Complexity, complexity
 from fastdepth_ros.nn.fastdepth import FastDepth
 from fastdepth_ros.nn.paper.tables import CONVENTION, TABLES, UNITS, Row, Table, as_printed
-
-ERRORS = (ValueError,)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,7 +51,7 @@ def channels_from(text: str) -> Channels:
     if text in NAMED:
         return NAMED[text]
     if not Path(text).is_file():
-        raise ValueError(f"no channel list {text!r}: there is {', '.join(NAMED)}, and no such file")
+        raise FastDepthError(f"no channel list {text!r}: there is {', '.join(NAMED)}, and no such file")
     return Channels.from_mapping(read_json(Path(text)))
 
 

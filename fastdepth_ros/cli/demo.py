@@ -6,11 +6,8 @@ import argparse
 from pathlib import Path
 
 from fastdepth_ros.artifact.artifact import DEFAULT_BACKEND
-from fastdepth_ros.backends import BackendError, backend_names
-from fastdepth_ros.bags.recording import BagError
-from fastdepth_ros.ros_tools.demo import DemoError, bag_source, run_demo, synthetic_source
-
-ERRORS = (BackendError, BagError, DemoError)
+from fastdepth_ros.backends import backend_names
+from fastdepth_ros.ros_tools.demo import bag_source, run_demo, synthetic_source
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -12,6 +12,7 @@ from fastdepth_ros.depth.estimator import OUTSIDE, DepthEstimator
 from fastdepth_ros.depth.focal import AUTO
 from fastdepth_ros.depth.frame import Frame
 from fastdepth_ros.depth.geometry import FIELDS_OF_VIEW
+from fastdepth_ros.errors import FastDepthError
 
 
 def add_depth_options(parser: argparse.ArgumentParser) -> None:
@@ -53,7 +54,7 @@ def add_focal_option(parser: argparse.ArgumentParser) -> None:
 def camera_matrix(frame: Frame, focal_px: float) -> np.ndarray | None:
     """9 numbers, of square pixels around the middle of the frame; None where no focal length was given."""
     if focal_px < 0:
-        raise ValueError(f"--focal-px is {focal_px:g}, a focal length is above 0")
+        raise FastDepthError(f"--focal-px is {focal_px:g}, a focal length is above 0")
     height, width = frame.pixels.shape[:2]
     return np.array([focal_px, 0, (width - 1) / 2, 0, focal_px, (height - 1) / 2, 0, 0, 1]) if focal_px else None
 

@@ -12,8 +12,8 @@ from tqdm import tqdm
 
 from fastdepth_ros.artifact.artifact import Artifact, find_artifacts, write_manifest
 from fastdepth_ros.backends import Backend
-from fastdepth_ros.cli.options import MODEL_ERRORS, add_model_options, backend_options, load_model, tell_notes
-from fastdepth_ros.data.datasets import DATASETS, Dataset, DatasetError, open_dataset
+from fastdepth_ros.cli.options import add_model_options, backend_options, load_model, tell_notes
+from fastdepth_ros.data.datasets import DATASETS, Dataset, open_dataset
 from fastdepth_ros.jobs.atomic_io import whole_file
 from fastdepth_ros.metrics.depth import NAMES, NEAR_M
 from fastdepth_ros.pictures.image_files import write_picture
@@ -27,7 +27,6 @@ from fastdepth_ros.train.evaluation import (
     pooled_figures,
 )
 
-ERRORS = (DatasetError, ValueError, *MODEL_ERRORS)
 PANEL_ROWS, WORST = 6, 10
 
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from fastdepth_ros.deploy.export import ExportError, export_artifact
+from fastdepth_ros.deploy.export import export_artifact
 from fastdepth_ros.jobs.atomic_io import read_json
-from fastdepth_ros.nn.checkpoints import CheckpointError, load_checkpoint
-
-ERRORS = (CheckpointError, ExportError, ValueError)
+from fastdepth_ros.nn.checkpoints import load_checkpoint
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

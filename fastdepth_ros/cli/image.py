@@ -15,13 +15,11 @@ from fastdepth_ros.cli.depth_options import (
     camera_matrix,
     depth_estimator,
 )
-from fastdepth_ros.cli.options import MODEL_ERRORS, add_model_options, load_model
+from fastdepth_ros.cli.options import add_model_options, load_model
 from fastdepth_ros.depth.estimator import OUTPUTS
-from fastdepth_ros.depth.frame import FrameError
 from fastdepth_ros.depth.geometry import FIELDS_OF_VIEW
+from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.pictures.image_files import read_frame, write_depth
-
-ERRORS = (FrameError, ValueError, *MODEL_ERRORS)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,16 +45,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(parsed: argparse.Namespace) -> None:
     for file in parsed.files:
         if file.is_dir():
-            raise ValueError(f"{file} is a folder; give the images in it: {file}/*.jpg")
+            raise FastDepthError(f"{file} is a folder; give the images in it: {file}/*.jpg")
         if is_pointer(file):
-            raise ValueError(f"{file} {POINTER_WORDS}")
+            raise FastDepthError(f"{file} {POINTER_WORDS}")
     targets = {file: _targets(parsed.out, file, len(parsed.files)) for file in parsed.files}
     written = [path for paths in targets.values() for path in paths]
     if len(set(written)) < len(written):
-        raise ValueError("two of the files have the same name; write them to two folders")
+        raise FastDepthError("two of the files have the same name; write them to two folders")
     existing = [str(path) for path in written if path.exists()]
     if existing and not parsed.force:
-        raise ValueError(f"{', '.join(existing[:3])} exists; choose another --out, or --force")
+        raise FastDepthError(f"{', '.join(existing[:3])} exists; choose another --out, or --force")
     artifact, backend = load_model(parsed)
     for file in tqdm(parsed.files, unit="image", disable=len(parsed.files) == 1):
         frame = read_frame(file, parsed.bits)
@@ -73,8 +71,8 @@ def run(parsed: argparse.Namespace) -> None:
 def _targets(out: Path, file: Path, count: int) -> list[Path]:
     if out.suffix in (".npy", ".png"):
         if count > 1:
-            raise ValueError(f"{count} images do not fit one file {out}; give a folder")
+            raise FastDepthError(f"{count} images do not fit one file {out}; give a folder")
         return [out]
     if out.suffix and not out.is_dir():
-        raise ValueError(f"{out}: depth is written as .npy or .png, or into a folder")
+        raise FastDepthError(f"{out}: depth is written as .npy or .png, or into a folder")
     return [out / f"{file.stem}.npy", out / f"{file.stem}.png"]

@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from fastdepth_ros.data.pairs import TRAINED, VIEWS, DatasetError
+from fastdepth_ros.data.pairs import TRAINED, VIEWS
 from fastdepth_ros.data.photographs import Photographs
-from fastdepth_ros.nn.checkpoints import CheckpointError, load_checkpoint
+from fastdepth_ros.errors import FastDepthError
+from fastdepth_ros.nn.checkpoints import load_checkpoint
 from fastdepth_ros.train.labels import Teacher, label_photographs
 
 DEFAULT_SIDE_PX = 160
-ERRORS = (CheckpointError, DatasetError, ValueError)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,9 +37,9 @@ def run(parsed: argparse.Namespace) -> None:
     sides = parsed.side or [DEFAULT_SIDE_PX]
     for side in sides:
         if side < 32 or side % 32:
-            raise ValueError(f"--side is {side}, needs a multiple of 32")
+            raise FastDepthError(f"--side is {side}, needs a multiple of 32")
     if len(sides) not in (1, len(parsed.teacher)):
-        raise ValueError(
+        raise FastDepthError(
             f"{len(sides)} of --side do not go with {len(parsed.teacher)} of --teacher: give one, or as many"
         )
     if len(sides) == 1:

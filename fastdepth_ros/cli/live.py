@@ -9,7 +9,6 @@ import webbrowser
 import numpy as np
 
 from fastdepth_ros.artifact.artifact import Artifact
-from fastdepth_ros.bags.recording import BagError
 from fastdepth_ros.cli.depth_options import (
     add_depth_options,
     add_field_option,
@@ -17,16 +16,15 @@ from fastdepth_ros.cli.depth_options import (
     camera_matrix,
     depth_estimator,
 )
-from fastdepth_ros.cli.options import MODEL_ERRORS, add_model_options, add_view_options, load_model
+from fastdepth_ros.cli.options import add_model_options, add_view_options, load_model
 from fastdepth_ros.depth.estimator import DepthEstimator, DepthResult
 from fastdepth_ros.depth.frame import FrameError
 from fastdepth_ros.depth.geometry import field_of_view
 from fastdepth_ros.pictures.frame_pictures import as_bgr
-from fastdepth_ros.view.live_view import LiveView, Moment, ViewError
-from fastdepth_ros.view.source import Source, SourceError, open_source
+from fastdepth_ros.view.live_view import LiveView, Moment
+from fastdepth_ros.view.source import Source, open_source
 
 LONGEST_PAUSE_S = 5.0  # between two frames of a recording
-ERRORS = (BagError, FrameError, SourceError, ViewError, ValueError, *MODEL_ERRORS)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

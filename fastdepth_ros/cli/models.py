@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastdepth_ros.artifact.artifact import MANIFEST, find_artifact, sha256_of
-from fastdepth_ros.artifact.catalog import CatalogError, Entry, find_entry, read_catalog
-from fastdepth_ros.artifact.download import DownloadError, download
+from fastdepth_ros.artifact.catalog import Entry, find_entry, read_catalog
+from fastdepth_ros.artifact.download import download
 from fastdepth_ros.backends import BackendOptions, NotInstalledError, backend_names
 from fastdepth_ros.backends.base import PRECISIONS
-from fastdepth_ros.cli.options import MODEL_ERRORS
+from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.share import share_folder
 
 if TYPE_CHECKING:  # a robot lists and verifies without torch
@@ -22,13 +22,6 @@ if TYPE_CHECKING:  # a robot lists and verifies without torch
     from fastdepth_ros.nn.network import DepthNetwork
 
 DELTA1_BELOW = 0.02  # how far below the published delta1 a fetched model may be
-
-
-class ImportFileError(Exception):
-    """A file that no importer takes."""
-
-
-ERRORS = (ImportFileError, CatalogError, DownloadError, *MODEL_ERRORS)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -97,20 +90,16 @@ def _verify(parsed: argparse.Namespace) -> int:
                 print(f"{name}: {engine} computes {artifact.name}")
             except NotInstalledError as error:  # says nothing of the artifact
                 print(f"{name}: {error}")
-            except MODEL_ERRORS as error:
+            except FastDepthError as error:
                 failed = True
                 print(f"{name}: {error}")
     return int(failed or not ran)
 
 
 def _import(parsed: argparse.Namespace) -> int:
-    from fastdepth_ros.nn.checkpoints import CheckpointError
     from fastdepth_ros.nn.importers.importer import import_network
 
-    try:
-        network = import_network(parsed.file)
-    except CheckpointError as error:
-        raise ImportFileError(str(error)) from error
+    network = import_network(parsed.file)
     facts = {"source": parsed.file.name, "licence": "that of the imported file"}
     _export(network, parsed.out, {**facts, "source_sha256": sha256_of(parsed.file)})
     return 0
@@ -118,29 +107,25 @@ def _import(parsed: argparse.Namespace) -> int:
 
 def _fetch(parsed: argparse.Namespace) -> int:
     entry = find_entry(parsed.name, read_catalog(parsed.catalog))
-    from fastdepth_ros.nn.checkpoints import CheckpointError
     from fastdepth_ros.nn.importers.authors import VARIANTS, why_unread
     from fastdepth_ros.nn.importers.importer import import_network
 
     if entry.variant not in VARIANTS:
         why = why_unread(entry.variant)
-        raise ImportFileError(f"{entry.name} is a {entry.variant}, which this package does not read: {why}")
+        raise FastDepthError(f"{entry.name} is a {entry.variant}, which this package does not read: {why}")
     if parsed.out.exists():
-        raise ImportFileError(f"{parsed.out} exists; choose another folder or remove it")
+        raise FastDepthError(f"{parsed.out} exists; choose another folder or remove it")
     dataset = _dataset(parsed)
     expected, words = _expected(entry)
 
     def check(path: Path) -> DepthNetwork:
         network = import_network(path)
         if network.description() != expected:
-            raise ImportFileError(f"{path} has {network.description()}, the catalog says {words} of {entry.name}")
+            raise FastDepthError(f"{path} has {network.description()}, the catalog says {words} of {entry.name}")
         return network
 
     path = parsed.out.parent / entry.file_name
-    try:
-        network = download(entry.urls, path, check, sha256=entry.sha256)
-    except CheckpointError as error:
-        raise ImportFileError(str(error)) from error
+    network = download(entry.urls, path, check, sha256=entry.sha256)
     facts = {"source": entry.urls[0], "source_sha256": sha256_of(path), "published_accuracy": dict(entry.accuracy)}
     _export(network, parsed.out, {**facts, "training_data": entry.training_data, "licence": entry.licence})
     if dataset is not None:
@@ -149,12 +134,9 @@ def _fetch(parsed: argparse.Namespace) -> int:
 
 
 def _export(network: DepthNetwork, out: Path, facts: dict[str, Any]) -> None:
-    from fastdepth_ros.deploy.export import ExportError, export_artifact
+    from fastdepth_ros.deploy.export import export_artifact
 
-    try:
-        off_m = export_artifact(network, out, facts)
-    except ExportError as error:
-        raise ImportFileError(str(error)) from error
+    off_m = export_artifact(network, out, facts)
     print(f"{out}: ONNX and PyTorch agree to {off_m:.1e} m")
 
 
@@ -167,7 +149,7 @@ def _expected(entry: Entry) -> tuple[dict[str, Any], str]:
     if entry.variant == SKIP_ADD:
         return {"channels": channels.as_mapping()}, str(channels)
     if channels != UNPRUNED:
-        raise CatalogError(f"{entry.name} is a {entry.variant}, which is read unpruned only; it has {channels}")
+        raise FastDepthError(f"{entry.name} is a {entry.variant}, which is read unpruned only; it has {channels}")
     return {"variant": VARIANTS[entry.variant]}, entry.variant
 
 
@@ -177,21 +159,18 @@ def _channels(entry: Entry) -> Channels:
     if not isinstance(entry.channels, str):
         return Channels.from_mapping(entry.channels)
     if entry.channels not in NAMED:
-        raise CatalogError(f"{entry.name} has channels {entry.channels!r}, there is {', '.join(NAMED)}")
+        raise FastDepthError(f"{entry.name} has channels {entry.channels!r}, there is {', '.join(NAMED)}")
     return NAMED[entry.channels]
 
 
 def _dataset(parsed: argparse.Namespace) -> Dataset | None:
     if (parsed.dataset is None) != (parsed.root is None):
-        raise ImportFileError("--dataset and --root belong together")
+        raise FastDepthError("--dataset and --root belong together")
     if parsed.dataset is None:
         return None
-    from fastdepth_ros.data.datasets import DatasetError, open_dataset
+    from fastdepth_ros.data.datasets import open_dataset
 
-    try:
-        return open_dataset(parsed.dataset, parsed.root, "test")
-    except DatasetError as error:
-        raise ImportFileError(str(error)) from error
+    return open_dataset(parsed.dataset, parsed.root, "test")
 
 
 def _check_delta1(out: Path, dataset: Dataset, entry: Entry, path: Path) -> None:
@@ -207,5 +186,5 @@ def _check_delta1(out: Path, dataset: Dataset, entry: Entry, path: Path) -> None
     if found < published - DELTA1_BELOW:
         shutil.rmtree(out)
         path.unlink()
-        raise ImportFileError(f"{entry.name} has delta1 {found:.3f} here, {published:.3f} was published; removed it")
+        raise FastDepthError(f"{entry.name} has delta1 {found:.3f} here, {published:.3f} was published; removed it")
     print(f"{entry.name}: delta1 {found:.3f}, {published:.3f} was published ({entry.accuracy['set']})")

@@ -5,12 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 
-from fastdepth_ros.artifact.artifact import DEFAULT_BACKEND, DEFAULT_MODEL, Artifact, ArtifactError, find_artifact
-from fastdepth_ros.artifact.golden import GoldenError
-from fastdepth_ros.backends import Backend, BackendError, BackendOptions, backend_names
+from fastdepth_ros.artifact.artifact import DEFAULT_BACKEND, DEFAULT_MODEL, Artifact, find_artifact
+from fastdepth_ros.backends import Backend, BackendOptions, backend_names
 from fastdepth_ros.backends.base import PRECISIONS
 
-MODEL_ERRORS = (ArtifactError, BackendError, GoldenError)
 TARGETS = "host, aarch64, tx2-cpu, tx2-gpu, cuda, x86-64-v3, ..., or a JSON file with TVM's target keys"
 
 

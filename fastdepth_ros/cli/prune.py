@@ -12,24 +12,23 @@ from tqdm import tqdm
 
 from fastdepth_ros.cli.complexity import channels_from
 from fastdepth_ros.cli.options import TARGETS, add_device_options, tell_notes
-from fastdepth_ros.data.datasets import DATASETS, Dataset, DatasetError, open_dataset, open_named
+from fastdepth_ros.data.datasets import DATASETS, Dataset, open_dataset, open_named
+from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.pool import cluster, local
 from fastdepth_ros.nn.channels import NAMED, Channels
-from fastdepth_ros.nn.checkpoints import CheckpointError, load_checkpoint, load_fastdepth
+from fastdepth_ros.nn.checkpoints import load_checkpoint, load_fastdepth
 from fastdepth_ros.nn.complexity import complexity
 from fastdepth_ros.prune.engines import ENGINES
 from fastdepth_ros.prune.measure import checked, measure, networks_ms_here
-from fastdepth_ros.prune.netadapt import NetAdapt, PruneError, Search
+from fastdepth_ros.prune.netadapt import NetAdapt, Search
 from fastdepth_ros.prune.plots import write_channels, write_search
 from fastdepth_ros.prune.resources import RESOURCES, Resource, resource
 from fastdepth_ros.prune.table import LatencyTable, load_table
 from fastdepth_ros.prune.trial import TRIALS, Training, accuracy
 from fastdepth_ros.train.memory import keep_freed_memory
 from fastdepth_ros.train.recipe import load_recipe, recipe_names
-from fastdepth_ros.train.run_folder import RunError
 from fastdepth_ros.train.trainer import Trainer
 
-ERRORS = (CheckpointError, DatasetError, PruneError, RunError, ValueError)
 OFF = 0.15  # share by which the prediction of a whole network may miss before it is a warning
 
 BEYOND_THE_LAYERS = (
@@ -89,7 +88,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace) -> None:
     if parsed.multiple < 1:
-        raise ValueError(f"--multiple is {parsed.multiple}, needs at least 1")
+        raise FastDepthError(f"--multiple is {parsed.multiple}, needs at least 1")
     if parsed.measure:
         _measure(parsed)
     elif parsed.dry_run:
@@ -114,17 +113,13 @@ def _measure(parsed: argparse.Namespace) -> None:
 
 
 def _measured_tvm(parsed: argparse.Namespace, largest: Channels) -> LatencyTable:
-    from fastdepth_ros.deploy.compile import CompileError
-    from fastdepth_ros.deploy.targets import TargetError, find_target
-    from fastdepth_ros.deploy.tune import TuneError, device_at
+    from fastdepth_ros.deploy.targets import find_target
+    from fastdepth_ros.deploy.tune import device_at
     from fastdepth_ros.prune.measure_tvm import measure_tvm
 
-    try:
-        target = find_target(parsed.target)
-        device = device_at(parsed.tracker, parsed.key, target)
-        return measure_tvm(largest, target, device, parsed.threads, multiple=parsed.multiple)
-    except (CompileError, TargetError, TuneError) as error:
-        raise PruneError(str(error)) from error
+    target = find_target(parsed.target)
+    device = device_at(parsed.tracker, parsed.key, target)
+    return measure_tvm(largest, target, device, parsed.threads, multiple=parsed.multiple)
 
 
 def _told(name: str, predicted: float, measured: float) -> str:
@@ -151,9 +146,9 @@ def _predict(parsed: argparse.Namespace) -> None:
 def _prune(parsed: argparse.Namespace) -> None:
     for name in ("start", "out", "root", "budget"):
         if getattr(parsed, name) is None:
-            raise ValueError(f"--{name} is needed")
+            raise FastDepthError(f"--{name} is needed")
     if parsed.workers < 1:
-        raise ValueError(f"--workers is {parsed.workers}, needs at least 1")
+        raise FastDepthError(f"--workers is {parsed.workers}, needs at least 1")
     begin, out, root = parsed.start.absolute(), parsed.out.absolute(), parsed.root.absolute()
     start, what = load_fastdepth(begin)[0].channels, _resource(parsed)
     recipe = load_recipe(parsed.recipe, {"epochs": parsed.epochs or 1})
@@ -164,7 +159,7 @@ def _prune(parsed: argparse.Namespace) -> None:
     cost = what.cost(start)
     budget = cost * parsed.budget if parsed.budget <= 1 else parsed.budget
     if not 0 < budget < cost:
-        raise ValueError(f"a budget of {budget:.4g} {what.unit} prunes nothing: the network costs {cost:.4g}")
+        raise FastDepthError(f"a budget of {budget:.4g} {what.unit} prunes nothing: the network costs {cost:.4g}")
     search = Search(parsed.resource, budget, parsed.reduction, parsed.decay, parsed.multiple)
     training = Training(
         parsed.dataset, root, parsed.holdout, parsed.steps, parsed.batch, parsed.learning_rate, parsed.input_px,

@@ -13,17 +13,17 @@ from fastdepth_ros.artifact.artifact import DEFAULT_MODEL, find_artifact
 from fastdepth_ros.backends import Backend, BackendOptions
 from fastdepth_ros.cli.depth_options import add_field_option
 from fastdepth_ros.cli.evaluate import record
-from fastdepth_ros.cli.options import MODEL_ERRORS, tell_notes
-from fastdepth_ros.data.datasets import DATASETS, Dataset, DatasetError, open_dataset
+from fastdepth_ros.cli.options import tell_notes
+from fastdepth_ros.data.datasets import DATASETS, Dataset, open_dataset
 from fastdepth_ros.data.synthetic.sequence import room_sequence
-from fastdepth_ros.deploy.quantize import ENGINES, REDUCED, QuantizeError, quantize_artifact
-from fastdepth_ros.depth.frame import Frame, FrameError
+from fastdepth_ros.deploy.quantize import ENGINES, REDUCED, quantize_artifact
+from fastdepth_ros.depth.frame import Frame
 from fastdepth_ros.depth.geometry import field_of_view
 from fastdepth_ros.depth.preprocess import network_input
+from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.pictures.image_files import read_frame
 from fastdepth_ros.train.evaluation import PROTOCOLS, evaluate, mean_figures
 
-ERRORS = (DatasetError, FrameError, QuantizeError, ValueError, *MODEL_ERRORS)
 ROOMS = 8
 
 
@@ -43,9 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace) -> None:
     if parsed.frames < 1:
-        raise ValueError(f"--frames is {parsed.frames}, it needs at least 1")
+        raise FastDepthError(f"--frames is {parsed.frames}, it needs at least 1")
     if (parsed.dataset is None) != (parsed.root is None):
-        raise ValueError("--dataset and --root belong together")
+        raise FastDepthError("--dataset and --root belong together")
     dataset = open_dataset(parsed.dataset, parsed.root, "test") if parsed.dataset else None
     tell_notes(dataset)
     source = find_artifact(parsed.model)
@@ -64,10 +64,10 @@ def _frames(parsed: argparse.Namespace) -> tuple[Iterable[Frame], str]:
     """The frames to calibrate on, and what they are."""
     if parsed.images:
         if not parsed.images.is_dir():
-            raise ValueError(f"no folder {parsed.images}")
+            raise FastDepthError(f"no folder {parsed.images}")
         files = sorted(path for path in parsed.images.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
         if not files:
-            raise ValueError(f"{parsed.images} holds no jpg or png")
+            raise FastDepthError(f"{parsed.images} holds no jpg or png")
         return (read_frame(files[index]) for index in _spread(len(files), parsed.frames)), parsed.images.name
     if parsed.bag:
         return _recorded(parsed), Path(parsed.bag).name
@@ -78,19 +78,15 @@ def _frames(parsed: argparse.Namespace) -> tuple[Iterable[Frame], str]:
 
 
 def _recorded(parsed: argparse.Namespace) -> Iterator[Frame]:
-    from fastdepth_ros.bags.recording import BagError
-    from fastdepth_ros.view.source import SourceError, open_source
+    from fastdepth_ros.view.source import open_source
 
-    try:
-        with open_source(parsed.bag, parsed.image_topic) as source:
-            if source.live:
-                raise ValueError(f"{parsed.bag} is a camera; record a bag or a video with it")
-            wanted = set(_spread(source.total, parsed.frames))
-            for index, (_, frame, _) in enumerate(tqdm(source.frames, total=source.total, unit="frame", desc="read")):
-                if index in wanted:
-                    yield frame
-    except (BagError, SourceError) as error:
-        raise ValueError(str(error)) from error
+    with open_source(parsed.bag, parsed.image_topic) as source:
+        if source.live:
+            raise FastDepthError(f"{parsed.bag} is a camera; record a bag or a video with it")
+        wanted = set(_spread(source.total, parsed.frames))
+        for index, (_, frame, _) in enumerate(tqdm(source.frames, total=source.total, unit="frame", desc="read")):
+            if index in wanted:
+                yield frame
 
 
 def _spread(there: int, wanted: int) -> list[int]:

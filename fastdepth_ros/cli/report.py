@@ -5,12 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from fastdepth_ros.bags.recording import BagError
-from fastdepth_ros.view.figures import FiguresError, read_figures
+from fastdepth_ros.errors import FastDepthError
+from fastdepth_ros.view.figures import read_figures
 from fastdepth_ros.view.recorded import DEPTH_TOPICS, read_recorded
 from fastdepth_ros.view.report import write_report
-
-ERRORS = (BagError, FiguresError, ValueError)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,9 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace) -> None:
     if parsed.out.exists() and not parsed.force:
-        raise ValueError(f"{parsed.out} exists; choose another --out, or --force")
+        raise FastDepthError(f"{parsed.out} exists; choose another --out, or --force")
     if parsed.frames < 1:
-        raise ValueError(f"--frames is {parsed.frames}, needs at least 1")
+        raise FastDepthError(f"--frames is {parsed.frames}, needs at least 1")
     figures = read_figures(parsed.metrics) if parsed.metrics else None
     recorded = read_recorded(
         parsed.bag, depth_topic=parsed.depth_topic, images=parsed.images, image_topic=parsed.image_topic,

@@ -5,10 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from fastdepth_ros.data.datasets import DatasetError
 from fastdepth_ros.data.synthetic.dataset import write_rooms
-
-ERRORS = (DatasetError, ValueError)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -12,7 +12,8 @@ from pathlib import Path
 from fastdepth_ros.cli.complexity import channels_from
 from fastdepth_ros.cli.options import tell_notes
 from fastdepth_ros.data.check import check_dataset
-from fastdepth_ros.data.datasets import DATASETS, DatasetError, open_dataset, open_named
+from fastdepth_ros.data.datasets import DATASETS, open_dataset, open_named
+from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.nn.channels import Channels
 from fastdepth_ros.nn.checkpoints import CheckpointError, load_checkpoint
 from fastdepth_ros.nn.fastdepth import FastDepth, initialize
@@ -21,10 +22,8 @@ from fastdepth_ros.nn.network import DepthNetwork, parts
 from fastdepth_ros.prune.surgery import slimmed, widened
 from fastdepth_ros.train.memory import keep_freed_memory
 from fastdepth_ros.train.recipe import load_recipe, recipe_names
-from fastdepth_ros.train.run_folder import RunError
 from fastdepth_ros.train.trainer import Trainer
 
-ERRORS = (CheckpointError, DatasetError, RunError, ValueError)
 OVERRIDES = {"epochs": int, "batch": int, "learning_rate": float, "holdout": float, "seed": int}
 
 PAPER_PARTS = {"encoder": "mobilenet", "decoder": "nnconv5", "kernel": "depthwise", "skip": "add"}
@@ -85,9 +84,9 @@ def run(parsed: argparse.Namespace) -> None:
 def _network(parsed: argparse.Namespace, seed: int) -> DepthNetwork:
     chosen = {kind: getattr(parsed, kind) for kind in parts() if getattr(parsed, kind)}
     if parsed.start and (chosen or parsed.pretrained):
-        raise ValueError("--start brings the network and its weights: it goes with --channels only")
+        raise FastDepthError("--start brings the network and its weights: it goes with --channels only")
     if chosen and parsed.channels:
-        raise ValueError(f"--channels are of the default network, not of one with another {', '.join(chosen)}")
+        raise FastDepthError(f"--channels are of the default network, not of one with another {', '.join(chosen)}")
     if parsed.start:
         return _started(parsed.start, channels_from(parsed.channels) if parsed.channels else None)
     network = (

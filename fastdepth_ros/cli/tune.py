@@ -6,14 +6,12 @@ import argparse
 from pathlib import Path
 
 from fastdepth_ros.artifact.artifact import find_artifact
-from fastdepth_ros.cli.options import MODEL_ERRORS, add_device_options, add_target_options
+from fastdepth_ros.cli.options import add_device_options, add_target_options
 from fastdepth_ros.deploy.module import kernels
-from fastdepth_ros.deploy.records import RecordsError, open_records, records_path
-from fastdepth_ros.deploy.steps import UnsupportedNetworkError, read_plan
-from fastdepth_ros.deploy.targets import TargetError, find_target
-from fastdepth_ros.deploy.tune import Layer, TuneError, device_at, report, tune
-
-ERRORS = (RecordsError, TargetError, TuneError, UnsupportedNetworkError, *MODEL_ERRORS)
+from fastdepth_ros.deploy.records import open_records, records_path
+from fastdepth_ros.deploy.steps import read_plan
+from fastdepth_ros.deploy.targets import find_target
+from fastdepth_ros.deploy.tune import Layer, device_at, report, tune
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from fastdepth_ros.bags.recording import BagError
 from fastdepth_ros.cli.depth_options import (
     add_bits_option,
     add_depth_options,
@@ -17,15 +16,14 @@ from fastdepth_ros.cli.depth_options import (
     camera_matrix,
     depth_estimator,
 )
-from fastdepth_ros.cli.options import MODEL_ERRORS, add_model_options, load_model
+from fastdepth_ros.cli.options import add_model_options, load_model
 from fastdepth_ros.depth.estimator import DepthEstimator
 from fastdepth_ros.depth.frame import FrameError
 from fastdepth_ros.depth.geometry import field_of_view
+from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.pictures.frame_pictures import as_bgr
-from fastdepth_ros.view.source import Source, SourceError, open_source
+from fastdepth_ros.view.source import Source, open_source
 from fastdepth_ros.view.video import VideoWriter, side_by_side
-
-ERRORS = (BagError, FrameError, SourceError, ValueError, *MODEL_ERRORS)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,11 +44,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace) -> None:
     if parsed.out.suffix != ".mp4":
-        raise ValueError(f"{parsed.out}: the video is written as .mp4")
+        raise FastDepthError(f"{parsed.out}: the video is written as .mp4")
     if parsed.out.exists() and not parsed.force:
-        raise ValueError(f"{parsed.out} exists; choose another --out, or --force")
+        raise FastDepthError(f"{parsed.out} exists; choose another --out, or --force")
     if parsed.height < 32 or parsed.height % 2:
-        raise ValueError(f"--height is {parsed.height}, needs an even number from 32 on")
+        raise FastDepthError(f"--height is {parsed.height}, needs an even number from 32 on")
     artifact, backend = load_model(parsed)
     estimator = depth_estimator(parsed, artifact, backend, field=parsed.field_of_view)
     started = time.perf_counter()
@@ -82,4 +80,4 @@ def _write(source: Source, estimator: DepthEstimator, writer: VideoWriter, parse
         view = as_bgr(frame)[crop.top : crop.top + crop.height, crop.left : crop.left + crop.width]
         writer.write(stamp_ns, side_by_side(view, depth, parsed.height))
     if source.reasons and not writer.pictures:
-        raise SourceError(f"{parsed.source} gives no picture: {'; '.join(source.notes())}")
+        raise FastDepthError(f"{parsed.source} gives no picture: {'; '.join(source.notes())}")

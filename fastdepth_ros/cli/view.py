@@ -6,10 +6,9 @@ import argparse
 import webbrowser
 
 from fastdepth_ros.cli.options import add_view_options
+from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.ros_tools.viewer import show_node
-from fastdepth_ros.view.live_view import LiveView, ViewError
-
-ERRORS = (ViewError, ValueError)
+from fastdepth_ros.view.live_view import LiveView
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace) -> None:
     if not parsed.rate > 0:
-        raise ValueError(f"--rate is {parsed.rate}, needs to be above 0")
+        raise FastDepthError(f"--rate is {parsed.rate}, needs to be above 0")
     with LiveView(
         window=parsed.window, host=parsed.host, web_port=parsed.port, data_port=parsed.data_port
     ) as view:  # fmt: skip

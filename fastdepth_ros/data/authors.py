@@ -13,6 +13,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from fastdepth_ros.errors import FastDepthError
+
 _REDUCED_HEIGHT = 250
 _CROP = (228, 304)
 _MAX_SCALE = 1.5
@@ -58,7 +60,9 @@ def authors_train(
         ValueError: narrower than the crop once its height is reduced to 250, or `whole`: they have no such views.
     """
     if whole:
-        raise ValueError("the augmentation authors cuts its view out; pairs of a whole view take warp, steady or mixed")
+        raise FastDepthError(
+            "the augmentation authors cuts its view out; pairs of a whole view take warp, steady or mixed"
+        )
     scale = rng.uniform(1.0, _MAX_SCALE)
     angle_deg = rng.uniform(-_MAX_ANGLE_DEG, _MAX_ANGLE_DEG)
     flip = rng.random() < 0.5
@@ -92,7 +96,7 @@ def _train_pixels(
 def _reduced(height: int, width: int) -> tuple[int, int]:
     reduced = (_REDUCED_HEIGHT, int(width * _REDUCED_HEIGHT / height))
     if reduced[1] < _CROP[1]:
-        raise ValueError(f"image is {width}x{height}; the authors' crop needs a width of 1.216 times the height")
+        raise FastDepthError(f"image is {width}x{height}; the authors' crop needs a width of 1.216 times the height")
     return reduced
 
 

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from fastdepth_ros.data.camera import of_training_camera
 from fastdepth_ros.data.pairs import WHOLE, Dataset, Joined, Pair
+from fastdepth_ros.errors import FastDepthError
 
 Transform = Callable[..., tuple[np.ndarray, np.ndarray]]
 _READING_THREADS = 4
@@ -48,9 +49,9 @@ class PairLoader:
         device: torch.device | str | None = None, *, size_px: int = 224, shard: tuple[int, int] = (0, 1),
     ) -> None:  # fmt: skip
         if batch < 1 or batch % shard[1]:
-            raise ValueError(f"a batch of {batch} cannot be shared out evenly among {shard[1]} processes")
+            raise FastDepthError(f"a batch of {batch} cannot be shared out evenly among {shard[1]} processes")
         if len(dataset) < batch:
-            raise ValueError(f"{len(dataset)} pairs do not fill one batch of {batch}")
+            raise FastDepthError(f"{len(dataset)} pairs do not fill one batch of {batch}")
         self.batch, self.seed, self.workers, self.shard = batch, seed, workers, shard
         self.device = torch.device(device or "cpu")
         self._samples = _Samples(_read(dataset) if cache else dataset, transform, seed, size_px)

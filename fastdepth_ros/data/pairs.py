@@ -9,10 +9,12 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
+from fastdepth_ros.errors import FastDepthError
+
 TRAINED, WHOLE = VIEWS = ("trained", "whole")
 
 
-class DatasetError(Exception):
+class DatasetError(FastDepthError):
     """A data set that is not where it should be, or not what it should be."""
 
 

@@ -21,14 +21,11 @@ from fastdepth_ros.deploy.records import read_records, records_path
 from fastdepth_ros.deploy.schedules import Tile
 from fastdepth_ros.deploy.steps import Plan, read_plan
 from fastdepth_ros.deploy.targets import BuildTarget
+from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.atomic_io import whole_folder
 
 LIBRARY = "model.so"
 PIPELINE = relax.get_pipeline("default_build")  # the target's own would look for more to fuse
-
-
-class CompileError(Exception):
-    """A network that could not be compiled, or whose code does not compute it."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +53,8 @@ def compile_artifact(source: Artifact, target: BuildTarget, out: Path, tuning: P
 
     Raises:
         FileExistsError: `out` exists.
-        CompileError: the linker fails, or the code differs from ONNX Runtime by more than 1e-4 m.
-        RecordsError, TargetError, UnsupportedNetworkError: as the message says.
+        FastDepthError: the linker fails, or the code differs from ONNX Runtime by more than 1e-4 m.
+        FastDepthError: as the message says.
     """
     with whole_folder(out) as building:
         plan = read_plan(source.model_file("onnx").path)
@@ -75,7 +72,7 @@ def tuned_tiles(plan: Plan, target: BuildTarget, beside: Path, tuning: Path | No
     path = records_path(tuning or beside, target)
     if not path.is_file():
         if tuning is not None:
-            raise CompileError(f"{tuning} has no records for {target.name} (no {path.name})")
+            raise FastDepthError(f"{tuning} has no records for {target.name} (no {path.name})")
         return {}
     return read_records(path, target, kernels(plan)).tiles()
 
@@ -89,16 +86,16 @@ def build(module: tvm.IRModule, target: BuildTarget, path: Path) -> None:
     """Compile a module of scheduled kernels and link it.
 
     Raises:
-        CompileError: TVM or the linker cannot.
+        FastDepthError: TVM or the linker cannot.
     """
     linker = target.linker()
     try:
         with device_library() if target.device == "cuda" else nullcontext():
             tvm.compile(module, target.target(), relax_pipeline=PIPELINE).export_library(str(path), cc=linker)
     except RuntimeError as error:
-        raise CompileError(f"TVM cannot compile for {target.name}: {error}") from error
+        raise FastDepthError(f"TVM cannot compile for {target.name}: {error}") from error
     if target.device == "cuda" and not make_entries(path):
-        raise CompileError(f"TVM made no kernel for {target.name}")
+        raise FastDepthError(f"TVM made no kernel for {target.name}")
 
 
 def _compare(source: Artifact, compiled: Artifact) -> float:
@@ -107,7 +104,7 @@ def _compare(source: Artifact, compiled: Artifact) -> float:
     engine = compiled.load("tvm", options)
     off_m = largest_difference_m(reference, engine, source.input_size_px)
     if not off_m <= AGREEMENT_M:  # NaN fails too
-        raise CompileError(f"TVM's code differs from ONNX Runtime by {off_m} m, {AGREEMENT_M} m is allowed")
+        raise FastDepthError(f"TVM's code differs from ONNX Runtime by {off_m} m, {AGREEMENT_M} m is allowed")
     return off_m
 
 

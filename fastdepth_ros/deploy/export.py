@@ -20,6 +20,7 @@ from fastdepth_ros.backends import BackendOptions, ModelFile, backend_class
 from fastdepth_ros.deploy.agreement import AGREEMENT_M, largest_difference_m
 from fastdepth_ros.deploy.rewrite import rewrite
 from fastdepth_ros.depth.focal import TRAINED_FOCAL
+from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.atomic_io import whole_folder
 from fastdepth_ros.nn.checkpoints import save_checkpoint
 from fastdepth_ros.nn.complexity import complexity
@@ -27,10 +28,6 @@ from fastdepth_ros.nn.deployed import deployed
 from fastdepth_ros.nn.network import DepthNetwork
 
 OPSET = 17  # what the oldest supported ONNX Runtime (1.12, 2022) reads
-
-
-class ExportError(Exception):
-    """An artifact whose files do not agree."""
 
 
 def export_artifact(network: DepthNetwork, out: Path, facts: Mapping[str, Any], *, half: bool = False) -> float:
@@ -48,7 +45,7 @@ def export_artifact(network: DepthNetwork, out: Path, facts: Mapping[str, Any], 
 
     Raises:
         FileExistsError: `out` exists.
-        ExportError: ONNX and PyTorch differ by more than 1e-4 m, or float16 is too small.
+        FastDepthError: ONNX and PyTorch differ by more than 1e-4 m, or float16 is too small.
     """
     with whole_folder(out) as building:
         save_checkpoint(network, building / "model.safetensors", half=half)
@@ -88,7 +85,7 @@ def _compare(folder: Path) -> tuple[float, dict[str, Any]]:
     deployed = backend_class("onnxruntime")(ModelFile(folder / "model.onnx", INPUT_SIZE_PX, OPSET), options)
     off_m = largest_difference_m(reference, deployed, INPUT_SIZE_PX)
     if not off_m <= AGREEMENT_M:  # NaN fails too
-        raise ExportError(f"ONNX differs from PyTorch by {off_m} m, {AGREEMENT_M} m is allowed")
+        raise FastDepthError(f"ONNX differs from PyTorch by {off_m} m, {AGREEMENT_M} m is allowed")
     return off_m, golden_record(reference, INPUT_SIZE_PX)
 
 
@@ -99,7 +96,7 @@ def _rounded(network: DepthNetwork, folder: Path) -> tuple[float, dict[str, Any]
         exact = network.eval()(torch.from_numpy(rgb).permute(2, 0, 1)[None] / 255)[0, 0].numpy()
     off_m = float(np.abs(exact - saved.infer(rgb)).max())
     if not np.isfinite(off_m):
-        raise ExportError("a kernel leaves the range of float16; export it whole")
+        raise FastDepthError("a kernel leaves the range of float16; export it whole")
     return off_m, golden_record(saved, INPUT_SIZE_PX)
 
 

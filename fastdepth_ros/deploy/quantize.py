@@ -24,15 +24,12 @@ from tqdm import tqdm
 from fastdepth_ros.artifact.artifact import Artifact, file_key, find_artifact, sha256_of, write_manifest
 from fastdepth_ros.artifact.golden import SPACING_PX, TOLERANCE_M, golden_frame, golden_record
 from fastdepth_ros.backends import Backend, BackendOptions
+from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.atomic_io import whole_folder
 
 REDUCED = ("int8", "fp16", "bf16")
 # What computes a precision everywhere; bf16 has no file of its own, it is a way to compute the fp32 one.
 ENGINES = {"int8": "onnxruntime", "fp16": "onnxruntime", "bf16": "openvino"}
-
-
-class QuantizeError(Exception):
-    """An artifact of which no such precision can be made."""
 
 
 @dataclass(frozen=True)
@@ -59,16 +56,16 @@ def quantize_artifact(
 
     Raises:
         FileExistsError: `out` exists.
-        QuantizeError: no frames, the source has that precision, or what comes of it gives no depth.
-        ArtifactError, BackendError: as the message says.
+        FastDepthError: no frames, the source has that precision, or what comes of it gives no depth.
+        FastDepthError: as the message says.
     """
     if precision not in REDUCED:
-        raise QuantizeError(f"unknown precision {precision!r}, there is {', '.join(REDUCED)}")
+        raise FastDepthError(f"unknown precision {precision!r}, there is {', '.join(REDUCED)}")
     if not len(frames):
-        raise QuantizeError("no frames to calibrate on")
+        raise FastDepthError("no frames to calibrate on")
     key = file_key("onnx", precision)
     if key in source.manifest["files"]:
-        raise QuantizeError(f"{source.folder} has {precision} already")
+        raise FastDepthError(f"{source.folder} has {precision} already")
     parent = source.model_file("onnx").path
     with whole_folder(out) as building:
         for each in source.manifest["files"]:
@@ -156,7 +153,7 @@ def _prove(artifact: Artifact, precision: str, frames: Sequence[np.ndarray]) -> 
     bar = tqdm(frames, unit="frame", desc="compare")
     differences = np.stack([np.abs(engine.infer(frame) - reference.infer(frame)) for frame in bar])
     if not np.isfinite(differences).all():
-        raise QuantizeError(f"{precision} leaves pixels without a depth")
+        raise FastDepthError(f"{precision} leaves pixels without a depth")
     agreement = Agreement(len(frames), float(differences.mean()), float(np.percentile(differences, 99)), engine.engine)
     return {
         "golden": golden,

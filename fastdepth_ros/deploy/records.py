@@ -15,13 +15,10 @@ from typing import Any
 
 from fastdepth_ros.deploy.schedules import Tile
 from fastdepth_ros.deploy.targets import BuildTarget
+from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.atomic_io import write_whole
 
 LOG = logging.getLogger(__name__)
-
-
-class RecordsError(Exception):
-    """Records that cannot be read, or that belong to another network or target."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +76,7 @@ def read_records(path: Path, target: BuildTarget, kernels: Iterable[str]) -> Rec
     """The records in a file.
 
     Raises:
-        RecordsError: unreadable, of another network or of another target.
+        FastDepthError: unreadable, of another network or of another target.
     """
     lines = path.read_text(errors="replace").splitlines()
     expected = _header(target, kernels)
@@ -87,10 +84,10 @@ def read_records(path: Path, target: BuildTarget, kernels: Iterable[str]) -> Rec
         found, *trials = (json.loads(line) for line in lines)
         records = Records(path, [Trial(**{**trial, "tile": Tile(**trial["tile"])}) for trial in trials])
     except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
-        raise RecordsError(f"{path} holds no records of tuning: {error}") from error
+        raise FastDepthError(f"{path} holds no records of tuning: {error}") from error
     for key, what in (("target", "target"), ("kernels", "network")):
         if not isinstance(found, dict) or found.get(key) != expected[key]:
-            raise RecordsError(
+            raise FastDepthError(
                 f"{path} was tuned for another {what}; tune this one: fastdepth tune --db another folder"
             )
     return records

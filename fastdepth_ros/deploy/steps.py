@@ -14,11 +14,9 @@ from typing import Any
 import numpy as np
 import onnx
 
+from fastdepth_ros.errors import FastDepthError
+
 IMAGE = "rgb"
-
-
-class UnsupportedNetworkError(Exception):
-    """A network of which this package cannot make TVM code; names the operation."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +95,7 @@ def read_plan(path: Path) -> Plan:
     """The steps of an artifact's model.onnx.
 
     Raises:
-        UnsupportedNetworkError: an operation, or a use of one, that no step can do.
+        FastDepthError: an operation, or a use of one, that no step can do.
     """
     graph = onnx.load(path).graph
     return _Reader(graph).plan()
@@ -118,15 +116,13 @@ class _Reader:
         for node in self._graph.node:
             handler = getattr(self, f"_{node.op_type.lower()}", None)
             if handler is None:
-                raise UnsupportedNetworkError(
-                    f"{node.op_type} ({node.name}): TVM code is made of MobileNet with nnconv5"
-                )
+                raise FastDepthError(f"{node.op_type} ({node.name}): TVM code is made of MobileNet with nnconv5")
             values = [self._constants.get(name, self._maps.get(name)) if name else None for name in node.input]
             attributes = {entry.name: onnx.helper.get_attribute_value(entry) for entry in node.attribute}
             handler(node, values, attributes)
         depth = self._maps[self._graph.output[0].name]
         if len(depth.terms) != 1 or depth.size_px != self._size_px:
-            raise UnsupportedNetworkError(f"the depth is {depth}, it should be one map of {self._size_px} px")
+            raise FastDepthError(f"the depth is {depth}, it should be one map of {self._size_px} px")
         return Plan(tuple(self._steps.values()), depth.terms[0], self._size_px)
 
     def _constant(self, node: Any, values: list[Any], attributes: dict[str, Any]) -> None:
@@ -161,15 +157,13 @@ class _Reader:
     def _add(self, node: Any, values: list[_Map], attributes: dict[str, Any]) -> None:
         left, right = values
         if left.size_px != right.size_px or (left.factor, right.factor) != (1, 1):
-            raise UnsupportedNetworkError(f"{node.name} adds {left} and {right}")
+            raise FastDepthError(f"{node.name} adds {left} and {right}")
         self._maps[node.output[0]] = _Map(left.terms + right.terms, left.size_px)
 
     def _resize(self, node: Any, values: list[Any], attributes: dict[str, Any]) -> None:
         source, scales = values[0], np.asarray(values[2]).tolist()
         if attributes.get("mode") != b"nearest" or scales != [1, 1, 2, 2]:
-            raise UnsupportedNetworkError(
-                f"{node.name} resizes by {scales} ({attributes.get('mode')}), not nearest by 2"
-            )
+            raise FastDepthError(f"{node.name} resizes by {scales} ({attributes.get('mode')}), not nearest by 2")
         terms = tuple(Term(term.source, term.scale * 2) for term in source.terms)
         self._maps[node.output[0]] = _Map(terms, source.size_px * 2, source.factor)
 
@@ -184,7 +178,7 @@ class _Reader:
             weight = weight.reshape(outputs, kernel, -1, 3).transpose(0, 3, 1, 2)
             pads = [pad // across for pad, across in zip(pads, (1, 3, 1, 3))]
         if group not in (1, outputs) or len(set(pads)) != 1 or set(attributes["dilations"]) != {1}:
-            raise UnsupportedNetworkError(f"{node.name} convolves in {group} groups, with pads {pads}")
+            raise FastDepthError(f"{node.name} convolves in {group} groups, with pads {pads}")
         bias = values[2] if len(values) > 2 else np.zeros(outputs, np.float32)
         terms, size_px, scale = source.terms, source.size_px, 1
         if kernel == stride == 1 and len(terms) == 1:  # before the upsample
@@ -209,7 +203,7 @@ class _Reader:
         (term,) = source.terms
         step = self._steps[term.source]
         if (step.low, step.high) != (-np.inf, np.inf) or self._readers(node.input[0]) != 1:
-            raise UnsupportedNetworkError(f"{node.name} is an activation that no convolution can take over")
+            raise FastDepthError(f"{node.name} is an activation that no convolution can take over")
         self._steps[term.source] = replace(step, low=low, high=high)
         self._maps[node.output[0]] = source
 

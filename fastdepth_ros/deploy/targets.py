@@ -16,6 +16,7 @@ from tvm.target.codegen import llvm_get_cpu_features
 
 from fastdepth_ros.backends.native import host_features
 from fastdepth_ros.deploy.module import Hardware
+from fastdepth_ros.errors import FastDepthError
 
 A57 = {"kind": "llvm", "mtriple": "aarch64-linux-gnu", "mcpu": "cortex-a57", "mattr": ["+neon"], "num-cores": 4}
 NAMED: dict[str, dict[str, Any]] = {
@@ -35,10 +36,6 @@ CPUINFO = {  # LLVM's name of a feature that float code uses -> the kernel's
     "avx512cd": "avx512cd", "avx512dq": "avx512dq", "avx512vl": "avx512vl", "avx512vnni": "avx512_vnni",
     "fullfp16": "asimdhp", "dotprod": "asimddp", "sve": "sve", "sve2": "sve2", "lse": "atomics",
 }  # fmt: skip
-
-
-class TargetError(Exception):
-    """A target that there is not, or that cannot be built for here; says what is missing."""
 
 
 @dataclass(frozen=True)
@@ -72,14 +69,14 @@ class BuildTarget:
         """The compiler that links the library.
 
         Raises:
-            TargetError: it is not installed.
+            FastDepthError: it is not installed.
         """
         here = self.machine == platform.machine()
         program = "g++" if here else f"{self.machine}-linux-gnu-g++"
         found = shutil.which(program)
         if found is None:
             package = "g++" if here else f"g++-{self.machine.replace('_', '-')}-linux-gnu"
-            raise TargetError(f"{program} links code for {self.name}: apt install {package}")
+            raise FastDepthError(f"{program} links code for {self.name}: apt install {package}")
         return found
 
 
@@ -87,18 +84,18 @@ def find_target(text: str) -> BuildTarget:
     """A target by name, this machine for "host", or from a JSON file.
 
     Raises:
-        TargetError: neither a name nor a file, or a file that TVM does not understand; lists the names.
+        FastDepthError: neither a name nor a file, or a file that TVM does not understand; lists the names.
     """
     name = _host_name() if text == HOST else text
     if name in NAMED:
         return _described(name, NAMED[name])
     path = Path(text)
     if not path.is_file():
-        raise TargetError(f"no target {text!r}: there is {HOST}, {', '.join(NAMED)}, and no such file")
+        raise FastDepthError(f"no target {text!r}: there is {HOST}, {', '.join(NAMED)}, and no such file")
     try:
         return _described(path.stem, json.loads(path.read_text()))
     except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise TargetError(f"{path} is no target of TVM, a JSON object such as {json.dumps(A57)}: {error}") from error
+        raise FastDepthError(f"{path} is no target of TVM, a JSON object such as {json.dumps(A57)}: {error}") from error
 
 
 def _host_name() -> str:
@@ -110,7 +107,7 @@ def _host_name() -> str:
 
 def _described(name: str, words: Mapping[str, Any]) -> BuildTarget:
     if words["kind"] not in ("llvm", "nvptx"):
-        raise ValueError(f"its kind is {words['kind']!r}; llvm and nvptx can be built")
+        raise FastDepthError(f"its kind is {words['kind']!r}; llvm and nvptx can be built")
     on_gpu = words["kind"] == "nvptx"
     if on_gpu and "host" not in words:
         words = {**words, "host": NAMED[_host_name()]}

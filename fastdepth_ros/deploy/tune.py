@@ -23,12 +23,13 @@ from tvm import rpc
 from tvm.s_tir.meta_schedule.arg_info import TensorInfo
 from tvm.s_tir.meta_schedule.runner import EvaluatorConfig, LocalRunner, RPCConfig, RPCRunner, RunnerInput
 
-from fastdepth_ros.deploy.compile import CompileError, build
+from fastdepth_ros.deploy.compile import build
 from fastdepth_ros.deploy.module import kernel_arguments, kernel_function, kernel_name, kernels
 from fastdepth_ros.deploy.records import Records, Trial
 from fastdepth_ros.deploy.schedules import Tile, schedule, tiles
 from fastdepth_ros.deploy.steps import Plan, Step
 from fastdepth_ros.deploy.targets import BuildTarget
+from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.cores import available_cores
 
 EVALUATOR = EvaluatorConfig(number=3, repeat=5, min_repeat_ms=10)
@@ -36,10 +37,6 @@ TIMEOUT_S = 30
 DEVICE_WAIT_S = 600
 POLL_S = 1.0
 PROBE_S = 2.0
-
-
-class TuneError(Exception):
-    """Tuning that cannot go on; what was measured is kept."""
 
 
 @dataclass(frozen=True)
@@ -55,17 +52,19 @@ def device_at(tracker: str, key: str, target: BuildTarget) -> Device:
     """The device of a key at a tracker, "HOST:PORT", or this machine where both are empty.
 
     Raises:
-        TuneError: one of them without the other, no address, or no device given for a target that does not run here.
+        FastDepthError: one of them without the other, no address, or no device for a target that does not run here.
     """
     if bool(tracker) != bool(key):
-        raise TuneError("--tracker and --key belong together")
+        raise FastDepthError("--tracker and --key belong together")
     if tracker:
         host, _, port = tracker.rpartition(":")
         if not host or not port.isdigit():
-            raise TuneError(f"{tracker!r} is not HOST:PORT")
+            raise FastDepthError(f"{tracker!r} is not HOST:PORT")
         return Device(host, int(port), key)
     if not target.runs_here:
-        raise TuneError(f"{target.name} does not run on this machine: measure on the device, with --tracker and --key")
+        raise FastDepthError(
+            f"{target.name} does not run on this machine: measure on the device, with --tracker and --key"
+        )
     return Device()
 
 
@@ -94,8 +93,8 @@ def tune(plan: Plan, target: BuildTarget, records: Records, trials: int, device:
     """Measure until the records hold `trials` trials or every tile was tried; each is on disk when it is known.
 
     Raises:
-        TuneError: no device of that key comes back within ten minutes.
-        TargetError: the linker is missing.
+        FastDepthError: no device of that key comes back within ten minutes.
+        FastDepthError: the linker is missing.
     """
     hardware = target.hardware
     most = sum(len(tiles(step, hardware.lanes, hardware.registers)) for step in kernels(plan).values())
@@ -179,7 +178,7 @@ class Meter:
             try:
                 function = schedule(kernel_function(step, self._target.hardware.lanes), step, tile)
                 build(tvm.IRModule({"main": function}), self._target, path)
-            except (CompileError, RuntimeError, ValueError) as error:
+            except (FastDepthError, RuntimeError) as error:
                 return Trial(name, tile, None, _first_line(error))
             while True:
                 seconds, why = self._run(path, step)
@@ -225,7 +224,7 @@ class Meter:
         until = time.monotonic() + DEVICE_WAIT_S
         while not self._servers():
             if time.monotonic() > until:
-                raise TuneError(f"no device with key {self._device.key!r} at {where}; the same command goes on")
+                raise FastDepthError(f"no device with key {self._device.key!r} at {where}; the same command goes on")
             time.sleep(POLL_S)
 
 

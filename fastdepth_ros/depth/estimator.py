@@ -16,6 +16,7 @@ from fastdepth_ros.depth.frame import Frame
 from fastdepth_ros.depth.geometry import FIELDS_OF_VIEW, Crop, field_of_view, trained_view
 from fastdepth_ros.depth.preprocess import network_input
 from fastdepth_ros.depth.temporal import TemporalFilter
+from fastdepth_ros.errors import FastDepthError
 
 OUTPUTS = ("network", "camera")
 OUTSIDE = ("keep", "invalid")
@@ -91,15 +92,15 @@ class DepthEstimator:
         temporal_filter: float = 0.0,
     ) -> None:
         if output not in OUTPUTS:
-            raise ValueError(f"unknown output grid {output!r}, there is {', '.join(OUTPUTS)}")
+            raise FastDepthError(f"unknown output grid {output!r}, there is {', '.join(OUTPUTS)}")
         if field not in FIELDS_OF_VIEW:
-            raise ValueError(f"unknown field of view {field!r}, there is {', '.join(FIELDS_OF_VIEW)}")
+            raise FastDepthError(f"unknown field of view {field!r}, there is {', '.join(FIELDS_OF_VIEW)}")
         if outside_training_view not in OUTSIDE:
-            raise ValueError(f"outside the training view {outside_training_view!r}, there is {', '.join(OUTSIDE)}")
+            raise FastDepthError(f"outside the training view {outside_training_view!r}, there is {', '.join(OUTSIDE)}")
         if not max_depth_m >= 0:
-            raise ValueError(f"a maximum depth of {max_depth_m} m makes no sense; 0 is no limit")
+            raise FastDepthError(f"a maximum depth of {max_depth_m} m makes no sense; 0 is no limit")
         if not 0 <= temporal_filter < 1:
-            raise ValueError(f"a temporal filter of {temporal_filter} makes no sense; 0 is off, below 1 the most")
+            raise FastDepthError(f"a temporal filter of {temporal_filter} makes no sense; 0 is off, below 1 the most")
         self.backend = backend
         self._size_px, self._field, self._output = size_px, field, output
         self._fixed_scale, self._trained_focal = fixed_focal_scale(focal_scale), trained_focal

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from fastdepth_ros.errors import FastDepthError
+
 AUTO, OFF = "auto", "off"
 SMALLEST, LARGEST = 0.01, 100.0  # no lens is further from the training camera's than that
 
@@ -42,7 +44,7 @@ def fixed_focal_scale(value: Any) -> float | None:
     except (TypeError, ValueError):
         scale = float("nan")
     if not is_plausible(scale):
-        raise ValueError(f"focal_scale is {value!r}, it can be auto, off, or a number, {SMALLEST} to {LARGEST:g}")
+        raise FastDepthError(f"focal_scale is {value!r}, it can be auto, off, or a number, {SMALLEST} to {LARGEST:g}")
     return scale
 
 

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from fastdepth_ros.errors import FastDepthError
+
 BLANK_LEVELS = 2.0  # standard deviation: noise of a covered sensor is less, a dim room is more
 BLANK_STEP = 8  # every eighth pixel tells it
 CHANNELS = {"rgb": 3, "bgr": 3, "rgba": 4, "bgra": 4, "mono": 1}
 
 
-class FrameError(ValueError):
+class FrameError(FastDepthError):
     """A frame from which no depth can be computed; the message says why."""
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastdepth_ros.depth.frame import FrameError
+from fastdepth_ros.errors import FastDepthError
 
 MIN_SIDE_PX = 32
 FIELDS_OF_VIEW = ("trained", "full")
@@ -56,7 +57,7 @@ def field_of_view(name: str, height_px: int, width_px: int) -> Crop:
     if name == "full":
         _require_size(height_px, width_px)
         return Crop(0, 0, height_px, width_px)
-    raise ValueError(f"unknown field of view {name!r}, there is {', '.join(FIELDS_OF_VIEW)}")
+    raise FastDepthError(f"unknown field of view {name!r}, there is {', '.join(FIELDS_OF_VIEW)}")
 
 
 def trained_view(height_px: int, width_px: int) -> Crop:

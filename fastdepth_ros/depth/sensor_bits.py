@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from fastdepth_ros.errors import FastDepthError
+
 SAMPLE_BITS = 16
 SETTLED_FRAMES = 30  # after which a rise is news, not the finding itself
 _STEPS = (8, 10, 12, 14, SAMPLE_BITS)  # bits that sensors have
@@ -22,7 +24,7 @@ class SensorBits:
 
     def __init__(self, fixed: int = 0, least: int = 0) -> None:
         if not 0 <= fixed <= SAMPLE_BITS:
-            raise ValueError(f"bits is {fixed}, a sample has 1 to {SAMPLE_BITS}; 0 finds them")
+            raise FastDepthError(f"bits is {fixed}, a sample has 1 to {SAMPLE_BITS}; 0 finds them")
         self.fixed, self.bits, self.frames = fixed, fixed or least, 0
 
     @property

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from fastdepth_ros.errors import FastDepthError
+
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
@@ -57,7 +59,7 @@ def write_whole(path: Path, content: bytes | str) -> None:
         partial.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
-class DamagedFileError(ValueError):
+class DamagedFileError(FastDepthError):
     """A file that is not whole; the message names it."""
 
 

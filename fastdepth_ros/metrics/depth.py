@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from fastdepth_ros.errors import FastDepthError
+
 NEAR_M = 1.5  # what a robot must not hit
 NAMES = ("rmse", "mae", "rel", "log10", "irmse", "imae", "delta1", "delta2", "delta3")
 _ROOTS = ("rmse", "irmse")
@@ -27,13 +29,13 @@ def depth_errors(depth: np.ndarray, truth: np.ndarray) -> dict[str, float]:
         ValueError: shapes differ, no pixel has a truth, or a prediction is not finite.
     """
     if depth.shape != truth.shape:
-        raise ValueError(f"depth has shape {depth.shape}, truth {truth.shape}")
+        raise FastDepthError(f"depth has shape {depth.shape}, truth {truth.shape}")
     valid = truth > 0
     if not valid.any():
-        raise ValueError("no pixel of the truth is above 0")
+        raise FastDepthError("no pixel of the truth is above 0")
     predicted, actual = depth[valid].astype(np.float64), truth[valid].astype(np.float64)
     if not np.isfinite(predicted).all():
-        raise ValueError(f"{np.count_nonzero(~np.isfinite(predicted))} predicted pixels are not finite")
+        raise FastDepthError(f"{np.count_nonzero(~np.isfinite(predicted))} predicted pixels are not finite")
     difference = np.abs(predicted - actual)
     positive = np.maximum(predicted, _SMALLEST_M)
     ratio = np.maximum(positive / actual, actual / positive)
@@ -75,7 +77,7 @@ def mean_errors(errors: Iterable[dict[str, float]]) -> dict[str, float]:
     """
     rows = list(errors)
     if not rows:
-        raise ValueError("no image to average over")
+        raise FastDepthError("no image to average over")
     return {**{name: float(np.mean([row[name] for row in rows])) for name in NAMES}, "images": len(rows)}
 
 
@@ -86,7 +88,7 @@ def pooled_errors(errors: Sequence[dict[str, float]], pixels: Sequence[int]) -> 
         ValueError: no image.
     """
     if not errors:
-        raise ValueError("no image to pool")
+        raise FastDepthError("no image to pool")
     pooled = {}
     for name in NAMES:
         values = np.array([row[name] for row in errors])

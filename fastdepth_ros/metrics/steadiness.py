@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from fastdepth_ros.errors import FastDepthError
+
 MIN_IMAGES = 2
 
 
@@ -22,11 +24,11 @@ def temporal_noise(depths: np.ndarray) -> dict[str, float]:
         ValueError: fewer than two images, or no pixel with a depth in all of them.
     """
     if depths.ndim != 3 or len(depths) < MIN_IMAGES:
-        raise ValueError(f"depth images have shape {depths.shape}, flicker needs (at least {MIN_IMAGES}, H, W)")
+        raise FastDepthError(f"depth images have shape {depths.shape}, flicker needs (at least {MIN_IMAGES}, H, W)")
     known = np.isfinite(depths) & (depths > 0)
     always = known.all(axis=0)
     if not always.any():
-        raise ValueError("no pixel has a depth in every image")
+        raise FastDepthError("no pixel has a depth in every image")
     steady = depths[:, always].astype(np.float64)  # (images, pixels)
     deviation_m = steady.std(axis=0, ddof=1)
     return {

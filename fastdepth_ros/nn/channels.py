@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
+from fastdepth_ros.errors import FastDepthError
+
 ENCODER_STRIDES = (2, 1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1)
 SKIPS = {5: 2, 3: 3, 1: 4}  # encoder layer -> decoder layer, added after the decoder layer's 2x upsample
 
@@ -33,13 +35,13 @@ class Channels:
     def __post_init__(self) -> None:
         for part, counts, length in (("encoder", self.encoder, 14), ("decoder", self.decoder, 5)):
             if len(counts) != length:
-                raise ValueError(f"{part} has {len(counts)} channel counts, needs {length}")
+                raise FastDepthError(f"{part} has {len(counts)} channel counts, needs {length}")
             if any(not isinstance(count, int) or count < 1 for count in counts):
-                raise ValueError(f"{part} channels must be whole numbers of at least 1, got {counts}")
+                raise FastDepthError(f"{part} channels must be whole numbers of at least 1, got {counts}")
         for encoder_layer, decoder_layer in SKIPS.items():
             left, right = self.encoder[encoder_layer], self.decoder[decoder_layer - 1]
             if left != right:
-                raise ValueError(
+                raise FastDepthError(
                     f"the skip from encoder layer {encoder_layer} ({left} channels) to decoder layer "
                     f"{decoder_layer} ({right} channels) adds unequal counts"
                 )
@@ -48,7 +50,7 @@ class Channels:
     def from_mapping(cls, mapping: Mapping[str, Sequence[int]]) -> Channels:
         """Channels from ``{"encoder": [...], "decoder": [...]}``, as JSON holds them."""
         if not isinstance(mapping, Mapping) or not all(isinstance(mapping.get(p), Sequence) for p in PARTS):
-            raise ValueError(f"a channel list is an object with the lists {' and '.join(PARTS)}, not {mapping!r}")
+            raise FastDepthError(f"a channel list is an object with the lists {' and '.join(PARTS)}, not {mapping!r}")
         return cls(tuple(mapping["encoder"]), tuple(mapping["decoder"]))
 
     def as_mapping(self) -> dict[str, list[int]]:

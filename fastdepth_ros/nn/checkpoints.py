@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.atomic_io import whole_file
 from fastdepth_ros.nn.channels import Channels
 from fastdepth_ros.nn.fastdepth import FastDepth
@@ -22,7 +23,7 @@ from fastdepth_ros.nn.network import DepthNetwork
 AnyNetwork = TypeVar("AnyNetwork", bound=DepthNetwork)
 
 
-class CheckpointError(Exception):
+class CheckpointError(FastDepthError):
     """A file that is no checkpoint of ours, or one that does not fit."""
 
 

@@ -12,6 +12,7 @@ from typing import Protocol
 from torch import Tensor, nn
 from torch.nn import functional
 
+from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.nn.channels import ENCODER_STRIDES, SKIPS, UNPRUNED
 from fastdepth_ros.nn.efficientnet import EfficientNetLite0, EfficientNetLite1, EfficientNetLite2
 from fastdepth_ros.nn.layers import conv_bn, separable
@@ -171,5 +172,5 @@ def load_classifier(encoder: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     wrong = [name for name in taken if name not in tensors or tensors[name].shape != expected[name].shape]
     if wrong:
         names = ", ".join(wrong[:3]) + (", ..." if len(wrong) > 3 else "")
-        raise ValueError(f"these are no weights of {type(encoder).__name__}: missing or of another shape: {names}")
+        raise FastDepthError(f"these are no weights of {type(encoder).__name__}: missing or of another shape: {names}")
     encoder.load_state_dict({name: tensors[name] for name in taken}, strict=False)

@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 from torch import nn
 
+from fastdepth_ros.errors import FastDepthError
+
 Builder = TypeVar("Builder", bound=Callable[..., nn.Module])
 
 
@@ -40,5 +42,5 @@ class Registry:
             ValueError: there is none; lists what there is.
         """
         if name not in self._builders:
-            raise ValueError(f"unknown {self.kind} {name!r}; there is {', '.join(self._builders)}")
+            raise FastDepthError(f"unknown {self.kind} {name!r}; there is {', '.join(self._builders)}")
         return self._builders[name]

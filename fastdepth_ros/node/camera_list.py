@@ -10,14 +10,11 @@ from typing import Any
 
 import yaml
 
+from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.node.parameters import Settings, complaint
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _NAMESPACE = re.compile(r"/?([A-Za-z][A-Za-z0-9_]*/)*[A-Za-z][A-Za-z0-9_]*")
-
-
-class CameraListError(ValueError):
-    """A list of cameras that cannot be used; names the file, the camera and what is wrong."""
 
 
 @dataclass(frozen=True)
@@ -52,21 +49,21 @@ def read_cameras(path: Path) -> list[ListedCamera]:
     """The cameras of a file: `cameras:`, and below it for each the fields of `ListedCamera`.
 
     Raises:
-        CameraListError: missing, not YAML, empty, or something in it that is not allowed.
+        FastDepthError: missing, not YAML, empty, or something in it that is not allowed.
     """
     try:
         content = yaml.safe_load(path.read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise CameraListError(f"{path} cannot be read as a list of cameras: {' '.join(str(error).split())}") from error
+        raise FastDepthError(f"{path} cannot be read as a list of cameras: {' '.join(str(error).split())}") from error
     entries = content.get("cameras") if isinstance(content, dict) else None
     if not isinstance(entries, list) or not entries:
-        raise CameraListError(f"{path} has no list `cameras:` with at least one camera")
+        raise FastDepthError(f"{path} has no list `cameras:` with at least one camera")
     cameras = [_camera(path, number, entry) for number, entry in enumerate(entries, 1)]
     for kind in ("name", "node_namespace"):
         values = [getattr(camera, kind).strip("/") for camera in cameras]
         twice = sorted({value for value in values if values.count(value) > 1})
         if twice:
-            raise CameraListError(f"{path}: {', '.join(twice)} is there twice; each camera needs a name of its own")
+            raise FastDepthError(f"{path}: {', '.join(twice)} is there twice; each camera needs a name of its own")
     return cameras
 
 
@@ -80,16 +77,16 @@ def _camera(path: Path, number: int, entry: Any) -> ListedCamera:
     where = f"{path}: camera {number}"
     known = [one.name for one in fields(ListedCamera)]
     if not isinstance(entry, dict) or not {"name", "image"} <= entry.keys() <= set(known):
-        raise CameraListError(f"{where} is {entry!r}; it needs name and image, and may have {', '.join(known[2:])}")
+        raise FastDepthError(f"{where} is {entry!r}; it needs name and image, and may have {', '.join(known[2:])}")
     texts = {name: entry.get(name, "") for name in known[:-1]}
     parameters = entry.get("parameters") or {}
     if not all(isinstance(text, str) for text in texts.values()) or not isinstance(parameters, dict):
-        raise CameraListError(f"{where}: {', '.join(texts)} are texts, parameters are pairs of name and value")
+        raise FastDepthError(f"{where}: {', '.join(texts)} are texts, parameters are pairs of name and value")
     camera = ListedCamera(**texts, parameters=parameters)
     if not _NAME.fullmatch(camera.name) or not camera.image:
-        raise CameraListError(f"{where}: name {camera.name!r} must be letters, digits and _, image not empty")
+        raise FastDepthError(f"{where}: name {camera.name!r} must be letters, digits and _, image not empty")
     if not _NAMESPACE.fullmatch(camera.node_namespace):
-        raise CameraListError(f"{where}: {camera.namespace!r} is no namespace")
+        raise FastDepthError(f"{where}: {camera.namespace!r} is no namespace")
     _check_parameters(f"{path}: {camera.name}", parameters)
     return camera
 
@@ -98,8 +95,8 @@ def _check_parameters(where: str, parameters: Mapping[str, Any]) -> None:
     kinds = {one.name: None if one.metadata["check"] else type(one.default) for one in fields(Settings)}
     for name, value in parameters.items():
         if name not in kinds:
-            raise CameraListError(f"{where}: there is no parameter {name!r}, there is {', '.join(kinds)}")
+            raise FastDepthError(f"{where}: there is no parameter {name!r}, there is {', '.join(kinds)}")
         if (kind := kinds[name]) and type(value) is not kind:
-            raise CameraListError(f"{where}: {name} is {value!r}, it should be of type {kind.__name__}")
+            raise FastDepthError(f"{where}: {name} is {value!r}, it should be of type {kind.__name__}")
         if text := complaint(name, value):
-            raise CameraListError(f"{where}: {text}")
+            raise FastDepthError(f"{where}: {text}")

@@ -42,7 +42,7 @@ def load_engine(settings: Settings) -> Engine:
     """Load the model; the golden frame is checked.
 
     Raises:
-        ArtifactError, BackendError, GoldenError, ValueError: as the message says.
+        FastDepthError: as the message says.
     """
     artifact = find_artifact(settings.model, settings.model_root)
     backend = InTurn(artifact.load(settings.backend, backend_options(settings)))

@@ -18,8 +18,9 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from rclpy.utilities import remove_ros_args
 
+from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.cores import available_cores
-from fastdepth_ros.node.camera_list import CameraListError, ListedCamera, read_cameras, thread_share
+from fastdepth_ros.node.camera_list import ListedCamera, read_cameras, thread_share
 from fastdepth_ros.node.node import FastDepthNode, end_for, tune_process
 from fastdepth_ros.node.shutdown import FAREWELL_S, end_process, is_of_the_end, withdraw
 from fastdepth_ros.node.watchdog import BackendLost, hold_lifeline
@@ -54,9 +55,9 @@ def main(arguments: list[str] | None = None) -> int:
         listed = read_cameras(given.cameras)
         chosen = [camera for camera in listed if given.only in (None, camera.name)]
         if not chosen:
-            raise CameraListError(f"{given.cameras} has no camera {given.only!r}")
+            raise FastDepthError(f"{given.cameras} has no camera {given.only!r}")
         rclpy.init(args=arguments)
-    except (CameraListError, RuntimeError) as error:  # of rclpy: a parameter file that is missing or malformed
+    except (FastDepthError, RuntimeError) as error:  # of rclpy: a parameter file that is missing or malformed
         print(f"fastdepth_cameras: {error}", file=sys.stderr)
         return 1
     nodes: list[FastDepthNode] = []

@@ -15,6 +15,7 @@ from fastdepth_ros.depth.depth_image import DEPTH_TOPICS
 from fastdepth_ros.depth.estimator import OUTPUTS, OUTSIDE
 from fastdepth_ros.depth.focal import fixed_focal_scale
 from fastdepth_ros.depth.geometry import FIELDS_OF_VIEW
+from fastdepth_ros.errors import FastDepthError
 
 TRANSPORTS = ("raw", "compressed")
 RELIABILITIES = ("auto", "reliable", "best_effort")
@@ -193,7 +194,7 @@ def read(node: Any, changes: Mapping[str, Any] | None = None) -> Settings:
     if settings.color_near_m >= settings.color_far_m:
         complaints.append(f"color_near_m {settings.color_near_m} is not under color_far_m {settings.color_far_m}")
     if complaints:
-        raise ValueError("; ".join(complaints))
+        raise FastDepthError("; ".join(complaints))
     return settings
 
 

@@ -10,7 +10,6 @@ from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from fastdepth_ros.artifact.golden import GoldenError
 from fastdepth_ros.depth.camera_matrix import FrameCamera, frame_camera, is_distorted, is_rectified
 from fastdepth_ros.depth.depth_image import DEPTH_TOPICS, encoded
 from fastdepth_ros.depth.estimator import DepthResult
@@ -18,6 +17,7 @@ from fastdepth_ros.depth.focal import fixed_focal_scale
 from fastdepth_ros.depth.frame import Frame, FrameError
 from fastdepth_ros.depth.sensor_bits import SAMPLE_BITS, SensorBits
 from fastdepth_ros.depth.stamp_cache import ByStamp
+from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.node.diagnostics.statistics import Statistics
 from fastdepth_ros.node.engine import Engine, changed_engine, load_engine
 from fastdepth_ros.node.messages import CameraInfoBytes, CameraInfoReader, ImageBytes, frame_from_message, stamp_ns
@@ -97,7 +97,7 @@ class Pipeline:
         """An engine as other parameters want it, beside the one that runs; on any thread.
 
         Raises:
-            ArtifactError, BackendError, GoldenError, ValueError: as the message says.
+            FastDepthError: as the message says.
         """
         return changed_engine(self._engine, settings) or load_engine(settings)
 
@@ -119,7 +119,7 @@ class Pipeline:
         """Load the backend anew, unless a change of parameters brought another one.
 
         Raises:
-            ArtifactError, BackendError, GoldenError, ValueError: as the message says.
+            FastDepthError: as the message says.
         """
         if self._engine.abandoned:
             settings = self.settings
@@ -136,7 +136,7 @@ class Pipeline:
         """`Artifact.check_golden` of the backend, while no frame is in it; on any thread."""
         try:
             off_m = self._engine.artifact.check_golden(self._engine.backend, self.settings.precision)
-        except GoldenError as error:
+        except FastDepthError as error:
             self.facts["golden frame"] = str(error)
             raise
         self.facts["golden frame"] = "the manifest has none" if off_m is None else f"off by {off_m:.6f} m"

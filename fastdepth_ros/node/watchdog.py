@@ -8,16 +8,15 @@ import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from fastdepth_ros.artifact.artifact import ArtifactError
-from fastdepth_ros.artifact.golden import GoldenError
 from fastdepth_ros.backends import BackendError
+from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.node.worker import Item, NewestFirst
 
 PERIOD_S = 0.1
 MEANWHILE_S = 0.005
 FAREWELL_S = 3.0
 EXIT_CODE = 3
-LOADING_ERRORS = (ArtifactError, BackendError, GoldenError, ValueError, OSError)
+LOADING_ERRORS = (FastDepthError, OSError)
 Result = TypeVar("Result")
 
 
@@ -106,7 +105,7 @@ def beside(work: Callable[[], Result], deadline_s: float, meanwhile: Callable[[]
     Raises:
         BackendError: not done in time, and the thread is left behind; or `work` raised what is none of
             LOADING_ERRORS, as a broken installation does (ImportError): its type and text.
-        ArtifactError, BackendError, GoldenError, ValueError, OSError: as `work` raised it.
+        FastDepthError, BackendError, FastDepthError, ValueError, OSError: as `work` raised it.
     """
     outcome: list[Result] = []
     errors: list[BaseException] = []

@@ -11,6 +11,7 @@ import numpy as np
 from fastdepth_ros.depth.frame import Frame, FrameError
 from fastdepth_ros.depth.image_decoding import decode_compressed
 from fastdepth_ros.depth.sensor_bits import SensorBits
+from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.atomic_io import whole_file
 from fastdepth_ros.pictures.color_map import color_depth
 
@@ -52,7 +53,7 @@ def write_depth(path: Path, depth: np.ndarray) -> None:
         with whole_file(path) as partial:
             np.save(partial, depth)
     else:
-        raise ValueError(f"{path}: depth is written as .npy or .png, not {path.suffix!r}")
+        raise FastDepthError(f"{path}: depth is written as .npy or .png, not {path.suffix!r}")
 
 
 def write_picture(path: Path, bgr: np.ndarray) -> None:

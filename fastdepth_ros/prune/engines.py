@@ -11,6 +11,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from fastdepth_ros.errors import FastDepthError
+
 OPSET = 17
 Run = Callable[[], object]
 Engine = Callable[[nn.Module, Tensor, int], Run]
@@ -30,7 +32,7 @@ def engine(name: str) -> Callable[[Engine], Engine]:
 def engine_version(name: str) -> str:
     """ "onnxruntime 1.31.0"; raises ValueError, with the known ones, for an unknown name."""
     if name not in ENGINES:
-        raise ValueError(f"unknown engine {name!r}, there is {', '.join(sorted(ENGINES))}")
+        raise FastDepthError(f"unknown engine {name!r}, there is {', '.join(sorted(ENGINES))}")
     return f"{name} {version('torch' if name == 'pytorch' else name)}"
 
 

@@ -26,7 +26,8 @@ from fastdepth_ros.deploy.export import write_onnx
 from fastdepth_ros.deploy.schedules import tiles
 from fastdepth_ros.deploy.steps import Plan, Step, read_plan
 from fastdepth_ros.deploy.targets import BuildTarget
-from fastdepth_ros.deploy.tune import EVALUATOR, TIMEOUT_S, Device, Meter, TuneError
+from fastdepth_ros.deploy.tune import EVALUATOR, TIMEOUT_S, Device, Meter
+from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.nn.channels import Channels
 from fastdepth_ros.nn.fastdepth import FastDepth, initialize
 from fastdepth_ros.nn.shapes import LayerShape, layer_shapes
@@ -50,11 +51,13 @@ def measure_tvm(
         shares: of each layer's channels that are measured.
 
     Raises:
-        CompileError, TargetError: as the message says.
-        TuneError: a kernel does not run, or no device comes.
+        FastDepthError: as the message says.
+        FastDepthError: a kernel does not run, or no device comes.
     """
     if threads and device.host:
-        raise TuneError("a device's server has its own threads: start it with TVM_NUM_THREADS, without --threads here")
+        raise FastDepthError(
+            "a device's server has its own threads: start it with TVM_NUM_THREADS, without --threads here"
+        )
     if threads:
         os.environ["TVM_NUM_THREADS"] = str(threads)
     plan = _plan(channels)
@@ -65,7 +68,7 @@ def measure_tvm(
         step = _step(like[place(shape)], shape)
         trial = meter.measure(step, tiles(step, target.hardware.lanes, target.hardware.registers)[0])
         if trial.ms is None:
-            raise TuneError(f"{trial.kernel} does not run: {trial.error}")
+            raise FastDepthError(f"{trial.kernel} does not run: {trial.error}")
         rows[shape] = trial.ms
     where = f"{device.key} at {device.host}:{device.port}" if device.host else processor_name()
     table = LatencyTable(rows, where, f"tvm {installed_versions()['tvm']} {target.name}", threads, HEAD_PX)
@@ -102,7 +105,9 @@ def _network_ms(plan: Plan, target: BuildTarget, device: Device) -> float:
         try:
             return _timed(library, plan.size_px, target, device)
         except RuntimeError as error:
-            raise TuneError(f"the whole network does not run on {device.key or 'this machine'}: {error}") from error
+            raise FastDepthError(
+                f"the whole network does not run on {device.key or 'this machine'}: {error}"
+            ) from error
 
 
 def _timed(library: Path, size_px: int, target: BuildTarget, device: Device) -> float:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.atomic_io import write_whole
 from fastdepth_ros.jobs.pool import Pool, cores
 from fastdepth_ros.nn.channels import Channels
@@ -30,10 +31,6 @@ Trials = Pool[Trial, "dict[str, float]"]
 LOG = logging.getLogger(__name__)
 HISTORY = "history.csv"
 _ANEW = "give another folder, or delete this one to search anew"
-
-
-class PruneError(Exception):
-    """A budget out of reach, or a folder that holds another search."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +53,11 @@ class Search:
 
     def __post_init__(self) -> None:
         if not 0 < self.reduction < 1:
-            raise ValueError(f"reduction is {self.reduction}, it is a share in (0, 1)")
+            raise FastDepthError(f"reduction is {self.reduction}, it is a share in (0, 1)")
         if not 0 < self.decay <= 1:
-            raise ValueError(f"decay is {self.decay}, it is in (0, 1]")
+            raise FastDepthError(f"decay is {self.decay}, it is in (0, 1]")
         if self.multiple < 1:
-            raise ValueError(f"multiple is {self.multiple}, needs at least 1")
+            raise FastDepthError(f"multiple is {self.multiple}, needs at least 1")
 
 
 @dataclass(frozen=True)
@@ -82,7 +79,7 @@ def read_history(file: Path) -> list[Step]:
     """The steps that a search has taken so far; none where it has not begun.
 
     Raises:
-        PruneError: the file is damaged.
+        FastDepthError: the file is damaged.
     """
     if not file.exists():
         return []
@@ -96,9 +93,9 @@ def read_history(file: Path) -> list[Step]:
                 for row in csv.DictReader(lines)
             ]  # fmt: skip
     except (KeyError, TypeError, ValueError) as error:
-        raise PruneError(f"{file} is damaged ({error!r})") from error
+        raise FastDepthError(f"{file} is damaged ({error!r})") from error
     if not steps:
-        raise PruneError(f"{file} is damaged (it holds no step)")
+        raise FastDepthError(f"{file} is damaged (it holds no step)")
     return steps
 
 
@@ -110,7 +107,7 @@ class NetAdapt:
         pool: runs `TRIALS`.
 
     Raises:
-        PruneError: the folder holds another search.
+        FastDepthError: the folder holds another search.
         CheckpointError: the start is no FastDepth.
     """
 
@@ -133,7 +130,7 @@ class NetAdapt:
             The last iteration's checkpoint, tuned for a few steps only.
 
         Raises:
-            PruneError: no group can give up what is asked.
+            FastDepthError: no group can give up what is asked.
         """
         with tqdm(
             total=round(self.start_cost - self.search.budget, 6), unit=self.resource.unit, unit_scale=True
@@ -157,7 +154,7 @@ class NetAdapt:
         """Steps that are done; what a damaged file lost is read from the others, else it is searched anew."""
         try:
             steps = read_history(self.out / HISTORY)
-        except PruneError as error:
+        except FastDepthError as error:
             steps = self._steps_of_checkpoints()
             LOG.warning("%s: it is made anew, of the %d checkpoints beside it", error, len(steps))
             self._write_history(steps)
@@ -188,7 +185,7 @@ class NetAdapt:
         target = max(cost - asked, self.search.budget)
         found = proposals(self.channels(iteration - 1), self.resource, target, self.search.multiple)
         if not found:
-            raise PruneError(
+            raise FastDepthError(
                 f"no layer can bring {cost:.4g} {self.resource.unit} down to {target:.4g}: the budget of "
                 f"{self.search.budget:.4g} is out of reach, or the reduction of {self.search.reduction} too large"
             )
@@ -211,7 +208,7 @@ class NetAdapt:
                 cost = float(self.resource.cost(found[group]))
                 yield Step(iteration, group, cost, errors["delta1"], errors["rmse"], found[group])
         except BrokenExecutor as error:
-            raise PruneError(
+            raise FastDepthError(
                 f"a worker ended by itself, maybe out of memory ({error}); the same command goes on"
             ) from None
         finally:
@@ -228,9 +225,11 @@ class NetAdapt:
         try:
             json.loads(found)
         except ValueError as error:
-            raise PruneError(f"{file} is damaged ({error}): what search the folder holds is lost; {_ANEW}") from error
+            raise FastDepthError(
+                f"{file} is damaged ({error}): what search the folder holds is lost; {_ANEW}"
+            ) from error
         if found != claim:
-            raise PruneError(f"{self.out} holds another search; give another folder, or delete it")
+            raise FastDepthError(f"{self.out} holds another search; give another folder, or delete it")
         write_whole(file, claim)
 
     def _winner(self, iteration: int) -> Path:

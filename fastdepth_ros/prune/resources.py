@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.nn.channels import Channels
 from fastdepth_ros.nn.shapes import layer_shapes
 from fastdepth_ros.prune.table import LatencyTable
@@ -39,7 +40,9 @@ def resource(name: str, table: LatencyTable | None = None) -> Resource:
     if name == "weights":
         return Resource(name, "weights", lambda channels: sum(shape.weights for shape in layer_shapes(channels)))
     if name != "latency":
-        raise ValueError(f"unknown resource {name!r}, there is {', '.join(RESOURCES)}")
+        raise FastDepthError(f"unknown resource {name!r}, there is {', '.join(RESOURCES)}")
     if table is None:
-        raise ValueError("latency needs a table of layer times: measure one with --measure, or give one with --table")
+        raise FastDepthError(
+            "latency needs a table of layer times: measure one with --measure, or give one with --table"
+        )
     return Resource(name, "ms", lambda channels: table.sum_ms(layer_shapes(channels, head_px=table.head_px)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.nn.channels import PARTS, SKIPS, Channels
 from fastdepth_ros.nn.fastdepth import FastDepth, initialize
 
@@ -56,7 +57,7 @@ def widened(network: FastDepth, channels: Channels, *, seed: int = 0) -> FastDep
     for name, grown in wide.state_dict().items():
         kept = network.state_dict()[name]
         if any(new < old for new, old in zip(grown.shape, kept.shape)):
-            raise ValueError(f"{tuple(kept.shape)} of {name} cannot become {tuple(grown.shape)}")
+            raise FastDepthError(f"{tuple(kept.shape)} of {name} cannot become {tuple(grown.shape)}")
         if grown.ndim == 4:
             grown[: len(kept)] = 0
         grown[tuple(slice(length) for length in kept.shape)] = kept
@@ -83,7 +84,7 @@ def filter_norms(network: FastDepth) -> dict[Layer, Tensor]:
 
 def _require_batch_norm(network: FastDepth) -> None:
     if not any(isinstance(module, nn.BatchNorm2d) for module in network.modules()):
-        raise ValueError("this network's batch norm is folded into its filters; filters come and go with their own")
+        raise FastDepthError("this network's batch norm is folded into its filters; filters come and go with their own")
 
 
 def _count(channels: Channels, layer: Layer) -> int:
@@ -92,7 +93,7 @@ def _count(channels: Channels, layer: Layer) -> int:
 
 def _largest(norms: Tensor, count: int) -> Tensor:
     if count > len(norms):
-        raise ValueError(f"{len(norms)} filters cannot become {count}")
+        raise FastDepthError(f"{len(norms)} filters cannot become {count}")
     return norms.topk(count).indices.sort().values
 
 

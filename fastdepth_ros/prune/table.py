@@ -16,15 +16,12 @@ import numpy as np
 from scipy.interpolate import RegularGridInterpolator
 from scipy.optimize import nnls
 
+from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.atomic_io import write_whole
 from fastdepth_ros.nn.shapes import INPUT_PX, LayerShape
 
 VERSION = 1
 COLUMNS = (*LayerShape._fields, "ms")
-
-
-class TableError(ValueError):
-    """A file that is no table, or one that lacks what it is asked for."""
 
 
 class Place(NamedTuple):
@@ -61,7 +58,7 @@ class LatencyTable:
     network_ms: dict[str, float] = field(default_factory=dict)
 
     def ms(self, shape: LayerShape) -> float:
-        """Raises TableError where nothing at the shape's place was measured."""
+        """Raises FastDepthError where nothing at the shape's place was measured."""
         measured = self.rows.get(shape)
         if measured is not None:
             return measured
@@ -69,7 +66,7 @@ class LatencyTable:
             return 0.0  # a table of convolutions alone
         where = place(shape)
         if where not in self._places:
-            raise TableError(
+            raise FastDepthError(
                 f"the table of {self.engine} on {self.device} has no {shape.kind} {shape.kernel}x{shape.kernel} of "
                 f"stride {shape.stride} at {shape.in_h}x{shape.in_w}"
             )
@@ -127,26 +124,26 @@ def load_table(path: Path, network: str | None = None) -> LatencyTable:
         network: whose time to take in a CSV that has a shape more than once; without it, the mean.
 
     Raises:
-        TableError: missing, neither of the two, or with times that are no positive numbers.
+        FastDepthError: missing, neither of the two, or with times that are no positive numbers.
     """
     try:
         table = _read_csv(path, network) if path.suffix == ".csv" else _read_json(path)
     except OSError as error:
-        raise TableError(f"{path} cannot be read: {error}") from error
+        raise FastDepthError(f"{path} cannot be read: {error}") from error
     except (KeyError, TypeError, ValueError) as error:
-        raise TableError(f"{path} is no table of layer times: {error!r}") from error
+        raise FastDepthError(f"{path} is no table of layer times: {error!r}") from error
     if not table.rows:
-        raise TableError(f"{path} holds no row")
+        raise FastDepthError(f"{path} holds no row")
     wrong = [shape for shape, ms in table.rows.items() if not 0 <= ms < math.inf]
     if wrong:
-        raise TableError(f"{path}: {table.rows[wrong[0]]} ms of {wrong[0]} is no time")
+        raise FastDepthError(f"{path}: {table.rows[wrong[0]]} ms of {wrong[0]} is no time")
     return table
 
 
 def _read_json(path: Path) -> LatencyTable:
     content = json.loads(path.read_text())
     if content["version"] != VERSION or tuple(content["columns"]) != COLUMNS:
-        raise ValueError(f"version {content['version']} with the columns {content['columns']}")
+        raise FastDepthError(f"version {content['version']} with the columns {content['columns']}")
     rows = {LayerShape(str(kind), *map(int, sizes)): float(ms) for kind, *sizes, ms in content["rows"]}
     known = ("device", "engine", "threads", "head_px", "network_ms")
     return LatencyTable(rows, **{name: content[name] for name in known})

@@ -17,6 +17,7 @@ from fastdepth_ros.data.augment import augment_steady
 from fastdepth_ros.data.camera import of_training_camera
 from fastdepth_ros.data.datasets import Dataset, Joined, Pair, Subset, open_dataset, open_named
 from fastdepth_ros.data.loader import PairLoader
+from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.pool import Work
 from fastdepth_ros.metrics.depth import depth_errors, mean_errors
 from fastdepth_ros.nn.channels import Channels
@@ -57,12 +58,12 @@ class Training:
 
     def __post_init__(self) -> None:
         if not 0 < self.holdout < 1:
-            raise ValueError(f"holdout is {self.holdout}, it is a share in (0, 1)")
+            raise FastDepthError(f"holdout is {self.holdout}, it is a share in (0, 1)")
         for name in ("steps", "batch", "repeat"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}, needs at least 1")
+                raise FastDepthError(f"{name} is {getattr(self, name)}, needs at least 1")
         if self.input_px < 32 or self.input_px % 32:
-            raise ValueError(f"input_px is {self.input_px}, the encoder needs a multiple of 32")
+            raise FastDepthError(f"input_px is {self.input_px}, the encoder needs a multiple of 32")
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from fastdepth_ros.bags.recording import (
 from fastdepth_ros.bags.synthetic_bag import IMAGE_TOPIC, TRUTH_TOPIC, write_synthetic_bag
 from fastdepth_ros.depth.depth_image import meters_of
 from fastdepth_ros.depth.geometry import trained_view
+from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.processes import module_running, own_domain
 from fastdepth_ros.metrics.depth import depth_errors, mean_errors
 from fastdepth_ros.node.messages import frame_from_message
@@ -39,10 +40,6 @@ SYNTHETIC_FRAMES, SYNTHETIC_RATE_HZ = 45, 15.0
 START_TIMEOUT_S = 60.0
 TABLE_PERIOD_S = 0.25
 PANEL_ROWS = 3
-
-
-class DemoError(Exception):
-    """The demo shows no depth; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +56,7 @@ def run_demo(source: Source, seconds: float, out: Path, node_parameters: dict[st
     """Play the source into the node for some seconds; write `out`/demo.png and `out`/demo_bag.
 
     Raises:
-        DemoError: no depth came.
+        FastDepthError: no depth came.
     """
     console = Console()
     (out / "log").mkdir(parents=True, exist_ok=True)
@@ -87,13 +84,13 @@ def run_demo(source: Source, seconds: float, out: Path, node_parameters: dict[st
             if not collector.depths or running.poll() is not None:
                 what = "the node ended" if collector.depths else "no depth came"
                 log = (out / "node.log").read_text().strip().splitlines()[-8:]
-                raise DemoError(f"{what}. The node says: {collector.health}. Its log ends:\n" + "\n".join(log))
+                raise FastDepthError(f"{what}. The node says: {collector.health}. Its log ends:\n" + "\n".join(log))
         finally:
             rclpy.try_shutdown()
     samples = collector.complete_samples()
     if not samples:
         heard = f"{collector.depths} depth images and {collector.frames} frames were heard"
-        raise DemoError(f"{heard}, no two of the same stamp")
+        raise FastDepthError(f"{heard}, no two of the same stamp")
     write_picture(out / "demo.png", panel([_panel_row(sample) for sample in _spread(samples)]))
     console.print(f"{collector.depths} depth images from {collector.frames} frames; {_accuracy(samples)}")
     console.print(f"look at {out / 'demo.png'}; the node's messages are in {out / 'demo_bag'}")

@@ -14,24 +14,25 @@ from rclpy.exceptions import NameValidationException
 from rclpy.validate_namespace import validate_namespace
 from rclpy.validate_topic_name import validate_topic_name
 
+from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.node.parameters import complaint
 
 SWITCH = ("true", "false", "True", "False", "1", "0")  # what launch itself takes for a boolean
 LOG_LEVELS = ("debug", "info", "warn", "error", "fatal")
 
 
-class LaunchArgumentError(ValueError):
+class LaunchArgumentError(FastDepthError):
     """A launch argument that cannot be used; names it, its value and what is wrong."""
 
 
 def _file(path: str) -> None:
     if not Path(path).is_file():
-        raise ValueError("there is no such file")
+        raise FastDepthError("there is no such file")
 
 
 def _exists(path: str) -> None:
     if not Path(path).exists():
-        raise ValueError("there is no such file or folder")
+        raise FastDepthError("there is no such file or folder")
 
 
 def _topic(name: str) -> None:
@@ -51,18 +52,18 @@ def _namespace(name: str) -> None:
 
 def _above_zero(text: str) -> None:
     if not 0 < float(text) < inf:
-        raise ValueError("it must be a number above 0")
+        raise FastDepthError("it must be a number above 0")
 
 
 def _log_level(text: str) -> None:  # of one logger: NAME:=LEVEL
     if text.rpartition(":=")[2].lower() not in LOG_LEVELS:
-        raise ValueError(f"it can be {', '.join(LOG_LEVELS)}")
+        raise FastDepthError(f"it can be {', '.join(LOG_LEVELS)}")
 
 
 def _parameter(name: str) -> Callable[[str], None]:
     def check(value: str) -> None:
         if text := value and complaint(name, value):
-            raise ValueError(text)
+            raise FastDepthError(text)
 
     return check
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.atomic_io import write_whole
 
 _SECTION = "ros__parameters"
@@ -27,7 +28,7 @@ def read_parameters(path: Path, node: str) -> dict[str, Any]:
     try:
         content = yaml.safe_load(path.read_text())
     except (OSError, ValueError, yaml.YAMLError) as error:
-        raise ValueError(f"{path} cannot be read as a parameter file: {' '.join(str(error).split())}") from error
+        raise FastDepthError(f"{path} cannot be read as a parameter file: {' '.join(str(error).split())}") from error
     given: dict[str, Any] = {}
     for section, parameters in _sections(content):
         if _fits(section, node):
@@ -52,7 +53,7 @@ def write_parameter(path: Path, name: str, value: str) -> None:
     try:
         content = editor.load(path.read_text() if path.exists() else _NEW)
     except (YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not YAML: {error}") from error
+        raise FastDepthError(f"{path} is not YAML: {error}") from error
     parameters = _parameters(path, content, name)
     parameters.fa.set_block_style()
     parameters[name] = DoubleQuotedScalarString(value)
@@ -68,9 +69,9 @@ def _parameters(path: Path, content: Any, name: str) -> Any:
     if not holders:
         holders = ["/**"] if "/**" in sections else list(sections)
     if not holders:
-        raise ValueError(f"{path} is no parameter file: it has no {_SECTION}")
+        raise FastDepthError(f"{path} is no parameter file: it has no {_SECTION}")
     if len(holders) > 1:
-        raise ValueError(f"{path} has {', '.join(holders)}: it is not clear which of them {name} is of")
+        raise FastDepthError(f"{path} has {', '.join(holders)}: it is not clear which of them {name} is of")
     return sections[holders[0]]
 
 

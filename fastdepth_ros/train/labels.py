@@ -16,6 +16,7 @@ from fastdepth_ros.data.folder_writer import FolderWriter
 from fastdepth_ros.data.pairs import TRAINED, WHOLE
 from fastdepth_ros.data.photographs import Photographs
 from fastdepth_ros.depth.geometry import trained_view
+from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.nn.checkpoints import fingerprint
 from fastdepth_ros.nn.network import DepthNetwork
 
@@ -49,7 +50,7 @@ def label_photographs(
         ValueError: no teacher.
     """
     if not teachers:
-        raise ValueError("labels need a teacher")
+        raise FastDepthError("labels need a teacher")
     writer = FolderWriter(out, _job(photographs, teachers, view, flip))
     names = [f"{index:06d}" for index in range(len(photographs))]
     missing = [index for index, name in enumerate(names) if not writer.has(name)]

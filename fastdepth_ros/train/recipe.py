@@ -10,16 +10,14 @@ from typing import Any
 
 import yaml
 
+from fastdepth_ros.errors import FastDepthError
+
 CHOICES = {
     "optimizer": ("sgd", "adamw"),
     "schedule": ("step", "one-cycle"),
     "loss": ("l1", "log-depth"),
     "augmentation": ("authors", "warp", "steady", "mixed"),
 }
-
-
-class RecipeError(ValueError):
-    """A recipe that is not there or has something in it that is not allowed."""
 
 
 @dataclass(frozen=True)
@@ -67,18 +65,18 @@ class Recipe:
     def __post_init__(self) -> None:
         for name, allowed in CHOICES.items():
             if getattr(self, name) not in allowed:
-                raise RecipeError(f"{name} is {getattr(self, name)!r}, it can be {', '.join(allowed)}")
+                raise FastDepthError(f"{name} is {getattr(self, name)!r}, it can be {', '.join(allowed)}")
         for name in ("epochs", "batch", "step_epochs", "repeat"):
             if getattr(self, name) < 1:
-                raise RecipeError(f"{name} is {getattr(self, name)}, needs at least 1")
+                raise FastDepthError(f"{name} is {getattr(self, name)}, needs at least 1")
         if self.learning_rate <= 0:
-            raise RecipeError(f"learning_rate is {self.learning_rate}, needs more than 0")
+            raise FastDepthError(f"learning_rate is {self.learning_rate}, needs more than 0")
         if self.input_px < 32 or self.input_px % 32:
-            raise RecipeError(f"input_px is {self.input_px}, needs a multiple of 32")
+            raise FastDepthError(f"input_px is {self.input_px}, needs a multiple of 32")
         if self.encoder_rate <= 0:
-            raise RecipeError(f"encoder_rate is {self.encoder_rate}, needs more than 0")
+            raise FastDepthError(f"encoder_rate is {self.encoder_rate}, needs more than 0")
         if not 0 <= self.holdout < 1:
-            raise RecipeError(f"holdout is {self.holdout}, it is a share in [0, 1)")
+            raise FastDepthError(f"holdout is {self.holdout}, it is a share in [0, 1)")
 
 
 def recipe_names() -> list[str]:
@@ -92,20 +90,20 @@ def load_recipe(name: str, overrides: Mapping[str, Any] | None = None) -> Recipe
         overrides: fields that replace the recipe's own.
 
     Raises:
-        RecipeError: unknown name, not YAML, a field missing, unknown, or of the wrong type.
+        FastDepthError: unknown name, not YAML, a field missing, unknown, or of the wrong type.
     """
     if name in recipe_names():
         text, where = (_folder() / f"{name}.yaml").read_text(), name
     elif Path(name).is_file():
         text, where = Path(name).read_text(), name
     else:
-        raise RecipeError(f"no recipe {name!r}: there is {', '.join(recipe_names())}, and no such file")
+        raise FastDepthError(f"no recipe {name!r}: there is {', '.join(recipe_names())}, and no such file")
     try:
         loaded = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise RecipeError(f"{where} is not YAML: {error}") from error
+        raise FastDepthError(f"{where} is not YAML: {error}") from error
     if not isinstance(loaded, dict):
-        raise RecipeError(f"{where} holds no mapping")
+        raise FastDepthError(f"{where} holds no mapping")
     return _build({**loaded, **(overrides or {})}, where)
 
 
@@ -113,15 +111,15 @@ def _build(values: Mapping[str, Any], where: str) -> Recipe:
     known = {field.name: field for field in fields(Recipe)}
     unknown = set(values) - set(known)
     if unknown:
-        raise RecipeError(f"{where} has unknown fields {', '.join(sorted(unknown))}; there is {', '.join(known)}")
+        raise FastDepthError(f"{where} has unknown fields {', '.join(sorted(unknown))}; there is {', '.join(known)}")
     types = {"int": (int,), "float": (int, float), "str": (str,)}
     for name, value in values.items():
         if not isinstance(value, types[str(known[name].type)]) or isinstance(value, bool):
-            raise RecipeError(f"{where}: {name} is {value!r}, needs {known[name].type}")
+            raise FastDepthError(f"{where}: {name} is {value!r}, needs {known[name].type}")
     try:
         return Recipe(**values)
     except TypeError as error:  # names the missing fields
-        raise RecipeError(f"{where}: {error}") from error
+        raise FastDepthError(f"{where}: {error}") from error
 
 
 def _folder() -> Any:

@@ -13,13 +13,10 @@ from typing import Any
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
+from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.atomic_io import whole_file, write_whole
 
 STATE = "state.pt"
-
-
-class RunError(Exception):
-    """A run that cannot start or go on in this folder."""
 
 
 class RunFolder:
@@ -30,7 +27,7 @@ class RunFolder:
         writes: whether this is the process that writes; of several, one is.
 
     Raises:
-        RunError: the folder holds another run, or its `run.json` is damaged.
+        FastDepthError: the folder holds another run, or its `run.json` is damaged.
     """
 
     def __init__(self, path: Path, claim: Mapping[str, Any], *, writes: bool = True) -> None:
@@ -40,9 +37,11 @@ class RunFolder:
         try:
             found = json.loads(file.read_text()) if file.exists() else asked
         except ValueError as error:
-            raise RunError(f"{file} is damaged ({error}): what run the folder holds is lost; choose another") from error
+            raise FastDepthError(
+                f"{file} is damaged ({error}): what run the folder holds is lost; choose another"
+            ) from error
         if found != asked:
-            raise RunError(f"{path} holds another run ({file.name} differs); choose another folder")
+            raise FastDepthError(f"{path} holds another run ({file.name} differs); choose another folder")
         if not writes:
             return
         path.mkdir(parents=True, exist_ok=True)
@@ -57,7 +56,7 @@ class RunFolder:
         """The state of the last save, None for a run that has not begun.
 
         Raises:
-            RunError: the file is damaged.
+            FastDepthError: the file is damaged.
         """
         file = self.path / STATE
         if not file.exists():
@@ -65,7 +64,7 @@ class RunFolder:
         try:
             return torch.load(file, map_location=device, weights_only=True)
         except (EOFError, OSError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
-            raise RunError(f"{file} is damaged ({error}); remove it, and the run begins anew") from error
+            raise FastDepthError(f"{file} is damaged ({error}); remove it, and the run begins anew") from error
 
     def write_log(self, rows: Sequence[Mapping[str, float]]) -> None:
         """`log.csv`, one row an epoch, and the newest row for TensorBoard."""

@@ -23,6 +23,7 @@ from fastdepth_ros.data.authors import authors_train
 from fastdepth_ros.data.camera import of_training_camera
 from fastdepth_ros.data.datasets import Dataset, Joined, Subset
 from fastdepth_ros.data.loader import PairLoader
+from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.metrics.depth import depth_errors, mean_errors
 from fastdepth_ros.nn.checkpoints import CheckpointError, fingerprint, load_checkpoint, save_checkpoint
 from fastdepth_ros.nn.network import DepthNetwork
@@ -30,7 +31,7 @@ from fastdepth_ros.train.evaluation import authors_protocol
 from fastdepth_ros.train.losses import LOSSES
 from fastdepth_ros.train.plots import write_learning_curve, write_samples
 from fastdepth_ros.train.recipe import Recipe
-from fastdepth_ros.train.run_folder import STATE, RunError, RunFolder
+from fastdepth_ros.train.run_folder import STATE, RunFolder
 
 AUGMENTATIONS = {"authors": authors_train, "warp": augment, "steady": augment_steady, "mixed": augment_mixed}
 SAMPLES = 4
@@ -62,7 +63,7 @@ class Trainer:
         checkpoint_s: seconds between saves inside an epoch.
 
     Raises:
-        RunError: the folder holds another run, or the data do not fill a batch.
+        FastDepthError: the folder holds another run, or the data do not fill a batch.
     """
 
     def __init__(
@@ -81,7 +82,7 @@ class Trainer:
         own, self.held_out = _hold_out(dataset, recipe)
         training = Joined((*[own] * recipe.repeat, *others))
         if len(training) < recipe.batch:
-            raise RunError(f"{len(training)} pairs do not fill one batch of {recipe.batch}")
+            raise FastDepthError(f"{len(training)} pairs do not fill one batch of {recipe.batch}")
         self.folder = RunFolder(out, claim, writes=self.rank == 0)
         self.loader = PairLoader(
             training, AUGMENTATIONS[recipe.augmentation], recipe.batch, recipe.seed,
@@ -108,7 +109,7 @@ class Trainer:
             `best.safetensors` where pairs are held out, else `last.safetensors`.
 
         Raises:
-            RunError: the loss is not finite, and the batch is saved; or a power cut damaged the best checkpoint.
+            FastDepthError: the loss is not finite, and the batch is saved; or a power cut damaged the best checkpoint.
         """
         while len(self.log) < self.recipe.epochs:
             self._train_epoch()
@@ -152,7 +153,7 @@ class Trainer:
     def _stop_on(self, rgb: Tensor, target: Tensor, loss: Tensor) -> None:
         file = self.folder.path / "bad_batch.safetensors"
         save_file({"rgb": rgb.contiguous().cpu(), "depth": target.contiguous().cpu()}, file)
-        raise RunError(
+        raise FastDepthError(
             f"loss is {loss.item()} in epoch {len(self.log) + 1}, step {self.step + 1}; the batch is in {file}. "
             "Lower the learning rate, or look for bad depth"
         )
@@ -246,7 +247,7 @@ class Trainer:
         try:
             load_checkpoint(result)
         except CheckpointError as error:
-            raise RunError(
+            raise FastDepthError(
                 f"{error}; its epoch has passed: take {LAST} beside it, or remove the folder to train anew"
             ) from error
 

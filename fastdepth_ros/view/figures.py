@@ -14,13 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.metrics.depth import NAMES
 
 _TIMES = {"stamp_ns": 1e-9, "stamp": 1.0, "time_s": 1.0}
-
-
-class FiguresError(ValueError):
-    """A file that holds no metrics; the message says why."""
 
 
 @dataclass
@@ -35,17 +32,17 @@ def read_figures(path: Path) -> Figures:
     """Every set and series of a JSON file.
 
     Raises:
-        FiguresError: not JSON, or no figure of a name we know.
+        FastDepthError: not JSON, or no figure of a name we know.
         OSError: cannot be read.
     """
     try:
         tree = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise FiguresError(f"{path} is not JSON: {error}") from error
+        raise FastDepthError(f"{path} is not JSON: {error}") from error
     figures = Figures()
     _collect(figures, tree, "")
     if not figures.sets and not figures.series:
-        raise FiguresError(f"{path} holds no metrics: none of {', '.join(NAMES)} is in it")
+        raise FastDepthError(f"{path} holds no metrics: none of {', '.join(NAMES)} is in it")
     return figures
 
 

@@ -20,6 +20,7 @@ import rerun as rr
 import rerun.blueprint as rrb
 import rerun_cli
 
+from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.pictures.color_map import color_depth
 from fastdepth_ros.pictures.image_files import FAR_M, NEAR_M
 from fastdepth_ros.telemetry import viewer_environment
@@ -34,10 +35,6 @@ FRAME_WIDTH_PX = 640
 POINT_RADIUS_M = 0.012
 _LIBC = ctypes.CDLL(None)
 _PR_SET_PDEATHSIG = 1
-
-
-class ViewError(Exception):
-    """The viewer cannot run; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -70,14 +67,14 @@ class LiveView:
         web_port, data_port: TCP ports of the page and of its data.
 
     Raises:
-        ViewError: no display, a port is taken, or the viewer does not start.
+        FastDepthError: no display, a port is taken, or the viewer does not start.
     """
 
     def __init__(
         self, *, window: bool = False, host: str = "127.0.0.1", web_port: int = 9090, data_port: int = 9876
     ) -> None:
         if window and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-            raise ViewError(
+            raise FastDepthError(
                 "there is no display for a window; a page needs none: live --browser, view without --window"
             )
         data_url = f"rerun+http://{host}:{data_port}/proxy"
@@ -113,7 +110,7 @@ class LiveView:
         served = self.running or not self.url  # a window may be closed, a page's server may not end
         self.close()
         if kind is None and not served:
-            raise ViewError("Rerun's viewer has ended by itself")
+            raise FastDepthError("Rerun's viewer has ended by itself")
 
     @property
     def running(self) -> bool:
@@ -170,9 +167,13 @@ class LiveView:
         for port in ports:
             while not _answers(host, port):
                 if not self.running:
-                    raise ViewError(f"Rerun's viewer ended with code {self._viewer.returncode}; what it said is above")
+                    raise FastDepthError(
+                        f"Rerun's viewer ended with code {self._viewer.returncode}; what it said is above"
+                    )
                 if time.monotonic() > deadline:
-                    raise ViewError(f"Rerun's viewer does not answer on {host}:{port} after {START_TIMEOUT_S:.0f} s")
+                    raise FastDepthError(
+                        f"Rerun's viewer does not answer on {host}:{port} after {START_TIMEOUT_S:.0f} s"
+                    )
                 time.sleep(0.1)
 
 
@@ -222,4 +223,6 @@ def _refuse_taken(host: str, port: int) -> None:
         try:
             probe.bind((host, port))
         except OSError as error:
-            raise ViewError(f"cannot listen on {host}:{port}: {error.strerror}; choose another port or host") from error
+            raise FastDepthError(
+                f"cannot listen on {host}:{port}: {error.strerror}; choose another port or host"
+            ) from error

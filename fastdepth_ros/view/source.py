@@ -20,6 +20,7 @@ from fastdepth_ros.bags.recording import busiest_camera_topic, image_connections
 from fastdepth_ros.depth.camera_matrix import frame_camera, is_rectified
 from fastdepth_ros.depth.frame import Frame, FrameError
 from fastdepth_ros.depth.sensor_bits import SAMPLE_BITS, SensorBits
+from fastdepth_ros.errors import FastDepthError
 
 BAG_SUFFIXES = (".bag", ".mcap", ".db3")
 USUAL_HZ = 30.0  # of a video that does not tell its rate
@@ -27,10 +28,6 @@ LEAP_NS = 3600 * 1_000_000_000  # from one frame to the next: a clock that was s
 
 
 Moment = tuple[int, Frame, np.ndarray | None]
-
-
-class SourceError(Exception):
-    """A source that cannot be read; the message says why and what to do."""
 
 
 @dataclass
@@ -121,7 +118,7 @@ def open_source(text: str, image_topic: str = "", bits: int = 0) -> Iterator[Sou
         image_topic: of a bag; "" takes the image topic with the most images that are not depth.
 
     Raises:
-        SourceError: there is no such thing, or OpenCV cannot read it.
+        FastDepthError: there is no such thing, or OpenCV cannot read it.
         BagError: a bag that cannot be read.
     """
     path = Path(text)
@@ -150,7 +147,7 @@ def open_source(text: str, image_topic: str = "", bits: int = 0) -> Iterator[Sou
             source.frames = _file_frames(source, capture)
             yield source
     else:
-        raise SourceError(
+        raise FastDepthError(
             f"no bag, video or camera {text!r}; a camera is a number or /dev/videoN, a stream has its address: rtsp://..."
         )
 
@@ -160,7 +157,7 @@ def _capture(name: int | str, told: str) -> Iterator[cv2.VideoCapture]:
     capture = cv2.VideoCapture(name)
     try:
         if not capture.isOpened():
-            raise SourceError(
+            raise FastDepthError(
                 f"{told} cannot be opened: absent, in use, cut short, or of a kind that OpenCV cannot read"
             )
         yield capture
@@ -172,7 +169,7 @@ def _camera_frames(capture: cv2.VideoCapture) -> Iterator[Moment]:
     while True:
         read, bgr = capture.read()
         if not read:
-            raise SourceError("the camera gives no more frames: unplugged?")
+            raise FastDepthError("the camera gives no more frames: unplugged?")
         yield time.time_ns(), Frame(bgr, "bgr"), None
 
 
@@ -186,7 +183,7 @@ def _stream_frames(source: Source, capture: cv2.VideoCapture) -> Iterator[Moment
         count += 1
         yield time.time_ns(), Frame(bgr, "bgr"), None
     if not count:
-        raise SourceError("the stream gives no frame that can be read")
+        raise FastDepthError("the stream gives no frame that can be read")
     source.ended = f"the stream ended after {count} frames: its sender closed it, or nothing more came for 30 s"
 
 
@@ -202,7 +199,7 @@ def _file_frames(source: Source, capture: cv2.VideoCapture) -> Iterator[Moment]:
         stamp_ns = round(capture.get(cv2.CAP_PROP_POS_MSEC) * 1e6)
         yield times(stamp_ns, round(count * period_ns)), Frame(bgr, "bgr"), None
     if not count:
-        raise SourceError("the video holds no frame that can be read")
+        raise FastDepthError("the video holds no frame that can be read")
     source.leave_out("cut short or damaged", source.total - count)
 
 

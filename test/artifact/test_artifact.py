@@ -12,16 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fastdepth_ros.artifact.artifact import (
-    DEFAULT_MODEL,
-    MANIFEST,
-    ArtifactError,
-    find_artifact,
-    sha256_of,
-    write_manifest,
-)
+from fastdepth_ros.artifact.artifact import DEFAULT_MODEL, MANIFEST, find_artifact, sha256_of, write_manifest
 from fastdepth_ros.backends import BackendError, BackendOptions
 from fastdepth_ros.depth.focal import Focal
+from fastdepth_ros.errors import FastDepthError
 
 ONE_THREAD = BackendOptions(threads=1)
 PYTORCH = pytest.mark.needs("torch")
@@ -59,23 +53,23 @@ def test_an_untouched_artifact_loads_from_text_and_from_path(folder, backend):
 
 
 def test_a_missing_model_is_named():
-    with pytest.raises(ArtifactError, match=r"no artifact at nowhere.*bundled"):
+    with pytest.raises(FastDepthError, match=r"no artifact at nowhere.*bundled"):
         find_artifact("nowhere")
 
 
 def test_a_folder_without_a_manifest_is_refused(folder):
     (folder / MANIFEST).unlink()
-    with pytest.raises(ArtifactError, match=MANIFEST):
+    with pytest.raises(FastDepthError, match=MANIFEST):
         find_artifact(folder)
 
 
 def test_a_file_is_not_an_artifact(folder):
-    with pytest.raises(ArtifactError, match=r"model\.onnx"):
+    with pytest.raises(FastDepthError, match=r"model\.onnx"):
         find_artifact(folder / "model.onnx")
 
 
 def test_a_path_below_a_folder_is_not_looked_up_among_the_bundled_ones(tmp_path):
-    with pytest.raises(ArtifactError, match="no artifact at"):
+    with pytest.raises(FastDepthError, match="no artifact at"):
         find_artifact(tmp_path / DEFAULT_MODEL)
 
 
@@ -84,27 +78,27 @@ def test_a_path_below_a_folder_is_not_looked_up_among_the_bundled_ones(tmp_path)
 )
 def test_a_manifest_that_is_not_json_is_refused(folder, content):
     (folder / MANIFEST).write_bytes(content)
-    with pytest.raises(ArtifactError, match="not JSON"):
+    with pytest.raises(FastDepthError, match="not JSON"):
         find_artifact(folder)
 
 
 @pytest.mark.parametrize("content", ["[]", "1", "null", '"text"', "{}"])
 def test_json_that_is_no_manifest_is_refused(folder, content):
     (folder / MANIFEST).write_text(content)
-    with pytest.raises(ArtifactError, match="lacks|should be an object"):
+    with pytest.raises(FastDepthError, match="lacks|should be an object"):
         find_artifact(folder)
 
 
 @pytest.mark.parametrize("key", ["version", "name", "input", "output", "files"])
 def test_a_manifest_without_a_key_is_refused_with_its_name(folder, key):
     edit(folder, lambda manifest: manifest.pop(key))
-    with pytest.raises(ArtifactError, match=f"lacks {key}"):
+    with pytest.raises(FastDepthError, match=f"lacks {key}"):
         find_artifact(folder)
 
 
 def test_a_manifest_of_another_version_is_refused(folder):
     edit(folder, lambda manifest: manifest.update(version=2))
-    with pytest.raises(ArtifactError, match=r"version 2.*1"):
+    with pytest.raises(FastDepthError, match=r"version 2.*1"):
         find_artifact(folder)
 
 
@@ -122,7 +116,7 @@ def test_a_manifest_of_another_version_is_refused(folder):
 )
 def test_a_model_with_another_input_or_output_is_refused_with_what_differs(folder, section, key, value):
     edit(folder, lambda manifest: manifest[section].update({key: value}))
-    with pytest.raises(ArtifactError) as refusal:
+    with pytest.raises(FastDepthError) as refusal:
         find_artifact(folder)
     assert section in str(refusal.value)
     assert str(value) in str(refusal.value)
@@ -132,14 +126,14 @@ def test_a_model_with_another_input_or_output_is_refused_with_what_differs(folde
 @pytest.mark.parametrize("value", ["text", None, 3])
 def test_a_section_that_is_no_object_is_refused(folder, section, value):
     edit(folder, lambda manifest: manifest.update({section: value}))
-    with pytest.raises(ArtifactError, match=section):
+    with pytest.raises(FastDepthError, match=section):
         find_artifact(folder).load("onnxruntime", ONE_THREAD)
 
 
 @pytest.mark.parametrize("entry", [{"file": "model.onnx"}, {"sha256": "0" * 64}, "model.onnx"])
 def test_a_file_entry_without_name_or_sha256_is_refused(folder, entry):
     edit(folder, lambda manifest: manifest["files"].update(onnx=entry))
-    with pytest.raises(ArtifactError, match="onnx"):
+    with pytest.raises(FastDepthError, match="onnx"):
         find_artifact(folder).load("onnxruntime", ONE_THREAD)
 
 
@@ -151,7 +145,7 @@ def test_a_file_with_another_sha256_is_refused_with_both(folder, backend, file):
     damaged = bytearray((folder / file).read_bytes())
     damaged[len(damaged) // 2] ^= 1
     (folder / file).write_bytes(damaged)
-    with pytest.raises(ArtifactError) as refusal:
+    with pytest.raises(FastDepthError) as refusal:
         find_artifact(folder).load(backend, ONE_THREAD)
     assert file in str(refusal.value)
     assert recorded in str(refusal.value)
@@ -165,7 +159,7 @@ def test_a_damaged_file_does_not_matter_to_the_other_backend(folder):
 
 def test_a_file_that_is_missing_is_named(folder):
     (folder / "model.onnx").unlink()
-    with pytest.raises(ArtifactError, match=r"model\.onnx.*missing"):
+    with pytest.raises(FastDepthError, match=r"model\.onnx.*missing"):
         find_artifact(folder).load("onnxruntime", ONE_THREAD)
 
 
@@ -176,13 +170,13 @@ def test_a_file_outside_the_folder_is_refused_even_with_the_right_sha256(folder,
     shutil.copy(folder / "model.onnx", folder / "sub" / "model.onnx")
     where = where.replace("/{absolute}", str(folder.parent / "model" / "sub"))
     edit(folder, lambda manifest: manifest["files"]["onnx"].update(file=where))
-    with pytest.raises(ArtifactError):
+    with pytest.raises(FastDepthError):
         find_artifact(folder).load("onnxruntime", ONE_THREAD)
 
 
 def test_an_artifact_without_the_backends_format_says_what_it_has(folder):
     edit(folder, lambda manifest: manifest["files"].pop("onnx"))
-    with pytest.raises(ArtifactError, match=r"no onnx file.*safetensors"):
+    with pytest.raises(FastDepthError, match=r"no onnx file.*safetensors"):
         find_artifact(folder).load("onnxruntime", ONE_THREAD)
 
 
@@ -241,7 +235,7 @@ def test_the_trained_focal_length_is_read_and_may_be_missing(folder):
 @pytest.mark.parametrize("value", [200.0, {"fx": 200.0}, {"fx": 200.0, "fy": 0}, {"fx": "200", "fy": 200.0}], ids=str)
 def test_a_trained_focal_length_that_is_none_is_refused(folder, value):
     edit(folder, lambda manifest: manifest.update(trained_focal_px=value))
-    with pytest.raises(ArtifactError, match="trained_focal_px"):
+    with pytest.raises(FastDepthError, match="trained_focal_px"):
         find_artifact(folder)
 
 
@@ -252,7 +246,7 @@ def test_a_model_outside_the_folder_that_is_allowed_is_refused_also_through_a_li
     assert find_artifact(inside, allowed).folder == inside
     assert find_artifact("", allowed).name == DEFAULT_MODEL
     for model in (folder, allowed / "link", allowed / "inside" / ".." / ".." / folder.name, f"{allowed}/../model"):
-        with pytest.raises(ArtifactError, match="is not below .*allowed"):
+        with pytest.raises(FastDepthError, match="is not below .*allowed"):
             find_artifact(model, allowed)
 
 
@@ -270,5 +264,5 @@ def test_a_model_outside_the_folder_that_is_allowed_is_refused_also_through_a_li
 )
 def test_each_field_of_a_manifest_is_held_to_its_type(folder, change, words):
     edit(folder, lambda manifest: manifest.update(change))
-    with pytest.raises(ArtifactError, match=words):
+    with pytest.raises(FastDepthError, match=words):
         find_artifact(folder)

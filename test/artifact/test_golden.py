@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from fastdepth_ros.artifact.artifact import MANIFEST, find_artifact
-from fastdepth_ros.artifact.golden import GoldenError, check_golden, golden_frame, golden_record
+from fastdepth_ros.artifact.golden import check_golden, golden_frame, golden_record
 from fastdepth_ros.backends import BackendOptions
+from fastdepth_ros.errors import FastDepthError
 
 MODELS = Path(__file__).resolve().parents[1] / "models"
 ONE_THREAD = BackendOptions(threads=1)
@@ -64,7 +65,7 @@ def test_the_largest_difference_is_returned_and_over_the_tolerance_refused_with_
     record["depth_m"][3][7] += 0.0008
     assert check_golden(engine, record, 224) == pytest.approx(0.0008, abs=1e-4)
     record["depth_m"][3][7] += 0.25
-    with pytest.raises(GoldenError, match=r"onnxruntime.* 0\.25\d+ m .*0\.001 m"):
+    with pytest.raises(FastDepthError, match=r"onnxruntime.* 0\.25\d+ m .*0\.001 m"):
         check_golden(engine, record, 224)
     record["tolerance_m"] = 0.5
     check_golden(engine, record, 224)
@@ -76,7 +77,7 @@ def test_another_network_under_the_same_manifest_is_refused(folder):
     (folder / "model.onnx").write_bytes(content)
     sha256 = hashlib.sha256(content).hexdigest()
     change_manifest(folder, lambda manifest: manifest["files"]["onnx"].update(sha256=sha256))
-    with pytest.raises(GoldenError, match=r"off by .* m"):
+    with pytest.raises(FastDepthError, match=r"off by .* m"):
         find_artifact(folder).load("onnxruntime", ONE_THREAD)
 
 
@@ -92,5 +93,5 @@ def test_another_network_under_the_same_manifest_is_refused(folder):
 )
 def test_a_record_that_is_no_golden_record_is_refused(folder, record):
     change_manifest(folder, lambda manifest: manifest.update(golden=record))
-    with pytest.raises(GoldenError):
+    with pytest.raises(FastDepthError):
         find_artifact(folder).load("onnxruntime", ONE_THREAD)

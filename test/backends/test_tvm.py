@@ -14,10 +14,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastdepth_ros.artifact.artifact import ArtifactError, find_artifact
-from fastdepth_ros.artifact.golden import GoldenError, golden_frame
+from fastdepth_ros.artifact.artifact import find_artifact
+from fastdepth_ros.artifact.golden import golden_frame
 from fastdepth_ros.backends import BackendError, BackendOptions, backend_class
 from fastdepth_ros.backends.native import HEADER, check_library, host_features, library_machine
+from fastdepth_ros.errors import FastDepthError
 
 pytest.importorskip("tvm", reason="tvm is not installed")
 
@@ -113,7 +114,7 @@ def test_a_module_of_another_tvm_is_refused_with_the_one_to_install(copy, packag
 def test_a_truncated_module_is_refused(copy, left):
     content = (copy / "model.so").read_bytes()[:left]
     (copy / "model.so").write_bytes(content)
-    with pytest.raises(ArtifactError, match="sha256"):
+    with pytest.raises(FastDepthError, match="sha256"):
         find_artifact(copy).load("tvm")
     change_library(copy, content)  # even where the manifest was written after it was cut
     assert re.search("is cut short|is no shared library", refusal(copy))
@@ -153,7 +154,7 @@ def test_a_module_that_computes_another_network_is_refused(copy):
     manifest = json.loads(path.read_text())
     manifest["golden"]["depth_m"][3][3] += 0.01
     path.write_text(json.dumps(manifest))
-    with pytest.raises(GoldenError, match="does not compute this network"):
+    with pytest.raises(FastDepthError, match="does not compute this network"):
         find_artifact(copy).load("tvm")
 
 

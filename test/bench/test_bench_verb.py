@@ -15,13 +15,13 @@ pytest.importorskip("torch", reason="torch is not installed")
 import onnxruntime
 import torch
 
-from fastdepth_ros.artifact.artifact import ArtifactError
 from fastdepth_ros.bench.compare import caveats, changes
 from fastdepth_ros.bench.peers import PEERS
 from fastdepth_ros.bench.plan import Request, plan_engines, plan_halves
 from fastdepth_ros.bench.report import comparison, write_report
-from fastdepth_ros.bench.split import SplitError, cut
+from fastdepth_ros.bench.split import cut
 from fastdepth_ros.cli import main
+from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.nn.complexity import complexity
 
 ARGUMENTS = ["--quick", "--no-node", "--threads", "1", "--rounds", "2", "--frames", "2", "--backends", "onnxruntime"]
@@ -133,7 +133,7 @@ def test_of_several_models_each_has_its_own_halves(artifact_folder, tmp_path):
     other = shutil.copytree(artifact_folder, tmp_path / "other")
     request = Request([str(artifact_folder), str(other)], ["onnxruntime"], [1])
     for plan in (plan_engines, partial(plan_halves, folder=tmp_path, steps=False)):
-        with pytest.raises(ArtifactError, match="all are called tiny"):
+        with pytest.raises(FastDepthError, match="all are called tiny"):
             plan(request)
     manifest = json.loads((other / "manifest.json").read_text())
     (other / "manifest.json").write_text(json.dumps({**manifest, "name": "other"}))
@@ -161,7 +161,7 @@ def test_a_network_without_names_is_not_cut(artifact_folder, tmp_path):
     for number, node in enumerate(model.graph.node):
         node.name = f"node{number}"
     onnx.save(model, tmp_path / "nameless.onnx")
-    with pytest.raises(SplitError, match="named"):
+    with pytest.raises(FastDepthError, match="named"):
         cut(tmp_path / "nameless.onnx", tmp_path, "nameless")
 
 

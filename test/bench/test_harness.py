@@ -12,8 +12,9 @@ from fastdepth_ros.bench import process
 from fastdepth_ros.bench.harness import measure
 from fastdepth_ros.bench.machine import machine_figures, machine_subjects, processor_name
 from fastdepth_ros.bench.process import Worker
-from fastdepth_ros.bench.results import ResultsError, read_results, results_of, write_results
+from fastdepth_ros.bench.results import read_results, results_of, write_results
 from fastdepth_ros.bench.subject import Subject
+from fastdepth_ros.errors import FastDepthError
 
 
 def test_each_subject_gets_its_turns_and_its_processor_time():
@@ -76,7 +77,7 @@ def test_results_are_read_as_they_were_written(tmp_path):
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"version": 1}', '{"version": 2, "rows": []}'])
 def test_a_file_of_something_else_is_refused(tmp_path, text):
     (tmp_path / "r.json").write_text(text)
-    with pytest.raises(ResultsError, match="r.json"):
+    with pytest.raises(FastDepthError, match="r.json"):
         read_results(tmp_path / "r.json")
-    with pytest.raises(ResultsError, match="no file"):
+    with pytest.raises(FastDepthError, match="no file"):
         read_results(tmp_path / "none.json")

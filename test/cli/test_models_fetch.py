@@ -18,9 +18,10 @@ import cv2
 import numpy as np
 import pytest
 
-from fastdepth_ros.artifact.catalog import CatalogError, find_entry, read_catalog
-from fastdepth_ros.artifact.download import LARGEST_BYTES, TRIES, DownloadError, download
+from fastdepth_ros.artifact.catalog import find_entry, read_catalog
+from fastdepth_ros.artifact.download import LARGEST_BYTES, TRIES, download
 from fastdepth_ros.cli import main
+from fastdepth_ros.errors import FastDepthError
 
 CHANNELS = {"encoder": [2, 3, 4, 5, 4, 6, 5, 4, 3, 2, 3, 4, 5, 6], "decoder": [4, 6, 5, 3, 2]}
 CONTENT = bytes(range(256)) * 1000
@@ -116,7 +117,7 @@ def test_a_cut_file_goes_on_from_where_it_was_cut(server, tmp_path, cuts):
 
 def test_a_later_call_goes_on_from_what_an_earlier_one_left(server, tmp_path):
     server.cuts = [70_000] + [0] * (TRIES - 1)
-    with pytest.raises(DownloadError, match=f"was cut {TRIES} times .70000 of 256000 bytes came.; call again"):
+    with pytest.raises(FastDepthError, match=f"was cut {TRIES} times .70000 of 256000 bytes came.; call again"):
         fetch(server, tmp_path / "file")
     assert [path.name for path in tmp_path.iterdir()] == ["file.partial"]
     assert fetch(server, tmp_path / "file") == CONTENT
@@ -158,7 +159,7 @@ def test_the_next_address_is_tried_where_one_has_nothing(server, tmp_path):
 def test_the_right_sha256_passes_and_a_wrong_one_leaves_nothing(server, tmp_path):
     right = hashlib.sha256(CONTENT).hexdigest()
     assert fetch(server, tmp_path / "right", sha256=right) == CONTENT
-    with pytest.raises(DownloadError, match=f"has sha256 {right}, the catalog says 0000"):
+    with pytest.raises(FastDepthError, match=f"has sha256 {right}, the catalog says 0000"):
         fetch(server, tmp_path / "wrong", sha256="0" * 64)
     assert [path.name for path in tmp_path.iterdir()] == ["right"]
 
@@ -174,10 +175,10 @@ def test_a_file_that_fails_its_check_leaves_nothing(server, tmp_path):
 
 def test_a_file_that_is_too_large_is_not_fetched(server, tmp_path, monkeypatch):
     monkeypatch.setattr("fastdepth_ros.artifact.download.LARGEST_BYTES", 1000)
-    with pytest.raises(DownloadError, match="has 256000 bytes, .* at most 1000"):
+    with pytest.raises(FastDepthError, match="has 256000 bytes, .* at most 1000"):
         fetch(server, tmp_path / "file")
     server.says_length = False
-    with pytest.raises(DownloadError, match="sends more than 1000 bytes"):
+    with pytest.raises(FastDepthError, match="sends more than 1000 bytes"):
         fetch(server, tmp_path / "file")
     assert not list(tmp_path.iterdir())
     assert LARGEST_BYTES > 64e6 * 4  # float32 weights of the paper's largest network
@@ -185,7 +186,7 @@ def test_a_file_that_is_too_large_is_not_fetched(server, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://127.0.0.1/x", "data:,x", "http://", "x.pth.tar"])
 def test_only_http_and_https_are_fetched(tmp_path, url):
-    with pytest.raises(DownloadError, match="is no http or https address"):
+    with pytest.raises(FastDepthError, match="is no http or https address"):
         download([url], tmp_path / "file", Path.read_bytes)
 
 
@@ -326,7 +327,7 @@ def test_the_package_lists_what_the_authors_published(capsys, monkeypatch, tmp_p
     monkeypatch.setattr("fastdepth_ros.cli.models.share_folder", lambda: tmp_path)  # with or without bundled ones
     assert main(["models", "list"]) == 0
     assert re.search(r"skipadd-pruned +delta1 0.771 +code MIT", capsys.readouterr().out)
-    with pytest.raises(CatalogError, match="no 'x' in the catalog, it has mobilenet-nnconv5, "):
+    with pytest.raises(FastDepthError, match="no 'x' in the catalog, it has mobilenet-nnconv5, "):
         find_entry("x", entries)
 
 
@@ -342,9 +343,9 @@ def test_the_package_lists_what_the_authors_published(capsys, monkeypatch, tmp_p
 def test_a_catalog_that_is_none_is_refused(tmp_path, content, message):
     path = tmp_path / "catalog.json"
     path.write_text(content)
-    with pytest.raises(CatalogError, match=message):
+    with pytest.raises(FastDepthError, match=message):
         read_catalog(path)
-    with pytest.raises(CatalogError, match="no catalog at"):
+    with pytest.raises(FastDepthError, match="no catalog at"):
         read_catalog(tmp_path / "none.json")
 
 
@@ -358,5 +359,5 @@ def test_a_catalog_that_is_none_is_refused(tmp_path, content, message):
     ],
 )
 def test_an_entry_that_could_not_be_fetched_is_refused(server, tmp_path, changes, message):
-    with pytest.raises(CatalogError, match=message):
+    with pytest.raises(FastDepthError, match=message):
         read_catalog(Path(catalog(tmp_path, server, **changes)))

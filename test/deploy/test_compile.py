@@ -24,13 +24,14 @@ from fastdepth_ros.cli import main
 from fastdepth_ros.deploy import compile as compile_module
 from fastdepth_ros.deploy import module
 from fastdepth_ros.deploy.agreement import largest_difference_m
-from fastdepth_ros.deploy.compile import CompileError, compile_artifact, tuned_tiles, write_library
+from fastdepth_ros.deploy.compile import compile_artifact, tuned_tiles, write_library
 from fastdepth_ros.deploy.export import write_onnx
 from fastdepth_ros.deploy.module import kernels
-from fastdepth_ros.deploy.records import RecordsError, Trial, open_records, read_records, records_path
+from fastdepth_ros.deploy.records import Trial, open_records, read_records, records_path
 from fastdepth_ros.deploy.schedules import schedule, tiles
 from fastdepth_ros.deploy.steps import read_plan
-from fastdepth_ros.deploy.targets import NAMED, TargetError, find_target
+from fastdepth_ros.deploy.targets import NAMED, find_target
+from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.cores import available_cores
 from fastdepth_ros.nn.encoders import MobileNet
 from fastdepth_ros.nn.network import DepthNetwork
@@ -108,7 +109,7 @@ def test_records_of_another_network_are_refused(tuned, tmp_path, capsys):
 def test_records_of_another_target_are_refused(artifact_folder, tuned):
     path = records_path(tuned, HOST)
     path.write_text(path.read_text().replace(HOST.words["mcpu"], "i386", 1))
-    with pytest.raises(RecordsError, match="another target"):
+    with pytest.raises(FastDepthError, match="another target"):
         read_records(path, HOST, guesses(artifact_folder))
 
 
@@ -116,13 +117,13 @@ def test_records_of_another_target_are_refused(artifact_folder, tuned):
 def test_a_file_that_holds_no_records_is_named(artifact_folder, tuned, content):
     path = records_path(tuned, HOST)
     path.write_text(content)
-    with pytest.raises(RecordsError, match=re.escape(str(path))):
+    with pytest.raises(FastDepthError, match=re.escape(str(path))):
         read_records(path, HOST, guesses(artifact_folder))
 
 
 def test_a_folder_without_records_for_the_target_is_refused(artifact_folder, tmp_path):
     plan = read_plan(find_artifact(artifact_folder).model_file("onnx").path)
-    with pytest.raises(CompileError, match=f"no records for {HOST.name}"):
+    with pytest.raises(FastDepthError, match=f"no records for {HOST.name}"):
         tuned_tiles(plan, HOST, artifact_folder, tmp_path)
 
 
@@ -154,7 +155,7 @@ def test_an_output_that_exists_is_refused_and_left_alone(artifact_folder, tmp_pa
 
 def test_a_linker_that_is_missing_is_named_and_nothing_is_left(artifact_folder, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(TargetError, match="apt install g"):
+    with pytest.raises(FastDepthError, match="apt install g"):
         compile_artifact(find_artifact(artifact_folder), find_target("tx2-cpu"), tmp_path / "out")
     assert not list(tmp_path.iterdir())
 
@@ -181,7 +182,7 @@ def test_code_that_computes_something_else_is_refused_and_nothing_is_left(
     monkeypatch.setattr(
         compile_module, "write_library", lambda *rest: shutil.copy(compiled_folder / "model.so", rest[-1])
     )
-    with pytest.raises(CompileError, match="differs from ONNX Runtime"):
+    with pytest.raises(FastDepthError, match="differs from ONNX Runtime"):
         compile_artifact(find_artifact(source), HOST, tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["source"]
 
@@ -199,12 +200,12 @@ def test_a_target_by_a_file_of_tvms_words(tmp_path):
 )
 def test_a_file_that_is_no_target_is_named(tmp_path, content):
     (tmp_path / "robot.json").write_text(content)
-    with pytest.raises(TargetError, match=r"robot.json"):
+    with pytest.raises(FastDepthError, match=r"robot.json"):
         find_target(str(tmp_path / "robot.json"))
 
 
 def test_an_unknown_target_lists_what_there_is():
-    with pytest.raises(TargetError, match="tx2-cpu, tx2-gpu, cuda"):
+    with pytest.raises(FastDepthError, match="tx2-cpu, tx2-gpu, cuda"):
         find_target("tx3")
 
 

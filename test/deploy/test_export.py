@@ -15,9 +15,10 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from fastdepth_ros.artifact.artifact import ArtifactError, find_artifact
+from fastdepth_ros.artifact.artifact import find_artifact
 from fastdepth_ros.backends import BackendOptions
-from fastdepth_ros.deploy.export import ExportError, export_artifact
+from fastdepth_ros.deploy.export import export_artifact
+from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.nn.channels import Channels
 from fastdepth_ros.nn.checkpoints import load_fastdepth
 from fastdepth_ros.nn.complexity import complexity
@@ -70,7 +71,7 @@ def test_half_the_space_for_a_network_that_is_to_be_pruned(tmp_path):
     artifact = find_artifact(out)
     backend = artifact.load("pytorch", BackendOptions())  # checks the golden frame
     assert 0 < off_m < 0.1 and backend.infer(images()[0]).shape == (224, 224)
-    with pytest.raises(ArtifactError, match="no onnx file, it has safetensors"):
+    with pytest.raises(FastDepthError, match="no onnx file, it has safetensors"):
         artifact.load("onnxruntime", BackendOptions())
 
 
@@ -171,7 +172,7 @@ def test_a_network_that_answers_nan_is_refused_and_leaves_nothing(tmp_path):
     network = lively()
     with torch.no_grad():
         network.head.get_parameter("bias").fill_(float("nan"))
-    with pytest.raises(ExportError, match="nan"):
+    with pytest.raises(FastDepthError, match="nan"):
         export_artifact(network, tmp_path / "out", {})
     assert not list(tmp_path.iterdir())
 

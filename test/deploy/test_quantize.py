@@ -11,14 +11,15 @@ import cv2
 import numpy as np
 import pytest
 
-from fastdepth_ros.artifact.artifact import ArtifactError, find_artifact
-from fastdepth_ros.backends import BackendError, BackendOptions
+from fastdepth_ros.artifact.artifact import find_artifact
+from fastdepth_ros.backends import BackendOptions
 from fastdepth_ros.backends.native import host_features
 from fastdepth_ros.bench.harness import measure
 from fastdepth_ros.bench.plan import engine_subject
 from fastdepth_ros.bench.results import results_of
 from fastdepth_ros.cli import main
-from fastdepth_ros.deploy.quantize import QuantizeError, quantize_artifact
+from fastdepth_ros.deploy.quantize import quantize_artifact
+from fastdepth_ros.errors import FastDepthError
 
 SIZE_PX = 224
 FRAMES = np.random.default_rng(0).integers(0, 256, (6, SIZE_PX, SIZE_PX, 3), dtype=np.uint8)
@@ -101,14 +102,14 @@ def test_bgr_pixels_go_straight_into_int8_too(reduced):
 
 def test_a_precision_that_is_not_there_is_refused_with_its_remedy(artifact_folder):
     with pytest.raises(
-        ArtifactError, match=r"no onnx-int8 file, it has onnx, safetensors; `fastdepth quantize --to int8"
+        FastDepthError, match=r"no onnx-int8 file, it has onnx, safetensors; `fastdepth quantize --to int8"
     ):
         find_artifact(artifact_folder).load("onnxruntime", BackendOptions(precision="int8"))
 
 
 @pytest.mark.parametrize(("backend", "precision"), [("pytorch", "int8"), ("onnxruntime", "bf16")])
 def test_an_engine_without_the_precision_is_refused_and_not_replaced(reduced, backend, precision):
-    with pytest.raises((ArtifactError, BackendError), match=precision):
+    with pytest.raises(FastDepthError, match=precision):
         find_artifact(reduced).load(backend, BackendOptions(precision=precision))
 
 
@@ -117,7 +118,7 @@ def test_what_cannot_be_made_leaves_nothing_behind(reduced, artifact_folder, tmp
         (reduced, FRAMES, "has int8 already"),
         (artifact_folder, FRAMES[:0], "no frames to calibrate on"),
     ):
-        with pytest.raises(QuantizeError, match=told):
+        with pytest.raises(FastDepthError, match=told):
             quantize_artifact(find_artifact(folder), "int8", tmp_path / "out", frames, "noise")
     (tmp_path / "out").mkdir()
     with pytest.raises(FileExistsError, match="exists"):
@@ -175,6 +176,6 @@ def test_a_file_outside_the_artifact_is_not_copied(artifact_folder, tmp_path):
     digest = hashlib.sha256(b"secret").hexdigest()
     manifest["files"]["notes"] = {"file": "../secret.txt", "sha256": digest}
     (source / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(ArtifactError, match=r"\.\./secret\.txt"):
+    with pytest.raises(FastDepthError, match=r"\.\./secret\.txt"):
         quantize_artifact(find_artifact(source), "fp16", tmp_path / "out", [np.zeros((224, 224, 3), np.uint8)], "none")
     assert not (tmp_path / "out").exists()

@@ -8,7 +8,8 @@ import torch
 
 from fastdepth_ros.artifact.artifact import find_artifact
 from fastdepth_ros.deploy.export import write_onnx
-from fastdepth_ros.deploy.steps import IMAGE, Term, UnsupportedNetworkError, read_plan
+from fastdepth_ros.deploy.steps import IMAGE, Term, read_plan
+from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.nn.channels import PRUNED
 from fastdepth_ros.nn.complexity import complexity
 from fastdepth_ros.nn.encoders import MobileNet
@@ -61,5 +62,5 @@ def test_the_head_of_any_variant_runs_before_the_last_upsample(tmp_path, kernel,
     ("parts", "operation"), [({"decoder": "deconv5"}, "ConvTranspose"), ({"skip": "concat"}, "Concat")]
 )
 def test_a_network_of_other_operations_is_refused_by_their_name(tmp_path, parts, operation):
-    with pytest.raises(UnsupportedNetworkError, match=operation):
+    with pytest.raises(FastDepthError, match=operation):
         plan_of(tmp_path, **parts)

@@ -132,7 +132,7 @@ def test_a_tracker_without_the_device_ends_with_a_word(plan, tmp_path, monkeypat
     monkeypatch.setattr(tune_module, "DEVICE_WAIT_S", 0.1)
     monkeypatch.setattr(tune_module, "POLL_S", 0.01)
     with pytest.raises(
-        tune_module.TuneError, match="no device with key 'tx2' at 127.0.0.1:9; the same command goes on"
+        tune_module.FastDepthError, match="no device with key 'tx2' at 127.0.0.1:9; the same command goes on"
     ):
         tune(plan, HOST, opened(tmp_path, plan), 3, Device("127.0.0.1", 9, "tx2"))
 

@@ -19,8 +19,9 @@ from safetensors import safe_open  # noqa: E402
 from safetensors.torch import load_file, save_file  # noqa: E402
 
 from fastdepth_ros.artifact.artifact import MANIFEST, find_artifact  # noqa: E402
-from fastdepth_ros.artifact.golden import GoldenError, check_golden, golden_record  # noqa: E402
+from fastdepth_ros.artifact.golden import check_golden, golden_record  # noqa: E402
 from fastdepth_ros.backends import BackendOptions  # noqa: E402
+from fastdepth_ros.errors import FastDepthError  # noqa: E402
 
 ONE_THREAD = BackendOptions(threads=1)
 BACKENDS = ("onnxruntime", "pytorch")
@@ -71,7 +72,7 @@ def test_each_backend_passes_with_the_record_of_the_other(folder, backend):
 @pytest.mark.parametrize("share", [1.05, 0.9])
 def test_a_changed_onnx_network_is_refused(folder, share):
     change_onnx(folder, lambda name, weights: (weights * share).astype(weights.dtype) if weights.ndim == 4 else weights)
-    with pytest.raises(GoldenError, match=r"off by .* m"):
+    with pytest.raises(FastDepthError, match=r"off by .* m"):
         find_artifact(folder).load("onnxruntime", ONE_THREAD)
     find_artifact(folder).load("pytorch", ONE_THREAD)
 
@@ -81,7 +82,7 @@ def test_swapped_color_channels_are_refused(folder):
         return weights[:, ::-1].copy() if weights.ndim == 4 and weights.shape[1:] == (3, 3, 3) else weights
 
     change_onnx(folder, bgr)
-    with pytest.raises(GoldenError):
+    with pytest.raises(FastDepthError):
         find_artifact(folder).load("onnxruntime", ONE_THREAD)
 
 
@@ -90,13 +91,13 @@ def test_one_changed_bias_is_refused(folder):
     head = [tensor.name for tensor in onnx.load(folder / "model.onnx").graph.initializer if tensor.dims == [1]]
     assert head
     change_onnx(folder, lambda name, weights: weights + np.float32(0.01) if name in head else weights)
-    with pytest.raises(GoldenError, match=r"0\.01"):
+    with pytest.raises(FastDepthError, match=r"0\.01"):
         find_artifact(folder).load("onnxruntime", ONE_THREAD)
 
 
 @pytest.mark.parametrize("share", [1.05, float("nan")])
 def test_a_changed_pytorch_network_is_refused(folder, share):
     change_safetensors(folder, lambda weights: weights * share)
-    with pytest.raises(GoldenError, match=r"pytorch.* is off by"):
+    with pytest.raises(FastDepthError, match=r"pytorch.* is off by"):
         find_artifact(folder).load("pytorch", ONE_THREAD)
     find_artifact(folder).load("onnxruntime", ONE_THREAD)

@@ -1,6 +1,6 @@
 """Stops of the node by SIGINT while listeners and cameras come and go: each ends by itself, with exit code 0.
 
-python test/node/stop_suite.py --stops 200 --out stops    # logs of what went wrong and core dumps go to the folder stops
+python test/node/stop_suite.py --stops 200 --out stops    # logs of failures and core dumps go to the folder stops
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ def room_bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @contextmanager
 def process(module: str, *arguments: str) -> Iterator[subprocess.Popen]:
-    command = [sys.executable, "-m", f"fastdepth_ros.ros.{module}", *arguments]
+    command = [sys.executable, "-m", f"fastdepth_ros.{module}", *arguments]
     running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     try:
         yield running
@@ -53,7 +53,7 @@ def node(model: Path, *more: str) -> list[str]:
 
 @pytest.mark.parametrize("interrupts", [1, 2])
 def test_ctrl_c_ends_the_node_with_exit_code_0_also_when_sent_twice(graph, artifact_folder, interrupts):
-    with process("node", *node(artifact_folder)) as running:
+    with process("node.node", *node(artifact_folder)) as running:
         wait_until(lambda: graph.peer.count_publishers("/depth/image"), "the node")
         for _ in range(interrupts):
             running.send_signal(signal.SIGINT)
@@ -63,7 +63,7 @@ def test_ctrl_c_ends_the_node_with_exit_code_0_also_when_sent_twice(graph, artif
 
 
 def test_a_wrong_parameter_type_ends_the_node_with_a_clear_word(domain, artifact_folder):
-    with process("node", "--ros-args", "-p", "threads:=many") as running:
+    with process("node.node", "--ros-args", "-p", "threads:=many") as running:
         _, errors = running.communicate(timeout=20)
         assert running.returncode == 1
         assert "threads" in errors and "Traceback" not in errors
@@ -73,9 +73,9 @@ def test_what_the_node_publishes_for_a_bag_equals_what_fastdepth_bag_writes(
     graph: Graph, artifact_folder, room_bag, tmp_path
 ):
     depths, infos = Listener(graph, "/depth/image", Image), Listener(graph, "/depth/camera_info", CameraInfo)
-    with process("node", *node(artifact_folder)):
+    with process("node.node", *node(artifact_folder)):
         wait_until(lambda: graph.peer.count_publishers("/depth/image"), "the node")
-        with process("bag_publisher", str(room_bag), "--wait", "20") as player:
+        with process("ros_tools.bag_player", str(room_bag), "--wait", "20") as player:
             assert player.wait(timeout=60) == 0
         wait_until(lambda: len(depths.heard) == 6, "six depth images")
     out = tmp_path / "out"
@@ -96,12 +96,12 @@ def test_what_the_node_publishes_for_a_bag_equals_what_fastdepth_bag_writes(
 
 def test_a_replayed_bag_brings_its_own_time(graph: Graph, artifact_folder, room_bag):
     depths = Listener(graph, "/depth/image", Image)
-    with process("node", *node(artifact_folder, "-p", "use_sim_time:=true")):
+    with process("node.node", *node(artifact_folder, "-p", "use_sim_time:=true")):
         wait_until(lambda: graph.peer.count_publishers("/depth/image"), "the node")
         from diagnostic_msgs.msg import DiagnosticArray
 
         diagnostics = Listener(graph, "/diagnostics", DiagnosticArray)
-        with process("bag_publisher", str(room_bag), "--wait", "20", "--clock", "--loop"):
+        with process("ros_tools.bag_player", str(room_bag), "--wait", "20", "--clock", "--loop"):
             wait_until(
                 lambda: any(entry.key == "age p50 [ms]" for a in diagnostics.heard for entry in a.status[0].values),
                 "an age",
@@ -117,7 +117,7 @@ def test_a_replayed_bag_brings_its_own_time(graph: Graph, artifact_folder, room_
 def test_a_bag_of_every_format_is_played(graph: Graph, tmp_path, kind, restamp):
     images, infos = Listener(graph, "/camera/image_raw", Image), Listener(graph, "/camera/camera_info", CameraInfo)
     more = ["--restamp"] if restamp else []
-    with process("bag_publisher", str(BAGS[kind](tmp_path)), "--wait", "20", "--rate", "2", *more) as player:
+    with process("ros_tools.bag_player", str(BAGS[kind](tmp_path)), "--wait", "20", "--rate", "2", *more) as player:
         assert player.wait(timeout=60) == 0
     wait_until(lambda: len(images.heard) == 4 and len(infos.heard) == 4, "four frames")
     assert [stamp_ns(message) for message in images.heard] == [stamp_ns(message) for message in infos.heard]
@@ -129,19 +129,19 @@ def test_a_bag_of_every_format_is_played(graph: Graph, tmp_path, kind, restamp):
 
 @pytest.mark.parametrize("rate", ["0", "-1", "fast"])
 def test_a_rate_that_is_no_speed_is_refused(domain, tmp_path, rate):
-    with process("bag_publisher", str(tmp_path), "--rate", rate) as running:
+    with process("ros_tools.bag_player", str(tmp_path), "--rate", rate) as running:
         _, errors = running.communicate(timeout=20)
         assert running.returncode == 2 and "--rate" in errors and "Traceback" not in errors
 
 
 def test_a_parameter_file_that_is_not_there_is_named(domain):
-    with process("node", "--ros-args", "--params-file", "nofile.yaml") as running:
+    with process("node.node", "--ros-args", "--params-file", "nofile.yaml") as running:
         _, errors = running.communicate(timeout=20)
         assert running.returncode == 1 and "nofile.yaml" in errors and "Traceback" not in errors
 
 
 def test_the_bag_publisher_names_a_bag_that_is_not_there(domain, tmp_path):
-    with process("bag_publisher", str(tmp_path / "nothing")) as running:
+    with process("ros_tools.bag_player", str(tmp_path / "nothing")) as running:
         _, errors = running.communicate(timeout=20)
         assert running.returncode == 1 and "no bag at" in errors
 

@@ -18,7 +18,7 @@ from rclpy.lifecycle import TransitionCallbackReturn
 from ros_graph import CameraDriver, Listener, picture, wait_until
 from sensor_msgs.msg import Image
 
-from fastdepth_ros.artifact.golden import GoldenError
+from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.node.pipeline import Pipeline
 
 STATES = {
@@ -96,7 +96,7 @@ def test_what_went_wrong_is_told_until_a_transition_leaves_it_behind(
     graph, artifact_folder, monkeypatch, way_on, finding
 ):
     def broken(self: Pipeline) -> None:
-        raise GoldenError("off by 1 m")
+        raise FastDepthError("off by 1 m")
 
     node = graph.fastdepth(model=artifact_folder)
     diagnostics = Listener(graph, "/diagnostics", DiagnosticArray)

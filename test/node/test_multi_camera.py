@@ -18,8 +18,9 @@ from fastdepth_ros.artifact.artifact import find_artifact
 from fastdepth_ros.backends import BackendOptions
 from fastdepth_ros.depth.estimator import DepthEstimator
 from fastdepth_ros.depth.frame import Frame
+from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.cores import available_cores
-from fastdepth_ros.node.camera_list import CameraListError, ListedCamera, read_cameras, thread_share
+from fastdepth_ros.node.camera_list import ListedCamera, read_cameras, thread_share
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -60,7 +61,7 @@ def test_camera_info_is_the_one_beside_the_image():
 )
 def test_what_is_wrong_with_a_camera_is_told_with_its_file_and_place(tmp_path, entry, word):
     path = listed(tmp_path / "cameras.yaml", entry)
-    with pytest.raises(CameraListError) as refusal:
+    with pytest.raises(FastDepthError) as refusal:
         read_cameras(path)
     assert word in str(refusal.value) and str(path) in str(refusal.value)
 
@@ -69,17 +70,17 @@ def test_what_is_wrong_with_a_camera_is_told_with_its_file_and_place(tmp_path, e
 def test_a_file_that_is_no_list_of_cameras_is_refused(tmp_path, text):
     path = tmp_path / "cameras.yaml"
     path.write_text(text)
-    with pytest.raises(CameraListError, match="cameras.yaml"):
+    with pytest.raises(FastDepthError, match="cameras.yaml"):
         read_cameras(path)
 
 
 def test_a_missing_file_and_a_name_that_is_there_twice_are_refused(tmp_path):
-    with pytest.raises(CameraListError, match="absent.yaml"):
+    with pytest.raises(FastDepthError, match="absent.yaml"):
         read_cameras(tmp_path / "absent.yaml")
     front = {"name": "front", "image": "image"}
-    with pytest.raises(CameraListError, match="front is there twice"):
+    with pytest.raises(FastDepthError, match="front is there twice"):
         read_cameras(listed(tmp_path / "cameras.yaml", front, front))
-    with pytest.raises(CameraListError, match="front is there twice"):
+    with pytest.raises(FastDepthError, match="front is there twice"):
         read_cameras(listed(tmp_path / "cameras.yaml", front, {**front, "name": "other", "namespace": "/front"}))
 
 

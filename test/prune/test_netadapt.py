@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 import torch
 
+from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.pool import Work, cluster, local
 from fastdepth_ros.nn.channels import NAMED, SKIPS, UNPRUNED, Channels
 from fastdepth_ros.nn.checkpoints import load_checkpoint, save_checkpoint
 from fastdepth_ros.nn.complexity import complexity
 from fastdepth_ros.nn.fastdepth import FastDepth, initialize
 from fastdepth_ros.nn.shapes import layer_shapes
-from fastdepth_ros.prune.netadapt import NetAdapt, PruneError, Search
+from fastdepth_ros.prune.netadapt import NetAdapt, Search
 from fastdepth_ros.prune.proposals import count_of, group_names, proposals, with_count
 from fastdepth_ros.prune.resources import Resource, resource
 from fastdepth_ros.prune.trial import TRIALS, Training, run_trial
@@ -153,13 +154,13 @@ def test_a_search_that_was_killed_resumes_to_the_same_bits(finished, start, trai
 
 
 def test_another_search_in_the_same_folder_is_refused(finished, start, training):
-    with pytest.raises(PruneError, match="another search"):
+    with pytest.raises(FastDepthError, match="another search"):
         search(start, training, finished.out, decay=0.9)
 
 
 def test_a_table_measured_anew_is_another_search(finished, start, training):
     dearer = Resource("macs", "MACs", lambda channels: 1.01 * MACS.cost(channels))
-    with local(TRIALS, 1) as pool, pytest.raises(PruneError, match="another search"):
+    with local(TRIALS, 1) as pool, pytest.raises(FastDepthError, match="another search"):
         NetAdapt(start, finished.search, training, dearer, finished.out, pool)
 
 
@@ -178,7 +179,7 @@ def test_after_an_error_no_proposal_that_waits_is_tried(start, training, tmp_pat
 
 
 def test_a_budget_out_of_reach_is_said(start, training, tmp_path):
-    with pytest.raises(PruneError, match="out of reach"):
+    with pytest.raises(FastDepthError, match="out of reach"):
         search(start, training, tmp_path / "run", 0.001, reduction=0.9)
 
 

@@ -9,12 +9,13 @@ import pytest
 
 from fastdepth_ros.bench.machine import processor_name
 from fastdepth_ros.cli import main
+from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.nn.channels import NAMED, UNPRUNED, Channels
 from fastdepth_ros.nn.shapes import LayerShape, layer_shapes
 from fastdepth_ros.prune.engines import ENGINES, engine_version
 from fastdepth_ros.prune.measure import grid, measure, networks_ms_here
 from fastdepth_ros.prune.resources import resource
-from fastdepth_ros.prune.table import LatencyTable, TableError, load_table
+from fastdepth_ros.prune.table import LatencyTable, load_table
 
 TINY = Channels((4, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8), (8, 8, 8, 8, 4))
 
@@ -59,7 +60,7 @@ def test_a_fit_never_says_that_more_channels_cost_less():
 
 
 def test_a_place_that_was_not_measured_is_an_error_that_names_it():
-    with pytest.raises(TableError, match=r"no conv 1x1 of stride 1 at 28x28"):
+    with pytest.raises(FastDepthError, match=r"no conv 1x1 of stride 1 at 28x28"):
         table({conv(8, 8): 1.0}).ms(conv(8, 8, side=28))
 
 
@@ -80,9 +81,9 @@ def test_a_table_survives_the_disk(tmp_path):
 )  # fmt: skip
 def test_another_file_is_refused_by_name(tmp_path, name, content):
     (tmp_path / name).write_text(content)
-    with pytest.raises(TableError, match=name.replace(".", r"\.")):
+    with pytest.raises(FastDepthError, match=name.replace(".", r"\.")):
         load_table(tmp_path / name)
-    with pytest.raises(TableError, match="missing"):
+    with pytest.raises(FastDepthError, match="missing"):
         load_table(tmp_path / "missing.json")
 
 

@@ -19,16 +19,16 @@ from power import cuts  # noqa: E402
 from fastdepth_ros.data.datasets import open_dataset  # noqa: E402
 from fastdepth_ros.data.pairs import DatasetError  # noqa: E402
 from fastdepth_ros.data.photographs import Photographs  # noqa: E402
+from fastdepth_ros.errors import FastDepthError  # noqa: E402
 from fastdepth_ros.jobs.pool import Work, local  # noqa: E402
 from fastdepth_ros.nn.channels import Channels  # noqa: E402
 from fastdepth_ros.nn.checkpoints import load_checkpoint, save_checkpoint  # noqa: E402
 from fastdepth_ros.nn.fastdepth import FastDepth, initialize  # noqa: E402
 from fastdepth_ros.prune import trial  # noqa: E402
-from fastdepth_ros.prune.netadapt import NetAdapt, PruneError, Search  # noqa: E402
+from fastdepth_ros.prune.netadapt import NetAdapt, Search  # noqa: E402
 from fastdepth_ros.prune.resources import resource  # noqa: E402
 from fastdepth_ros.train.labels import Teacher, label_photographs  # noqa: E402
 from fastdepth_ros.train.recipe import load_recipe  # noqa: E402
-from fastdepth_ros.train.run_folder import RunError  # noqa: E402
 from fastdepth_ros.train.trainer import Trainer  # noqa: E402
 
 TINY = Channels((4, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8), (8, 8, 8, 8, 4))
@@ -106,7 +106,7 @@ def test_every_file_of_a_training_run_resumes_or_is_named(epochs, root, tmp_path
             begun.run()
     named = set()
     for file, copy in cuts(job, tmp_path / "cut"):
-        result, told = attempt(RunError, lambda out: trainer(root, out).run(), copy)
+        result, told = attempt(FastDepthError, lambda out: trainer(root, out).run(), copy)
         if result is None:
             assert str(copy / file) in told and ("remove" in told or "choose another" in told)
             named.add(file)
@@ -156,7 +156,7 @@ def test_every_file_of_a_search_resumes_or_is_named(trials, root, tmp_path, quic
         assert list(job.glob("proposals-00*/*.safetensors"))
     assert (job / "history.csv").exists()
     for file, copy in cuts(job, tmp_path / "cut"):
-        resumed, told = attempt(PruneError, search, start, root, copy)
+        resumed, told = attempt(FastDepthError, search, start, root, copy)
         if resumed is None:
             assert file == "search.json" and str(copy / file) in told and "give another folder" in told
             continue

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from fastdepth_ros.train.recipe import RecipeError, load_recipe, recipe_names
+from fastdepth_ros.errors import FastDepthError
+from fastdepth_ros.train.recipe import load_recipe, recipe_names
 
 
 def test_the_papers_recipe_says_what_the_paper_says():
@@ -48,10 +49,10 @@ def test_what_is_wrong_with_a_recipe_is_named(tmp_path, text, told):
     )
     kept = [line for line in base.splitlines() if line.partition(":")[0] != text.partition(":")[0]]
     file.write_text("\n".join([*kept, text]))
-    with pytest.raises(RecipeError, match=told):
+    with pytest.raises(FastDepthError, match=told):
         load_recipe(str(file))
 
 
 def test_an_unknown_recipe_lists_the_known():
-    with pytest.raises(RecipeError, match="there is cut, distil, finish, imagenet, mixed, mixed-pairs, paper"):
+    with pytest.raises(FastDepthError, match="there is cut, distil, finish, imagenet, mixed, mixed-pairs, paper"):
         load_recipe("secret")

@@ -16,13 +16,13 @@ import pytest
 import torch
 
 from fastdepth_ros.data.datasets import FolderDataset, open_dataset
+from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.nn.channels import Channels
 from fastdepth_ros.nn.checkpoints import load_checkpoint, save_checkpoint
 from fastdepth_ros.nn.fastdepth import FastDepth, initialize
 from fastdepth_ros.nn.network import DepthNetwork
 from fastdepth_ros.train import trainer as trainer_module
 from fastdepth_ros.train.recipe import Recipe, load_recipe
-from fastdepth_ros.train.run_folder import RunError
 from fastdepth_ros.train.trainer import Trainer
 
 TINY = Channels((4, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8), (8, 8, 8, 8, 4))
@@ -197,7 +197,7 @@ def test_a_run_that_was_killed_while_it_wrote_its_log_ends_with_the_whole_log(fe
 )
 def test_another_recipe_in_the_same_folder_is_refused(uninterrupted, dataset, change):
     kept = (uninterrupted / "run.json").read_text()
-    with pytest.raises(RunError, match=r"another run.*run\.json"):
+    with pytest.raises(FastDepthError, match=r"another run.*run\.json"):
         trainer(replace(RECIPE, **change), dataset, uninterrupted)
     assert (uninterrupted / "run.json").read_text() == kept
 
@@ -205,25 +205,25 @@ def test_another_recipe_in_the_same_folder_is_refused(uninterrupted, dataset, ch
 def test_other_first_weights_in_the_same_folder_are_refused(uninterrupted, dataset):
     network = FastDepth(TINY)
     initialize(network, seed=99)
-    with pytest.raises(RunError, match="another"):
+    with pytest.raises(FastDepthError, match="another"):
         Trainer(network, RECIPE, dataset, uninterrupted)
 
 
 def test_other_channels_in_the_same_folder_are_refused(uninterrupted, dataset):
     wider = replace(TINY, decoder=(9, *TINY.decoder[1:]))
-    with pytest.raises(RunError, match="another"):
+    with pytest.raises(FastDepthError, match="another"):
         trainer(RECIPE, dataset, uninterrupted, wider)
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_before_it_is_saved(dataset, tmp_path):
     endless = replace(dataset, meters=lambda stored: np.full(stored.shape, np.inf, np.float32))
-    with pytest.raises(RunError, match=r"loss is (inf|nan) in epoch 1"):
+    with pytest.raises(FastDepthError, match=r"loss is (inf|nan) in epoch 1"):
         trainer(RECIPE, endless, tmp_path / "run").run()
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["bad_batch.safetensors", "run.json"]
 
 
 def test_fewer_pairs_than_a_batch_are_refused_with_both_numbers(dataset, tmp_path):
-    with pytest.raises(RunError, match=r"3 pairs.*batch of 4"):
+    with pytest.raises(FastDepthError, match=r"3 pairs.*batch of 4"):
         trainer(RECIPE, replace(dataset, names=dataset.names[:3]), tmp_path / "run")
 
 
@@ -301,7 +301,7 @@ def test_an_epoch_passes_over_the_other_data_sets_too_and_repeats_its_own(few, t
     joined = trainer(recipe, few, tmp_path / "run", others=[other])
     assert len(joined.loader) == (3 * 6 + 4) // 4
     joined.run()
-    with pytest.raises(RunError):  # other data are another run
+    with pytest.raises(FastDepthError):  # other data are another run
         trainer(recipe, few, tmp_path / "run")
 
 

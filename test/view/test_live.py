@@ -25,8 +25,9 @@ from fastdepth_ros.view.points import point_cloud
 pytest.importorskip("rerun", reason="rerun is not installed")
 
 from fastdepth_ros.cli import live
+from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.view import live_view
-from fastdepth_ros.view.live_view import LiveView, Moment, ViewError
+from fastdepth_ros.view.live_view import LiveView, Moment
 from fastdepth_ros.view.source import Source
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -132,7 +133,7 @@ def test_a_camera_that_is_absent_is_told_before_anything_opens(artifact_folder, 
 
 
 def test_a_port_that_is_taken_is_told(ports):
-    with socket.create_server(("127.0.0.1", ports[0])), pytest.raises(ViewError, match=str(ports[0])):
+    with socket.create_server(("127.0.0.1", ports[0])), pytest.raises(FastDepthError, match=str(ports[0])):
         LiveView(web_port=ports[0], data_port=ports[1])
 
 

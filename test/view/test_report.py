@@ -18,8 +18,9 @@ from rosbags.rosbag2 import Reader, StoragePlugin, Writer
 from fastdepth_ros.bags.messages import image_message
 from fastdepth_ros.bags.recording import TYPES
 from fastdepth_ros.cli import main
+from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.pictures.color_map import color_depth
-from fastdepth_ros.view.figures import FiguresError, read_figures
+from fastdepth_ros.view.figures import read_figures
 from fastdepth_ros.view.recorded import read_recorded
 
 ERRORS = {"rmse": 0.61, "mae": 0.43, "delta1": 0.77, "images": 28}
@@ -193,7 +194,7 @@ def test_figures_are_found_wherever_they_lie(tmp_path, tree, sets, series):
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"rmse": "much"}', "\x00\x01"])
 def test_a_file_without_figures_is_refused_by_name(tmp_path, text):
     (tmp_path / "it.json").write_text(text)
-    with pytest.raises(FiguresError, match="it.json"):
+    with pytest.raises(FastDepthError, match="it.json"):
         read_figures(tmp_path / "it.json")
 
 

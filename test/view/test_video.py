@@ -22,7 +22,8 @@ from fastdepth_ros.depth.geometry import trained_view
 
 av = pytest.importorskip("av", reason="av is not installed")
 
-from fastdepth_ros.view.source import SourceError, open_source  # noqa: E402
+from fastdepth_ros.errors import FastDepthError  # noqa: E402
+from fastdepth_ros.view.source import open_source  # noqa: E402
 from fastdepth_ros.view.video import VideoWriter, side_by_side  # noqa: E402
 
 
@@ -217,7 +218,7 @@ def test_an_address_goes_to_opencv_as_it_is_and_a_film_behind_it_keeps_its_times
         assert (source.total, source.live) == (30, False)
         assert [time_ns for time_ns, _, _ in source.frames] == pytest.approx([i * 1e8 for i in range(30)], abs=1e6)
     monkeypatch.setattr(cv2, "VideoCapture", Absent)
-    refused = pytest.raises(SourceError, match="stream rtsp://10.0.0.9:554/live cannot be opened")
+    refused = pytest.raises(FastDepthError, match="stream rtsp://10.0.0.9:554/live cannot be opened")
     with refused, open_source("rtsp://10.0.0.9:554/live"):
         pass
     assert opened == ["rtsp://10.0.0.9:554/live"]
@@ -277,5 +278,5 @@ def test_a_stream_of_the_network_that_breaks_off_is_told_and_what_came_is_kept()
 
 
 def test_a_stream_that_refuses_is_told():
-    with pytest.raises(SourceError, match="cannot be opened"), open_source("rtsp://127.0.0.1:9/live"):
+    with pytest.raises(FastDepthError, match="cannot be opened"), open_source("rtsp://127.0.0.1:9/live"):
         pass

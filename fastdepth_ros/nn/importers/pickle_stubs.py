@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 import torch
 
+from fastdepth_ros.errors import FastDepthError
+
 DTYPES = {
     "FloatStorage": torch.float32,
     "DoubleStorage": torch.float64,
@@ -55,7 +57,7 @@ SHELLS = {  # module -> its names that become shells
 KNOWN_AS = {"posix": "os", "nt": "os", "__builtin__": "builtins", "commands": "subprocess"}  # to whom reads an error
 
 
-class RefusedError(Exception):
+class RefusedError(FastDepthError):
     """The name of what is not in the tables."""
 
 

@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fastdepth_ros.errors import FastDepthError
+
 EPSILON = 1e-3  # of TF-Slim's batch norms
 OUR_EPSILON = 1e-5
 LAYERS = 13  # separable layers after the first convolution
@@ -36,7 +38,7 @@ def read_tfslim_mobilenet(path: Path) -> dict[str, Tensor]:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             variables = {name: archive[name] for name in archive.files if name.startswith("MobilenetV1/Conv2d_")}
     except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} is no NumPy archive: {error}") from error
+        raise FastDepthError(f"{path} is no NumPy archive: {error}") from error
     blocks = {"0": ("Conv2d_0", "weights")}
     for layer in range(1, LAYERS + 1):
         blocks[f"{layer}.dw"] = (f"Conv2d_{layer}_depthwise", "depthwise_weights")
@@ -46,7 +48,7 @@ def read_tfslim_mobilenet(path: Path) -> dict[str, Tensor]:
         for ours, (theirs, kernel) in blocks.items():
             tensors |= _block(variables, f"MobilenetV1/{theirs}", kernel, ours)
     except KeyError as error:
-        raise ValueError(f"{path} is no MobileNet v1 of TF-Slim: it lacks {error}") from error
+        raise FastDepthError(f"{path} is no MobileNet v1 of TF-Slim: it lacks {error}") from error
     return tensors
 
 
@@ -63,7 +65,7 @@ def _block(variables: dict[str, np.ndarray], theirs: str, kernel: str, ours: str
     tensors = {name: torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32)) for name, array in arrays.items()}
     for name, tensor in tensors.items():
         if not torch.isfinite(tensor).all():
-            raise ValueError(f"{theirs}: {name} holds numbers that are not finite")
+            raise FastDepthError(f"{theirs}: {name} holds numbers that are not finite")
     return tensors
 
 

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.nn.checkpoints import CheckpointError
 from fastdepth_ros.nn.importers.pickle_stubs import Names, RefusedError, StoredTensor
 
@@ -92,16 +93,16 @@ def _read_zip(content: bytes) -> tuple[Any, dict[str, memoryview]]:
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         entries = archive.infolist()
         if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
-            raise ValueError("it is compressed, which torch does not do")
+            raise FastDepthError("it is compressed, which torch does not do")
         if sum(entry.file_size for entry in entries) > len(content):
-            raise ValueError("its parts claim more bytes than the file has")
+            raise FastDepthError("its parts claim more bytes than the file has")
         parts = {entry.filename.partition("/")[2]: archive.read(entry) for entry in entries}
     if "constants.pkl" in parts:
-        raise ValueError("it is TorchScript, a program; save the module or its state_dict instead")
+        raise FastDepthError("it is TorchScript, a program; save the module or its state_dict instead")
     if "data.pkl" not in parts:
-        raise ValueError("the zip archive has no data.pkl")
+        raise FastDepthError("the zip archive has no data.pkl")
     if parts.get("byteorder", b"little") != b"little":
-        raise ValueError("its numbers are big-endian")
+        raise FastDepthError("its numbers are big-endian")
     root = _unpickle(io.BytesIO(parts["data.pkl"]), Names())
     prefix = "data/"
     return root, {name[len(prefix) :]: memoryview(part) for name, part in parts.items() if name.startswith(prefix)}
@@ -111,10 +112,10 @@ def _read_legacy(content: bytes) -> tuple[Any, dict[str, memoryview]]:
     """Magic number, version, facts of the machine, the object, the keys of its storages; then the storages."""
     stream, names = io.BytesIO(content), Names()
     if _unpickle(stream, names) != LEGACY_MAGIC:
-        raise ValueError("it is a pickle, but not one of torch.save")
+        raise FastDepthError("it is a pickle, but not one of torch.save")
     _, machine, root, keys = (_unpickle(stream, names) for _ in range(4))
     if machine["little_endian"] is not True:
-        raise ValueError("its numbers are big-endian")
+        raise FastDepthError("its numbers are big-endian")
     records, at, view = {}, stream.tell(), memoryview(content)
     for key in keys:
         (count,) = struct.unpack_from("<q", content, at)
@@ -131,7 +132,7 @@ def _unpickle(stream: io.BytesIO, names: Names) -> Any:
     for count, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
         # the unpickler makes room for as many objects as the largest index says
         if "PUT" in opcode.name and (argument is None or argument > count):
-            raise ValueError(f"object {argument} after {count} steps")
+            raise FastDepthError(f"object {argument} after {count} steps")
     stream.seek(start)
     return _Unpickler(stream, names).load()
 
@@ -152,7 +153,7 @@ def _filled(stored: StoredTensor, records: Mapping[str, memoryview]) -> Tensor:
     key, dtype, start, length = stored.storage
     numbers = math.prod(stored.size)
     if numbers > length:  # a stride of 0 would make any size out of one number
-        raise ValueError(f"it has {numbers} numbers, its storage {length}")
+        raise FastDepthError(f"it has {numbers} numbers, its storage {length}")
     if numbers == 0:
         return torch.empty(stored.size, dtype=dtype)
     row = records[key][start * dtype.itemsize : (start + length) * dtype.itemsize]

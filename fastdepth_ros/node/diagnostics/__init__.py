@@ -1,1 +1,1 @@
-"""What the node says about itself on /diagnostics."""
+"""Messages of the node on /diagnostics: counters, findings, health, report."""
