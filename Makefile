@@ -27,7 +27,9 @@ FULL := torch,train,cluster,view,tvm,openvino
 endif
 RUN = $(VENV)/bin
 ROBOT := $(VENV)-robot-$(shell $(BASE) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
-ROBOT_TESTS := $(addprefix test/,backends bags bench cli data/synthetic depth fuzz metrics ros view) $(wildcard test/test_*.py)
+# Every folder of tests but those of rooms that need torch (models holds no tests).
+TORCH_TESTS := $(addsuffix /,$(addprefix test/,data deploy models nn prune train))
+ROBOT_TESTS := $(filter-out $(TORCH_TESTS),$(wildcard test/[a-z]*/)) test/data/synthetic $(wildcard test/test_*.py)
 export ROS_LOG_DIR ?= $(CURDIR)/$(VENV)/log
 
 .PHONY: demo test test-robot test-slow fuzz model lint clean

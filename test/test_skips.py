@@ -1,7 +1,8 @@
-"""The guard over skips: a reason that is not listed fails the run."""
+"""The house rules of the suite: a skip for a reason that is not listed fails the run, a name fits on a line."""
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,9 @@ from pathlib import Path
 import pytest
 
 CONFTEST = Path(__file__).parent / "conftest.py"
+
+
+LONGEST_NAME = 70  # characters: what holds, on one line of a report
 
 
 def run(folder: Path, *options: str, conftest: str = CONFTEST.read_text()) -> subprocess.CompletedProcess:
@@ -43,3 +47,14 @@ def test_a_module_that_is_promised_must_be_there(tmp_path):
     assert run(tmp_path, conftest=source).returncode == 0
     finished = run(tmp_path, "--installed", "absent", conftest=source)
     assert finished.returncode == 1 and "'absent is not installed', --installed promises it" in finished.stdout
+
+
+def test_the_name_of_a_test_has_at_most_70_characters():
+    names = {
+        node.name
+        for path in CONFTEST.parent.rglob("test_*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+    }
+    assert len(names) > 900
+    assert sorted(name for name in names if len(name) > LONGEST_NAME) == []

@@ -55,7 +55,7 @@ def test_rays_own_file_of_consent_counts(tmp_path):
     assert "RAY_USAGE_STATS_ENABLED" not in environment
 
 
-def test_importing_the_package_switches_it_off_before_any_engine_is_imported(tmp_path):
+def test_importing_the_package_switches_it_off_before_any_engine(tmp_path):
     code = "import os, sys, fastdepth_ros; print(os.environ['ORT_DISABLE_TELEMETRY'], *sys.modules)"
     kept = {name: value for name, value in os.environ.items() if name not in VARIABLES}
     environment = {**kept, "HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}

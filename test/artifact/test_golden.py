@@ -59,7 +59,7 @@ def test_the_record_samples_the_depth_of_the_golden_frame(folder):
     assert np.unique(sampled).size > 10  # a flat record would prove nothing
 
 
-def test_the_largest_difference_is_returned_and_over_the_tolerance_refused_with_it(folder):
+def test_the_largest_difference_is_returned_or_over_the_tolerance_refused(folder):
     engine = find_artifact(folder).load("onnxruntime", ONE_THREAD)
     record = golden_record(engine, 224)
     record["depth_m"][3][7] += 0.0008

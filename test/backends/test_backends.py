@@ -175,7 +175,7 @@ def test_onnxruntime_says_in_what_a_provider_computes(provider, precision, featu
     assert computes(f"{provider}ExecutionProvider", precision, features) == said
 
 
-def test_tensorrt_keeps_its_engines_where_neither_new_weights_nor_a_new_release_find_them(tmp_path, monkeypatch):
+def test_tensorrt_keeps_an_engine_for_its_own_weights_and_release(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     model = ModelFile(tmp_path / "model.onnx", SIZE_PX, facts={"sha256": "abc" * 20})
     options = BackendOptions(device="tensorrt", precision="fp16")
@@ -218,7 +218,7 @@ def test_a_file_that_is_no_model_is_named(tmp_path, backend, content):
         load(tmp_path, backend)
 
 
-def test_onnxruntime_refuses_a_model_whose_input_is_not_the_one_that_it_was_told(artifact_folder):
+def test_onnxruntime_refuses_a_model_of_another_input_than_it_was_told(artifact_folder):
     with pytest.raises(BackendError, match=r"224.*160"):
         backend_class("onnxruntime")(ModelFile(artifact_folder / "model.onnx", 160, OPSET), BackendOptions())
 

@@ -139,7 +139,7 @@ def test_a_device_that_the_module_was_not_compiled_for_is_refused(copy, device):
     assert f"is compiled for device 'cpu', not '{device}'" in refusal(copy, BackendOptions(device=device))
 
 
-def test_an_order_of_channels_that_the_module_was_not_compiled_for_is_refused(copy):
+def test_a_channel_order_that_the_module_was_not_compiled_for_is_refused(copy):
     assert "is compiled for fp32 and rgb, not fp32 and bgr" in refusal(copy, BackendOptions(channels="bgr"))
 
 

@@ -114,7 +114,7 @@ def test_a_bag_that_defines_images_otherwise_is_not_believed(tmp_path):
         read_all(tmp_path / "odd.mcap")
 
 
-def test_a_record_that_points_to_before_the_file_is_damage_of_a_file_with_a_name(tmp_path):
+def test_a_record_that_points_before_the_file_is_damage_of_a_named_file(tmp_path):
     (tmp_path / "in.mcap").touch()
     stream = (tmp_path / "in.mcap").open("rb")
     with stream, pytest.raises(BagError, match=r"in\.mcap is damaged"), told(tmp_path / "in.mcap"):

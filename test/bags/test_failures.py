@@ -40,7 +40,7 @@ def test_a_bag_damaged_in_the_middle_keeps_the_parts_before(tmp_path, artifact_f
     assert "another job (field_of_view differ" in capsys.readouterr().err
 
 
-def test_a_recorder_that_was_killed_leaves_no_metadata_and_the_remedy_is_named(tmp_path, artifact_folder, capsys):
+def test_a_killed_recorder_leaves_no_metadata_and_the_remedy_is_named(tmp_path, artifact_folder, capsys):
     bag = write_long(tmp_path / "in", 40)
     expected = run_bag(bag, tmp_path / "whole", artifact_folder)
     (bag / "metadata.yaml").unlink()
@@ -72,7 +72,7 @@ def test_a_missing_index_costs_time_but_never_frames(tmp_path, artifact_folder, 
     assert json.loads(capsys.readouterr().out)["frames_out"] == 40
 
 
-def test_a_topic_of_an_unknown_type_is_no_hindrance_unless_it_is_to_be_copied(tmp_path, artifact_folder, capsys):
+def test_a_topic_of_an_unknown_type_hinders_only_where_it_is_copied(tmp_path, artifact_folder, capsys):
     types = get_typestore(Stores.ROS2_HUMBLE)
     types.register(get_types_from_msg("float64 thrust", "drone_msgs/msg/Rotor"))
     pieces = raw_messages(write_long(tmp_path / "plain", 10))

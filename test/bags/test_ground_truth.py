@@ -60,7 +60,7 @@ def test_the_scale_is_what_brings_the_medians_together():
         truth_errors(truth, truth * 0)
 
 
-def test_depth_beyond_the_maximum_counts_as_the_maximum_unless_the_truth_is_beyond_it_too():
+def test_depth_beyond_the_maximum_counts_as_it_unless_the_truth_is_too():
     truth = np.array([[2.0, 3.0, 9.0, 9.0]], np.float32)
     depth = np.array([[2.0, np.inf, np.inf, 3.0]], np.float32)
     row = truth_errors(depth, truth, 4.0)

@@ -58,7 +58,7 @@ def test_files_of_a_split_bag_are_read_by_time_and_counted_together(tmp_path):
         assert (reader.start_time, reader.end_time, reader.message_count) == (TIMES[0], TIMES[-1] + 1, FRAMES)
 
 
-def test_metadata_that_cannot_be_read_are_told_with_the_files_that_were_read(tmp_path, artifact_folder, capsys):
+def test_unreadable_metadata_are_told_with_the_files_that_were_read(tmp_path, artifact_folder, capsys):
     bag = WHOLE["broken metadata"](tmp_path)
     run_bag(bag, tmp_path / "out", artifact_folder, topic=TOPIC)
     (note,) = [one for one in json.loads(capsys.readouterr().out)["notes"] if "metadata" in one]

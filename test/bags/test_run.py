@@ -24,9 +24,7 @@ from fastdepth_ros.depth.frame import Frame
 from fastdepth_ros.jobs.pool import local
 
 
-def test_every_frame_comes_out_once_with_its_stamp_and_the_depth_of_the_hot_path(
-    bag, tmp_path, artifact_folder, capsys
-):
+def test_every_frame_comes_out_once_with_its_stamp_and_hot_path_depth(bag, tmp_path, artifact_folder, capsys):
     out = tmp_path / "out"
     assert run_bag(bag, out, artifact_folder) == 0
     summary = json.loads(capsys.readouterr().out)

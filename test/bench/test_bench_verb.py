@@ -104,7 +104,7 @@ def test_a_comparison_names_what_changed_and_what_is_noise(run_folder, tmp_path)
     assert "| +20.0% |" in (tmp_path / "r.md").read_text()
 
 
-def test_a_foreign_file_to_compare_with_is_refused_before_anything_is_measured(tmp_path, capsys):
+def test_a_foreign_file_to_compare_is_refused_before_anything_is_measured(tmp_path, capsys):
     (tmp_path / "old.json").write_text("{}")
     assert main(["bench", "--compare", str(tmp_path / "old.json"), "--out", str(tmp_path / "out")]) == 1
     assert "old.json" in capsys.readouterr().err

@@ -162,7 +162,7 @@ def test_image_writes_the_depth_of_the_hot_path(artifact_folder, image, tmp_path
     assert names(tmp_path) == ["in", "out.npy"]
 
 
-def test_image_scales_depth_to_a_focal_length_and_says_infinity_beyond_a_maximum(artifact_folder, image, tmp_path):
+def test_image_scales_to_a_focal_length_and_is_infinite_beyond_a_maximum(artifact_folder, image, tmp_path):
     def depth(*options: object) -> np.ndarray:
         out = tmp_path / "out.npy"
         assert run("image", image, "--model", artifact_folder, "--out", out, "--force", *options) == 0
@@ -243,9 +243,7 @@ def test_image_refuses_before_it_writes_anything(capsys, artifact_folder, image,
 
 
 @pytest.mark.parametrize("fault", ["missing", "corrupt", "truncated", "tiny", "array"])
-def test_image_names_the_file_that_it_cannot_use_and_leaves_nothing_partial(
-    capsys, artifact_folder, image, tmp_path, fault
-):
+def test_image_names_the_file_that_it_cannot_use_and_leaves_no_partial(capsys, artifact_folder, image, tmp_path, fault):
     bad = tmp_path / "in" / ("bad.npy" if fault == "array" else "bad.jpg")
     if fault == "corrupt":
         bad.write_bytes(b"\xff\xd8 not a picture")
@@ -263,9 +261,7 @@ def test_image_names_the_file_that_it_cannot_use_and_leaves_nothing_partial(
 # --- the bundled model ------------------------------------------------------------------------------------------------
 
 
-def test_verify_tells_of_an_engine_that_is_not_installed_and_fails_only_where_none_is(
-    capsys, artifact_folder, monkeypatch
-):
+def test_verify_tells_of_a_missing_engine_and_fails_only_without_any(capsys, artifact_folder, monkeypatch):
     for name in ("openvino", "torch", "tvm"):
         monkeypatch.setitem(sys.modules, name, None)  # Python's own way to say that an import is not there
     assert run("models", "verify", artifact_folder) == 0
@@ -275,7 +271,7 @@ def test_verify_tells_of_an_engine_that_is_not_installed_and_fails_only_where_no
     assert run("models", "verify", artifact_folder) == 1
 
 
-def test_without_a_model_the_bundled_one_runs_on_every_backend_that_is_installed(capsys, image, tmp_path):
+def test_without_a_model_the_bundled_one_runs_on_every_installed_backend(capsys, image, tmp_path):
     assert run("models", "list") == 0
     assert find_artifact().name in capsys.readouterr().out
     assert run("models", "verify") == 0

@@ -61,7 +61,7 @@ def test_table_3_as_json():
 
 
 @pytest.mark.parametrize("number", TABLES)
-def test_a_table_as_text_has_the_papers_figures_and_a_note_for_each_row_that_differs(number):
+def test_a_text_table_has_the_papers_figures_and_a_note_where_rows_differ(number):
     text = as_text(number)
     assert max(len(line) for line in text.splitlines()) <= 120
     for index, name in enumerate(EXPLAINED.get(number, []), start=1):

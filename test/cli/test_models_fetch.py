@@ -285,7 +285,7 @@ def test_wrong_files_are_refused_in_one_line_and_leave_nothing(server, tmp_path,
 
 
 @pytest.mark.needs("torch")
-def test_a_file_that_is_not_there_or_a_host_that_is_not_is_one_clear_sentence(server, tmp_path, capsys):
+def test_a_missing_file_or_host_is_one_clear_sentence(server, tmp_path, capsys):
     with socket.create_server(("127.0.0.1", 0)) as listening:
         closed = listening.getsockname()[1]
     cases = {

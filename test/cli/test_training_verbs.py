@@ -183,7 +183,7 @@ def test_the_public_network_predicts_the_sample_as_its_authors_published(shared,
 
 
 @pytest.mark.shared
-def test_the_two_backends_agree_on_the_public_network_to_a_tenth_of_a_millimeter(shared, public):
+def test_two_backends_agree_on_the_public_network_to_a_tenth_millimeter(shared, public):
     """Twenty of the test images; all 654 together reach an rmse of 0.61 m and a delta1 of 0.77."""
     dataset = open_dataset("nyu-labeled", shared / "data" / "nyu_labeled", "test")
     dataset = replace(dataset, names=dataset.names[:20])
@@ -202,7 +202,7 @@ def test_the_two_backends_agree_on_the_public_network_to_a_tenth_of_a_millimeter
 @pytest.mark.shared
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-def test_the_public_network_reaches_the_papers_accuracy_on_the_whole_test_split(capsys, shared, public):
+def test_the_public_network_reaches_the_papers_accuracy_on_the_test_split(capsys, shared, public):
     root = shared / "data" / "nyu_labeled"
     for backend in BACKENDS:
         capsys.readouterr()

@@ -183,7 +183,7 @@ def test_the_steady_range_tints():
 
 
 @pytest.mark.parametrize("transform", [augment, augment_steady, augment_mixed])
-def test_a_whole_view_reaches_to_the_edges_and_is_stretched_along_the_rows_alone(transform):
+def test_a_whole_view_reaches_the_edges_and_is_stretched_along_rows_alone(transform):
     """A disc on a square picture: as wide as high but for the stretch."""
     rgb, depth = (each[:, 40:280] for each in pair(disc(50)))
     ratios = []

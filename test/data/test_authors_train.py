@@ -107,7 +107,7 @@ def test_unknown_depth_stays_unknown():
     assert share > (authors_view(depth, 224) == 0).mean() > 0.1  # it is enlarged
 
 
-def test_the_same_generator_gives_the_same_sample_and_another_gives_another():
+def test_equal_generators_give_equal_samples_and_another_gives_another():
     rgb, depth = noise(480, 640)
     first, again, other = (authors_train(rgb, depth, 224, np.random.default_rng(seed)) for seed in (7, 7, 8))
     np.testing.assert_array_equal(first[0], again[0])

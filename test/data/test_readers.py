@@ -331,7 +331,7 @@ def test_a_camera_that_is_none_is_refused(tmp_path, change, told):
         of_training_camera(open_dataset("folder", tmp_path, "test")[0])
 
 
-def test_a_network_is_taught_the_depth_at_which_the_training_camera_sees_the_same(tmp_path):
+def test_the_taught_depth_is_where_the_training_camera_sees_the_same(tmp_path):
     """Twice its focal lengths at the network input: at half of the depth."""
     write_frames(tmp_path)
     view = trained_view(HEIGHT, WIDTH)

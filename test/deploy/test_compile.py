@@ -127,7 +127,7 @@ def test_a_folder_without_records_for_the_target_is_refused(artifact_folder, tmp
         tuned_tiles(plan, HOST, artifact_folder, tmp_path)
 
 
-def test_the_default_model_is_tuned_for_avx2_and_avx512_whatever_its_weights():
+def test_the_default_model_is_tuned_for_avx2_and_avx512_for_any_weights():
     source = find_artifact()
     plan = read_plan(source.model_file("onnx").path)
     for name in ("x86-64-v3", "x86-64-v4"):

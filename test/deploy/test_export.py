@@ -98,7 +98,7 @@ def test_both_backends_load_it_and_agree_with_the_network(exported, backend):
     np.testing.assert_allclose(engine.infer(rgb), expected, atol=1e-4)
 
 
-def test_the_graph_takes_bytes_and_gives_float_meters_at_the_opset_of_the_manifest(exported):
+def test_the_graph_takes_bytes_and_gives_meters_at_the_manifests_opset(exported):
     _, out, _ = exported
     model = onnx.load(out / "model.onnx")
     onnx.checker.check_model(model)
@@ -123,7 +123,7 @@ def test_the_head_runs_before_the_last_upsample(exported):
     assert kinds[-4:] == ["Conv", "Relu", "Reshape", "Resize"]
 
 
-def test_the_manifest_names_each_file_with_its_sha256_and_says_what_the_network_is(exported):
+def test_the_manifest_names_each_file_with_its_sha256_and_the_network(exported):
     network, out, _ = exported
     manifest = json.loads((out / "manifest.json").read_text())
     assert {entry["file"] for entry in manifest["files"].values()} == {"model.onnx", "model.safetensors"}

@@ -78,7 +78,7 @@ def on_one_thread(function: tirx.PrimFunc) -> tirx.PrimFunc:
 
 @pytest.mark.parametrize("name", STEPS)
 @pytest.mark.parametrize(("lanes", "registers"), [(4, 32), (16, 32), (1, 0)], ids=["neon", "avx512", "gpu"])
-def test_a_kernel_computes_its_convolution_with_the_first_and_the_last_tile(name, lanes, registers):
+def test_a_kernel_computes_its_convolution_in_the_first_and_last_tile(name, lanes, registers):
     chosen = STEPS[name]
     maps, whole = maps_of(chosen, lanes)
     own = out_lanes(chosen, lanes)

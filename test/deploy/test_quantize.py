@@ -61,9 +61,7 @@ def test_the_engine_says_its_precision(reduced, precision, backend):
 
 
 @pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
-def test_an_fp16_file_is_computed_in_f32_where_the_processor_has_no_f16_and_the_engine_and_the_figures_say_so(
-    reduced, backend
-):
+def test_without_f16_in_the_processor_fp16_is_computed_in_f32_and_told(reduced, backend):
     if host_features() & {"asimdhp", "avx512_fp16", "amx_fp16"}:
         pytest.skip("this processor computes in f16")
     options = BackendOptions(threads=1, precision="fp16")

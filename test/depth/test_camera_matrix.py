@@ -125,7 +125,7 @@ def test_k_is_not_p_where_rectifying_changes_the_image():
 
 
 @pytest.mark.parametrize("k", BAD_K)
-def test_a_k_that_nobody_can_use_is_made_of_p_where_the_image_is_rectified_or_the_lens_does_not_distort(k):
+def test_an_unusable_k_is_made_of_p_where_nothing_distorts_the_image(k):
     for d, rectified in (((), False), ([0.1], True)):
         camera = frame_camera(info(k=k, d=d), SHAPE, rectified=rectified)
         np.testing.assert_array_equal(camera.k, [450, 0, 321, 0, 451, 241, 0, 0, 1])

@@ -57,7 +57,7 @@ def test_the_network_grid_lies_where_from_frame_says(backend, field):
 
 
 @pytest.mark.parametrize("shape", [(60, 80), (80, 60), (40, 80), (80, 40), (32, 32)])
-def test_the_camera_grid_has_each_depth_on_its_pixel_and_nan_outside_the_view(backend, shape):
+def test_the_camera_grid_has_depth_on_its_pixel_and_nan_outside_the_view(backend, shape):
     crop = trained_view(*shape)
     for axis in (0, 1):
         result = DepthEstimator(backend, SIZE_PX, output="camera")(ramp(axis, *shape))
@@ -148,7 +148,7 @@ def test_unknown_settings_list_the_known_ones(backend):
 
 
 @pytest.mark.parametrize("name", ["onnxruntime", pytest.param("pytorch", marks=pytest.mark.needs("torch"))])
-def test_an_artifact_gives_the_depth_that_its_backend_infers_from_the_network_input(artifact_folder, name):
+def test_an_artifact_gives_the_depth_that_its_backend_infers(artifact_folder, name):
     artifact = find_artifact(artifact_folder)
     backend = artifact.load(name, BackendOptions(threads=1))
     pixels = np.random.default_rng(3).integers(0, 256, (SIZE_PX, SIZE_PX, 3), dtype=np.uint8)

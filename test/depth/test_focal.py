@@ -63,13 +63,13 @@ def test_a_lens_of_twice_the_focal_length_doubles_the_depth():
     assert scale_of(k, 480, 640) == pytest.approx(2, abs=2e-3)
 
 
-def test_the_full_view_shows_things_smaller_and_so_scales_further_down_than_the_central_crop():
+def test_the_full_view_shows_things_smaller_and_scales_down_further():
     crop = field_of_view("trained", 480, 640)
     expected = np.sqrt(crop.width / 640 * crop.height / 480)
     assert scale_of(KINECT, 480, 640, "full") == pytest.approx(expected, abs=1e-3)
 
 
-def test_of_a_view_that_is_squeezed_the_ratios_differ_and_their_geometric_mean_counts():
+def test_the_geometric_mean_counts_where_a_view_is_squeezed():
     ratio = focal_ratio(KINECT, field_of_view("full", 480, 960).onto_grid(224, 224), TRAINED)
     assert ratio[0] < 0.7 * ratio[1]
     assert focal_scale(ratio) == pytest.approx((ratio[0] * ratio[1]) ** 0.5)
@@ -92,7 +92,7 @@ def test_the_same_view_at_another_resolution_has_the_same_depth(bundled):
         assert np.median(np.abs(depth / depths[0] - 1)) < 0.01
 
 
-def test_a_view_through_a_longer_lens_is_the_depth_of_what_it_shows_but_further(bundled):
+def test_a_view_through_a_longer_lens_has_the_same_depth_but_further(bundled):
     """A camera that sees the middle half of another's view, at the same number of pixels."""
     backend, trained = bundled
     picture = cv2.resize(np.random.default_rng(2).integers(0, 256, (6, 8, 3), dtype=np.uint8), (640, 480))

@@ -32,7 +32,7 @@ def test_a_640x480_frame_keeps_the_authors_rectangle():
         ((32, 32), (24, 32)),
     ],
 )
-def test_the_trained_view_of_any_shape_is_central_and_as_the_design_words_it(frame, view):
+def test_the_trained_view_of_any_shape_is_central_and_as_designed(frame, view):
     crop = trained_view(*frame)
     assert (crop.height, crop.width) == view
     assert abs(2 * crop.top + crop.height - frame[0]) <= 1
@@ -95,7 +95,7 @@ def test_a_bright_spot_moves_to_where_the_map_says():
 
 
 @pytest.mark.parametrize("crop", [Crop(21, 28, 438, 584), Crop(140, 0, 360, 480)])
-def test_points_project_through_the_new_matrices_to_the_same_place_of_the_new_image(crop):
+def test_points_project_through_the_new_matrices_to_the_same_place(crop):
     new_k, new_p = camera_through(crop.onto_grid(224, 224), K, P)
     assert new_k.shape == (9,)
     assert new_p.shape == (12,)

@@ -365,7 +365,7 @@ def test_a_compressed_mosaic_has_the_colors_of_the_pattern(encoding, bits):
     np.testing.assert_array_equal(inner(as_rgb(frame)), inner(PATTERN))
 
 
-def test_a_mosaic_as_jpeg_is_demosaiced_and_a_bayer_camera_s_color_picture_is_not():
+def test_a_mosaic_as_jpeg_is_demosaiced_and_a_color_picture_is_not():
     gray = np.full((40, 50), 90, np.uint8)
     frame = decode_compressed(cv2.imencode(".jpg", gray)[1].tobytes(), format_name="bayer_rggb8; jpeg compressed ")
     assert frame.pixels.shape == (40, 50, 3)

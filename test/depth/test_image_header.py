@@ -76,7 +76,7 @@ def extended_webp(side: int) -> bytes:
     ids=["png", "png of 2^62", "jpeg", "progressive", "bmp", "bmp upside down", "lossless webp", "webp",
          "long webp", "ppm"],
 )  # fmt: skip
-def test_an_image_that_announces_more_pixels_than_a_camera_has_costs_no_memory(data):
+def test_an_image_that_announces_too_many_pixels_costs_no_memory(data):
     tracemalloc.start()
     with pytest.raises(FrameError, match=f"{MAX_PIXELS} pixels are the most"):
         decode_compressed(data)
@@ -96,7 +96,7 @@ def test_what_is_announced_is_what_comes(suffix):
     assert decode_compressed(bytes(encoded(suffix))).pixels.shape == (120, 160, 3)
 
 
-def test_a_jpeg_with_rubbish_and_padding_between_its_segments_is_measured_as_the_decoder_does():
+def test_a_jpeg_with_rubbish_between_segments_is_measured_as_decoded():
     data = jpeg_of(SIDE, SIDE)
     with pytest.raises(FrameError, match=f"{SIDE}x{SIDE}"):
         decode_compressed(data[:2] + b"\xff\x01rubbish\xff\x00\xff\xff" + data[2:])

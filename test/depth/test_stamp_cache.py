@@ -13,7 +13,7 @@ def filled(keep: int = 0) -> ByStamp[str]:
     return pairing
 
 
-def test_its_own_stamp_comes_first_then_the_newest_before_it_then_the_first_of_all():
+def test_its_own_stamp_comes_first_then_the_newest_before_then_the_first():
     assert [filled().at(stamp) for stamp in (20, 25, 99, 5)] == ["at 20", "at 20", "at 30", "at 10"]
 
 

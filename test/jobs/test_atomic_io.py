@@ -35,7 +35,7 @@ def test_a_folder_takes_its_name_at_the_end_for_everybody_to_read(tmp_path):
     assert [one.name for one in (tmp_path / "above").iterdir()] == ["new"]
 
 
-def test_a_folder_that_fails_leaves_nothing_and_one_that_exists_is_left_alone(tmp_path):
+def test_a_folder_that_fails_leaves_nothing_and_one_that_exists_stays(tmp_path):
     with pytest.raises(OSError, match="full"), whole_folder(tmp_path / "new"):
         raise OSError("full")
     assert not list(tmp_path.iterdir())

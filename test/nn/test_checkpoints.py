@@ -64,7 +64,7 @@ def test_half_precision_is_read_as_float32(network, tmp_path):
     torch.testing.assert_close(loaded.head.weight, network.head.weight, atol=1e-3, rtol=1e-2)
 
 
-def test_it_replaces_an_older_one_leaves_nothing_beside_it_and_others_can_read_it(network, tmp_path):
+def test_it_replaces_an_older_one_leaves_nothing_and_others_can_read_it(network, tmp_path):
     path = tmp_path / "network.safetensors"
     path.write_text("older")
     save_checkpoint(network, path)

@@ -88,7 +88,7 @@ def test_every_variant_has_the_layers_that_the_authors_give_it(tmp_path):
             assert variant_name(found, {}) == name
 
 
-def test_an_imported_variant_becomes_an_artifact_that_every_backend_computes(tmp_path, capsys):
+def test_an_imported_variant_becomes_an_artifact_of_every_backend(tmp_path, capsys):
     with authors_code(tmp_path) as models:
         network = theirs(models, "mobilenet-nnconv5dw-skipconcat")
         path = save({"epoch": 1, "model": torch.nn.DataParallel(network)}, tmp_path / "theirs.pth.tar", legacy=True)
@@ -102,7 +102,7 @@ def test_an_imported_variant_becomes_an_artifact_that_every_backend_computes(tmp
 
 
 @pytest.mark.parametrize("entry", ["mobilenet-nnconv5", "mobilenet-nnconv5dw"])
-def test_a_published_variant_is_fetched_and_another_one_under_its_name_refused(tmp_path, entry, capsys):
+def test_a_published_variant_is_fetched_and_another_by_its_name_refused(tmp_path, entry, capsys):
     """The files lie where `fetch` keeps them, so that it asks no server."""
     other = "mobilenet-nnconv5dw" if entry == "mobilenet-nnconv5" else "mobilenet-deconv5dw"
     kept, out = tmp_path / f"{entry}.pth.tar", tmp_path / "artifact"
@@ -129,7 +129,7 @@ def test_a_catalog_cannot_ask_for_a_pruned_variant(tmp_path, capsys):
 # --- what is refused --------------------------------------------------------------------------------------------------
 
 
-def test_networks_that_are_not_read_are_called_what_the_authors_call_them_and_why(tmp_path):
+def test_networks_that_are_not_read_are_named_as_the_authors_do_and_why(tmp_path):
     encoder, decoder = SMALL.encoder, SMALL.decoder
     wide = UNPRUNED.decoder
     with authors_code(tmp_path) as models:

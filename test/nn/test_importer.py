@@ -238,7 +238,7 @@ def test_torchscript_is_refused(tmp_path):
 
 
 @FORMATS
-def test_a_truncated_or_corrupted_file_is_a_checkpoint_error_and_nothing_else(tmp_path, legacy):
+def test_a_truncated_or_corrupted_file_is_a_checkpoint_error_alone(tmp_path, legacy):
     with authors_code(tmp_path) as models:
         whole = save(skip_add(models), tmp_path / "good.pth", legacy=legacy).read_bytes()
     path = tmp_path / "bad.pth"

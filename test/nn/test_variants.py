@@ -77,7 +77,7 @@ def test_an_unknown_name_lists_the_known_ones(registry):
 
 
 @pytest.mark.parametrize("name", NAMES["encoder"])
-def test_each_encoder_returns_maps_at_a_half_a_quarter_an_eighth_and_the_last_of_7x7(encoders, answers, name):
+def test_each_encoder_returns_maps_at_a_half_quarter_eighth_and_7x7(encoders, answers, name):
     maps = answers[name].maps
     assert [tuple(x.shape[2:]) for x in maps] == [(112, 112), (56, 56), (28, 28), (7, 7)]
     assert answers[name].widths == encoders[name].widths
@@ -121,7 +121,7 @@ def test_skips_reach_the_depth_and_without_them_only_the_last_map_does(decoder):
 
 
 @torch.inference_mode()
-def test_add_is_a_plain_sum_where_the_channels_are_equal_and_projects_where_they_are_not():
+def test_add_sums_equal_channels_and_projects_others():
     x, kept = torch.rand(2, 1, 6, 4, 4)
     assert (AddSkip(6, 6)(x, kept) == x + kept).all()
     assert not AddSkip(6, 6).state_dict()
@@ -220,7 +220,7 @@ def test_parameters_are_called_as_in_torchvision(encoders, name, known, paramete
 
 
 @torch.inference_mode()
-def test_only_the_first_block_of_a_stage_has_a_downsample_and_the_first_stage_of_resnet18_has_none(encoders):
+def test_the_first_block_of_a_stage_downsamples_but_in_resnet18s_first(encoders):
     def owners(name: str) -> list[str]:
         return [key.removesuffix(".downsample") for key, _ in encoders[name].named_modules()
                 if key.endswith("downsample")]  # fmt: skip
@@ -249,7 +249,7 @@ def test_an_efficientnet_lite_has_its_published_size_and_maps(name):
 
 @torch.inference_mode()
 @pytest.mark.parametrize("name", LITE)
-def test_an_efficientnet_lite_computes_what_its_weights_mean_layer_by_layer(name):
+def test_an_efficientnet_lite_computes_its_weights_layer_by_layer(name):
     """A plain forward over the names of the published files, the layers of each stage written out."""
     encoder = ENCODERS[name]().eval()
     generator = torch.Generator().manual_seed(0)
@@ -302,7 +302,7 @@ def test_its_convolutions_pad_as_tensorflow_does():
 
 
 @torch.inference_mode()
-def test_a_classifier_s_file_loads_without_its_last_layer_and_without_batch_counts():
+def test_a_classifiers_file_loads_without_last_layer_and_batch_counts():
     trained, encoder = ENCODERS["resnet18"]().eval(), ENCODERS["resnet18"]().eval()
     tensors = {name: tensor for name, tensor in trained.state_dict().items() if "tracked" not in name}
     tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith("project.")}

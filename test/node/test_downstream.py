@@ -67,7 +67,7 @@ PROGRAMS = {
 ENCODINGS = {"32FC1", "16UC1"}  # of all three
 
 
-def test_the_nodes_depth_has_the_types_encoding_stamps_and_qos_that_they_ask_for(graph, artifact_folder):
+def test_the_nodes_depth_has_the_types_encoding_stamps_and_qos_asked_for(graph, artifact_folder):
     from rclpy import qos
     from ros_graph import CameraDriver, Listener, picture, wait_until
     from sensor_msgs.msg import CameraInfo, Image
@@ -97,7 +97,7 @@ def test_the_nodes_depth_has_the_types_encoding_stamps_and_qos_that_they_ask_for
             assert compatibility != qos.QoSCompatibility.ERROR, reason
 
 
-def test_the_costmaps_layers_have_parameters_that_nav2_knows_and_listen_to_what_is_published():
+def test_the_costmaps_layers_have_parameters_of_nav2_and_published_topics():
     content = yaml.safe_load((ROOT / "config" / "nav2_costmap.yaml").read_text())
     parameters = content["local_costmap"]["local_costmap"]["ros__parameters"]
     layers = {name: layer for name, layer in parameters.items() if isinstance(layer, dict)}

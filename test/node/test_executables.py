@@ -69,9 +69,7 @@ def test_a_wrong_parameter_type_ends_the_node_with_a_clear_word(domain, artifact
         assert "threads" in errors and "Traceback" not in errors
 
 
-def test_what_the_node_publishes_for_a_bag_equals_what_fastdepth_bag_writes(
-    graph: Graph, artifact_folder, room_bag, tmp_path
-):
+def test_the_node_publishes_for_a_bag_what_fastdepth_bag_writes(graph: Graph, artifact_folder, room_bag, tmp_path):
     depths, infos = Listener(graph, "/depth/image", Image), Listener(graph, "/depth/camera_info", CameraInfo)
     with process("node.node", *node(artifact_folder)):
         wait_until(lambda: graph.peer.count_publishers("/depth/image"), "the node")

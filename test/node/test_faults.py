@@ -31,7 +31,7 @@ def outcomes_of(names, model):
 
 
 @pytest.mark.timeout(240)
-def test_the_node_tells_a_fault_recovers_from_it_and_loses_no_frame_more_than_it_must(domain, artifact_folder):
+def test_the_node_tells_a_fault_recovers_and_loses_no_frame_in_vain(domain, artifact_folder):
     outcomes = list(outcomes_of(CORE, artifact_folder))
     assert [outcome.fault.name for outcome, _ in outcomes] == list(CORE)
     assert [outcome.lost - outcome.fault.lost for outcome, _ in outcomes if outcome.lost > outcome.fault.lost] == []

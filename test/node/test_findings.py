@@ -152,7 +152,7 @@ def test_causes_are_findings_and_follow_from_nothing_in_a_circle():
     assert causes([Finding(name) for name in KINDS])
 
 
-def test_a_publisher_that_was_found_this_moment_is_not_blamed_for_the_silence_before_it():
+def test_a_new_publisher_is_not_blamed_for_the_silence_before_it():
     for name in ("no_frames", "nothing_arrives"):
         look = CASES[name]
         assert findings(replace(look, inputs=replace(look.inputs, known_s=0.1))) == []
@@ -163,7 +163,7 @@ def test_age_that_is_not_ours_is_told_with_what_passed_in_the_node():
     assert "2000 ms old" in finding.message and "20 ms of it in here" in finding.message
 
 
-def test_stamps_of_long_ago_are_not_told_to_those_who_let_depth_be_of_any_age():
+def test_stamps_of_long_ago_are_not_told_where_any_age_is_allowed():
     look = replace(CASES["stamp_past"], settings=Settings(max_age_ms=0.0))
     assert findings(look) == []
 
@@ -239,7 +239,7 @@ class Lines:
         self.lines.append(f"info {text}")
 
 
-def test_a_finding_is_logged_when_it_comes_and_when_it_is_over_but_not_again_and_again(monkeypatch):
+def test_a_finding_is_logged_once_when_it_comes_and_once_when_it_is_over(monkeypatch):
     now = 100.0
     monkeypatch.setattr("fastdepth_ros.node.diagnostics.report.time.monotonic", lambda: now)
     log = Lines()

@@ -102,7 +102,7 @@ def test_the_node_comes_up_active_and_ctrl_c_ends_it_cleanly(graph: Graph, artif
 
 
 @pytest.mark.parametrize("asked", [True, False])
-def test_room_in_shared_memory_is_given_to_what_is_launched_where_it_is_asked_for(
+def test_launched_processes_get_room_in_shared_memory_where_asked_for(
     graph: Graph, artifact_folder, monkeypatch, asked
 ):
     for name in VARIABLES:
@@ -206,9 +206,7 @@ def test_two_cameras_come_up_in_one_process_or_in_two(graph: Graph, artifact_fol
         ("replay", ["bag:=/tmp", "laser_scan:=ture"], "Valid options are: ['true',"),
     ],
 )
-def test_what_cannot_be_launched_ends_with_its_reason_before_a_process_starts(
-    domain, tmp_path, file, arguments, reason
-):
+def test_what_cannot_be_launched_ends_with_its_reason_before_any_process(domain, tmp_path, file, arguments, reason):
     (tmp_path / "unreadable.yaml").write_text("a: [b")
     (tmp_path / "empty.yaml").write_text("cameras: []")
     given = [each.replace(name, f"{tmp_path / name.lower()}.yaml") for each in arguments
@@ -218,14 +216,14 @@ def test_what_cannot_be_launched_ends_with_its_reason_before_a_process_starts(
     assert reason in output.splitlines()[-1]
 
 
-def test_a_program_that_is_missing_beside_one_that_is_there_leaves_none_of_them_running(installed):
+def test_a_missing_program_leaves_none_of_the_others_running(installed):
     stand_in(installed, "depth_image_proc", "point_cloud_xyz_node", ENDLESS)
     stand_in(installed, "fastdepth_ros", "fastdepth_node", ENDLESS)
     for missing in ("laser_scan:=true", "rviz:=true"):
         assert "process started" not in finished("fastdepth.launch.py", "point_cloud:=xyz", missing, code=1)
 
 
-def test_a_node_that_ends_at_once_again_and_again_is_given_up_with_the_reason_last(installed):
+def test_a_node_that_ends_at_once_again_and_again_is_given_up_with_reason(installed):
     stand_in(installed, "fastdepth_ros", "fastdepth_node", "echo no such lens >&2; exit 1")
     stand_in(installed, "rviz2", "rviz2", ENDLESS)
     output = finished("fastdepth.launch.py", "rviz:=true", code=1)
@@ -272,7 +270,7 @@ def test_a_long_life_or_a_hung_backend_begins_the_count_anew(monkeypatch):
         ("false", ["use_sim_time:=1"], "true", "true"),
     ],
 )
-def test_sim_time_of_the_parameter_file_holds_for_all_unless_the_argument_is_given(
+def test_sim_time_of_the_parameter_file_holds_unless_the_argument_is_given(
     installed, in_file, arguments, of_node, beside
 ):
     file = installed / "robot.yaml"

@@ -59,7 +59,7 @@ def test_frames_become_depth_while_it_is_active_and_only_then(graph, artifact_fo
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_from_each_state_the_allowed_transitions_go_and_the_others_change_nothing(graph, artifact_folder, state):
+def test_from_each_state_allowed_transitions_go_and_others_change_nothing(graph, artifact_folder, state):
     node = None
     for name in sorted(TRANSITIONS, key=lambda name: name in ALLOWED[state]):
         if node is None:
@@ -75,7 +75,7 @@ def test_from_each_state_the_allowed_transitions_go_and_the_others_change_nothin
             assert node._label == node._state_machine.current_state[1] == state
 
 
-def test_an_unforeseen_error_of_a_transition_is_told_and_the_node_can_be_configured_anew(graph, artifact_folder):
+def test_an_unforeseen_error_of_a_transition_is_told_and_can_be_mended(graph, artifact_folder):
     node = graph.fastdepth(model=artifact_folder, remap={"image": "/camera/image"})
     diagnostics = Listener(graph, "/diagnostics", DiagnosticArray)
     node.trigger_configure()

@@ -99,7 +99,7 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("case", REFUSALS)
-def test_what_cannot_be_done_is_refused_with_the_reason_and_changes_nothing(graph, artifact_folder, case):
+def test_what_cannot_be_done_is_refused_with_reason_and_changes_nothing(graph, artifact_folder, case):
     values, reason = REFUSALS[case]
     node = activated(graph, artifact_folder)
     camera, depths = CameraDriver(graph), Listener(graph, "/depth/image", Image)
@@ -141,9 +141,7 @@ def transition(graph, number: int) -> bool:
 
 
 @pytest.mark.parametrize("error", [ImportError, RuntimeError, SystemExit])
-def test_a_request_that_a_broken_engine_cannot_do_is_answered_and_the_node_lives(
-    graph, artifact_folder, monkeypatch, error
-):
+def test_a_request_to_a_broken_engine_is_answered_and_the_node_lives(graph, artifact_folder, monkeypatch, error):
     activated(graph, artifact_folder)
     camera, depths = CameraDriver(graph), Listener(graph, "/depth/image", Image)
     camera.wait()

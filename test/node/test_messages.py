@@ -69,7 +69,7 @@ def test_a_camera_info_follows_its_camera():
         assert message.k[0] == focal / 2
 
 
-def test_a_camera_info_is_looked_at_again_only_when_more_than_its_stamp_changes():
+def test_a_camera_info_is_read_again_only_when_more_than_its_stamp_changes():
     seen = []
     read = CameraInfoReader(lambda message: seen.append(message) or message.k[0])
     for number, focal in enumerate((500.0, 500.0, 600.0, 500.0)):

@@ -41,7 +41,7 @@ def values(status: DiagnosticStatus) -> dict[str, str]:
     return {entry.key: entry.value for entry in status.values}
 
 
-def test_a_frame_comes_out_as_the_depth_that_the_hot_path_gives_with_its_header(graph, artifact_folder):
+def test_a_frame_comes_out_as_the_depth_of_the_hot_path_with_its_header(graph, artifact_folder):
     node = activated(graph, artifact_folder)
     camera, depths = CameraDriver(graph), Listener(graph, "/depth/image", Image)
     camera.wait()
@@ -104,7 +104,7 @@ def test_the_subscription_takes_the_reliability_of_its_publisher(graph, artifact
     assert node.count_subscribers("/image") == 1
 
 
-def test_a_best_effort_publisher_beside_a_reliable_one_turns_the_subscription_best_effort(graph, artifact_folder):
+def test_a_best_effort_publisher_turns_the_subscription_best_effort(graph, artifact_folder):
     activated(graph, artifact_folder)
     depths = Listener(graph, "/depth/image", Image)
     CameraDriver(graph).wait()
@@ -324,7 +324,7 @@ def test_camera_info_of_another_size_is_not_passed_on_but_told(graph, artifact_f
     assert not infos.heard
 
 
-def test_a_missing_model_leaves_the_node_unconfigured_and_told_until_it_is_named_right(graph, artifact_folder):
+def test_a_missing_model_is_told_until_it_is_named_right(graph, artifact_folder):
     node = graph.fastdepth(model="/no/such/model")
     diagnostics = Listener(graph, "/diagnostics", DiagnosticArray)
     node.autostart()

@@ -26,7 +26,7 @@ def test_a_parameter_file_is_the_table(name):
     assert not any(complaint(field.name, getattr(settings, field.name)) for field in fields(Settings))
 
 
-def test_there_is_no_parameter_file_beside_the_tables_and_the_default_one_is_whole():
+def test_the_only_parameter_file_is_the_tables_and_whole():
     assert {path.name for path in (ROOT / "config").glob("*.yaml")} == set(FILES) | OTHER_FILES
     assert Settings(**FILES["fastdepth.yaml"][1]) == Settings()
 

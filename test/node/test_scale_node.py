@@ -153,7 +153,7 @@ def test_a_scale_that_is_none_is_refused_with_what_it_can_be(graph, artifact_fol
     ],
     ids=["none", "all zero", "another size"],
 )
-def test_without_the_cameras_focal_length_depth_is_unscaled_and_the_cause_is_told(
+def test_without_the_focal_length_depth_is_unscaled_and_the_cause_is_told(
     graph, artifact_folder, k, size, finding, why
 ):
     activated(graph, artifact_folder)
@@ -176,7 +176,7 @@ def test_without_the_cameras_focal_length_depth_is_unscaled_and_the_cause_is_tol
     assert not infos.heard
 
 
-def test_a_camera_info_of_the_whole_sensor_is_worked_through_binning_and_region(graph, artifact_folder):
+def test_a_camera_info_of_the_sensor_is_read_through_binning_and_region(graph, artifact_folder):
     activated(graph, artifact_folder)
     camera, depths = CameraDriver(graph), Listener(graph, "/depth/image", Image)
     infos = Listener(graph, INFO, CameraInfo)
@@ -223,9 +223,7 @@ def test_depth_is_held_back_until_the_first_camera_info_of_each_activation(graph
     [({"camera_info_wait_s": 0.5}, True), ({"focal_scale": 1.0}, True), ({"focal_scale": "off"}, True), ({}, False)],
     ids=["the wait ends", "a number", "off", "no publisher"],
 )
-def test_depth_is_held_back_for_a_camera_info_that_can_come_and_counts_alone(
-    graph, artifact_folder, parameters, publisher
-):
+def test_depth_is_held_for_a_camera_info_that_can_come_and_that_counts(graph, artifact_folder, parameters, publisher):
     node = activated(graph, artifact_folder, **{"camera_info_wait_s": 60.0, **parameters})
     info_topic = "/camera_info" if publisher else "/other/camera_info"
     camera, depths = CameraDriver(graph, info_topic=info_topic), Listener(graph, "/depth/image", Image)
@@ -237,7 +235,7 @@ def test_depth_is_held_back_for_a_camera_info_that_can_come_and_counts_alone(
     told_of_camera_info(diagnostics, "is heard, though it has 1 publishers" if publisher else "which has no publisher")
 
 
-def test_a_manifest_without_the_trained_focal_length_gives_unscaled_depth_and_is_told(graph, artifact_folder, tmp_path):
+def test_a_manifest_without_focal_length_gives_unscaled_depth_and_is_told(graph, artifact_folder, tmp_path):
     folder = Path(shutil.copytree(artifact_folder, tmp_path / "old"))
     manifest = json.loads((folder / MANIFEST).read_text())
     del manifest["trained_focal_px"]
@@ -284,7 +282,7 @@ def test_depth_beyond_the_maximum_is_infinite(graph, artifact_folder):
     assert colored[expected > limit].any(axis=-1).all()  # far, not the black of what is invalid
 
 
-def test_millimeters_are_published_as_image_raw_with_zero_where_there_is_no_depth(graph, artifact_folder):
+def test_millimeters_are_published_as_image_raw_with_zero_for_no_depth(graph, artifact_folder):
     pixels = picture()
     expected = unscaled_depth(artifact_folder, pixels)
     limit = round(float(np.nanmedian(expected)), 3)
@@ -320,7 +318,7 @@ def test_the_filter_over_time_steadies_a_still_scene(graph, artifact_folder, str
     assert steadier or published["std_m"] == pytest.approx(unfiltered["std_m"], rel=1e-3)
 
 
-def test_an_engine_that_computes_something_else_by_now_is_refused_on_activation(graph, artifact_folder, drifting):
+def test_an_engine_that_computes_otherwise_by_now_is_refused_on_activation(graph, artifact_folder, drifting):
     node = graph.fastdepth(model=artifact_folder, backend="drifting")
     diagnostics = Listener(graph, "/diagnostics", DiagnosticArray)
     assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS

@@ -98,7 +98,7 @@ def test_a_node_that_turns_a_frame_into_depth_has_unpickled_nothing(artifact_fol
     assert done.stdout == "found []\n"
 
 
-def test_the_node_refuses_a_model_outside_model_root_and_model_root_cannot_be_changed(graph, artifact_folder, tmp_path):
+def test_a_model_outside_model_root_is_refused_and_model_root_is_fixed(graph, artifact_folder, tmp_path):
     from rclpy.lifecycle import TransitionCallbackReturn
     from rclpy.parameter import Parameter
 

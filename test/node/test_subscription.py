@@ -69,7 +69,7 @@ def test_camera_info_is_subscribed_so_that_every_publisher_is_heard(offers, latc
     assert (second_info_qos(offers) is not None) == second
 
 
-def test_a_latched_camera_info_is_heard_beside_a_publisher_that_does_not_latch(graph):
+def test_a_latched_camera_info_is_heard_beside_one_that_is_not_latched(graph):
     latched = graph.peer.create_publisher(CameraInfo, "/camera_info", LATCHED)
     latched.publish(CameraInfo(width=640))
     silent = graph.peer.create_publisher(CameraInfo, "/camera_info", 10)
@@ -85,7 +85,7 @@ def test_a_latched_camera_info_is_heard_beside_a_publisher_that_does_not_latch(g
     graph.do(subscription.destroy)
 
 
-def test_camera_info_that_was_latched_before_is_heard_and_one_that_is_not_too(graph):
+def test_camera_info_latched_before_is_heard_and_one_that_is_not_too(graph):
     early = graph.peer.create_publisher(CameraInfo, "/camera_info", LATCHED)
     early.publish(CameraInfo(width=640))
     wait_until(lambda: graph.peer.count_publishers("/camera_info"), "the publisher")
@@ -104,7 +104,7 @@ def test_camera_info_that_was_latched_before_is_heard_and_one_that_is_not_too(gr
     graph.do(subscription.destroy)
 
 
-def test_a_best_effort_publisher_is_never_blamed_where_the_subscription_follows(graph):
+def test_a_best_effort_publisher_is_not_blamed_where_it_is_followed(graph):
     fixed = graph.do(lambda: ImageSubscription(graph.peer, "/image", Image, "reliable", lambda _: None))
     auto = graph.do(lambda: ImageSubscription(graph.peer, "/image", Image, "auto", lambda _: None))
     CameraDriver(graph, reliable=True)

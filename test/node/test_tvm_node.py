@@ -22,9 +22,7 @@ from fastdepth_ros.depth.estimator import DepthEstimator
 from fastdepth_ros.depth.frame import Frame
 
 
-def test_a_compiled_model_gives_the_depth_of_the_model_that_it_was_compiled_from(
-    graph, artifact_folder, compiled_folder
-):
+def test_a_compiled_model_gives_the_depth_of_its_source_model(graph, artifact_folder, compiled_folder):
     node = graph.fastdepth(model=compiled_folder, backend="tvm", threads=1)
     assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS
     assert node.trigger_activate() == TransitionCallbackReturn.SUCCESS

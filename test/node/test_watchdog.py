@@ -46,7 +46,7 @@ def hang(watchdog: Watchdog) -> None:
     wait_until(lambda: watchdog.busy_s > 0.1, "the call to be overdue")
 
 
-def test_the_frame_that_hangs_is_given_up_and_the_one_that_waits_is_done_after_one_more_load():
+def test_a_frame_that_hangs_is_given_up_and_the_next_done_after_a_load():
     engine = Engine()
     watchdog = engine.watchdog()
     watchdog.offer("first")
@@ -97,7 +97,7 @@ def test_without_a_deadline_a_call_may_take_as_long_as_it_likes():
     assert watchdog.stop() and engine.done == ["hang"]
 
 
-def test_what_is_loaded_beside_comes_back_with_its_result_or_its_error_or_too_late():
+def test_what_is_loaded_beside_gives_its_result_or_its_error_or_is_late():
     calls = []
     assert beside(lambda: time.sleep(0.1) or 7, 10.0, lambda: calls.append(1)) == 7
     assert len(calls) > 2

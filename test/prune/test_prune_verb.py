@@ -82,7 +82,7 @@ def test_two_workers_prune_tune_and_print_table_vii(arguments, tmp_path, capsys)
 
 @pytest.mark.slow
 @pytest.mark.timeout(700)
-def test_a_search_killed_by_the_system_in_iteration_3_ends_in_the_same_channels(arguments, tmp_path):
+def test_a_search_killed_in_iteration_3_ends_in_the_same_channels(arguments, tmp_path):
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "fastdepth_ros", "prune", *arguments, "--epochs", "0", "--out"]
     whole, killed = tmp_path / "whole", tmp_path / "killed"

@@ -87,7 +87,7 @@ def test_another_file_is_refused_by_name(tmp_path, name, content):
         load_table(tmp_path / "missing.json")
 
 
-def test_a_shape_that_two_networks_have_costs_the_mean_or_what_one_of_them_says(tmp_path):
+def test_a_shape_of_two_networks_costs_the_mean_or_what_one_of_them_says(tmp_path):
     header = "network,kind,in_channels,in_h,in_w,out_channels,kernel,stride,ms\n"
     (tmp_path / "t.csv").write_text(header + "a,conv,8,14,14,8,1,1,1.0\nb,conv,8,14,14,8,1,1,2.0\n")
     assert load_table(tmp_path / "t.csv").ms(conv(8, 8)) == 1.5

@@ -19,7 +19,7 @@ def recorded(topic: str, *durabilities: QosDurability) -> SimpleNamespace:
     return SimpleNamespace(topic=topic, ext=SimpleNamespace(offered_qos_profiles=profiles))
 
 
-def test_a_latched_topic_is_played_latched_and_keeps_what_its_publishers_kept():
+def test_a_latched_topic_is_played_latched_with_its_publishers_depth():
     latched = QosDurability.TRANSIENT_LOCAL
     qos = playing_qos([recorded("/map", latched, latched), recorded("/map", latched)], best_effort=True)
     assert (qos.durability, qos.depth) == (DurabilityPolicy.TRANSIENT_LOCAL, 2)

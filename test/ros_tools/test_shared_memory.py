@@ -54,7 +54,7 @@ def test_a_best_effort_camera_of_640x480_loses_no_frame(graph):
     assert stamps == list(range(FRAMES))
 
 
-def test_the_measuring_camera_tells_what_it_sent_and_what_the_node_made_of_it(domain, artifact_folder):
+def test_the_benchmark_camera_tells_what_it_sent_and_what_came_of_it(domain, artifact_folder):
     node = subprocess.Popen(
         [sys.executable, "-m", "fastdepth_ros.node.node", "--ros-args", "-p", f"model:={artifact_folder}"]
     )

@@ -53,7 +53,7 @@ PARTS: dict[str, Part] = {  # rows and columns of the window that each panel has
 
 
 @pytest.mark.timeout(360)
-def test_a_browser_shows_frame_depth_point_cloud_and_stage_times_of_a_running_node(graph, artifact_folder, tmp_path):
+def test_a_browser_shows_frame_depth_cloud_and_stage_times_of_a_node(graph, artifact_folder, tmp_path):
     node = graph.fastdepth(model=str(artifact_folder), remap={"image": "/eye/image_raw", "camera_info": "/camera_info"})
     node.autostart()
     camera, diagnostics = CameraDriver(graph, "/eye/image_raw"), Listener(graph, "/diagnostics", DiagnosticArray)

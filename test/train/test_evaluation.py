@@ -59,7 +59,7 @@ def test_the_node_protocol_shows_the_network_what_the_node_shows_it(dataset, bac
 
 
 @pytest.mark.parametrize("axis", [0, 1])
-def test_the_truth_of_the_node_protocol_is_the_nearest_pixel_of_the_same_view(axis):
+def test_the_node_protocols_truth_is_the_nearest_pixel_of_the_same_view(axis):
     """Depth holds its own row or column: the truth shows from where it was taken."""
     depth = np.indices((480, 640))[axis].astype(np.float32) + 1
     _, truth = PROTOCOLS["node"](Pair("ramp", np.zeros((480, 640, 3), np.uint8), depth), SIZE)
@@ -102,7 +102,7 @@ def pairs_of(*truths: float, k: Sequence[float] | None = None) -> list[Pair]:
 
 
 @pytest.mark.parametrize("protocol", ["authors", "node"])
-def test_depth_is_scaled_by_the_focal_length_at_the_input_as_the_node_scales_it(protocol):
+def test_depth_is_scaled_by_the_focal_length_at_the_input_as_in_the_node(protocol):
     k = np.diag([2 * 198.9 * 304 / 64, 2 * 265.8 * 228 / 64, 1]).ravel()  # the view is 304x228, the input 64x64
     trained = TRAINED_FOCAL
     (row,) = evaluate(Flat(), pairs_of(2.0, k=k), PROTOCOLS[protocol], 64, trained)

@@ -59,7 +59,7 @@ def test_every_photograph_becomes_a_pair_of_one_view(archive, network, tmp_path)
     assert wide[..., 1].min() > 200
 
 
-def test_the_depth_is_the_networks_for_a_camera_that_sees_the_trained_part_as_large(archive, network, tmp_path):
+def test_depth_is_the_networks_where_a_camera_sees_the_trained_part_alike(archive, network, tmp_path):
     label_photographs(Photographs(archive), [Teacher(network, 64)], tmp_path / "labeled")
     square = Photographs(archive)[0][:48]
     rgb = torch.from_numpy(cv2.resize(square, (64, 64))).permute(2, 0, 1)[None].float() / 255
@@ -84,7 +84,7 @@ def test_a_whole_photograph_keeps_its_shape_and_its_depth(archive, network, tmp_
     np.testing.assert_allclose(pair.depth, depth_of(network, square, 64), atol=6e-4)
 
 
-def test_teachers_of_several_sides_and_the_mirrored_photograph_are_averaged(archive, network, tmp_path):
+def test_teachers_of_several_sides_and_the_mirrored_photograph_average(archive, network, tmp_path):
     other = FastDepth(TINY)
     initialize(other, seed=9)
     torch.nn.init.normal_(other.head.weight, std=0.5, generator=torch.Generator().manual_seed(1))

@@ -21,7 +21,7 @@ def test_the_truth_itself_costs_nothing():
 
 
 @pytest.mark.parametrize("ratio", [2.0, 0.5, 1.1])
-def test_a_wrong_scale_costs_its_logarithm_and_the_unforgiven_half_of_its_square(ratio):
+def test_a_wrong_scale_costs_its_logarithm_and_half_of_its_square(ratio):
     expected = abs(math.log(ratio)) * (1 + math.sqrt(1 - 0.5))
     assert log_depth_loss(target() * ratio, target()).item() == pytest.approx(expected, rel=1e-3)
     forgiven = log_depth_loss(target() * ratio, target(), invariance=1.0).item()

@@ -126,7 +126,7 @@ def test_a_few_epochs_learn_that_everything_is_far(few, tmp_path):
     assert losses[-1] < 0.7 * losses[0]
 
 
-def test_each_epoch_takes_every_pair_once_in_an_order_and_an_augmentation_of_its_own(few, tmp_path, monkeypatch):
+def test_each_epoch_takes_every_pair_once_in_its_own_order_and_look(few, tmp_path, monkeypatch):
     plain, taken, made = trainer_module.augment, [], []
 
     def augment(rgb, *others):
@@ -177,7 +177,7 @@ def test_a_finished_run_is_left_as_it_is(few, tmp_path, monkeypatch):
     assert {path.name: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
 
 
-def test_a_run_that_was_killed_while_it_wrote_its_log_ends_with_the_whole_log(few, tmp_path, monkeypatch):
+def test_a_run_killed_while_it_wrote_its_log_ends_with_the_whole_log(few, tmp_path, monkeypatch):
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
@@ -340,7 +340,7 @@ def test_two_processes_train_as_one(dataset, tmp_path):
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("recipe", ["paper", "strong"])
-def test_an_epoch_on_nyu_that_is_killed_by_the_system_resumes_to_the_same_weights(shared, tmp_path, recipe):
+def test_an_epoch_on_nyu_that_is_killed_resumes_to_the_same_weights(shared, tmp_path, recipe):
     (tmp_path / "tiny.json").write_text(json.dumps(TINY.as_mapping()))
 
     def command(out: Path) -> list[str]:

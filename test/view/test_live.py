@@ -53,9 +53,7 @@ def answers(port: int) -> bool:
 
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
-def test_live_serves_a_page_and_shows_a_recording_until_it_ends_and_its_viewer_with_it(
-    tmp_path, artifact_folder, ports, end
-):
+def test_live_serves_a_page_and_shows_a_recording_until_it_ends(tmp_path, artifact_folder, ports, end):
     command = [sys.executable, "-m", "fastdepth_ros", "live", str(BAGS["mcap"](tmp_path)), "--browser", "--port"]
     command += [str(ports[0]), "--data-port", str(ports[1]), "--model", str(artifact_folder)]
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))

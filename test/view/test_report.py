@@ -53,7 +53,7 @@ def test_the_page_holds_everything_itself_and_escapes_what_the_node_said(recordi
     assert [path.name for path in tmp_path.iterdir() if "partial" in path.name] == []
 
 
-def test_a_browser_without_a_network_shows_the_report_and_plays_the_filmstrip(recording, tmp_path):
+def test_a_browser_without_network_shows_the_report_and_its_filmstrip(recording, tmp_path):
     report(recording, tmp_path / "out.html")
     with chromium(tmp_path / "profile") as browser:
         loaded(browser, (tmp_path / "out.html").as_uri())

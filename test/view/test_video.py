@@ -201,7 +201,7 @@ def test_a_frame_that_gives_no_depth_is_told_and_the_others_come(tmp_path, artif
     assert not (tmp_path / "none.mp4").exists()
 
 
-def test_an_address_goes_to_opencv_as_it_is_and_a_film_behind_it_keeps_its_times(film, monkeypatch, capsys):
+def test_an_address_goes_to_opencv_as_it_is_and_its_film_keeps_its_times(film, monkeypatch, capsys):
     opened = []
 
     class Absent:
@@ -249,7 +249,7 @@ def test_a_stream_ends_with_its_sender_and_what_came_is_kept(monkeypatch):
     assert len(times) == 3 and times == sorted(times)
 
 
-def test_a_stream_of_the_network_that_breaks_off_is_told_and_what_came_is_kept():
+def test_a_network_stream_that_breaks_off_is_told_and_what_came_is_kept():
     """MPEG-TS over TCP, in place of RTSP, which needs a server."""
     sent = io.BytesIO()
     with av.open(sent, "w", format="mpegts") as container:
