@@ -78,7 +78,7 @@ def test_a_path_below_a_folder_is_not_looked_up_among_the_bundled_ones(tmp_path)
 )
 def test_a_manifest_that_is_not_json_is_refused(folder, content):
     (folder / MANIFEST).write_bytes(content)
-    with pytest.raises(FastDepthError, match="not JSON"):
+    with pytest.raises(FastDepthError, match="no JSON"):
         find_artifact(folder)
 
 
