@@ -18,9 +18,9 @@ import numpy as np
 from fastdepth_ros.backends import backend_names
 from fastdepth_ros.artifact.artifact import find_artifact
 from fastdepth_ros.depth.image_decoding import RawImage, decode_raw
-from fastdepth_ros.depth.estimator import DepthEstimator
+from fastdepth_ros.depth.estimator import DepthEstimator, EstimatorOptions
 artifact = find_artifact(sys.argv[1])
-estimator = DepthEstimator(artifact.load("onnxruntime"), artifact.input_size_px, output="camera")
+estimator = DepthEstimator(artifact.load("onnxruntime"), artifact.input_size_px, EstimatorOptions(output_size="camera"))
 frame = decode_raw(RawImage("bgr8", 120, 160, 480, False, bytes(120 * 480)))
 assert estimator(frame).depth.shape == (120, 160)
 assert "pytorch" in backend_names()

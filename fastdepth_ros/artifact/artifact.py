@@ -15,6 +15,7 @@ from typing import Any
 
 from fastdepth_ros.artifact.golden import check_golden
 from fastdepth_ros.backends import Backend, BackendOptions, ModelFile, backend_class
+from fastdepth_ros.depth.estimator import DepthEstimator, EstimatorOptions
 from fastdepth_ros.depth.focal import Focal
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.atomic_io import write_whole
@@ -124,6 +125,10 @@ class Artifact:
         engine = cls(self.model_file(cls.model_format, options.precision), options)
         self.check_golden(engine, options.precision)
         return engine
+
+    def estimator(self, backend: Backend, options: EstimatorOptions | None = None) -> DepthEstimator:
+        """The hot path around a backend that runs this artifact."""
+        return DepthEstimator(backend, self.input_size_px, options, self.trained_focal)
 
     def check_golden(self, engine: Backend, precision: str = "fp32") -> float | None:
         """Does an engine still compute this network?

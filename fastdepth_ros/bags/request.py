@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from fastdepth_ros.artifact.artifact import find_artifact
 from fastdepth_ros.backends import BackendError, BackendOptions
 from fastdepth_ros.bags.windows import Selection, Window
-from fastdepth_ros.depth.estimator import DepthEstimator, DepthResult
+from fastdepth_ros.depth.estimator import DepthEstimator, DepthResult, EstimatorOptions
 from fastdepth_ros.depth.geometry import Crop, field_of_view
 from fastdepth_ros.depth.sensor_bits import SensorBits
 from fastdepth_ros.errors import FastDepthError
@@ -40,17 +40,23 @@ class ModelRecipe:
     Args:
         folder: of the artifact.
         engine: that every worker must have, as `Backend.engine` says it.
+        estimating: without the filter over time, which would need the frames before each window.
+
+    Raises:
+        FastDepthError: a filter over time.
     """
 
     folder: Path
     backend: str
     options: BackendOptions
     engine: str
-    field: str = "trained"
-    output: str = "network"
-    focal_scale: str = "auto"
-    max_depth_m: float = 0.0
-    outside_training_view: str = "keep"
+    estimating: EstimatorOptions = EstimatorOptions()
+
+    def __post_init__(self) -> None:
+        if self.estimating.temporal_filter:
+            raise FastDepthError(
+                "a bag is computed in windows, which have no filter over time: set temporal_filter to 0"
+            )
 
     def estimator(self) -> DepthEstimator:
         """Raises BackendError where the engine is another, besides what `Artifact.load` raises."""
@@ -60,16 +66,7 @@ class ModelRecipe:
             raise BackendError(
                 f"{platform.node()} runs {backend.engine}, not {self.engine}; install the same everywhere"
             )
-        return DepthEstimator(
-            backend,
-            artifact.input_size_px,
-            field=self.field,
-            output=self.output,
-            focal_scale=self.focal_scale,
-            trained_focal=artifact.trained_focal,
-            max_depth_m=self.max_depth_m,
-            outside_training_view=self.outside_training_view,
-        )
+        return artifact.estimator(backend, self.estimating)
 
     def facts(self) -> dict[str, Any]:
         artifact = find_artifact(self.folder)
@@ -79,16 +76,13 @@ class ModelRecipe:
             "backend": self.backend,
             "engine": self.engine,
             "threads": self.options.threads,
-            "field_of_view": self.field,
-            "output_size": self.output,
-            "focal_scale": self.focal_scale,
             "trained_focal": asdict(artifact.trained_focal) if artifact.trained_focal else None,
-            "max_depth_m": self.max_depth_m,
-            "outside_training_view": self.outside_training_view,
+            **{name: value for name, value in asdict(self.estimating).items() if name != "temporal_filter"},
         }
 
     def crop(self, height_px: int, width_px: int) -> Crop | None:
-        return field_of_view(self.field, height_px, width_px) if self.output == "camera" else None
+        onto_camera = self.estimating.output_size == "camera"
+        return field_of_view(self.estimating.field_of_view, height_px, width_px) if onto_camera else None
 
 
 @dataclass(frozen=True)

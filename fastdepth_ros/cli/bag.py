@@ -20,7 +20,7 @@ from fastdepth_ros.bags.sources import find_bags, is_bag
 from fastdepth_ros.bags.summary import Summary
 from fastdepth_ros.bags.windows import Selection
 from fastdepth_ros.bags.worker import WINDOWS
-from fastdepth_ros.cli.depth_options import add_bits_option, add_depth_options, add_field_option, depth_estimator
+from fastdepth_ros.cli.depth_options import add_bits_option, add_depth_options, add_field_option, estimator_options
 from fastdepth_ros.cli.options import add_model_options, backend_options, load_model
 from fastdepth_ros.depth.depth_image import DEPTH_TOPICS
 from fastdepth_ros.depth.estimator import OUTPUTS
@@ -135,18 +135,8 @@ def _bags(parsed: argparse.Namespace) -> dict[Path, list[Path]]:
 def _request(parsed: argparse.Namespace, artifact: Artifact, backend: Backend) -> Request:
     threads = parsed.threads or (1 if parsed.device == "cpu" else 0)  # a worker has a core
     options = replace(backend_options(parsed), threads=threads)
-    recipe = ModelRecipe(
-        artifact.folder.resolve(),
-        parsed.backend,
-        options,
-        backend.engine,
-        parsed.field_of_view,
-        parsed.output_size,
-        parsed.focal_scale,
-        parsed.max_depth,
-        parsed.outside_training_view,
-    )
-    depth_estimator(parsed, artifact, backend, field=recipe.field)  # raises what is wrong with the options
+    estimating = estimator_options(parsed, output_size=parsed.output_size)
+    recipe = ModelRecipe(artifact.folder.resolve(), parsed.backend, options, backend.engine, estimating)
     truth = Truth(parsed.truth_topic, parsed.truth_camera_info_topic, parsed.truth_tolerance)
     return Request(
         recipe,

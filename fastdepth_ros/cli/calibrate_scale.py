@@ -14,6 +14,7 @@ from fastdepth_ros.bags.request import ModelRecipe, Request, Truth
 from fastdepth_ros.bags.windows import Selection
 from fastdepth_ros.cli.depth_options import add_field_option
 from fastdepth_ros.cli.options import add_model_options, backend_options, load_model
+from fastdepth_ros.depth.estimator import EstimatorOptions
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.pictures.image_files import write_picture
 from fastdepth_ros.ros_tools.parameter_file import write_parameter
@@ -100,7 +101,8 @@ def _region(given: list[int] | None) -> tuple[int, int, int, int] | None:
 def _request(parsed: argparse.Namespace) -> Request:
     artifact, backend = load_model(parsed)
     options = backend_options(parsed)
-    recipe = ModelRecipe(artifact.folder.resolve(), parsed.backend, options, backend.engine, parsed.field_of_view)
+    estimating = EstimatorOptions(parsed.field_of_view)
+    recipe = ModelRecipe(artifact.folder.resolve(), parsed.backend, options, backend.engine, estimating)
     image_topic = parsed.image_topic
     if not image_topic:
         with open_bag(parsed.bag) as reader:

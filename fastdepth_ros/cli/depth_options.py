@@ -6,9 +6,7 @@ import argparse
 
 import numpy as np
 
-from fastdepth_ros.artifact.artifact import Artifact
-from fastdepth_ros.backends import Backend
-from fastdepth_ros.depth.estimator import OUTSIDE, DepthEstimator
+from fastdepth_ros.depth.estimator import OUTSIDE, EstimatorOptions
 from fastdepth_ros.depth.focal import AUTO
 from fastdepth_ros.depth.frame import Frame
 from fastdepth_ros.depth.geometry import FIELDS_OF_VIEW
@@ -59,17 +57,21 @@ def camera_matrix(frame: Frame, focal_px: float) -> np.ndarray | None:
     return np.array([focal_px, 0, (width - 1) / 2, 0, focal_px, (height - 1) / 2, 0, 0, 1]) if focal_px else None
 
 
-def depth_estimator(
-    parsed: argparse.Namespace, artifact: Artifact, backend: Backend, *, field: str, output: str = "network"
-) -> DepthEstimator:
-    """The hot path with the options of `add_depth_options`."""
-    return DepthEstimator(
-        backend,
-        artifact.input_size_px,
-        field=field,
-        output=output,
+def estimator_options(
+    parsed: argparse.Namespace, field_of_view: str = "", output_size: str = "network"
+) -> EstimatorOptions:
+    """Settings given by `add_depth_options`.
+
+    Args:
+        field_of_view: in place of the one given by `add_field_option`.
+
+    Raises:
+        FastDepthError: a value that is not allowed.
+    """
+    return EstimatorOptions(
+        field_of_view=field_of_view or parsed.field_of_view,
+        output_size=output_size,
         focal_scale=parsed.focal_scale,
-        trained_focal=artifact.trained_focal,
         max_depth_m=parsed.max_depth,
         outside_training_view=parsed.outside_training_view,
     )

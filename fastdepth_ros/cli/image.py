@@ -13,7 +13,7 @@ from fastdepth_ros.cli.depth_options import (
     add_depth_options,
     add_focal_option,
     camera_matrix,
-    depth_estimator,
+    estimator_options,
 )
 from fastdepth_ros.cli.options import add_model_options, load_model
 from fastdepth_ros.depth.estimator import OUTPUTS
@@ -61,7 +61,7 @@ def run(parsed: argparse.Namespace) -> None:
         field = parsed.field_of_view
         if field == "auto":
             field = "full" if frame.pixels.shape[:2] == (artifact.input_size_px,) * 2 else "trained"
-        estimator = depth_estimator(parsed, artifact, backend, field=field, output=parsed.output_size)
+        estimator = artifact.estimator(backend, estimator_options(parsed, field, parsed.output_size))
         depth = estimator(frame, camera_matrix(frame, parsed.focal_px)).depth
         for path in targets[file]:
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,7 @@ from fastdepth_ros.cli.depth_options import (
     add_field_option,
     add_focal_option,
     camera_matrix,
-    depth_estimator,
+    estimator_options,
 )
 from fastdepth_ros.cli.options import add_model_options, add_view_options, load_model
 from fastdepth_ros.depth.estimator import DepthEstimator, DepthResult
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace) -> None:
     artifact, backend = load_model(parsed)
-    estimator = depth_estimator(parsed, artifact, backend, field=parsed.field_of_view)
+    estimator = artifact.estimator(backend, estimator_options(parsed))
     with (
         open_source(parsed.source, parsed.image_topic) as source,
         LiveView(

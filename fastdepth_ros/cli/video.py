@@ -14,7 +14,7 @@ from fastdepth_ros.cli.depth_options import (
     add_field_option,
     add_focal_option,
     camera_matrix,
-    depth_estimator,
+    estimator_options,
 )
 from fastdepth_ros.cli.options import add_model_options, load_model
 from fastdepth_ros.depth.estimator import DepthEstimator
@@ -50,7 +50,7 @@ def run(parsed: argparse.Namespace) -> None:
     if parsed.height < 32 or parsed.height % 2:
         raise FastDepthError(f"--height is {parsed.height}, needs an even number from 32 on")
     artifact, backend = load_model(parsed)
-    estimator = depth_estimator(parsed, artifact, backend, field=parsed.field_of_view)
+    estimator = artifact.estimator(backend, estimator_options(parsed))
     started = time.perf_counter()
     with open_source(parsed.source, parsed.image_topic, parsed.bits) as source, VideoWriter(parsed.out) as writer:
         try:

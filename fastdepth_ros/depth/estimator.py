@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from math import inf
-from typing import Any
 
 import cv2
 import numpy as np
@@ -21,6 +20,42 @@ from fastdepth_ros.errors import FastDepthError
 OUTPUTS = ("network", "camera")
 OUTSIDE = ("keep", "invalid")
 UNKNOWN = "the camera is unknown"
+
+
+@dataclass(frozen=True)
+class EstimatorOptions:
+    """Settings of the hot path: the node's parameters of these names, shared by bags, verbs and benchmarks.
+
+    Args:
+        field_of_view: "trained" or "full": which part of a frame the network sees.
+        output_size: grid of the depth: the "network" input's, or the "camera" frame's, NaN outside the field of view.
+        focal_scale: factor on the network's depth; "auto" takes it from the frame's camera matrix, "off" is 1.
+        max_depth_m: range in meters; depth beyond it is +inf; 0 is no limit.
+        outside_training_view: "keep" the depth at wider angles than the training camera saw, or make it "invalid".
+        temporal_filter: weight of the previous depth, 0 (off) to below 1.
+
+    Raises:
+        FastDepthError: a value that is not allowed.
+    """
+
+    field_of_view: str = "trained"
+    output_size: str = "network"
+    focal_scale: str | float = AUTO
+    max_depth_m: float = 0.0
+    outside_training_view: str = "keep"
+    temporal_filter: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, known in (
+            ("field_of_view", FIELDS_OF_VIEW), ("output_size", OUTPUTS), ("outside_training_view", OUTSIDE),
+        ):  # fmt: skip
+            if getattr(self, name) not in known:
+                raise FastDepthError(f"{name} is {getattr(self, name)!r}, it can be {', '.join(known)}")
+        fixed_focal_scale(self.focal_scale)
+        if not self.max_depth_m >= 0:
+            raise FastDepthError(f"max_depth_m is {self.max_depth_m}, it must be 0 (no limit) or above")
+        if not 0 <= self.temporal_filter < 1:
+            raise FastDepthError(f"temporal_filter is {self.temporal_filter}, it must be 0 (off) to below 1")
 
 
 @dataclass(frozen=True)
@@ -66,47 +101,22 @@ class DepthEstimator:
     Args:
         backend: a loaded engine.
         size_px: side of its network input.
-        field: "trained" or "full": which part of a frame the network sees.
-        output: grid of the result: the "network" input's, or the "camera" frame's, NaN outside the field of view.
-        focal_scale: "auto" by the frame's camera matrix, "off", or the factor on the network's depth.
-        trained_focal: of the camera that the network was trained with; None is unknown.
-        max_depth_m: beyond it depth is +inf; 0 is no limit.
-        outside_training_view: "keep" the depth at wider angles than the training camera saw, or make it "invalid".
-        temporal_filter: weight of the past, 0 (off) to below 1.
-
-    Raises:
-        ValueError: a setting that is not one.
+        options: the defaults if None.
+        trained_focal: focal lengths of the training camera at the network input; None is unknown.
     """
 
     def __init__(
         self,
         backend: Backend,
         size_px: int,
-        *,
-        field: str = "trained",
-        output: str = "network",
-        focal_scale: Any = AUTO,
+        options: EstimatorOptions | None = None,
         trained_focal: Focal | None = None,
-        max_depth_m: float = 0.0,
-        outside_training_view: str = "keep",
-        temporal_filter: float = 0.0,
     ) -> None:
-        if output not in OUTPUTS:
-            raise FastDepthError(f"unknown output grid {output!r}, there is {', '.join(OUTPUTS)}")
-        if field not in FIELDS_OF_VIEW:
-            raise FastDepthError(f"unknown field of view {field!r}, there is {', '.join(FIELDS_OF_VIEW)}")
-        if outside_training_view not in OUTSIDE:
-            raise FastDepthError(f"outside the training view {outside_training_view!r}, there is {', '.join(OUTSIDE)}")
-        if not max_depth_m >= 0:
-            raise FastDepthError(f"a maximum depth of {max_depth_m} m makes no sense; 0 is no limit")
-        if not 0 <= temporal_filter < 1:
-            raise FastDepthError(f"a temporal filter of {temporal_filter} makes no sense; 0 is off, below 1 the most")
-        self.backend = backend
-        self._size_px, self._field, self._output = size_px, field, output
-        self._fixed_scale, self._trained_focal = fixed_focal_scale(focal_scale), trained_focal
-        self._max_depth_m = max_depth_m or inf
-        self._only_training_view = outside_training_view == "invalid"
-        self._filter = TemporalFilter(temporal_filter) if temporal_filter else None
+        self.backend, self.options = backend, options or EstimatorOptions()
+        self._size_px, self._trained_focal = size_px, trained_focal
+        self._fixed_scale = fixed_focal_scale(self.options.focal_scale)
+        self._max_depth_m = self.options.max_depth_m or inf
+        self._filter = TemporalFilter(self.options.temporal_filter) if self.options.temporal_filter else None
 
     def __call__(
         self, frame: Frame, k: np.ndarray | None = None, stamp_ns: int | None = None, unknown: str = UNKNOWN
@@ -131,7 +141,7 @@ class DepthEstimator:
         """
         started = time.perf_counter_ns()
         height, width = frame.pixels.shape[:2]
-        crop = field_of_view(self._field, height, width)
+        crop = field_of_view(self.options.field_of_view, height, width)
         pixels = network_input(frame, crop, self._size_px, self.backend.channels)
         prepared = time.perf_counter_ns()
         depth = self.backend.infer(pixels)
@@ -144,13 +154,13 @@ class DepthEstimator:
     ) -> DepthResult:
         """The second half: what the network said, as meters of this camera; arguments as of a call."""
         started = time.perf_counter_ns()
-        crop, frame_shape, onto_camera = inferred.crop, inferred.frame_shape, self._output == "camera"
+        crop, frame_shape, onto_camera = inferred.crop, inferred.frame_shape, self.options.output_size == "camera"
         ratio = self._focal_ratio(k, crop)
         scale, unscaled = self._scale(ratio, unknown if k is None else "")
         depth = _meters(inferred.depth, scale)
         if self._filter is not None:
             depth[...] = self._filter(depth, (crop, frame_shape), stamp_ns)
-        if self._only_training_view:
+        if self.options.outside_training_view == "invalid":
             _forget_outside(depth, ratio or _untold_ratio(crop, frame_shape))
         from_frame = np.eye(3) if onto_camera else crop.onto_grid(*depth.shape)
         if onto_camera:  # what is invalid is so before the resize, that no depth is a mean of one and of none

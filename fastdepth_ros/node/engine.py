@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import astuple, dataclass, field, replace
+from dataclasses import astuple, dataclass, field, fields, replace
 from typing import Any
 
 from fastdepth_ros.artifact.artifact import Artifact, find_artifact
 from fastdepth_ros.backends import Backend, BackendOptions
 from fastdepth_ros.backends.locked import InTurn
-from fastdepth_ros.depth.estimator import DepthEstimator
+from fastdepth_ros.depth.estimator import DepthEstimator, EstimatorOptions
 from fastdepth_ros.node.parameters import Settings
 
 
@@ -53,7 +53,7 @@ def changed_engine(engine: Engine, settings: Settings) -> Engine | None:
     """The engine with other parameters around the same backend; None if they need another one.
 
     Raises:
-        ValueError: as the message says.
+        FastDepthError: as the message says.
     """
     if engine.abandoned or engine.source != _source(settings):
         return None
@@ -66,17 +66,8 @@ def backend_options(settings: Settings) -> BackendOptions:
 
 def estimator_for(settings: Settings, artifact: Artifact, backend: Backend) -> DepthEstimator:
     """The hot path as the parameters want it, around a backend that is loaded."""
-    return DepthEstimator(
-        backend,
-        artifact.input_size_px,
-        field=settings.field_of_view,
-        output=settings.output_size,
-        focal_scale=settings.focal_scale,
-        trained_focal=artifact.trained_focal,
-        max_depth_m=settings.max_depth_m,
-        outside_training_view=settings.outside_training_view,
-        temporal_filter=settings.temporal_filter,
-    )
+    options = EstimatorOptions(**{entry.name: getattr(settings, entry.name) for entry in fields(EstimatorOptions)})
+    return artifact.estimator(backend, options)
 
 
 def _source(settings: Settings) -> tuple[Any, ...]:

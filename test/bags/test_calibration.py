@@ -18,7 +18,7 @@ from fastdepth_ros.bags.calibration import Distance, Measured, fit
 from fastdepth_ros.bags.messages import image_message
 from fastdepth_ros.bags.recording import BagError
 from fastdepth_ros.cli import main
-from fastdepth_ros.depth.estimator import DepthEstimator, DepthResult
+from fastdepth_ros.depth.estimator import DepthEstimator, DepthResult, EstimatorOptions
 from fastdepth_ros.depth.focal import focal_ratio, focal_scale
 from fastdepth_ros.depth.frame import Frame, FrameError
 from fastdepth_ros.depth.geometry import Crop, trained_view
@@ -31,7 +31,7 @@ SCALE = 1.7
 def network_depth(model: Path, bgr: np.ndarray) -> np.ndarray:
     """float32 120x160: what the network says, on the camera's grid; 0 where it says nothing."""
     artifact = find_artifact(model)
-    estimator = DepthEstimator(artifact.load(), artifact.input_size_px, output="camera")
+    estimator = DepthEstimator(artifact.load(), artifact.input_size_px, EstimatorOptions(output_size="camera"))
     return np.nan_to_num(estimator(Frame(bgr, "bgr")).depth)
 
 

@@ -9,7 +9,7 @@ import pytest
 from fastdepth_ros.artifact.artifact import find_artifact
 from fastdepth_ros.backends import Backend, BackendOptions
 from fastdepth_ros.data.nyu_labeled import open_nyu_labeled
-from fastdepth_ros.depth.estimator import DepthEstimator
+from fastdepth_ros.depth.estimator import DepthEstimator, EstimatorOptions
 from fastdepth_ros.depth.focal import Focal, fixed_focal_scale, focal_ratio, focal_scale
 from fastdepth_ros.depth.frame import Frame
 from fastdepth_ros.depth.geometry import field_of_view
@@ -114,7 +114,9 @@ def test_through_a_longer_lens_the_scale_brings_depth_nearer_to_the_truth(shared
     k = KINECT - np.array([0, 0, left, 0, 0, top, 0, 0, 0])
     off = {}
     for setting in ("off", "auto"):
-        estimator = DepthEstimator(backend, 224, output="camera", focal_scale=setting, trained_focal=trained)
+        estimator = DepthEstimator(
+            backend, 224, EstimatorOptions(output_size="camera", focal_scale=setting), trained_focal=trained
+        )
         ratios = []
         for index in range(0, len(dataset), 25):
             pair = dataset[index]
@@ -138,7 +140,7 @@ def test_through_a_longer_lens_the_scale_brings_depth_nearer_to_the_truth(shared
     ],
 )
 def test_what_the_setting_makes_of_two_meters(setting, k, trained, expected, why):
-    estimator = DepthEstimator(Flat(), 224, focal_scale=setting, trained_focal=trained)  # type: ignore[arg-type]
+    estimator = DepthEstimator(Flat(), 224, EstimatorOptions(focal_scale=setting), trained_focal=trained)  # type: ignore[arg-type]
     result = estimator(Frame(np.zeros((480, 640, 3), np.uint8)), k)
     np.testing.assert_allclose(result.depth, expected, rtol=2e-3)
     assert why in result.unscaled and bool(why) == bool(result.unscaled)

@@ -13,7 +13,7 @@ import numpy as np
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from fastdepth_ros.depth.camera_matrix import frame_camera
-from fastdepth_ros.depth.estimator import OUTPUTS, DepthEstimator
+from fastdepth_ros.depth.estimator import OUTPUTS, DepthEstimator, EstimatorOptions
 from fastdepth_ros.depth.focal import Focal
 from fastdepth_ros.depth.frame import FrameError
 from fastdepth_ros.depth.geometry import FIELDS_OF_VIEW
@@ -76,7 +76,12 @@ class Steps:
     def __init__(self) -> None:
         focal = Focal(198.9, 265.8)
         self._estimators = [
-            DepthEstimator(_Flat(), 224, field=field, output=output, trained_focal=focal, temporal_filter=steady)
+            DepthEstimator(
+                _Flat(),
+                224,
+                EstimatorOptions(field_of_view=field, output_size=output, temporal_filter=steady),
+                trained_focal=focal,
+            )
             for field in FIELDS_OF_VIEW
             for output in OUTPUTS
             for steady in (0.0, 0.5)

@@ -16,7 +16,7 @@ import yaml
 
 from fastdepth_ros.artifact.artifact import find_artifact
 from fastdepth_ros.backends import BackendOptions
-from fastdepth_ros.depth.estimator import DepthEstimator
+from fastdepth_ros.depth.estimator import DepthEstimator, EstimatorOptions
 from fastdepth_ros.depth.frame import Frame
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.cores import available_cores
@@ -141,7 +141,9 @@ def test_each_depth_image_is_of_its_own_camera_and_each_node_has_its_share(graph
             for heard in (depths[name], infos[name]):
                 wait_until(lambda heard=heard, number=number: number in heard.stamps(), "depth and its camera_info")
         for name, (_, _, view) in names.items():
-            estimate = DepthEstimator(backend, artifact.input_size_px, field=view, focal_scale="off")
+            estimate = DepthEstimator(
+                backend, artifact.input_size_px, EstimatorOptions(field_of_view=view, focal_scale="off")
+            )
             assert _after_greeting(depths[name].stamps()) == _after_greeting(infos[name].stamps()) == list(sent[name])
             for message in depths[name].heard[-len(sent[name]) :]:
                 expected = estimate(Frame(sent[name][message.header.stamp.sec], "bgr")).depth
