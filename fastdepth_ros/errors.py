@@ -17,3 +17,7 @@ class FastDepthError(ValueError):
     def __init__(self, message: object = "", remedy: str = "") -> None:
         super().__init__(f"{message}; {remedy}" if remedy else str(message))
         self.remedy = remedy
+
+
+class FrameError(FastDepthError):
+    """A frame from which no depth can be computed; the message says why."""

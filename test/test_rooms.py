@@ -17,7 +17,7 @@ import sys
 import numpy as np
 from fastdepth_ros.backends import backend_names
 from fastdepth_ros.artifact.artifact import find_artifact
-from fastdepth_ros.depth.image_decoding import RawImage, decode_raw
+from fastdepth_ros.depth.frame import RawImage, decode_raw
 from fastdepth_ros.depth.estimator import DepthEstimator, EstimatorOptions
 artifact = find_artifact(sys.argv[1])
 estimator = DepthEstimator(artifact.load("onnxruntime"), artifact.input_size_px, EstimatorOptions(output_size="camera"))

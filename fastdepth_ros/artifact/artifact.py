@@ -16,7 +16,7 @@ from typing import Any
 from fastdepth_ros.artifact.golden import check_golden
 from fastdepth_ros.backends import Backend, BackendOptions, ModelFile, backend_class
 from fastdepth_ros.depth.estimator import DepthEstimator, EstimatorOptions
-from fastdepth_ros.depth.focal import Focal
+from fastdepth_ros.depth.geometry import Focal
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.atomic_io import write_whole
 from fastdepth_ros.share import share_folder

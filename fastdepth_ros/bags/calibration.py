@@ -15,12 +15,12 @@ from fastdepth_ros.bags.cameras import Cameras
 from fastdepth_ros.bags.contents import of_topic, read_window
 from fastdepth_ros.bags.ground_truth_sensor import Sensor
 from fastdepth_ros.bags.inspect import look_into
-from fastdepth_ros.bags.messages import frame_from_bag
-from fastdepth_ros.bags.recording import BagError, message_from, open_bag, stamp_ns
+from fastdepth_ros.bags.recording import BagError, message_from, open_bag
 from fastdepth_ros.bags.request import Estimate, Request, Task
-from fastdepth_ros.depth.camera_matrix import is_rectified
+from fastdepth_ros.depth.camera_info import is_rectified
 from fastdepth_ros.depth.estimator import DepthResult
-from fastdepth_ros.depth.frame import FrameError
+from fastdepth_ros.depth.frame import FrameError, decode_message
+from fastdepth_ros.depth.stamps import stamp_ns
 from fastdepth_ros.errors import FastDepthError
 
 QUARTILES = (25, 50, 75)
@@ -172,7 +172,7 @@ def _compared(reader: AnyReader, task: Task, estimate: Estimate, distance: Dista
     for record in contents.records:
         message = message_from(reader, record.connection, record.raw)
         try:
-            frame = frame_from_bag(message, bits)
+            frame = decode_message(message, bits)
             stamp, shape = stamp_ns(message), frame.pixels.shape[:2]
             k = of_frames.at(stamp, shape).matrix
             result = estimate(frame, k)

@@ -8,9 +8,9 @@ from typing import Any
 from rosbags.highlevel import AnyReader
 from rosbags.interfaces import Connection
 
-from fastdepth_ros.bags.recording import CAMERA_INFO_TYPE, camera_info_beside, read_messages, stamp_ns
-from fastdepth_ros.depth.camera_matrix import FrameCamera, frame_camera
-from fastdepth_ros.depth.stamp_cache import ByStamp
+from fastdepth_ros.bags.recording import CAMERA_INFO_TYPE, camera_info_of_images, read_messages
+from fastdepth_ros.depth.camera_info import FrameCamera, frame_camera
+from fastdepth_ros.depth.stamps import StampCache, stamp_ns
 
 _REACH_NS = 1_000_000_000
 
@@ -35,7 +35,7 @@ class Cameras:
         rectified: bool,
     ) -> None:
         self._reader, self._connections, self._rectified = reader, connections, rectified
-        self._infos: ByStamp[Any] = ByStamp()
+        self._infos: StampCache[Any] = StampCache()
         self._add(near)
         self._further = [(start_ns - _REACH_NS, start_ns), (None, None)] if connections else []
 
@@ -59,6 +59,6 @@ class Cameras:
 
 def first_camera_info(reader: AnyReader, image_topic: str, connections: Sequence[Connection]) -> Any | None:
     """The first camera_info of the bag beside an image topic, None where there is none."""
-    topic = camera_info_beside(image_topic, connections)
+    topic = camera_info_of_images(image_topic, connections)
     chosen = [c for c in reader.connections if c.topic == topic and c.msgtype == CAMERA_INFO_TYPE]
     return next((message for message, _ in read_messages(reader, chosen)), None)

@@ -17,7 +17,7 @@ from fastdepth_ros.bags.recording import (
     CAMERA_INFO_TYPE,
     TYPES,
     BagError,
-    camera_info_beside,
+    camera_info_of_images,
     image_connections,
     open_bag,
 )
@@ -25,7 +25,7 @@ from fastdepth_ros.bags.request import Request, Source, Topic
 from fastdepth_ros.bags.sampling import used_bits
 from fastdepth_ros.bags.times import recorded_times
 from fastdepth_ros.bags.windows import Window, cut
-from fastdepth_ros.depth.depth_image import DEPTH_TOPICS
+from fastdepth_ros.depth.depth_image import DEPTH_ENCODINGS
 
 CAMERA_INFO_TOPIC = "/depth/camera_info"
 
@@ -62,7 +62,7 @@ def look_into(path: Path, request: Request) -> Opened:
     with open_bag(path) as reader:
         files = _stats(reader.files.every)
         images = image_connections(reader, request.image_topic)
-        info = request.camera_info_topic or camera_info_beside(request.image_topic, images)
+        info = request.camera_info_topic or camera_info_of_images(request.image_topic, images)
         own = {topic.name for topic in own_topics(request.depth_encoding)}
         copied, left_out = _copied(reader, request.copied, own)
         times = recorded_times(reader, images)
@@ -79,7 +79,7 @@ def look_into(path: Path, request: Request) -> Opened:
 
 def own_topics(depth_encoding: str) -> tuple[Topic, Topic]:
     """Topics `request.DEPTH` and `request.CAMERA_INFO`."""
-    depth_topic = f"/depth/{DEPTH_TOPICS[depth_encoding]}"
+    depth_topic = f"/depth/{DEPTH_ENCODINGS[depth_encoding].topic}"
     return _known_topic(depth_topic, "sensor_msgs/msg/Image"), _known_topic(CAMERA_INFO_TOPIC, CAMERA_INFO_TYPE)
 
 
@@ -107,7 +107,7 @@ def _truth_info(reader: BagReader, request: Request) -> str:
     if request.truth is None:
         return ""
     truths = image_connections(reader, request.truth.topic)
-    return _camera_info(reader, request.truth.camera_info_topic or camera_info_beside(request.truth.topic, truths))
+    return _camera_info(reader, request.truth.camera_info_topic or camera_info_of_images(request.truth.topic, truths))
 
 
 def _copied(reader: BagReader, patterns: Sequence[str], own: set[str]) -> tuple[tuple[Topic, ...], list[str]]:

@@ -9,7 +9,7 @@ from rosbags.highlevel import AnyReader
 from rosbags.interfaces import Connection
 
 from fastdepth_ros.bags.recording import CAMERA_INFO_TYPE, read_messages
-from fastdepth_ros.depth.camera_matrix import is_distorted, is_fisheye, is_rectified
+from fastdepth_ros.depth.camera_info import is_distorted, is_fisheye, is_rectified
 
 
 def lens_note(image_topic: str, info: Any | None) -> str:

@@ -23,6 +23,7 @@ from fastdepth_ros.bags.bounded import bound_rosbags
 from fastdepth_ros.bags.connections import ForeignFileError
 from fastdepth_ros.bags.folder import NotABagError, files_of
 from fastdepth_ros.bags.reader import BagReader
+from fastdepth_ros.depth.camera_info import camera_info_beside
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.atomic_io import replace_durably
 
@@ -125,15 +126,9 @@ def told(path: Any) -> Iterator[None]:
         raise BagError(f"{path} is damaged: {type(error).__name__} {error}; {REMEDY}") from error
 
 
-def camera_info_beside(image_topic: str, connections: Sequence[Connection]) -> str:
-    """camera_info in the namespace of the image; of a compressed image, in that of its raw sibling."""
-    compressed = all(IMAGE_TYPES[connection.msgtype] == "compressed" for connection in connections)
-    return f"{without_transport(image_topic, compressed).rpartition('/')[0]}/camera_info"
-
-
-def without_transport(image_topic: str, compressed: bool) -> str:
-    """The base name of an image topic: image_transport appends /compressed or /compressedDepth to it."""
-    return image_topic.removesuffix("/compressed").removesuffix("/compressedDepth") if compressed else image_topic
+def camera_info_of_images(image_topic: str, connections: Sequence[Connection]) -> str:
+    """`camera_info_beside` the image topic of these connections."""
+    return camera_info_beside(image_topic, all(IMAGE_TYPES[one.msgtype] == "compressed" for one in connections))
 
 
 def image_connections(reader: BagReader, topic: str) -> list[Connection]:
@@ -167,10 +162,6 @@ def busiest_camera_topic(reader: AnyReader) -> str:
     if not counts:
         raise BagError(f"{reader.paths[0]} has no image topic")
     return counts.most_common(1)[0][0]
-
-
-def stamp_ns(message: Any) -> int:
-    return message.header.stamp.sec * 1_000_000_000 + message.header.stamp.nanosec
 
 
 @contextmanager

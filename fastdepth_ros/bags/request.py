@@ -13,8 +13,8 @@ from fastdepth_ros.artifact.artifact import find_artifact
 from fastdepth_ros.backends import BackendError, BackendOptions
 from fastdepth_ros.bags.windows import Selection, Window
 from fastdepth_ros.depth.estimator import DepthEstimator, DepthResult, EstimatorOptions
+from fastdepth_ros.depth.frame import SensorBits
 from fastdepth_ros.depth.geometry import Crop, field_of_view
-from fastdepth_ros.depth.sensor_bits import SensorBits
 from fastdepth_ros.errors import FastDepthError
 
 DEPTH, CAMERA_INFO = 0, 1  # numbers of the first two topics of every new bag

@@ -9,10 +9,8 @@ import numpy as np
 from rosbags.highlevel import AnyReader
 from rosbags.interfaces import Connection
 
-from fastdepth_ros.bags.messages import frame_from_bag
 from fastdepth_ros.bags.recording import BagError, read_messages
-from fastdepth_ros.depth.frame import FrameError
-from fastdepth_ros.depth.sensor_bits import SETTLED_FRAMES, SensorBits
+from fastdepth_ros.depth.frame import SETTLED_FRAMES, FrameError, SensorBits, decode_message
 
 
 def used_bits(reader: AnyReader, images: Sequence[Connection], times: np.ndarray) -> int:
@@ -26,7 +24,7 @@ def used_bits(reader: AnyReader, images: Sequence[Connection], times: np.ndarray
     for time_ns in np.unique(times[chosen]).tolist():
         try:
             for message, _ in islice(read_messages(reader, images, time_ns, time_ns + 1), SETTLED_FRAMES):
-                frame_from_bag(message, sensor)
+                decode_message(message, sensor)
         except (BagError, FrameError):
             continue  # the window that it is in tells it
     return sensor.bits

@@ -14,14 +14,15 @@ from rosbags.highlevel import AnyReader
 from fastdepth_ros.bags.cameras import Cameras
 from fastdepth_ros.bags.contents import Record, of_topic, read_window
 from fastdepth_ros.bags.ground_truth_sensor import Sensor
-from fastdepth_ros.bags.messages import camera_info_message, frame_from_bag, image_message
+from fastdepth_ros.bags.messages import camera_info_message, image_message
 from fastdepth_ros.bags.parts import PartWriter
-from fastdepth_ros.bags.recording import TYPES, message_from, open_bag, stamp_ns, told
+from fastdepth_ros.bags.recording import TYPES, message_from, open_bag, told
 from fastdepth_ros.bags.request import CAMERA_INFO, DEPTH, Estimate, Recipe, Task
 from fastdepth_ros.bags.summary import Summary
-from fastdepth_ros.depth.camera_matrix import FrameCamera, is_rectified
-from fastdepth_ros.depth.depth_image import encoded
-from fastdepth_ros.depth.frame import Frame, FrameError
+from fastdepth_ros.depth.camera_info import FrameCamera, is_rectified
+from fastdepth_ros.depth.depth_image import DEPTH_ENCODINGS
+from fastdepth_ros.depth.frame import Frame, FrameError, decode_message
+from fastdepth_ros.depth.stamps import stamp_ns
 from fastdepth_ros.jobs.pool import Work
 
 
@@ -137,7 +138,7 @@ class _Window:
             part.write(CAMERA_INFO, recorded_ns, TYPES.serialize_cdr(info, "sensor_msgs/msg/CameraInfo"))
             self.summary.camera_infos_out += 1
         encoding = self._task.request.depth_encoding
-        depth = image_message(stamp, frame_id, encoded(result.depth, encoding), encoding)
+        depth = image_message(stamp, frame_id, DEPTH_ENCODINGS[encoding].encode(result.depth), encoding)
         part.write(DEPTH, recorded_ns, TYPES.serialize_cdr(depth, "sensor_msgs/msg/Image"))
         self.summary.frames_out += 1
         if self._sensor is not None:
@@ -149,7 +150,7 @@ class _Window:
 
     def _frame(self, message: Any) -> Frame:
         before = self._bits.bits
-        frame = frame_from_bag(message, self._bits)
+        frame = decode_message(message, self._bits)
         if self._bits.bits != before:
             text = f"from {before} to {self._bits.bits} at {stamp_ns(message) / 1e9:.3f} s"
             _count(self.summary.bits_risen, text)

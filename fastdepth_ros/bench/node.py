@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fastdepth_ros.depth.estimator import stage_times_ms
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.processes import module_running, own_domain
 
@@ -58,5 +59,6 @@ def run_scene(scene: Scene, warm_up_s: float, seconds: float) -> dict[str, Any]:
             raise FastDepthError("; ".join(said[-3:]))
     found = json.loads(done.stdout)
     told = found.pop("diagnostics")
-    stages = {stage: [float(told[f"{stage} p{percent} [ms]"]) for percent in (50, 95, 99)] for stage in STAGES}
+    times_ms = stage_times_ms(told)
+    stages = {stage: list(times_ms[stage].values()) for stage in STAGES}
     return {**found, "size": scene.size, "parameters": dict(scene.parameters), "stages_ms": stages}

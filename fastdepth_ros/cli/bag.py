@@ -22,9 +22,9 @@ from fastdepth_ros.bags.windows import Selection
 from fastdepth_ros.bags.worker import WINDOWS
 from fastdepth_ros.cli.depth_options import add_bits_option, add_depth_options, add_field_option, estimator_options
 from fastdepth_ros.cli.options import add_model_options, backend_options, load_model
-from fastdepth_ros.depth.depth_image import DEPTH_TOPICS
+from fastdepth_ros.depth.depth_image import DEPTH_ENCODINGS
 from fastdepth_ros.depth.estimator import OUTPUTS
-from fastdepth_ros.depth.sensor_bits import SAMPLE_BITS, SensorBits
+from fastdepth_ros.depth.frame import SAMPLE_BITS, SensorBits
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.pool import cluster, cores, local
 
@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_depth_options(parser)
     add_bits_option(parser)
     parser.add_argument(
-        "--depth-encoding", choices=tuple(DEPTH_TOPICS), default="32FC1",
+        "--depth-encoding", choices=tuple(DEPTH_ENCODINGS), default="32FC1",
         help="32FC1: meters on /depth/image; 16UC1: millimeters on /depth/image_raw",
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")

@@ -7,9 +7,8 @@ import argparse
 import numpy as np
 
 from fastdepth_ros.depth.estimator import OUTSIDE, EstimatorOptions
-from fastdepth_ros.depth.focal import AUTO
 from fastdepth_ros.depth.frame import Frame
-from fastdepth_ros.depth.geometry import FIELDS_OF_VIEW
+from fastdepth_ros.depth.geometry import AUTO, FIELDS_OF_VIEW
 from fastdepth_ros.errors import FastDepthError
 
 

@@ -13,17 +13,18 @@ from pathlib import Path
 import numpy as np
 
 from fastdepth_ros.data.pairs import WHOLE, DatasetError, Pair
-from fastdepth_ros.depth.focal import (
+from fastdepth_ros.depth.geometry import (
     LARGEST,
     SMALLEST,
     TRAINED_FOCAL,
     TRAINED_INPUT_PX,
+    Crop,
     Focal,
+    field_of_view,
     focal_ratio,
     focal_scale,
     is_plausible,
 )
-from fastdepth_ros.depth.geometry import Crop, field_of_view
 
 INTRINSICS = "intrinsics.json"
 MILLIMETRES = ("millimetre", "millimeter", "mm")

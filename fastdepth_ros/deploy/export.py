@@ -19,7 +19,7 @@ from fastdepth_ros.artifact.golden import golden_frame, golden_record
 from fastdepth_ros.backends import BackendOptions, ModelFile, backend_class
 from fastdepth_ros.deploy.agreement import AGREEMENT_M, largest_difference_m
 from fastdepth_ros.deploy.rewrite import rewrite
-from fastdepth_ros.depth.focal import TRAINED_FOCAL
+from fastdepth_ros.depth.geometry import TRAINED_FOCAL
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.atomic_io import whole_folder
 from fastdepth_ros.nn.checkpoints import save_checkpoint

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
 import numpy as np
 
-from fastdepth_ros.depth.frame import FrameError
-from fastdepth_ros.depth.image_header import check_announced
+from fastdepth_ros.depth.image_header import check_header
+from fastdepth_ros.errors import FrameError
 
 _TYPES = {"32FC1": "f4", "16UC1": "u2", "mono16": "u2"}
 _NO_RETURN = 65535  # what some sensors write instead of 0
 _COMPRESSED_HEADER = 12  # compressedDepth: an enum and two floats before the PNG
-DEPTH_TOPICS = {"32FC1": "image", "16UC1": "image_raw"}  # by encoding: REP 118
 
 
 def meters_of(message: Any) -> np.ndarray:
@@ -29,17 +30,30 @@ def meters_of(message: Any) -> np.ndarray:
     return np.where(values > 0, values, 0).astype(np.float32)
 
 
-def encoded(depth: np.ndarray, encoding: str) -> np.ndarray:
-    """Depth as a message holds it.
+def millimeters(depth: np.ndarray) -> np.ndarray:
+    """uint16 millimeters, 0 where invalid, beyond range or over 65.534 m.
 
     Args:
         depth: float32 HxW meters, NaN invalid, +inf beyond range.
-        encoding: 32FC1 (the same) or 16UC1: uint16 millimeters, 0 where invalid, beyond range or over 65.534 m.
     """
-    if encoding == "32FC1":
-        return depth
-    millimeters = np.rint(depth * 1000)
-    return np.where(millimeters < _NO_RETURN, millimeters, 0).astype(np.uint16)
+    rounded = np.rint(depth * 1000)
+    return np.where(rounded < _NO_RETURN, rounded, 0).astype(np.uint16)
+
+
+@dataclass(frozen=True)
+class DepthEncoding:
+    """One encoding of depth images (REP 118).
+
+    Args:
+        topic: name of the topic below depth/.
+        encode: makes the message's pixels of float32 HxW meters.
+    """
+
+    topic: str
+    encode: Callable[[np.ndarray], np.ndarray]
+
+
+DEPTH_ENCODINGS = {"32FC1": DepthEncoding("image", np.asarray), "16UC1": DepthEncoding("image_raw", millimeters)}
 
 
 def _values(message: Any) -> np.ndarray:
@@ -58,7 +72,7 @@ def _compressed_values(message: Any) -> np.ndarray:
         raise FrameError(f"a compressed depth image is 16UC1; compressedDepth, not {message.format!r}")
     png = bytes(message.data[_COMPRESSED_HEADER:])
     try:
-        check_announced(png)
+        check_header(png)
         image = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
     except (FrameError, cv2.error) as error:
         raise FrameError(f"compressed depth image cannot be decoded: {error}") from error

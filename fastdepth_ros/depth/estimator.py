@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
 
@@ -10,9 +11,17 @@ import cv2
 import numpy as np
 
 from fastdepth_ros.backends import Backend
-from fastdepth_ros.depth.focal import AUTO, Focal, fixed_focal_scale, focal_ratio, focal_scale, is_plausible
 from fastdepth_ros.depth.frame import Frame
-from fastdepth_ros.depth.geometry import FIELDS_OF_VIEW, Crop, field_of_view, trained_view
+from fastdepth_ros.depth.geometry import (
+    AUTO,
+    FIELDS_OF_VIEW,
+    Crop,
+    Focal,
+    camera_scale,
+    fixed_focal_scale,
+    network_view,
+    trained_view,
+)
 from fastdepth_ros.depth.preprocess import network_input
 from fastdepth_ros.depth.temporal import TemporalFilter
 from fastdepth_ros.errors import FastDepthError
@@ -20,6 +29,7 @@ from fastdepth_ros.errors import FastDepthError
 OUTPUTS = ("network", "camera")
 OUTSIDE = ("keep", "invalid")
 UNKNOWN = "the camera is unknown"
+PERCENTILES = (50, 95, 99)  # of the stage times on /diagnostics
 
 
 @dataclass(frozen=True)
@@ -86,11 +96,13 @@ class Inferred:
     Args:
         depth: float32 (size, size), as the backend gave it.
         crop: what the network saw of the frame.
+        onto_input: 3x3 map from frame pixels to network input pixels.
         frame_shape: height and width.
     """
 
     depth: np.ndarray
     crop: Crop
+    onto_input: np.ndarray
     frame_shape: tuple[int, int]
     stages_ms: dict[str, float]
 
@@ -141,13 +153,13 @@ class DepthEstimator:
         """
         started = time.perf_counter_ns()
         height, width = frame.pixels.shape[:2]
-        crop = field_of_view(self.options.field_of_view, height, width)
+        crop, onto_input = network_view(self.options.field_of_view, height, width, self._size_px)
         pixels = network_input(frame, crop, self._size_px, self.backend.channels)
         prepared = time.perf_counter_ns()
         depth = self.backend.infer(pixels)
         finished = time.perf_counter_ns()
         stages_ms = {"preprocess": (prepared - started) / 1e6, "infer": (finished - prepared) / 1e6}
-        return Inferred(depth, crop, (height, width), stages_ms)
+        return Inferred(depth, crop, onto_input, (height, width), stages_ms)
 
     def measure(
         self, inferred: Inferred, k: np.ndarray | None = None, stamp_ns: int | None = None, unknown: str = UNKNOWN
@@ -155,14 +167,13 @@ class DepthEstimator:
         """The second half: what the network said, as meters of this camera; arguments as of a call."""
         started = time.perf_counter_ns()
         crop, frame_shape, onto_camera = inferred.crop, inferred.frame_shape, self.options.output_size == "camera"
-        ratio = self._focal_ratio(k, crop)
-        scale, unscaled = self._scale(ratio, unknown if k is None else "")
+        ratio, scale, unscaled = self._scale(k, inferred.onto_input, unknown)
         depth = _meters(inferred.depth, scale)
         if self._filter is not None:
             depth[...] = self._filter(depth, (crop, frame_shape), stamp_ns)
         if self.options.outside_training_view == "invalid":
-            _forget_outside(depth, ratio or _untold_ratio(crop, frame_shape))
-        from_frame = np.eye(3) if onto_camera else crop.onto_grid(*depth.shape)
+            _invalidate_outside(depth, ratio or _assumed_ratio(crop, frame_shape))
+        from_frame = np.eye(3) if onto_camera else inferred.onto_input
         if onto_camera:  # what is invalid is so before the resize, that no depth is a mean of one and of none
             depth = _onto_camera(depth, crop, frame_shape)
         if self._max_depth_m < inf:  # last, for infinity cannot be interpolated
@@ -170,21 +181,32 @@ class DepthEstimator:
         stages_ms = {**inferred.stages_ms, "postprocess": (time.perf_counter_ns() - started) / 1e6}
         return DepthResult(depth, from_frame, stages_ms, scale, unscaled, self._max_depth_m)
 
-    def _focal_ratio(self, k: np.ndarray | None, crop: Crop) -> tuple[float, float] | None:
-        if k is None or self._trained_focal is None:
-            return None
-        return focal_ratio(k, crop.onto_grid(self._size_px, self._size_px), self._trained_focal)
+    def _scale(
+        self, k: np.ndarray | None, onto_input: np.ndarray, unknown: str
+    ) -> tuple[tuple[float, float] | None, float, str]:
+        """The camera's `focal_ratio` if known, the factor on the network's depth, and why it is not the camera's."""
+        if k is None:
+            ratio, scale, why = None, 1.0, unknown
+        elif self._trained_focal is None:
+            ratio, scale, why = None, 1.0, "the model's manifest lacks trained_focal_px"
+        else:
+            ratio, scale, why = camera_scale(k, onto_input, self._trained_focal)
+        return (ratio, scale, why) if self._fixed_scale is None else (ratio, self._fixed_scale, "")
 
-    def _scale(self, ratio: tuple[float, float] | None, unknown: str) -> tuple[float, str]:
-        """The factor on the network's depth, and why it is not the camera's."""
-        if self._fixed_scale is not None:
-            return self._fixed_scale, ""
-        if ratio is None:
-            return 1.0, unknown or "the model's manifest lacks trained_focal_px"
-        scale = focal_scale(ratio)
-        if not is_plausible(scale):
-            return 1.0, f"a focal length {scale:.3g} times the training camera's is not credible"
-        return scale, ""
+
+def stage_key(stage: str, percentile: int) -> str:
+    """Key of a stage time in the values of /diagnostics."""
+    return f"{stage} p{percentile} [ms]"
+
+
+def stage_times_ms(values: Mapping[str, str]) -> dict[str, dict[int, float]]:
+    """Stage times in the values of /diagnostics: by stage, by percentile of PERCENTILES, in milliseconds."""
+    found: dict[str, dict[int, float]] = {}
+    for key, value in values.items():
+        for percentile in PERCENTILES:
+            if key.endswith(ending := stage_key("", percentile)):
+                found.setdefault(key.removesuffix(ending), {})[percentile] = float(value)
+    return found
 
 
 def _meters(depth: np.ndarray, scale: float) -> np.ndarray:
@@ -195,13 +217,13 @@ def _meters(depth: np.ndarray, scale: float) -> np.ndarray:
     return meters
 
 
-def _untold_ratio(crop: Crop, frame_shape: tuple[int, int]) -> tuple[float, float]:
+def _assumed_ratio(crop: Crop, frame_shape: tuple[int, int]) -> tuple[float, float]:
     """Part of the crop that the training view covers, in x and y, for a camera with the training camera's lens."""
     trained = trained_view(*frame_shape)
     return trained.width / crop.width, trained.height / crop.height
 
 
-def _forget_outside(depth: np.ndarray, ratio: tuple[float, float]) -> None:
+def _invalidate_outside(depth: np.ndarray, ratio: tuple[float, float]) -> None:
     """Make NaN, in place, what lies further from the middle of the view than the training images reached."""
     for axis, share in ((1, ratio[0]), (0, ratio[1])):
         size = depth.shape[axis]

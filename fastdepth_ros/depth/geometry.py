@@ -1,17 +1,20 @@
-"""Field of view: which part of a frame the network sees, and what that does to the camera matrix."""
+"""Geometry of a frame: the part that the network sees, camera matrices through it, and the focal scale."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import nan, sqrt
+from typing import Any
 
 import numpy as np
 
-from fastdepth_ros.depth.frame import FrameError
-from fastdepth_ros.errors import FastDepthError
+from fastdepth_ros.errors import FastDepthError, FrameError
 
 MIN_SIDE_PX = 32
 FIELDS_OF_VIEW = ("trained", "full")
+AUTO, OFF = "auto", "off"
+SMALLEST, LARGEST = 0.01, 100.0  # no lens is further from the training camera's than that
 
 Numbers = Sequence[float] | np.ndarray
 
@@ -50,7 +53,7 @@ def field_of_view(name: str, height_px: int, width_px: int) -> Crop:
 
     Raises:
         FrameError: the frame is smaller than 32 x 32.
-        ValueError: unknown name.
+        FastDepthError: unknown name.
     """
     if name == "trained":
         return trained_view(height_px, width_px)
@@ -58,6 +61,12 @@ def field_of_view(name: str, height_px: int, width_px: int) -> Crop:
         _require_size(height_px, width_px)
         return Crop(0, 0, height_px, width_px)
     raise FastDepthError(f"unknown field of view {name!r}, there is {', '.join(FIELDS_OF_VIEW)}")
+
+
+def network_view(name: str, height_px: int, width_px: int, size_px: int) -> tuple[Crop, np.ndarray]:
+    """`field_of_view`, and the 3x3 map from frame pixels to those of a network input of `size_px` squared."""
+    crop = field_of_view(name, height_px, width_px)
+    return crop, crop.onto_grid(size_px, size_px)
 
 
 def trained_view(height_px: int, width_px: int) -> Crop:
@@ -99,3 +108,75 @@ def camera_through(from_frame: np.ndarray, k: Numbers, p: Numbers) -> tuple[np.n
     """
     with np.errstate(over="ignore", invalid="ignore"):  # a camera that says nonsense gets nonsense back
         return (from_frame @ np.reshape(k, (3, 3))).ravel(), (from_frame @ np.reshape(p, (3, 4))).ravel()
+
+
+@dataclass(frozen=True)
+class Focal:
+    """Focal lengths at the network input, after crop and resize, in its pixels."""
+
+    fx: float
+    fy: float
+
+
+TRAINED_INPUT_PX = 224
+TRAINED_FOCAL = Focal(198.9, 265.8)  # NYU's Kinect, through the authors' crop, at an input of that side
+
+
+def fixed_focal_scale(value: Any) -> float | None:
+    """Scale fixed by the setting `focal_scale`: 1 for "off", the number itself, None for "auto".
+
+    Args:
+        value: text or number; False is what YAML makes of a bare `off`.
+
+    Raises:
+        FastDepthError: none of those, or a number that is not between 0.01 and 100.
+    """
+    if value == AUTO:
+        return None
+    if value == OFF or value is False:
+        return 1.0
+    try:
+        scale = float("nan" if value is True else value)
+    except (TypeError, ValueError):
+        scale = float("nan")
+    if not is_plausible(scale):
+        raise FastDepthError(f"focal_scale is {value!r}, it can be auto, off, or a number, {SMALLEST} to {LARGEST:g}")
+    return scale
+
+
+def is_plausible(scale: float) -> bool:
+    return SMALLEST <= scale <= LARGEST
+
+
+def focal_ratio(k: Any, onto_input: np.ndarray, trained: Focal) -> tuple[float, float]:
+    """A camera's focal lengths at the network input over the training camera's there, along x and y.
+
+    Args:
+        k: camera matrix of the frame, 9 numbers.
+        onto_input: 3x3 map from frame pixels to network input pixels (`Crop.onto_grid`).
+    """
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is not plausible either
+        return float(onto_input[0, 0] * k[0] / trained.fx), float(onto_input[1, 1] * k[4] / trained.fy)
+
+
+def focal_scale(ratio: tuple[float, float]) -> float:
+    """The factor on the network's depth: the mean of both axes' ratios, which differ where the view is not 4:3.
+
+    Depth = focal length x size / size in pixels, and the network knows only the sizes in pixels; squeezed along one
+    axis, an object's area shrinks by the product of both ratios, hence the geometric mean. NaN where a ratio is not
+    above 0: a camera matrix can be nonsense.
+    """
+    return sqrt(ratio[0]) * sqrt(ratio[1]) if min(ratio) > 0 else nan
+
+
+def camera_scale(k: Any, onto_input: np.ndarray, trained: Focal) -> tuple[tuple[float, float], float, str]:
+    """`focal_ratio` and `focal_scale` of a camera, and why the scale is not credible: then it is 1; "" if it is.
+
+    Args:
+        k, onto_input, trained: as of `focal_ratio`.
+    """
+    ratio = focal_ratio(k, onto_input, trained)
+    scale = focal_scale(ratio)
+    if not is_plausible(scale):
+        return ratio, 1.0, f"a focal length {scale:.3g} times the training camera's is not credible"
+    return ratio, scale, ""

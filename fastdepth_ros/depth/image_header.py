@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from struct import error, unpack_from
 
-from fastdepth_ros.depth.frame import FrameError
+from fastdepth_ros.errors import FrameError
 
 MAX_PIXELS = 1 << 25  # 8K video has 33.2 million, this is 33.5
 _MAX_SCANS = 64  # of a JPEG; a progressive one has about 10, and each goes over all of the image
@@ -20,7 +20,7 @@ _PNM_CHANNELS = {b"P2": 1, b"P3": 3, b"P5": 1, b"P6": 3}  # the first two in ASC
 _PNM = re.compile(rb"(P[2356])" + rb"(?:\s|#[^\n\r]*)+(\d{1,9})" * 3 + rb"\s")  # width, height, largest sample
 
 
-def check_announced(encoded: bytes) -> int:
+def check_header(encoded: bytes) -> int:
     """Refuse a compressed image that is of no format we decode, cut short, or too large.
 
     Returns:
@@ -32,10 +32,11 @@ def check_announced(encoded: bytes) -> int:
     try:
         if encoded.startswith(b"\xff\xd8"):
             encoded = encoded[: _jpeg_end(encoded)]
-        name, width, height = _announced(encoded)
+        name, width, height = _format_and_size(encoded)
     except (error, IndexError):
         raise FrameError(f"compressed image of {len(encoded)} bytes is corrupt: cut short in its header") from None
-    check_size(width, height, name)
+    if width * height > MAX_PIXELS:
+        raise oversized(width, height, name)
     if width * height > _PIXELS_PER_BYTE.get(name, MAX_PIXELS) * len(encoded):
         raise FrameError(f"{name} of {len(encoded)} bytes is cut short: they cannot hold {width}x{height} pixels")
     if name == "JPEG" and encoded.count(b"\xff\xda") > _MAX_SCANS:
@@ -43,17 +44,12 @@ def check_announced(encoded: bytes) -> int:
     return len(encoded)
 
 
-def check_size(width: int, height: int, what: str) -> None:
-    """Refuse an image of more pixels than any camera has.
-
-    Raises:
-        FrameError: over MAX_PIXELS.
-    """
-    if width * height > MAX_PIXELS:
-        raise FrameError(f"{what} of {width}x{height} pixels is not read, {MAX_PIXELS} pixels are the most")
+def oversized(width: int, height: int, what: str) -> FrameError:
+    """Error for an image of more than MAX_PIXELS, which no camera has."""
+    return FrameError(f"{what} of {width}x{height} pixels is not read, {MAX_PIXELS} pixels are the most")
 
 
-def _announced(encoded: bytes) -> tuple[str, int, int]:
+def _format_and_size(encoded: bytes) -> tuple[str, int, int]:
     """Format, width and height."""
     if encoded.startswith(b"\xff\xd8"):
         return "JPEG", *_jpeg(encoded)

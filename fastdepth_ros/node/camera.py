@@ -1,34 +1,37 @@
-"""Image and camera_info subscriptions of an active node, and the worker that they feed."""
+"""Image and camera_info subscriptions of an active node: stamps are checked, the newest frame goes to the worker."""
 
 from __future__ import annotations
 
 import time
-from typing import Any
+from collections.abc import Callable
 
+from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode
 from sensor_msgs.msg import CompressedImage, Image
 
-from fastdepth_ros.node.hold import Hold
-from fastdepth_ros.node.messages import stamp_ns
+from fastdepth_ros.depth.stamps import stamp_ns
 from fastdepth_ros.node.parameters import Settings
-from fastdepth_ros.node.pipeline import Pipeline
-from fastdepth_ros.node.stamps import StampWatch
+from fastdepth_ros.node.pipeline import Arrival, Pipeline
 from fastdepth_ros.node.subscription import ImageSubscription, InfoSubscription
-from fastdepth_ros.node.watchdog import Watchdog
+from fastdepth_ros.node.worker import Watchdog
 
-LENIENT_S = 1.0
+LENIENT_S = 1.0  # without a check of stamps after a clock jump
+HOLD_PERIOD_S = 0.1
+FUTURE_S = 0.1  # computers on one network differ by less
+PAST_S = 10.0  # no network and no queue of a camera holds frames for longer
+JUMP_S = 1.0
 
 
 class Camera:
-    """Feeds a pipeline with the newest frame until it is closed."""
+    """Image and camera_info subscriptions that feed the worker."""
 
     def __init__(self, node: LifecycleNode, pipeline: Pipeline) -> None:
         self._node, self._pipeline = node, pipeline
         self.paused = False
         self._stamps = StampWatch()
         settings = pipeline.settings
-        self.worker: Watchdog[tuple[Image | CompressedImage, int]] = Watchdog(
-            lambda arrival: pipeline.process(*arrival),
+        self.worker: Watchdog[Arrival] = Watchdog(
+            pipeline.process,
             lambda: pipeline.statistics.count("replaced"),
             pipeline.abandon,
             pipeline.reload,
@@ -53,10 +56,10 @@ class Camera:
         self._info.take()
         self.subscription.take()
 
-    def forget(self) -> None:
-        """Clear what was kept of stamps and camera_info after a clock jump."""
-        self._stamps.forget(self._node.get_clock().now().nanoseconds, LENIENT_S)
-        self._pipeline.forget()
+    def reset(self) -> None:
+        """Clear remembered stamps and cached camera_info after a clock jump."""
+        self._stamps.reset(self._node.get_clock().now().nanoseconds, LENIENT_S)
+        self._pipeline.reset_cameras()
 
     def close(self) -> bool:
         """Stop listening, finish the frame in work.
@@ -82,20 +85,102 @@ class Camera:
 
     def _on_info(self, serialized: bytes) -> None:
         self._pipeline.add_camera_info(serialized)
-        self._hold.look()
+        self._hold.release()
 
     def _on_image(self, message: Image | CompressedImage) -> None:
-        statistics = self._pipeline.statistics
+        counted = {"received": ""}
         if self.paused:
-            statistics.count("paused")
+            counted["paused"] = ""
         else:
-            self._hold.offer((message, time.perf_counter_ns()))
-            self._check_header(message.header)
-        statistics.count("received")
+            arrival = Arrival(message, stamp_ns(message), time.perf_counter_ns())
+            self._hold.offer(arrival)
+            frame_id, now_ns = message.header.frame_id, self._node.get_clock().now().nanoseconds
+            if not frame_id or frame_id.startswith("/"):
+                counted["frame_id_unusable"] = frame_id
+            counted |= {name: str(seconds) for name, seconds in self._stamps.check(arrival.stamp_ns, now_ns).items()}
+        self._pipeline.statistics.count_all(counted)
 
-    def _check_header(self, header: Any) -> None:
-        if not header.frame_id or header.frame_id.startswith("/"):
-            self._pipeline.statistics.count("frame_id_unusable", header.frame_id)
-        found = self._stamps.check(stamp_ns(header), self._node.get_clock().now().nanoseconds)
-        for name, seconds in found.items():
-            self._pipeline.statistics.count(name, str(seconds))
+
+class Hold:
+    """Holds back the newest frame until the first camera_info: without it, depth is wrong by a factor.
+
+    It waits only where `focal_scale` is auto and camera_info has a publisher, once for each activation, and at most
+    `camera_info_wait_s` from the first frame on. All on the executor's thread.
+
+    Args:
+        offer: takes the frames that are not held back.
+    """
+
+    def __init__(
+        self, node: LifecycleNode, pipeline: Pipeline, info_topic: str, offer: Callable[[Arrival], object]
+    ) -> None:
+        self._node, self._pipeline, self._info_topic, self._offer = node, pipeline, info_topic, offer
+        self._since_s: float | None = None
+        self._kept: Arrival | None = None
+        self._timer = node.create_timer(HOLD_PERIOD_S, self.release, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self._timer.cancel()
+
+    def offer(self, frame: Arrival) -> None:
+        """Offer a frame now or later; a held frame is replaced."""
+        if self._waits():
+            self._pipeline.statistics.count("held")
+            if self._kept is not None:
+                self._pipeline.statistics.count("replaced")
+            else:
+                self._timer.reset()
+            self._kept = frame
+            return
+        if self._kept is not None:
+            self._pipeline.statistics.count("replaced")
+            self._kept = None
+            self._timer.cancel()
+        self._offer(frame)
+
+    def release(self) -> None:
+        """Offer the held frame, if the wait is over."""
+        if self._kept is not None and not self._waits():
+            frame, self._kept = self._kept, None
+            self._timer.cancel()
+            self._offer(frame)
+
+    def close(self) -> None:
+        self._kept = None
+        self._node.destroy_timer(self._timer)
+
+    def _waits(self) -> bool:
+        if not self._pipeline.lacks_camera or not self._node.count_publishers(self._info_topic):
+            return False
+        now_s = time.monotonic()
+        if self._since_s is None:
+            self._since_s = now_s
+        return now_s - self._since_s < self._pipeline.settings.camera_info_wait_s
+
+
+class StampWatch:
+    """Compares each stamp with the clock and with the one before it. Times are whole nanoseconds."""
+
+    def __init__(self) -> None:
+        self._last: tuple[int, int] | None = None  # stamp and time of the frame before
+        self._lenient_until_ns = 0
+
+    def reset(self, now_ns: int = 0, lenient_s: float = 0.0) -> None:
+        """Start again after a clock jump; frames under way still have stamps from before it, so wait `lenient_s`."""
+        self._last, self._lenient_until_ns = None, now_ns + int(lenient_s * 1e9)
+
+    def check(self, stamp_ns: int, now_ns: int) -> dict[str, float]:
+        """Faults of a stamp: seconds by name of the finding; empty for a good stamp."""
+        if now_ns < self._lenient_until_ns:
+            return {}
+        if stamp_ns <= 0:
+            return {"stamp_zero": stamp_ns / 1e9}
+        found = {}
+        if stamp_ns - now_ns > FUTURE_S * 1e9:
+            found["stamp_future"] = (stamp_ns - now_ns) / 1e9
+        if now_ns - stamp_ns > PAST_S * 1e9:
+            found["stamp_past"] = (now_ns - stamp_ns) / 1e9
+        if self._last is not None:
+            step_ns, elapsed_ns = stamp_ns - self._last[0], now_ns - self._last[1]
+            if step_ns <= 0 or abs(step_ns - elapsed_ns) > JUMP_S * 1e9:
+                found["stamp_jump"] = step_ns / 1e9
+        self._last = (stamp_ns, now_ns)
+        return found

@@ -15,7 +15,7 @@ SET_S = 0.5  # a slewed clock differs by less in a second
 
 
 class ClockWatch:
-    """Notices what the clock does that it should not.
+    """Detects a clock that jumps, stands still or is missing.
 
     Args:
         jumped: called after a jump of simulated time.
@@ -24,16 +24,16 @@ class ClockWatch:
     def __init__(self, node: Node, jumped: Callable[[], None]) -> None:
         self._node, self._jumped = node, jumped
         self._jump_s = 0.0
-        self._last_ns, self._looked_at = node.get_clock().now().nanoseconds, time.monotonic()
+        self._last_ns, self._checked_at = node.get_clock().now().nanoseconds, time.monotonic()
         threshold = JumpThreshold(min_forward=Duration(seconds=FORWARD_S), min_backward=Duration(nanoseconds=-1))
         self._made_at = time.monotonic()
         self._handle = node.get_clock().create_jump_callback(threshold, post_callback=self._on_jump)
 
-    def look(self) -> dict[str, float]:
-        """Finding's name and its seconds, since the last look."""
+    def check(self) -> dict[str, float]:
+        """Seconds by name of the finding, since the last check."""
         now_ns, now = self._node.get_clock().now().nanoseconds, time.monotonic()
-        went_ns, elapsed_s = now_ns - self._last_ns, now - self._looked_at
-        self._last_ns, self._looked_at = now_ns, now
+        went_ns, elapsed_s = now_ns - self._last_ns, now - self._checked_at
+        self._last_ns, self._checked_at = now_ns, now
         jump_s, self._jump_s = self._jump_s, 0.0
         if self._simulated():
             if went_ns == 0:

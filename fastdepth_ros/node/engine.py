@@ -1,16 +1,50 @@
-"""A backend with its model loaded and the hot path around it: what a live change swaps and a hang gives up."""
+"""Engine of a configured node: loaded model, its backend behind a lock, and the estimator around it."""
 
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Callable
 from dataclasses import astuple, dataclass, field, fields, replace
-from typing import Any
+from typing import Any, TypeVar
+
+import numpy as np
 
 from fastdepth_ros.artifact.artifact import Artifact, find_artifact
-from fastdepth_ros.backends import Backend, BackendOptions
-from fastdepth_ros.backends.locked import InTurn
+from fastdepth_ros.backends import Backend, BackendError, BackendOptions
 from fastdepth_ros.depth.estimator import DepthEstimator, EstimatorOptions
+from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.node.parameters import Settings
+
+LOCK_WAIT_S = 5.0
+MEANWHILE_S = 0.005
+INTERRUPT_GRACE_S = 3.0
+LOADING_ERRORS = (FastDepthError, OSError)
+Result = TypeVar("Result")
+
+
+class LockedBackend:
+    """A loaded backend that several threads may use: one calls it at a time; infers as `Backend.infer` does.
+
+    Args:
+        wait_s: longest wait for the call of another thread.
+    """
+
+    def __init__(self, backend: Backend, wait_s: float = LOCK_WAIT_S) -> None:
+        self.name, self.model_format, self.engine = backend.name, backend.model_format, backend.engine
+        self.module, self.install = backend.module, backend.install
+        self.computes, self.channels = backend.computes, backend.channels
+        self._backend, self._wait_s = backend, wait_s
+        self._lock = threading.Lock()
+
+    def infer(self, pixels: np.ndarray) -> np.ndarray:
+        """Raises BackendError while another thread's call takes too long, besides what the backend raises."""
+        if not self._lock.acquire(timeout=self._wait_s):
+            raise BackendError(f"{self.engine} has been busy with another frame for {self._wait_s:g} s")
+        try:
+            return self._backend.infer(pixels)
+        finally:
+            self._lock.release()
 
 
 @dataclass
@@ -18,7 +52,7 @@ class Engine:
     """Loaded model, backend and estimator that turn frames into depth.
 
     Args:
-        source: the parameters that it was loaded by; an engine of the same ones needs no loading.
+        source: parameters that it was loaded with; for the same ones it is not loaded again.
         hung: set once a call of the backend hung; shared by all engines around the same backend.
     """
 
@@ -30,7 +64,7 @@ class Engine:
 
     @property
     def abandoned(self) -> bool:
-        """Its backend hung, and what it may still return is too old to be used."""
+        """Whether its backend hung: depth that it still returns is too old."""
         return self.hung.is_set()
 
     @property
@@ -45,12 +79,12 @@ def load_engine(settings: Settings) -> Engine:
         FastDepthError: as the message says.
     """
     artifact = find_artifact(settings.model, settings.model_root)
-    backend = InTurn(artifact.load(settings.backend, backend_options(settings)))
+    backend = LockedBackend(artifact.load(settings.backend, backend_options(settings)))
     return Engine(_source(settings), artifact, backend, estimator_for(settings, artifact, backend))
 
 
 def changed_engine(engine: Engine, settings: Settings) -> Engine | None:
-    """The engine with other parameters around the same backend; None if they need another one.
+    """Engine with other settings around the same backend; None if they need another backend.
 
     Raises:
         FastDepthError: as the message says.
@@ -65,10 +99,54 @@ def backend_options(settings: Settings) -> BackendOptions:
 
 
 def estimator_for(settings: Settings, artifact: Artifact, backend: Backend) -> DepthEstimator:
-    """The hot path as the parameters want it, around a backend that is loaded."""
+    """Estimator with the settings of the parameters, around a loaded backend."""
     options = EstimatorOptions(**{entry.name: getattr(settings, entry.name) for entry in fields(EstimatorOptions)})
     return artifact.estimator(backend, options)
 
 
 def _source(settings: Settings) -> tuple[Any, ...]:
     return (settings.backend, settings.model, *astuple(backend_options(settings)))
+
+
+def run_with_deadline(
+    work: Callable[[], Result], deadline_s: float, meanwhile: Callable[[], None] = lambda: None
+) -> Result:
+    """Run work that loads or calls an engine on a thread of its own, within a deadline.
+
+    Args:
+        deadline_s: 0 is no limit.
+        meanwhile: called every 5 ms until the work is done.
+
+    Raises:
+        BackendError: not done in time, and the thread is left behind; or `work` raised what is none of
+            LOADING_ERRORS, as a broken installation does (ImportError): its type and text.
+        FastDepthError, OSError: as `work` raised it.
+    """
+    outcome: list[Result] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            outcome.append(work())
+        except BaseException as error:  # SystemExit of an engine's own set-up too
+            errors.append(error)
+
+    thread = threading.Thread(target=run, name="fastdepth-load", daemon=True)
+    thread.start()
+    ends_at = time.monotonic() + (deadline_s or float("inf"))
+    try:
+        while thread.is_alive() and time.monotonic() < ends_at:
+            thread.join(MEANWHILE_S)
+            meanwhile()
+    except KeyboardInterrupt:  # an engine whose thread outlives the interpreter crashes it
+        thread.join(INTERRUPT_GRACE_S)
+        raise
+    if errors:
+        if isinstance(errors[0], LOADING_ERRORS):
+            raise errors[0]
+        raise BackendError(f"{type(errors[0]).__name__}: {errors[0]}") from errors[0]
+    if not outcome:
+        raise BackendError(
+            f"the backend was not loaded within {deadline_s:g} s; raise load_deadline_s if it needs more"
+        )
+    return outcome[0]

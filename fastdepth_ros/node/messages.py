@@ -1,4 +1,4 @@
-"""ROS messages to frames, and depth to ROS messages."""
+"""ROS messages: images and camera_info to frames and cameras, depth to the messages that are published."""
 
 from __future__ import annotations
 
@@ -8,15 +8,18 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 import numpy as np
+from rclpy.lifecycle import LifecycleNode
+from rclpy.qos import QoSProfile
 from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
-from fastdepth_ros.depth.camera_matrix import FrameCamera
-from fastdepth_ros.depth.frame import Frame
-from fastdepth_ros.depth.geometry import camera_through
-from fastdepth_ros.depth.image_decoding import RawImage, UnknownEncodingError, decode_compressed, decode_raw
-from fastdepth_ros.depth.sensor_bits import SensorBits
+from fastdepth_ros.depth.camera_info import FrameCamera, camera_info_fields
+from fastdepth_ros.depth.depth_image import DEPTH_ENCODINGS
+from fastdepth_ros.depth.estimator import DepthResult
+from fastdepth_ros.depth.frame import Frame, SensorBits, UnknownEncodingError, decode_message
+from fastdepth_ros.depth.stamps import stamp_ns
+from fastdepth_ros.pictures.color_map import color_depth
 
 try:  # a robot has it; it knows more encodings than we do
     from cv_bridge import CvBridge
@@ -24,6 +27,7 @@ except Exception:  # absent, or built for another numpy or OpenCV: it is optiona
     CvBridge = None
 
 
+PUBLISHED = QoSProfile(depth=10)
 STAMP, STAMP_AT = struct.Struct("=iI"), 4  # behind the four bytes that say how a message is serialized
 LENGTH = struct.Struct("=I")
 LITTLE_ENDIAN = 1  # CDR's second byte
@@ -33,21 +37,16 @@ Content = TypeVar("Content")
 def frame_from_message(message: Image | CompressedImage, sensor: SensorBits | None = None) -> Frame:
     """The frame of an image message; packed 8-bit encodings are viewed in the message's own memory.
 
+    cv_bridge, where it is installed, reads the encodings that `decode_message` does not know.
+
     Args:
-        sensor: as of `decode_raw`.
+        sensor: as of `decode_message`.
 
     Raises:
-        FrameError: as `decode_raw` and `decode_compressed` say.
+        FrameError: as of `decode_message`.
     """
-    if isinstance(message, CompressedImage):
-        return decode_compressed(message.data, format_name=message.format, sensor=sensor)
     try:
-        return decode_raw(
-            RawImage(
-                message.encoding, message.height, message.width, message.step, bool(message.is_bigendian), message.data
-            ),
-            sensor,
-        )
+        return decode_message(message, sensor)
     except UnknownEncodingError:
         if CvBridge is None:
             raise
@@ -57,9 +56,38 @@ def frame_from_message(message: Image | CompressedImage, sensor: SensorBits | No
         raise UnknownEncodingError(f"cv_bridge cannot read encoding {message.encoding!r}: {error}") from error
 
 
-def stamp_ns(header: Header) -> int:
-    """A stamp as a whole number; rclpy's Time refuses negative ones, which a broken driver can send."""
-    return header.stamp.sec * 1_000_000_000 + header.stamp.nanosec
+class DepthPublishers:
+    """Publishers of depth, its camera_info and its colors, in the state of the lifecycle node.
+
+    Args:
+        encoding: of the depth image, one of DEPTH_ENCODINGS.
+    """
+
+    def __init__(self, node: LifecycleNode, encoding: str) -> None:
+        self._node, self._encoding = node, encoding
+        self.depth_topic = node.resolve_topic_name(f"depth/{DEPTH_ENCODINGS[encoding].topic}")
+        self._depth = node.create_lifecycle_publisher(Image, self.depth_topic, PUBLISHED)
+        self._info = node.create_lifecycle_publisher(CameraInfo, "depth/camera_info", PUBLISHED)
+        self._color = node.create_lifecycle_publisher(Image, "depth/image_color", PUBLISHED)
+        self._depth_bytes, self._info_bytes, self._color_bytes = ImageBytes(), CameraInfoBytes(), ImageBytes()
+
+    def publish(self, header: Header, result: DepthResult, camera: FrameCamera, colors_m: tuple[float, float]) -> None:
+        """Publish the messages of one frame: no camera_info for a camera with a fault, colors for subscribers alone.
+
+        Args:
+            header: of the frame.
+            colors_m: distances of the warm and the cold end of the colors.
+        """
+        pixels = DEPTH_ENCODINGS[self._encoding].encode(result.depth)
+        self._depth.publish(self._depth_bytes(header, pixels, self._encoding))
+        if not camera.fault:
+            self._info.publish(self._info_bytes(header, camera, result.from_frame, result.depth.shape))
+        if self._color.get_subscription_count():
+            self._color.publish(self._color_bytes(header, color_depth(result.depth, *colors_m), "bgr8"))
+
+    def close(self) -> None:
+        for publisher in (self._depth, self._info, self._color):
+            self._node.destroy_lifecycle_publisher(publisher)
 
 
 class ImageBytes:
@@ -114,7 +142,7 @@ class CameraInfoReader(Generic[Content]):
             message = deserialize_message(serialized, CameraInfo)
             self._content = self._make(message)
             if serialized[1] != LITTLE_ENDIAN or sys.byteorder != "little":
-                return stamp_ns(message.header), self._content
+                return stamp_ns(message), self._content
             self._known = known
         seconds, nanoseconds = STAMP.unpack_from(serialized, STAMP_AT)
         return seconds * 1_000_000_000 + nanoseconds, self._content
@@ -129,14 +157,13 @@ class CameraInfoBytes:
         self._bytes = b""
 
     def __call__(self, header: Header, source: FrameCamera, from_frame: np.ndarray, shape: tuple[int, int]) -> bytes:
-        """The message as `Publisher.publish` takes it; the arguments are those of `fill_camera_info`.
+        """The message as `Publisher.publish` takes it; other arguments as of `camera_info_fields`.
 
-        A source that was given before is not looked into again.
+        A source that was given before is not read again.
         """
         key = (header.frame_id, shape, from_frame.tobytes())
         if source is not self._source or key != self._key:
-            message = CameraInfo()
-            fill_camera_info(message, header, source, from_frame, shape)
+            message = CameraInfo(header=header, **camera_info_fields(source, from_frame, shape))
             self._source, self._key, self._bytes = source, key, serialize_message(message)
         return b"".join(_stamped(self._bytes, header))
 
@@ -145,20 +172,3 @@ def _stamped(serialized: bytes, header: Header) -> tuple[bytes, bytes, bytes]:
     """A serialized message that begins with a header, its stamp replaced."""
     stamp = STAMP.pack(header.stamp.sec, header.stamp.nanosec)
     return serialized[:STAMP_AT], stamp, serialized[STAMP_AT + STAMP.size :]
-
-
-def fill_camera_info(
-    message: CameraInfo, header: Header, source: FrameCamera, from_frame: np.ndarray, shape: tuple[int, int]
-) -> None:
-    """The camera behind a depth image: K and P through crop and scale, distortion and rectification as they were.
-
-    Args:
-        source: the frame's camera, which is known.
-        from_frame: 3x3 map from frame pixels to depth pixels.
-        shape: height and width of the depth image.
-    """
-    assert source.k is not None and source.p is not None, source.why
-    message.header = header
-    message.height, message.width = shape
-    message.distortion_model, message.d, message.r = source.distortion_model, source.d, source.r
-    message.k, message.p = camera_through(from_frame, source.k, source.p)

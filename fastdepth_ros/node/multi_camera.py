@@ -22,8 +22,8 @@ from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.cores import available_cores
 from fastdepth_ros.node.camera_list import ListedCamera, read_cameras, thread_share
 from fastdepth_ros.node.node import FastDepthNode, end_for, tune_process
-from fastdepth_ros.node.shutdown import FAREWELL_S, end_process, is_of_the_end, withdraw
-from fastdepth_ros.node.watchdog import BackendLost, hold_lifeline
+from fastdepth_ros.node.shutdown import SHUTDOWN_GRACE_S, arm_hard_watchdog, end_process, is_of_the_end, withdraw
+from fastdepth_ros.node.worker import BackendLost
 
 
 def node_of(camera: ListedCamera, share: int) -> FastDepthNode:
@@ -38,7 +38,7 @@ def node_of(camera: ListedCamera, share: int) -> FastDepthNode:
         cli_args=["--ros-args", *remappings],
         parameter_overrides=[Parameter(name, value=value) for name, value in camera.parameters.items()],
     )
-    node.own_process = True  # a lifeline that another camera holds too: Python that stands still is everybody's
+    node.own_process = True  # a hard watchdog for all cameras: Python that stands still stops every one
     if not node.get_parameter("threads").value:
         saves = node.get_parameter("power_save").value
         node.set_parameters([Parameter("threads", value=max(1, share // 2) if saves else share)])
@@ -77,7 +77,7 @@ def main(arguments: list[str] | None = None) -> int:
             traceback.print_exc()
             code = 1
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    hold_lifeline(0)
+    arm_hard_watchdog(0)
     return end_process(nodes, code)
 
 
@@ -109,7 +109,7 @@ def _spin_one(node: FastDepthNode) -> int:
         if not is_of_the_end(error) and rclpy.ok():
             node.get_logger().fatal(f"this camera has ended, the others go on\n{traceback.format_exc()}")
             node.fail(error)
-            time.sleep(FAREWELL_S)
+            time.sleep(SHUTDOWN_GRACE_S)
             withdraw(node)  # a request is refused at once, where nobody would answer it
             return 1
     finally:

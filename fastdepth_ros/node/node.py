@@ -1,4 +1,4 @@
-"""The lifecycle node `fastdepth`: its states, its parameters and its diagnostics; the frame's way is the pipeline's."""
+"""The lifecycle node `fastdepth`: states, parameters, services, diagnostics. `Pipeline` processes the frames."""
 
 from __future__ import annotations
 
@@ -28,23 +28,30 @@ from fastdepth_ros.node import parameters
 from fastdepth_ros.node.camera import Camera
 from fastdepth_ros.node.clock import ClockWatch
 from fastdepth_ros.node.diagnostics.findings import Finding
-from fastdepth_ros.node.diagnostics.health import Look, findings
+from fastdepth_ros.node.diagnostics.health import HealthInput, findings
 from fastdepth_ros.node.diagnostics.report import PERIOD_S, Reporter, diagnostic_array
 from fastdepth_ros.node.diagnostics.statistics import Snapshot
-from fastdepth_ros.node.engine import load_engine
+from fastdepth_ros.node.engine import LOADING_ERRORS, load_engine, run_with_deadline
 from fastdepth_ros.node.pipeline import Pipeline
-from fastdepth_ros.node.shutdown import FAREWELL_S, end_process, exit_now, is_of_the_end
+from fastdepth_ros.node.shutdown import (
+    EXIT_CODE,
+    SHUTDOWN_GRACE_S,
+    arm_hard_watchdog,
+    end_process,
+    exit_now,
+    is_of_the_end,
+)
 from fastdepth_ros.node.subscription import unfit_subscribers
-from fastdepth_ros.node.watchdog import EXIT_CODE, LOADING_ERRORS, BackendLost, beside, hold_lifeline
-from fastdepth_ros.node.watchdog import PERIOD_S as WATCH_PERIOD_S
+from fastdepth_ros.node.worker import PERIOD_S as WATCH_PERIOD_S
+from fastdepth_ros.node.worker import BackendLost
 
 HELP = "ROS arguments follow --ros-args: -p NAME:=VALUE, --params-file FILE, -r FROM:=TO; parameters: doc/parameters.md"
-LIFELINE_S = 30.0  # beyond all that may keep the executor busy
+HARD_LIMIT_S = 30.0  # beyond all deadlines of what may block the executor
 SWITCH_INTERVAL_S = 1e-5  # Python's 5 ms would keep a new frame waiting while the executor goes on
 Transition = Callable[["FastDepthNode", LifecycleState], TransitionCallbackReturn]
 
 
-def told(transition: Transition) -> Transition:
+def log_exceptions(transition: Transition) -> Transition:
     """Decorator of a transition that logs exceptions: rclpy turns them into ERROR and drops their text."""
 
     @wraps(transition)
@@ -69,14 +76,14 @@ class FastDepthNode(LifecycleNode):
         self._pipeline: Pipeline | None = None  # while configured
         self._camera: Camera | None = None  # while active
         self.trouble = ""  # why the last transition failed
-        self.own_process = False  # which may be ended where nothing else helps
+        self.own_process = False  # may the hard watchdog end the process?
         self._label = "unconfigured"
         self._reporter = Reporter(self.get_logger())
         self._clock_watch = ClockWatch(self, self._on_clock_jump)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 1)
         self.create_service(Trigger, "~/check_golden", self._on_check_golden)
         self.create_service(SetBool, "~/enable", self._on_enable)
-        steady = Clock(clock_type=ClockType.STEADY_TIME)  # told also while simulated time stands still
+        steady = Clock(clock_type=ClockType.STEADY_TIME)  # reports also while simulated time stands still
         self._each_second = self.create_timer(PERIOD_S, self._publish_diagnostics, clock=steady)
         self.create_timer(WATCH_PERIOD_S, self._watch, clock=steady)
 
@@ -86,11 +93,11 @@ class FastDepthNode(LifecycleNode):
             if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
                 self.trigger_activate()
 
-    @told
+    @log_exceptions
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         try:
             settings = parameters.read(self)
-            engine = beside(lambda: load_engine(settings), settings.load_deadline_s, self._listen)
+            engine = run_with_deadline(lambda: load_engine(settings), settings.load_deadline_s, self._listen)
         except LOADING_ERRORS as error:
             self.trouble = str(error)
             self.get_logger().error(f"cannot configure: {error}")
@@ -100,11 +107,11 @@ class FastDepthNode(LifecycleNode):
         self.get_logger().info("configured: {model} on {backend}".format(**self._pipeline.facts))
         return TransitionCallbackReturn.SUCCESS
 
-    @told
+    @log_exceptions
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         assert self._pipeline is not None, "activated before it was configured"
         try:
-            beside(self._pipeline.make_ready, self._pipeline.settings.load_deadline_s, self._listen)
+            run_with_deadline(self._pipeline.make_ready, self._pipeline.settings.load_deadline_s, self._listen)
         except LOADING_ERRORS as error:
             self.trouble = str(error)
             self.get_logger().error(f"cannot activate: {error}")
@@ -118,19 +125,19 @@ class FastDepthNode(LifecycleNode):
         self.get_logger().info(f"active: {self._camera.subscription.topic} -> {depth_topic}")
         return TransitionCallbackReturn.SUCCESS
 
-    @told
+    @log_exceptions
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         self._close_camera()
         self._label = "inactive"
         return super().on_deactivate(state)
 
-    @told
+    @log_exceptions
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         self.close()
         self.trouble = ""
         return TransitionCallbackReturn.SUCCESS
 
-    @told
+    @log_exceptions
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         self.close()
         self.trouble, self._label = "", "finalized"
@@ -156,13 +163,13 @@ class FastDepthNode(LifecycleNode):
             self._label = "unconfigured"
 
     def fail(self, error: Exception) -> None:
-        """Stop the work of a node whose executor has ended, and tell why, once."""
+        """Stop the work of a node whose executor has ended, and publish the reason, once."""
         self.trouble = f"{type(error).__name__}: {error}"
         self.close()
         self._publish_diagnostics()
 
     def stop_work(self) -> None:
-        """Finish the frame in work before the process ends; what DDS may call into stays as it is."""
+        """Finish the frame in work before the process ends; subscriptions stay, since DDS may call into them."""
         if self._camera is not None and not self._camera.worker.stop():
             self.get_logger().error("the backend still computes; its thread ends with the process")
 
@@ -172,7 +179,9 @@ class FastDepthNode(LifecycleNode):
             response.message = "not configured: there is no backend to check"
             return response
         try:
-            off_m = beside(self._pipeline.check_golden, self._pipeline.settings.load_deadline_s, self._listen)
+            off_m = run_with_deadline(
+                self._pipeline.check_golden, self._pipeline.settings.load_deadline_s, self._listen
+            )
             response.success = off_m is not None
             response.message = self._pipeline.facts["golden frame"]
         except LOADING_ERRORS as error:
@@ -192,7 +201,7 @@ class FastDepthNode(LifecycleNode):
 
     def _on_clock_jump(self) -> None:
         if self._camera is not None:
-            self._camera.forget()
+            self._camera.reset()
 
     def _listen(self) -> None:
         """Handle messages and timers while the executor waits for a backend."""
@@ -240,7 +249,7 @@ class FastDepthNode(LifecycleNode):
             return fixed
         try:
             settings = parameters.read(self, changed)
-            engine = beside(lambda: pipeline.prepare(settings), settings.load_deadline_s, self._listen)
+            engine = run_with_deadline(lambda: pipeline.prepare(settings), settings.load_deadline_s, self._listen)
             if engine.abandoned:
                 raise BackendError("the backend hung meanwhile and is loaded anew; set the parameters again")
         except LOADING_ERRORS as error:
@@ -253,12 +262,12 @@ class FastDepthNode(LifecycleNode):
 
     def _publish_diagnostics(self) -> None:
         if self.own_process:
-            hold_lifeline(self._lifeline_s())
+            arm_hard_watchdog(self._hard_limit_s())
         facts = {"state": self._label, **(self._pipeline.facts if self._pipeline is not None else {})}
-        clock = self._clock_watch.look()
+        clock = self._clock_watch.check()
         snapshot = None
         if self._pipeline is not None and self._camera is not None:
-            snapshot = self._pipeline.statistics.look()
+            snapshot = self._pipeline.statistics.snapshot()
             found = self._findings(self._pipeline, self._camera, snapshot, clock)
             subscription = self._camera.subscription
             facts.update(topic=subscription.topic, reliability=subscription.reliability)
@@ -273,7 +282,7 @@ class FastDepthNode(LifecycleNode):
     def _findings(
         self, pipeline: Pipeline, camera: Camera, snapshot: Snapshot, clock: dict[str, float]
     ) -> list[Finding]:
-        look = Look(
+        given = HealthInput(
             pipeline.settings,
             snapshot,
             camera.subscription.inputs(camera.info_topic),
@@ -285,12 +294,12 @@ class FastDepthNode(LifecycleNode):
             self.resolve_service_name("~/enable") if camera.paused else "",
         )
         lost = [Finding("backend_lost", {"reason": self.trouble})] if self.trouble else []
-        return [*lost, *findings(look)]
+        return [*lost, *findings(given)]
 
-    def _lifeline_s(self) -> float:
+    def _hard_limit_s(self) -> float:
         """Longest time in seconds that the executor may be blocked; 0: no limit."""
         deadlines_s = [self.get_parameter(name).value for name in ("backend_deadline_s", "load_deadline_s")]
-        return LIFELINE_S + sum(deadlines_s) if all(deadlines_s) else 0.0
+        return HARD_LIMIT_S + sum(deadlines_s) if all(deadlines_s) else 0.0
 
 
 def tune_process() -> None:
@@ -302,7 +311,7 @@ def tune_process() -> None:
 def end_for(lost: BackendLost) -> NoReturn:
     """End the process, which an engine that hangs would keep from ending, for launch to start it anew."""
     print(f"fastdepth_ros: {lost}", file=sys.stderr, flush=True)
-    time.sleep(FAREWELL_S)
+    time.sleep(SHUTDOWN_GRACE_S)
     exit_now(EXIT_CODE)
 
 
@@ -339,7 +348,7 @@ def main(arguments: list[str] | None = None) -> int:
             traceback.print_exc()
             code = 1
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # launch sends it more than once
-    hold_lifeline(0)
+    arm_hard_watchdog(0)
     executor.shutdown()
     return end_process(nodes, code)
 

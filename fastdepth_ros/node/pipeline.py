@@ -4,31 +4,34 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import Any
+from typing import NamedTuple
 
 from rclpy.lifecycle import LifecycleNode
-from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from fastdepth_ros.depth.camera_matrix import FrameCamera, frame_camera, is_distorted, is_rectified
-from fastdepth_ros.depth.depth_image import DEPTH_TOPICS, encoded
+from fastdepth_ros.depth.camera_info import FrameCamera, frame_camera, is_distorted, is_rectified
 from fastdepth_ros.depth.estimator import DepthResult
-from fastdepth_ros.depth.focal import fixed_focal_scale
-from fastdepth_ros.depth.frame import Frame, FrameError
-from fastdepth_ros.depth.sensor_bits import SAMPLE_BITS, SensorBits
-from fastdepth_ros.depth.stamp_cache import ByStamp
+from fastdepth_ros.depth.frame import SAMPLE_BITS, Frame, FrameError, SensorBits
+from fastdepth_ros.depth.geometry import fixed_focal_scale
+from fastdepth_ros.depth.stamps import StampCache
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.node.diagnostics.statistics import Statistics
 from fastdepth_ros.node.engine import Engine, changed_engine, load_engine
-from fastdepth_ros.node.messages import CameraInfoBytes, CameraInfoReader, ImageBytes, frame_from_message, stamp_ns
+from fastdepth_ros.node.messages import CameraInfoReader, DepthPublishers, frame_from_message
 from fastdepth_ros.node.parameters import Settings
-from fastdepth_ros.pictures.color_map import color_depth
 
-PUBLISHED = QoSProfile(depth=10)
-MAX_TOLD = 100  # a hostile publisher can invent encodings without end
+MAX_LOGGED = 100  # a hostile publisher can invent encodings without end
 KEPT_CAMERA_INFOS = 30
 BACKWARD_NS = 1_000_000_000
 BITS_FACT = "bits used of 16-bit samples"
+
+
+class Arrival(NamedTuple):
+    """An image message with its stamp, and when it was handed over on the performance counter, in nanoseconds."""
+
+    message: Image | CompressedImage
+    stamp_ns: int
+    arrived_ns: int
 
 
 @dataclass(frozen=True)
@@ -59,42 +62,38 @@ class Pipeline:
         self.settings, self._engine, self._in_work = settings, engine, engine
         self.facts = dict(engine.facts)
         self.statistics = Statistics()
-        self._cameras: ByStamp[Calibration] = ByStamp(KEPT_CAMERA_INFOS)
+        self._cameras: StampCache[Calibration] = StampCache(KEPT_CAMERA_INFOS)
         self._newest_info_ns = 0
         self._last: Calibration | None = None  # since the activation
         self._node = node
         self._rectified = is_rectified(node.resolve_topic_name("image"))
         self._read_info = CameraInfoReader(self._calibration)
-        self.depth_topic = node.resolve_topic_name(f"depth/{DEPTH_TOPICS[settings.depth_encoding]}")
-        self._depth = node.create_lifecycle_publisher(Image, self.depth_topic, PUBLISHED)
-        self._depth_info = node.create_lifecycle_publisher(CameraInfo, "depth/camera_info", PUBLISHED)
-        self._color = node.create_lifecycle_publisher(Image, "depth/image_color", PUBLISHED)
-        self._depth_bytes, self._info_bytes, self._color_bytes = ImageBytes(), CameraInfoBytes(), ImageBytes()
-        self._told: set[str] = set()
+        self._publishers = DepthPublishers(node, settings.depth_encoding)
+        self._logged: set[str] = set()
         self._sensor = SensorBits(settings.bits)
 
     def begin(self) -> None:
-        """Start counting anew, on activation."""
+        """Reset counters and cached camera_info, on activation."""
         self.statistics = Statistics()
-        self.forget()
+        self.reset_cameras()
         self._last = None
-        self._told.clear()
+        self._logged.clear()
         self._sensor = SensorBits(self.settings.bits)
         self.facts.pop(BITS_FACT, None)
 
     @property
     def lacks_camera(self) -> bool:
-        """Whether depth would go out unscaled, though it should be scaled, because no camera_info was heard."""
+        """Whether depth would go out unscaled, though it should be scaled, because no camera_info was received."""
         return self._last is None and fixed_focal_scale(self.settings.focal_scale) is None
 
-    def forget(self) -> None:
-        """Clear cached camera_info after a clock jump. The last camera_info holds until
-        another one comes, for one that is latched does not come again."""
-        self._cameras = ByStamp(KEPT_CAMERA_INFOS)
+    def reset_cameras(self) -> None:
+        """Clear cached camera_info after a clock jump. The last one is used until another one comes: a latched
+        camera_info does not come again."""
+        self._cameras = StampCache(KEPT_CAMERA_INFOS)
         self._newest_info_ns = 0
 
     def prepare(self, settings: Settings) -> Engine:
-        """An engine as other parameters want it, beside the one that runs; on any thread.
+        """Engine for other settings, while the present one goes on; on any thread.
 
         Raises:
             FastDepthError: as the message says.
@@ -111,12 +110,12 @@ class Pipeline:
         self.facts.update(engine.facts)
 
     def abandon(self) -> None:
-        """Give up the frame in work; nothing that it may still yield is published."""
+        """Give up the frame in work: its depth is not published any more."""
         self._in_work.hung.set()
         self.statistics.count("abandoned")
 
     def reload(self) -> None:
-        """Load the backend anew, unless a change of parameters brought another one.
+        """Load the backend again, unless a change of parameters brought another one.
 
         Raises:
             FastDepthError: as the message says.
@@ -128,7 +127,7 @@ class Pipeline:
                 self.change(settings, engine)
 
     def make_ready(self) -> None:
-        """Load anew what hung, and check the golden frame; raises as those two do."""
+        """Load a backend that hung again, and check the golden frame; raises as those two do."""
         self.reload()
         self.check_golden()
 
@@ -146,10 +145,10 @@ class Pipeline:
         try:
             stamp, calibration = self._read_info(serialized)
         except RuntimeError as error:  # of rclpy: no such message
-            self._tell_once("camera_info", f"camera_info unreadable: {error}")
+            self._log_once("camera_info", f"camera_info unreadable: {error}")
             return
         if stamp < self._newest_info_ns - BACKWARD_NS:  # a bag that loops, a driver that starts anew
-            self.forget()
+            self.reset_cameras()
         self._newest_info_ns = max(stamp, self._newest_info_ns)
         self._cameras.add(stamp, calibration)
         self._last = calibration
@@ -158,16 +157,16 @@ class Pipeline:
         lens = "" if self._rectified or not is_distorted(info) else f"{info.distortion_model} distortion"
         return Calibration(info, lens, self._rectified)
 
+    @property
+    def depth_topic(self) -> str:
+        return self._publishers.depth_topic
+
     def close(self) -> None:
-        for publisher in (self._depth, self._depth_info, self._color):
-            self._node.destroy_lifecycle_publisher(publisher)
+        self._publishers.close()
 
-    def process(self, message: Image | CompressedImage, arrived_ns: int) -> None:
-        """Process one frame; one that gives no depth is counted and logged.
-
-        Args:
-            arrived_ns: on the performance counter, when the frame was handed over.
-        """
+    def process(self, arrival: Arrival) -> None:
+        """Process one frame; one that gives no depth is counted and logged."""
+        message, stamp, arrived_ns = arrival
         started = time.perf_counter_ns()
         self._in_work = engine = self._engine
         try:
@@ -175,18 +174,18 @@ class Pipeline:
             decoded = time.perf_counter_ns()
             if frame.is_blank:
                 self.statistics.count("no_picture")
-            stamp = stamp_ns(message.header)
             inferred = engine.estimator.infer(frame)
             if engine.abandoned:
                 return
-            camera = self._camera_of(message.header, frame)  # now, for it may come after its image
+            camera = self._camera_of(stamp, frame)  # now, for it may come after its image
             result = engine.estimator.measure(inferred, camera.matrix, stamp, camera.why)
             estimated = time.perf_counter_ns()
-            self._tell_scale(result)
-            self._publish(message.header, result, camera)
+            self._show_scale(result)
+            colors_m = self.settings.color_near_m, self.settings.color_far_m
+            self._publishers.publish(message.header, result, camera, colors_m)
             published = time.perf_counter_ns()
             age_ns = self._node.get_clock().now().nanoseconds - stamp
-            self.statistics.time(
+            self.statistics.count_published(
                 {
                     "wait": (started - arrived_ns) / 1e6,
                     "decode": (decoded - started) / 1e6,
@@ -197,7 +196,6 @@ class Pipeline:
                     "age": age_ns / 1e6,
                 }
             )
-            self.statistics.count("published")
         except FrameError as error:
             self._drop("unreadable", getattr(message, "encoding", ""), error)
         except Exception as error:  # an engine's own; whatever it is, the next frame may be good
@@ -220,35 +218,23 @@ class Pipeline:
                 self._node.get_logger().info(text)
         return frame
 
-    def _publish(self, header: Any, result: DepthResult, camera: FrameCamera) -> None:
-        encoding = self.settings.depth_encoding
-        self._depth.publish(self._depth_bytes(header, encoded(result.depth, encoding), encoding))
-        if not camera.fault:
-            self._depth_info.publish(self._info_bytes(header, camera, result.from_frame, result.depth.shape))
-        if self._color.get_subscription_count():
-            picture = color_depth(result.depth, self.settings.color_near_m, self.settings.color_far_m)
-            self._color.publish(self._color_bytes(header, picture, "bgr8"))
-
-    def _camera_of(self, header: Any, frame: Frame) -> FrameCamera:
+    def _camera_of(self, stamp: int, frame: Frame) -> FrameCamera:
         """Camera of the frame, from its camera_info; faults of it are counted."""
-        calibration = self._cameras.at(stamp_ns(header)) or self._last
+        calibration = self._cameras.at(stamp) or self._last
         shape = frame.pixels.shape[:2]
         camera = calibration.camera(shape) if calibration is not None else frame_camera(None, shape)
         if camera.fault:
             self.statistics.count(camera.fault, camera.why)
         lens = calibration.lens if calibration is not None and not camera.fault else ""
-        self._state("lens", lens and f"{lens}, not rectified: subscribe image_rect")
-        self._state("camera_info", camera.note)
+        facts = {"lens": lens and f"{lens}, not rectified: subscribe image_rect", "camera_info": camera.note}
+        for name, text in facts.items():  # an empty one is not shown
+            if text:
+                self.facts[name] = text
+            else:
+                self.facts.pop(name, None)
         return camera
 
-    def _state(self, name: str, text: str) -> None:
-        """Show a fact on /diagnostics, or remove it if the text is empty."""
-        if text:
-            self.facts[name] = text
-        else:
-            self.facts.pop(name, None)
-
-    def _tell_scale(self, result: DepthResult) -> None:
+    def _show_scale(self, result: DepthResult) -> None:
         self.facts["focal scale"] = f"{result.focal_scale:.4f}" if not result.unscaled else f"1: {result.unscaled}"
         if result.unscaled:
             self.statistics.count("unscaled", result.unscaled)
@@ -256,10 +242,10 @@ class Pipeline:
     def _drop(self, name: str, encoding: str, error: Exception) -> None:
         text = f"{error}" if isinstance(error, FrameError) else f"{type(error).__name__}: {error}"
         self.statistics.count(name, text)
-        self._tell_once(f"{type(error).__name__} {encoding}", f"frame {name}: {text}")
+        self._log_once(f"{type(error).__name__} {encoding}", f"frame {name}: {text}")
 
-    def _tell_once(self, kind: str, text: str) -> None:
+    def _log_once(self, kind: str, text: str) -> None:
         """Log the first error of each kind; /diagnostics goes on counting."""
-        if kind not in self._told and len(self._told) < MAX_TOLD:
-            self._told.add(kind)
+        if kind not in self._logged and len(self._logged) < MAX_LOGGED:
+            self._logged.add(kind)
             self._node.get_logger().error(text)

@@ -1,7 +1,8 @@
-"""The end of a process of nodes, in an order that no thread of the middleware can upset."""
+"""End of a process of nodes: withdraw, grace time, exit without destructors, and a hard watchdog."""
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import re
 import sys
@@ -14,14 +15,15 @@ from typing import Any, NoReturn
 import rclpy
 from rclpy.lifecycle import LifecycleNode
 
-FAREWELL_S = 0.3  # for what was published last, and for the word that the publishers are gone
+EXIT_CODE = 3  # of a process whose backend hangs
+SHUTDOWN_GRACE_S = 0.3  # for the last messages, and for discovery to say that the publishers are gone
 SIGNAL_S = 0.5  # from a signal to the end of the context, which a thread of rclpy brings about
 SHARED_MEMORY = Path("/dev/shm")
 SEGMENT_LOCK = re.compile(r"(fastdds_[0-9a-f]{16})_el")
 
 
 def withdraw(node: LifecycleNode) -> None:
-    """Take back what others may wait for: services and publishers, at once instead of after discovery's 20 s.
+    """Destroy services and publishers, so that others do not wait for discovery to drop them after 20 s.
 
     The subscriptions stay. Threads of DDS call into them until the process is gone: destroying one while its
     publishers came and went ended the process with SIGSEGV now and then.
@@ -86,5 +88,17 @@ def end_process(nodes: Iterable[Any], code: int) -> NoReturn:
         except Exception:  # the others are to finish all the same
             traceback.print_exc()
             code = code or 1
-    time.sleep(FAREWELL_S)
+    time.sleep(SHUTDOWN_GRACE_S)
     exit_now(code)
+
+
+def arm_hard_watchdog(limit_s: float) -> None:
+    """End the process unless this is called again in time: an engine may hang and keep all of Python from running.
+
+    Args:
+        limit_s: seconds; 0 disarms.
+    """
+    if limit_s:
+        faulthandler.dump_traceback_later(limit_s, exit=True)
+    else:
+        faulthandler.cancel_dump_traceback_later()

@@ -41,14 +41,14 @@ class Publishers:
 
     def __init__(self, node: Node, topic: str) -> None:
         self._node, self._topic = node, topic
-        self._first_look: dict[tuple[int, ...], float] = {}  # by the endpoint's identity
+        self._first_seen: dict[tuple[int, ...], float] = {}  # by the endpoint's identity
 
-    def look(self) -> list[Any]:
+    def living(self) -> list[Any]:
         """The endpoints now."""
         now = time.monotonic()
         endpoints = self._node.get_publishers_info_by_topic(self._topic)
-        came = {(gid := tuple(endpoint.endpoint_gid)): self._first_look.get(gid, now) for endpoint in endpoints}
-        self._first_look = came
+        came = {(gid := tuple(endpoint.endpoint_gid)): self._first_seen.get(gid, now) for endpoint in endpoints}
+        self._first_seen = came
         newest: dict[tuple[str, str], float] = {}
         for endpoint in endpoints:
             key = endpoint_name(endpoint), endpoint.topic_type
@@ -61,7 +61,7 @@ class Publishers:
 
     def known_s(self, endpoints: list[Any]) -> float:
         """Seconds since the first of these endpoints was seen; 0.0 for none."""
-        came = [self._first_look[tuple(endpoint.endpoint_gid)] for endpoint in endpoints]
+        came = [self._first_seen[tuple(endpoint.endpoint_gid)] for endpoint in endpoints]
         return time.monotonic() - min(came) if came else 0.0
 
 
@@ -110,7 +110,7 @@ class MatchedSubscription:
 
     def _match(self) -> None:
         """Subscribe as the publishers of this moment want it."""
-        self._living = self._publishers.look()
+        self._living = self._publishers.living()
         qos = self._choose(self._living)
         if qos is not None and qos != self._qos:
             old, self._qos = self._subscription, qos
@@ -122,7 +122,7 @@ class MatchedSubscription:
 
     def _created(self, qos: QoSProfile) -> Any:
         def create(**events: Any) -> Any:
-            # What does not fit is told on /diagnostics, once it is known that it stays so.
+            # Incompatible QoS is reported on /diagnostics, once it has lasted.
             callbacks = SubscriptionEventCallbacks(use_default_callbacks=False, **events)
             return self._node.create_subscription(
                 self._type, self.topic, self._callback, qos, event_callbacks=callbacks, raw=self._raw
@@ -140,8 +140,8 @@ class MatchedSubscription:
 class InfoSubscription:
     """The camera_info of every publisher, with the latched message of those that latch.
 
-    A latched one was sent once, maybe before this node began, and only a reliable, transient local subscription is
-    given it then. Such a one does not hear publishers that offer less: beside them it is a second subscription.
+    A latched message was sent once, maybe before this node started; only a reliable, transient local subscription
+    receives it. It does not match publishers that offer less, so where both kinds publish there are two.
     """
 
     def __init__(self, node: Node, topic: str, callback: Callable[[bytes], None]) -> None:
@@ -151,7 +151,7 @@ class InfoSubscription:
         ]
 
     def take(self) -> None:
-        """Hear what has come, while the executor is kept from it."""
+        """Take waiting messages while the executor is blocked."""
         for part in self._parts:
             part.take()
 

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from fastdepth_ros.depth.frame import Frame, FrameError
-from fastdepth_ros.depth.image_decoding import decode_compressed
-from fastdepth_ros.depth.sensor_bits import SensorBits
+from fastdepth_ros.depth.frame import Frame, FrameError, SensorBits, decode_compressed
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.atomic_io import whole_file
 from fastdepth_ros.pictures.color_map import color_depth

@@ -14,8 +14,9 @@ from rclpy.serialization import deserialize_message
 from rosbags.rosbag2 import Writer
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from fastdepth_ros.bags.recording import TYPES, stamp_ns
+from fastdepth_ros.bags.recording import TYPES
 from fastdepth_ros.depth.depth_image import meters_of
+from fastdepth_ros.depth.stamps import stamp_ns
 
 KEPT_MESSAGES = 90
 SAMPLE_PERIOD_NS = 1_000_000_000

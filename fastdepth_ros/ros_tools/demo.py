@@ -18,14 +18,9 @@ from rich.live import Live
 from rich.table import Table
 from sensor_msgs.msg import CompressedImage, Image
 
-from fastdepth_ros.bags.recording import (
-    busiest_camera_topic,
-    image_connections,
-    new_bag,
-    open_bag,
-    without_transport,
-)
+from fastdepth_ros.bags.recording import busiest_camera_topic, image_connections, new_bag, open_bag
 from fastdepth_ros.bags.synthetic_bag import IMAGE_TOPIC, TRUTH_TOPIC, write_synthetic_bag
+from fastdepth_ros.depth.camera_info import without_transport
 from fastdepth_ros.depth.depth_image import meters_of
 from fastdepth_ros.depth.geometry import trained_view
 from fastdepth_ros.errors import FastDepthError

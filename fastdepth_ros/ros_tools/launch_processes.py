@@ -19,7 +19,7 @@ from launch.events.process import ProcessExited, ProcessIO, ProcessStarted, Shut
 from launch_ros.actions import Node
 from launch_ros.substitutions import ExecutableInPackage
 
-from fastdepth_ros.node.watchdog import EXIT_CODE
+from fastdepth_ros.node.shutdown import EXIT_CODE
 
 RESPAWN_DELAY_S = 2.0
 AT_ONCE_S = 30.0  # from its start; Python and an engine take seconds to load, more on a small or busy machine

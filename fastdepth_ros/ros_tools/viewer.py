@@ -14,13 +14,11 @@ from rclpy.qos import qos_profile_sensor_data
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from fastdepth_ros.bags.recording import without_transport
-from fastdepth_ros.depth.camera_matrix import frame_camera, is_rectified
+from fastdepth_ros.depth.camera_info import frame_camera, is_rectified, without_transport
 from fastdepth_ros.depth.depth_image import meters_of
-from fastdepth_ros.depth.frame import FrameError
-from fastdepth_ros.depth.sensor_bits import SensorBits
-from fastdepth_ros.depth.stamp_cache import ByStamp
-from fastdepth_ros.node.messages import frame_from_message, stamp_ns
+from fastdepth_ros.depth.frame import FrameError, SensorBits
+from fastdepth_ros.depth.stamps import StampCache, stamp_ns
+from fastdepth_ros.node.messages import frame_from_message
 from fastdepth_ros.node.subscription import ImageSubscription, InfoSubscription
 from fastdepth_ros.pictures.frame_pictures import as_bgr, view_of
 from fastdepth_ros.view.live_view import LiveView, Moment
@@ -58,8 +56,8 @@ class Viewer(Node):
     def __init__(self, view: LiveView, depth_topic: str, image_topic: str, rate_hz: float, **options: Any) -> None:
         super().__init__("fastdepth_view", **options)
         self._view, self._period_s, self._shown_at = view, 1 / rate_hz, 0.0
-        self._frames: ByStamp[Any] = ByStamp(KEPT_FRAMES)
-        self._depth_cameras: ByStamp[CameraInfo] = ByStamp(KEPT_FRAMES)
+        self._frames: StampCache[Any] = StampCache(KEPT_FRAMES)
+        self._depth_cameras: StampCache[CameraInfo] = StampCache(KEPT_FRAMES)
         namespace, is_usual, _ = depth_topic.rpartition("/depth/image")
         self._namespace = namespace[1:] if is_usual else None  # of several nodes, the one whose depth it is
         self._camera: CameraInfo | None = None
@@ -148,7 +146,7 @@ class Viewer(Node):
         self._view.show(Moment(stamp, frame, seen, depth, k))
 
 
-def _of_stamp(messages: ByStamp[Any], stamp: int) -> Any | None:
+def _of_stamp(messages: StampCache[Any], stamp: int) -> Any | None:
     """The message of this very stamp."""
     message = messages.at(stamp)
     return message if message is not None and stamp_ns(message.header) == stamp else None

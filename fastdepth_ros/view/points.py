@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from fastdepth_ros.depth.camera_matrix import is_usable
+from fastdepth_ros.depth.camera_info import is_usable
 
 MAX_POINTS_PER_SIDE = 160
 

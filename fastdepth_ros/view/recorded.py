@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,33 +14,25 @@ from rosbags.interfaces import Connection
 from tqdm import tqdm
 
 from fastdepth_ros.bags.cameras import first_camera_info
-from fastdepth_ros.bags.messages import frame_from_bag
 from fastdepth_ros.bags.notes import depth_lens_note, lens_note
 from fastdepth_ros.bags.reader import BagReader
-from fastdepth_ros.bags.recording import (
-    BagError,
-    busiest_camera_topic,
-    image_connections,
-    open_bag,
-    read_messages,
-    stamp_ns,
-)
+from fastdepth_ros.bags.recording import BagError, busiest_camera_topic, image_connections, open_bag, read_messages
 from fastdepth_ros.depth import depth_image
-from fastdepth_ros.depth.camera_matrix import frame_camera, is_rectified
+from fastdepth_ros.depth.camera_info import frame_camera, is_rectified
 from fastdepth_ros.depth.depth_image import meters_of
-from fastdepth_ros.depth.frame import FrameError
-from fastdepth_ros.depth.sensor_bits import SensorBits
+from fastdepth_ros.depth.estimator import stage_times_ms
+from fastdepth_ros.depth.frame import FrameError, SensorBits, decode_message
+from fastdepth_ros.depth.stamps import stamp_ns
 from fastdepth_ros.pictures.color_map import color_depth
 from fastdepth_ros.pictures.frame_pictures import as_bgr, jpeg, view_of
 from fastdepth_ros.pictures.image_files import FAR_M, NEAR_M
 
-DEPTH_TOPICS = tuple(f"/depth/{name}" for name in depth_image.DEPTH_TOPICS.values())
+DEPTH_TOPICS = tuple(f"/depth/{encoding.topic}" for encoding in depth_image.DEPTH_ENCODINGS.values())
 DIAGNOSTICS_TYPE = "diagnostic_msgs/msg/DiagnosticArray"
 PERCENTILES = (5, 50, 95)
 EDGES_M = np.geomspace(0.1, 100.0, 121)  # of the histogram
 PICTURE_PX = (384, 288)
 DROPS = ("replaced", "unreadable", "failed")
-_STAGE = re.compile(r"(?P<stage>\w+) p(?P<percentile>\d+) \[ms\]")
 
 
 @dataclass(frozen=True)
@@ -65,8 +56,7 @@ class Health:
 
     def stages_ms(self, percentile: int) -> dict[str, float]:
         """Duration of each stage at 50, 95 or 99 percent."""
-        found = ((_STAGE.fullmatch(key), value) for key, value in self.values.items())
-        return {m["stage"]: float(value) for m, value in found if m and int(m["percentile"]) == percentile}
+        return {stage: ms[percentile] for stage, ms in stage_times_ms(self.values).items() if percentile in ms}
 
 
 @dataclass
@@ -199,7 +189,7 @@ def _read_images(
         if stamps[-1] not in wanted:
             continue
         try:
-            bgr = as_bgr(frame_from_bag(message, sensor))
+            bgr = as_bgr(decode_message(message, sensor))
         except FrameError as error:
             recorded.unreadable[f"{topic}: {error}"] += 1
             continue

@@ -13,13 +13,12 @@ import numpy as np
 from rosbags.interfaces import Connection
 
 from fastdepth_ros.bags.cameras import first_camera_info
-from fastdepth_ros.bags.messages import frame_from_bag
 from fastdepth_ros.bags.notes import lens_note
 from fastdepth_ros.bags.reader import BagReader
-from fastdepth_ros.bags.recording import busiest_camera_topic, image_connections, open_bag, read_messages, stamp_ns
-from fastdepth_ros.depth.camera_matrix import frame_camera, is_rectified
-from fastdepth_ros.depth.frame import Frame, FrameError
-from fastdepth_ros.depth.sensor_bits import SAMPLE_BITS, SensorBits
+from fastdepth_ros.bags.recording import busiest_camera_topic, image_connections, open_bag, read_messages
+from fastdepth_ros.depth.camera_info import frame_camera, is_rectified
+from fastdepth_ros.depth.frame import SAMPLE_BITS, Frame, FrameError, SensorBits, decode_message
+from fastdepth_ros.depth.stamps import stamp_ns
 from fastdepth_ros.errors import FastDepthError
 
 BAG_SUFFIXES = (".bag", ".mcap", ".db3")
@@ -212,7 +211,7 @@ def _bag_frames(source: Source, reader: BagReader, connections: list[Connection]
     for message, recorded_ns in read_messages(reader, connections):
         before = sensor.bits
         try:
-            frame = frame_from_bag(message, sensor)
+            frame = decode_message(message, sensor)
         except FrameError as error:
             source.leave_out(str(error))
             continue

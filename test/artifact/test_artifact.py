@@ -14,7 +14,7 @@ import pytest
 
 from fastdepth_ros.artifact.artifact import DEFAULT_MODEL, MANIFEST, find_artifact, sha256_of, write_manifest
 from fastdepth_ros.backends import BackendError, BackendOptions
-from fastdepth_ros.depth.focal import Focal
+from fastdepth_ros.depth.geometry import Focal
 from fastdepth_ros.errors import FastDepthError
 
 ONE_THREAD = BackendOptions(threads=1)

@@ -15,7 +15,7 @@ from rosbags.typesys import Stores, get_typestore
 from running import read_bag, run_bag
 
 from fastdepth_ros.bags.ground_truth import registered, truth_errors, truth_pixels
-from fastdepth_ros.bags.recording import camera_info_beside
+from fastdepth_ros.bags.recording import camera_info_of_images
 from fastdepth_ros.depth.frame import FrameError
 from fastdepth_ros.metrics.depth import NAMES
 
@@ -167,4 +167,4 @@ def nyu_images_of_the_bag(root: Path, folder: Path) -> Path:
     ],
 )
 def test_camera_info_lies_beside_the_image_whatever_its_transport(topic, msgtype):
-    assert camera_info_beside(topic, [SimpleNamespace(msgtype=msgtype)]) == "/eye/depth/camera_info"
+    assert camera_info_of_images(topic, [SimpleNamespace(msgtype=msgtype)]) == "/eye/depth/camera_info"

@@ -7,10 +7,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from fastdepth_ros.bags.messages import frame_from_bag
 from fastdepth_ros.bags.notes import depth_lens_note, lens_note
 from fastdepth_ros.cli import main
-from fastdepth_ros.depth.frame import FrameError
+from fastdepth_ros.depth.frame import FrameError, decode_message
 
 
 @pytest.mark.parametrize(
@@ -31,7 +30,7 @@ def test_a_lens_that_distorts_is_told_unless_the_frames_are_rectified(topic, mod
 def test_a_compressed_frame_that_cannot_be_decoded_is_told_with_its_format(named):
     message = SimpleNamespace(format=named, data=np.frombuffer(b"\0\0\0\1\x67" + bytes(99), np.uint8))
     with pytest.raises(FrameError) as told:
-        frame_from_bag(message)
+        decode_message(message)
     assert repr(named) in str(told.value) or (named and named in str(told.value))
 
 

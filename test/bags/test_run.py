@@ -14,13 +14,13 @@ from rosbags.typesys import Stores, get_typestore
 from running import arguments, read_bag, run_bag
 
 from fastdepth_ros.artifact.artifact import find_artifact
-from fastdepth_ros.bags.recording import stamp_ns
 from fastdepth_ros.bags.request import Request
 from fastdepth_ros.bags.run import write_depth_bags
 from fastdepth_ros.bags.worker import WINDOWS
 from fastdepth_ros.cli import main
 from fastdepth_ros.depth.estimator import DepthEstimator
 from fastdepth_ros.depth.frame import Frame
+from fastdepth_ros.depth.stamps import stamp_ns
 from fastdepth_ros.jobs.pool import local
 
 

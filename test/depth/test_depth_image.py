@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fastdepth_ros.depth.depth_image import encoded, meters_of
+from fastdepth_ros.depth.depth_image import DEPTH_ENCODINGS, meters_of
 from fastdepth_ros.depth.frame import FrameError
 
 
@@ -55,8 +55,8 @@ def test_compressed_depth_is_read_and_what_is_no_depth_is_refused():
 
 def test_depth_is_encoded_as_meters_or_as_millimeters_that_read_back():
     depth = np.array([[0.5, 1.2344, np.nan], [np.inf, 65.534, 65.6]], np.float32)
-    assert encoded(depth, "32FC1") is depth
-    millimeters = encoded(depth, "16UC1")
+    assert DEPTH_ENCODINGS["32FC1"].encode(depth) is depth
+    millimeters = DEPTH_ENCODINGS["16UC1"].encode(depth)
     assert millimeters.dtype == np.uint16
     np.testing.assert_array_equal(millimeters, [[500, 1234, 0], [0, 65534, 0]])
     np.testing.assert_allclose(meters_of(message(millimeters, "16UC1")), [[0.5, 1.234, 0], [0, 65.534, 0]], rtol=1e-6)

@@ -11,9 +11,8 @@ import pytest
 from fastdepth_ros.artifact.artifact import find_artifact
 from fastdepth_ros.backends import Backend, BackendOptions, ModelFile, backend_class
 from fastdepth_ros.depth.estimator import DepthEstimator, EstimatorOptions
-from fastdepth_ros.depth.focal import Focal
 from fastdepth_ros.depth.frame import Frame, FrameError
-from fastdepth_ros.depth.geometry import Crop, trained_view
+from fastdepth_ros.depth.geometry import Crop, Focal, trained_view
 
 RED = Path(__file__).resolve().parents[1] / "models" / "red_to_depth.onnx"  # test/deploy/small_models.py made it
 SIZE_PX = 224

@@ -10,15 +10,16 @@ import cv2
 import numpy as np
 import pytest
 
-from fastdepth_ros.depth.frame import Frame, FrameError
-from fastdepth_ros.depth.image_decoding import (
+from fastdepth_ros.depth.frame import (
+    Frame,
+    FrameError,
     RawImage,
+    SensorBits,
     UnknownEncodingError,
     decode_compressed,
     decode_raw,
     encoding_names,
 )
-from fastdepth_ros.depth.sensor_bits import SensorBits
 
 BLOCK = 12
 COLOURS = np.array(

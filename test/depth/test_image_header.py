@@ -10,9 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
-from fastdepth_ros.depth.frame import FrameError
-from fastdepth_ros.depth.image_decoding import RawImage, decode_compressed, decode_raw
-from fastdepth_ros.depth.image_header import MAX_PIXELS, check_announced, jpeg_is_whole
+from fastdepth_ros.depth.frame import FrameError, RawImage, decode_compressed, decode_raw
+from fastdepth_ros.depth.image_header import MAX_PIXELS, check_header, jpeg_is_whole
 
 SIDE = 60000
 
@@ -149,7 +148,7 @@ def test_a_header_that_ends_early_is_told(data):
 @pytest.mark.parametrize("options", [(), (cv2.IMWRITE_JPEG_PROGRESSIVE, 1)], ids=["baseline", "progressive"])
 def test_what_lies_behind_the_end_of_a_jpeg_is_no_part_of_it(tail, options):
     data = bytes(encoded(".jpg", *options))
-    assert check_announced(data + tail) == len(data)
+    assert check_header(data + tail) == len(data)
     np.testing.assert_array_equal(decode_compressed(data + tail).pixels, decode_compressed(data).pixels)
     assert jpeg_is_whole(data + tail) and not jpeg_is_whole(data[:-2])
     with pytest.raises(FrameError, match="cut short"):

@@ -12,13 +12,11 @@ import cv2
 import numpy as np
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from fastdepth_ros.depth.camera_matrix import frame_camera
+from fastdepth_ros.depth.camera_info import camera_info_fields, frame_camera
 from fastdepth_ros.depth.estimator import OUTPUTS, DepthEstimator, EstimatorOptions
-from fastdepth_ros.depth.focal import Focal
-from fastdepth_ros.depth.frame import FrameError
-from fastdepth_ros.depth.geometry import FIELDS_OF_VIEW
-from fastdepth_ros.depth.image_decoding import encoding_names
-from fastdepth_ros.node.messages import fill_camera_info, frame_from_message
+from fastdepth_ros.depth.frame import FrameError, encoding_names
+from fastdepth_ros.depth.geometry import FIELDS_OF_VIEW, Focal
+from fastdepth_ros.node.messages import frame_from_message
 
 SIDES = [0, 1, 2, 3, 31, 32, 33, 48, 64, 65, 100, 1023, 32767, 32768, 65535, 65536, 1 << 20, 1 << 31, (1 << 32) - 1]
 NUMBERS = [0.0, -0.0, 1.0, -1.0, 1e-308, 1e308, float("inf"), -float("inf"), float("nan"), 500.0]
@@ -86,7 +84,6 @@ class Steps:
             for output in OUTPUTS
             for steady in (0.0, 0.5)
         ]
-        self._info = CameraInfo()
 
     def __call__(self, random: Random) -> str:
         """One hostile message, and where it gives depth, a hostile camera_info for it.
@@ -106,8 +103,9 @@ class Steps:
         found = frame_camera(camera, inferred.frame_shape, rectified=random.random() < 0.5)
         result = estimator.measure(inferred, found.matrix, random.getrandbits(31), found.why)
         if not found.fault:
-            fill_camera_info(self._info, message.header, found, result.from_frame, result.depth.shape)
-            assert np.isfinite([*self._info.k, *self._info.p, *self._info.r]).all()
+            fields = camera_info_fields(found, result.from_frame, result.depth.shape)
+            info = CameraInfo(header=message.header, **fields)
+            assert np.isfinite([*info.k, *info.p, *info.r]).all()
         assert result.depth.dtype == np.float32 and result.depth.size > 0
         return "depth"
 

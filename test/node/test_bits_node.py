@@ -14,7 +14,7 @@ from rclpy.serialization import deserialize_message
 from ros_graph import depth_of
 from sensor_msgs.msg import Image
 
-from fastdepth_ros.depth.sensor_bits import SETTLED_FRAMES
+from fastdepth_ros.depth.frame import SETTLED_FRAMES
 
 GREY = np.random.default_rng(0).integers(0, 256, (60, 80)).astype(np.uint16)
 
@@ -51,9 +51,9 @@ def test_low_bits_give_the_depth_of_8_and_a_late_rise_is_a_finding(depth_by):
     for _ in range(SETTLED_FRAMES):
         depth_by(mono(GREY << 2, "mono16"))
     assert pipeline.facts["bits used of 16-bit samples"] == "12 of 16"
-    assert not pipeline.statistics.look().counts.get("bits_risen")
+    assert not pipeline.statistics.snapshot().counts.get("bits_risen")
     np.testing.assert_array_equal(depth_by(mono(GREY << 8, "mono16")), expected)
-    assert pipeline.statistics.look().counts["bits_risen"] == 1
+    assert pipeline.statistics.snapshot().counts["bits_risen"] == 1
 
 
 def test_the_parameter_fixes_them_also_while_frames_come(graph, depth_by):

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from rosbags.highlevel import AnyReader
 
-from fastdepth_ros.bags.recording import stamp_ns
 from fastdepth_ros.cli import main
+from fastdepth_ros.depth.stamps import stamp_ns
 
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 

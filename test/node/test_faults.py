@@ -8,7 +8,7 @@ pytest.importorskip("rclpy", reason="rclpy is not installed")
 
 from fault_suite import FAULTS, as_markdown, graphs, run, twice
 
-from fastdepth_ros.node.watchdog import EXIT_CODE
+from fastdepth_ros.node.shutdown import EXIT_CODE
 
 CORE = (
     "the camera stops",

@@ -10,21 +10,21 @@ import pytest
 
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 
+from fastdepth_ros.node.camera import StampWatch
 from fastdepth_ros.node.clock import FIRST_S, ClockWatch
 from fastdepth_ros.node.diagnostics.findings import ERROR, KINDS, OK, TASKS, WARN, Finding, as_markdown, causes, worst
-from fastdepth_ros.node.diagnostics.health import Inputs, Look, findings
+from fastdepth_ros.node.diagnostics.health import HealthInput, Inputs, findings
 from fastdepth_ros.node.diagnostics.report import LOG_PERIOD_S, Reporter
 from fastdepth_ros.node.diagnostics.statistics import Snapshot, Statistics
 from fastdepth_ros.node.parameters import Settings
-from fastdepth_ros.node.stamps import StampWatch
 
 ROOT = Path(__file__).resolve().parents[2]
 WELL = Inputs("/image", "sensor_msgs/msg/Image", 1, 0, {}, [], [], "/camera_info", 1)
 CALM = Snapshot(10.0, 10.0, {}, {}, {"received": 10, "published": 10}, {}, 0, 20.0, 15.0, 0.1)
-LOOK = Look(Settings(), CALM, WELL)
+LOOK = HealthInput(Settings(), CALM, WELL)
 
 
-def camera_info(fault: str, inputs: Inputs) -> Look:
+def camera_info(fault: str, inputs: Inputs) -> HealthInput:
     """Frames whose camera_info has a fault, for which their depth is unscaled."""
     news, details = {fault: 1, "unscaled": 1}, {fault: "the very cause", "unscaled": "the very cause"}
     return replace(LOOK, inputs=inputs, snapshot=replace(CALM, news=news, details=details))
@@ -68,7 +68,7 @@ CASES = {
     "old_frames": replace(LOOK, snapshot=replace(CALM, oldest_ms=1500.0)),
     "low_rate": replace(LOOK, settings=Settings(min_rate_hz=20.0)),
     "failed": replace(LOOK, snapshot=replace(CALM, news={"failed": 3}, details={"failed": "RuntimeError: lost"})),
-    "no_output": replace(LOOK, snapshot=replace(CALM, stalled_looks=4)),
+    "no_output": replace(LOOK, snapshot=replace(CALM, stalled_snapshots=4)),
     "backend_slow": replace(LOOK, busy_s=1.5),
     "backend_hung": replace(LOOK, reloading=True),
 }
@@ -112,7 +112,7 @@ def test_the_worst_is_told_first():
     assert worst([Finding("old_frames"), Finding("failed"), Finding("backend_slow")]).name == "failed"
 
 
-STALLED = replace(CALM, rate_out_hz=0.0, stalled_looks=4)
+STALLED = replace(CALM, rate_out_hz=0.0, stalled_snapshots=4)
 
 
 @pytest.mark.parametrize(
@@ -201,28 +201,28 @@ def test_a_stamp_is_believed_as_long_as_it_goes_with_time(stamps, wrong):
 def test_after_a_jump_of_the_clock_frames_on_their_way_are_not_blamed():
     watch = StampWatch()
     watch.check(100 * S, 100 * S)
-    watch.forget(40 * S, lenient_s=1.0)
+    watch.reset(40 * S, lenient_s=1.0)
     assert watch.check(100 * S, 40 * S) == {}
     assert watch.check(42 * S, 42 * S) == {}
 
 
-def test_details_and_extremes_are_of_the_time_since_the_last_look():
+def test_details_and_extremes_are_of_the_time_since_the_last_snapshot():
     statistics = Statistics()
     statistics.count("failed", "first")
     statistics.count("failed", "second")
-    statistics.time({"age": 30.0, "infer": 10.0})
-    snapshot = statistics.look()
+    statistics.count_published({"age": 30.0, "infer": 10.0})
+    snapshot = statistics.snapshot()
     assert (snapshot.details, snapshot.oldest_ms, snapshot.slowest_ms) == ({"failed": "second"}, 30.0, 10.0)
-    snapshot = statistics.look()
+    snapshot = statistics.snapshot()
     assert (snapshot.details, snapshot.oldest_ms, snapshot.news) == ({}, 0.0, {})
 
 
 def test_frames_of_a_pause_are_no_stall():
     statistics = Statistics()
-    for paused, stalled_looks in ((1, 0), (0, 1)):
+    for paused, stalled_snapshots in ((1, 0), (0, 1)):
         statistics.count("received")
         statistics.count("paused", number=paused)
-        assert statistics.look().stalled_looks == stalled_looks
+        assert statistics.snapshot().stalled_snapshots == stalled_snapshots
 
 
 class Lines:
@@ -263,6 +263,6 @@ def test_a_first_clock_is_waited_for_before_it_is_missed(monkeypatch):
         count_publishers=lambda topic: 0,
     )
     watch = ClockWatch(node, lambda: None)
-    assert watch.look().keys() == {"clock_awaited"}
+    assert watch.check().keys() == {"clock_awaited"}
     now += FIRST_S
-    assert watch.look().keys() == {"no_clock"}
+    assert watch.check().keys() == {"no_clock"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from collections import Counter
 
 import pytest
 from measure_house import ROOT, drawn, measured_way
@@ -21,4 +21,9 @@ def test_the_drawn_way_of_a_frame_is_the_real_one(way):
 
 def test_the_way_begins_in_the_callback_and_ends_in_a_publish(way):
     assert way[0][0] == "" and "image" in way[0][2]
-    assert len(json.dumps(way)) > 1000
+    assert len(way) > 20
+
+
+def test_a_frame_enters_at_most_twelve_files_none_more_than_twice(way):
+    entered = Counter(called for caller, called, _ in way if caller != called)
+    assert len(entered) <= 12 and max(entered.values()) <= 2, entered

@@ -15,13 +15,12 @@ from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
-from fastdepth_ros.depth.camera_matrix import frame_camera
+from fastdepth_ros.depth.camera_info import camera_info_fields, frame_camera
 from fastdepth_ros.depth.frame import FrameError
 from fastdepth_ros.node.messages import (
     CameraInfoBytes,
     CameraInfoReader,
     ImageBytes,
-    fill_camera_info,
     frame_from_message,
 )
 
@@ -62,8 +61,7 @@ def test_a_camera_info_follows_its_camera():
         info.k = [focal, 0.0, 320.0, 0.0, focal, 240.0, 0.0, 0.0, 1.0]
         info.p = [focal, 0.0, 320.0, 0.0, 0.0, focal, 240.0, 0.0, 0.0, 0.0, 1.0, 0.0]
         source = frame_camera(info, (480, 640))
-        expected = CameraInfo()
-        fill_camera_info(expected, header(number), source, from_frame, (224, 224))
+        expected = CameraInfo(header=header(number), **camera_info_fields(source, from_frame, (224, 224)))
         message = deserialize_message(serialize(header(number), source, from_frame, (224, 224)), CameraInfo)
         assert message == expected
         assert message.k[0] == focal / 2

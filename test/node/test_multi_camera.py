@@ -198,14 +198,14 @@ FAILING = """
 import sys
 from fastdepth_ros.node import multi_camera as cameras
 from fastdepth_ros.node.clock import ClockWatch
-look = ClockWatch.look
+check = ClockWatch.check
 
 def failing(self):
     if self._node.get_namespace() == "/bad" and self._node._label == "active":
         raise LookupError("no clock")
-    return look(self)
+    return check(self)
 
-ClockWatch.look = failing
+ClockWatch.check = failing
 sys.exit(cameras.main(sys.argv[1:]))
 """
 

@@ -30,28 +30,28 @@ def endpoint(gid: int, name: str = "eye", reliability: ReliabilityPolicy = RELIA
     )
 
 
-def lookers(*looks: list[SimpleNamespace]) -> list[list[int]]:
+def living(*looks: list[SimpleNamespace]) -> list[list[int]]:
     """Identities of the endpoints taken for living, look by look."""
     left = list(looks)
     publishers = Publishers(SimpleNamespace(get_publishers_info_by_topic=lambda topic: left.pop(0)), "/image")
-    return [[found.endpoint_gid[0] for found in publishers.look()] for _ in looks]
+    return [[found.endpoint_gid[0] for found in publishers.living()] for _ in looks]
 
 
 def test_a_dead_endpoint_is_passed_over_once_its_node_is_back():
     dead, successor = endpoint(1, reliability=BEST_EFFORT), endpoint(2)
-    assert lookers([dead], [dead, successor], [successor, dead], [successor]) == [[1], [2], [2], [2]]
+    assert living([dead], [dead, successor], [successor, dead], [successor]) == [[1], [2], [2], [2]]
 
 
 def test_a_publisher_is_known_since_its_first_look():
     publishers = Publishers(SimpleNamespace(get_publishers_info_by_topic=lambda topic: [endpoint(1)]), "/image")
-    publishers.look()
+    publishers.living()
     time.sleep(0.02)
-    assert 0.02 <= publishers.known_s(publishers.look()) < 10 and publishers.known_s([]) == 0.0
+    assert 0.02 <= publishers.known_s(publishers.living()) < 10 and publishers.known_s([]) == 0.0
 
 
 def test_endpoints_of_several_nodes_and_those_that_came_together_all_live():
     several = [endpoint(1), endpoint(2), endpoint(3, name="other")]
-    assert lookers(several, [*several, endpoint(4, name="third")]) == [[1, 2, 3], [1, 2, 3, 4]]
+    assert living(several, [*several, endpoint(4, name="third")]) == [[1, 2, 3], [1, 2, 3, 4]]
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,8 @@ from fastdepth_ros.backends import BackendOptions
 from fastdepth_ros.data.authors import authors_view
 from fastdepth_ros.data.datasets import FolderDataset, Pair, nyu_labeled_meters
 from fastdepth_ros.depth.estimator import DepthEstimator
-from fastdepth_ros.depth.focal import TRAINED_FOCAL
 from fastdepth_ros.depth.frame import Frame
-from fastdepth_ros.depth.geometry import trained_view
+from fastdepth_ros.depth.geometry import TRAINED_FOCAL, trained_view
 from fastdepth_ros.metrics.depth import depth_errors, median_scale
 from fastdepth_ros.train.evaluation import PROTOCOLS, evaluate, mean_figures, pooled_figures
 

@@ -12,7 +12,7 @@ from rosbags.typesys import Stores, get_typestore
 
 from fastdepth_ros.bags.messages import camera_info_message, camera_info_of, image_message
 from fastdepth_ros.data.synthetic.scene import Camera
-from fastdepth_ros.depth.camera_matrix import frame_camera
+from fastdepth_ros.depth.camera_info import frame_camera
 from fastdepth_ros.depth.geometry import trained_view
 
 START_NS = 1_700_000_000_000_000_000

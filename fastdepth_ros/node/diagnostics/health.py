@@ -1,4 +1,4 @@
-"""Findings of an active node, derived from its counters since the last look."""
+"""Findings of an active node, derived from its counters since the last snapshot."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Any
 
-from fastdepth_ros.depth.camera_matrix import MISMATCH, MISSING, UNCALIBRATED
+from fastdepth_ros.depth.camera_info import MISMATCH, MISSING, UNCALIBRATED
 from fastdepth_ros.node.diagnostics.findings import Finding, causes
 from fastdepth_ros.node.diagnostics.statistics import Snapshot
 from fastdepth_ros.node.parameters import Settings
 
 SILENT_S = 1.5  # longer than the period of a 1 Hz camera
-STALLED_LOOKS = 3  # a slow engine may take over a second for its first frame
+STALLED_SNAPSHOTS = 3  # a slow engine may take over a second for its first frame
 SLOW_SHARE = 0.2  # of the deadline
 
 
@@ -22,11 +22,11 @@ class Inputs:
     """Topics that an active node subscribes, and their publishers.
 
     Args:
-        image_publishers, best_effort: how many of our type, and how many of them are best effort.
-        incompatible: of each publisher whose QoS does not fit, its name and the reason.
-        other_types: that the topic carries too.
+        image_publishers, best_effort: number of publishers of our type, and of those of them with best effort.
+        incompatible: reason by name of each publisher whose QoS does not fit.
+        other_types: other types on the topic.
         images_elsewhere: topics of our type.
-        known_s: since when the first of our type is known.
+        known_s: seconds since the first publisher of our type was discovered.
     """
 
     image_topic: str
@@ -42,14 +42,14 @@ class Inputs:
 
 
 @dataclass(frozen=True)
-class Look:
-    """All that the findings of an active node follow from.
+class HealthInput:
+    """State of an active node that its findings are derived from.
 
     Args:
-        clock: finding's name and its seconds, as of ClockWatch.
-        unfit_listeners: of each subscriber of the depth whose QoS does not fit, its name and the reason.
-        busy_s: for how long the backend has been at the frame in work.
-        reloading: it hung and is being loaded anew.
+        clock: seconds by name of the finding, as of ClockWatch.
+        unfit_listeners: reason by name of each subscriber of the depth whose QoS does not fit.
+        busy_s: seconds that the backend has spent on the frame in work.
+        reloading: the backend hung and is being loaded again.
         paused: the service's name if it paused the node.
     """
 
@@ -64,16 +64,16 @@ class Look:
     paused: str = ""
 
 
-def findings(look: Look) -> list[Finding]:
+def findings(given: HealthInput) -> list[Finding]:
     """Findings without mere consequences of others; empty if nothing is wrong."""
-    if look.paused:
-        return [Finding("paused", {"service": look.paused}), *_clock(look)]
-    every = [*_input(look), *_camera_info(look), *_stamps(look), *_clock(look), *_timing(look), *_backend(look)]
+    if given.paused:
+        return [Finding("paused", {"service": given.paused}), *_clock(given)]
+    every = [*_input(given), *_camera_info(given), *_stamps(given), *_clock(given), *_timing(given), *_backend(given)]
     return causes(every)
 
 
-def _input(look: Look) -> Iterator[Finding]:
-    inputs, snapshot = look.inputs, look.snapshot
+def _input(given: HealthInput) -> Iterator[Finding]:
+    inputs, snapshot = given.inputs, given.snapshot
     case = {"topic": inputs.image_topic, "silent_s": snapshot.silent_s}
     if inputs.incompatible:
         reason = "; ".join(sorted(set(inputs.incompatible.values())))
@@ -82,7 +82,7 @@ def _input(look: Look) -> Iterator[Finding]:
         )
     if inputs.other_types:
         yield Finding("wrong_type", {**case, "types": ", ".join(inputs.other_types), "wanted": inputs.image_type})
-    if snapshot.silent_s > SILENT_S and not look.clock.keys() & {"clock_still", "no_clock", "clock_awaited"}:
+    if snapshot.silent_s > SILENT_S and not given.clock.keys() & {"clock_still", "no_clock", "clock_awaited"}:
         yield from _silence(inputs, case)
     if lost := snapshot.news.get("lost"):
         topic = snapshot.details.get("lost", inputs.image_topic)  # it may have been changed since
@@ -95,10 +95,10 @@ def _input(look: Look) -> Iterator[Finding]:
         yield Finding("frame_id_unusable", {"frame_id": snapshot.details.get("frame_id_unusable", "")})
     if snapshot.news.get("bits_risen"):
         yield Finding("bits_risen", {"bits": snapshot.details.get("bits_risen", "")})
-    if look.unfit_listeners:
-        reason = "; ".join(sorted(set(look.unfit_listeners.values())))
-        subscribers = ", ".join(sorted(look.unfit_listeners))
-        yield Finding("output_qos", {"subscribers": subscribers, "topic": look.depth_topic, "reason": reason})
+    if given.unfit_listeners:
+        reason = "; ".join(sorted(set(given.unfit_listeners.values())))
+        subscribers = ", ".join(sorted(given.unfit_listeners))
+        yield Finding("output_qos", {"subscribers": subscribers, "topic": given.depth_topic, "reason": reason})
 
 
 def _silence(inputs: Inputs, case: dict[str, Any]) -> Iterator[Finding]:
@@ -108,17 +108,17 @@ def _silence(inputs: Inputs, case: dict[str, Any]) -> Iterator[Finding]:
             found = ", ".join(inputs.images_elsewhere[:3]) or "nowhere"
             yield Finding("no_publisher", {**case, "images": f"{inputs.image_type} is published on: {found}"})
     elif inputs.known_s <= SILENT_S:
-        return  # it may send, and was not heard yet
+        return  # discovered just now: its first message may still come
     elif inputs.best_effort:
         yield Finding("nothing_arrives", {**case, "best_effort": inputs.best_effort})
     elif not inputs.incompatible:
         yield Finding("no_frames", {**case, "publishers": inputs.image_publishers})
 
 
-def _camera_info(look: Look) -> Iterator[Finding]:
-    news, details, inputs = look.snapshot.news, look.snapshot.details, look.inputs
+def _camera_info(given: HealthInput) -> Iterator[Finding]:
+    news, details, inputs = given.snapshot.news, given.snapshot.details, given.inputs
     if news.get("held") and not news.get("published"):  # else the wait is over
-        yield Finding("camera_info_awaited", {"topic": inputs.info_topic, "wait_s": look.settings.camera_info_wait_s})
+        yield Finding("camera_info_awaited", {"topic": inputs.info_topic, "wait_s": given.settings.camera_info_wait_s})
     reason = details.get("unscaled", "")
     faults = [name for name in (MISMATCH, UNCALIBRATED, MISSING) if news.get(name)]
     for fault in faults:
@@ -134,22 +134,22 @@ def _camera_info(look: Look) -> Iterator[Finding]:
         yield Finding("unscaled", {"reason": reason})
 
 
-def _stamps(look: Look) -> Iterator[Finding]:
+def _stamps(given: HealthInput) -> Iterator[Finding]:
     names = ["stamp_zero", "stamp_future", "stamp_jump"]
-    if look.settings.max_age_ms:  # 0 is for those who know of their old stamps
+    if given.settings.max_age_ms:  # 0 is for those who know of their old stamps
         names.append("stamp_past")
     for name in names:
-        if count := look.snapshot.news.get(name):
-            yield Finding(name, {"count": count, "seconds": float(look.snapshot.details.get(name, 0))})
+        if count := given.snapshot.news.get(name):
+            yield Finding(name, {"count": count, "seconds": float(given.snapshot.details.get(name, 0))})
 
 
-def _clock(look: Look) -> Iterator[Finding]:
-    for name, seconds in look.clock.items():
+def _clock(given: HealthInput) -> Iterator[Finding]:
+    for name, seconds in given.clock.items():
         yield Finding(name, {"seconds": seconds})
 
 
-def _timing(look: Look) -> Iterator[Finding]:
-    settings, snapshot = look.settings, look.snapshot
+def _timing(given: HealthInput) -> Iterator[Finding]:
+    settings, snapshot = given.settings, given.snapshot
     if 0 < settings.max_age_ms < snapshot.oldest_ms:
         case = {"age_ms": snapshot.oldest_ms, "max_age_ms": settings.max_age_ms, "own_ms": snapshot.longest_ms}
         yield Finding("old_frames", case)
@@ -158,15 +158,15 @@ def _timing(look: Look) -> Iterator[Finding]:
         yield Finding("low_rate", case)
 
 
-def _backend(look: Look) -> Iterator[Finding]:
-    deadline_s, snapshot = look.settings.backend_deadline_s, look.snapshot
-    if look.reloading or snapshot.news.get("abandoned"):
+def _backend(given: HealthInput) -> Iterator[Finding]:
+    deadline_s, snapshot = given.settings.backend_deadline_s, given.snapshot
+    if given.reloading or snapshot.news.get("abandoned"):
         yield Finding("backend_hung", {"deadline_s": deadline_s})
         return
     if count := snapshot.news.get("failed"):
         yield Finding("failed", {"count": count, "error": snapshot.details.get("failed", "")})
-    slowest_s = max(look.busy_s, snapshot.slowest_ms / 1e3)
+    slowest_s = max(given.busy_s, snapshot.slowest_ms / 1e3)
     if deadline_s and slowest_s > SLOW_SHARE * deadline_s:
         yield Finding("backend_slow", {"seconds": slowest_s, "deadline_s": deadline_s})
-    if snapshot.stalled_looks >= STALLED_LOOKS:
-        yield Finding("no_output", {"seconds": snapshot.stalled_looks})
+    if snapshot.stalled_snapshots >= STALLED_SNAPSHOTS:
+        yield Finding("no_output", {"seconds": snapshot.stalled_snapshots})

@@ -1,4 +1,4 @@
-"""/diagnostics: what the node says about itself once a second (REP 107)."""
+"""Message of the node on /diagnostics, once a second (REP 107), and the log of its findings."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.time import Time
 
+from fastdepth_ros.depth.estimator import PERCENTILES, stage_key
 from fastdepth_ros.node.diagnostics.findings import ERROR, OK, TASKS, WARN, Finding, worst
-from fastdepth_ros.node.diagnostics.statistics import PERCENTILES, Snapshot
+from fastdepth_ros.node.diagnostics.statistics import Snapshot
 
 PERIOD_S = 1.0
 LOG_PERIOD_S = 10.0  # of one finding that comes and goes
@@ -29,7 +30,7 @@ class Reporter:
         self._logger = logger
         self._open: dict[str, Finding] = {}
         self._logged_at: dict[str, float] = {}
-        self._told: set[str] = set()  # of the open ones
+        self._logged: set[str] = set()  # of the open ones
 
     def report(self, findings: Iterable[Finding]) -> None:
         now = time.monotonic()
@@ -37,15 +38,15 @@ class Reporter:
         for name in found.keys() - self._open.keys():
             if now - self._logged_at.get(name, -LOG_PERIOD_S) >= LOG_PERIOD_S:
                 self._logged_at[name] = now
-                self._told.add(name)
+                self._logged.add(name)
                 if found[name].level == ERROR:  # rclpy wants one level a line of code
                     self._logger.error(found[name].message)
                 elif found[name].level == WARN:
                     self._logger.warning(found[name].message)
                 else:
                     self._logger.info(found[name].message)
-        for name in self._told - found.keys():
-            self._told.remove(name)
+        for name in self._logged - found.keys():
+            self._logged.remove(name)
             self._logger.info(f"over: {self._open[name].message.partition('. Remedy')[0]}")
         self._open = found
 
@@ -91,6 +92,6 @@ def _figures(snapshot: Snapshot) -> dict[str, str]:
     }
     for stage, durations_ms in snapshot.durations_ms.items():
         for percentile, duration_ms in zip(PERCENTILES, durations_ms):
-            values[f"{stage} p{percentile} [ms]"] = f"{duration_ms:.3f}"
+            values[stage_key(stage, percentile)] = f"{duration_ms:.3f}"
     values.update({name: str(snapshot.counts.get(name, 0)) for name in COUNTS})
     return values

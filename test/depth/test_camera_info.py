@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from fastdepth_ros.depth.camera_matrix import MISMATCH, MISSING, UNCALIBRATED, frame_camera, is_distorted, is_rectified
+from fastdepth_ros.depth.camera_info import MISMATCH, MISSING, UNCALIBRATED, frame_camera, is_distorted, is_rectified
 
 K = [500.0, 0, 320, 0, 501, 240, 0, 0, 1]
 P = [450.0, 0, 321, -7, 0, 451, 241, 0, 0, 0, 1, 0]

@@ -1,15 +1,21 @@
-"""Cache of messages by stamp: finds the camera_info of a frame, for the node and for bags."""
+"""Stamps of messages, and a cache that finds the message of a stamp."""
 
 from __future__ import annotations
 
 import threading
 from bisect import bisect_right, insort
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 Message = TypeVar("Message")
 
 
-class ByStamp(Generic[Message]):
+def stamp_ns(message: Any) -> int:
+    """Stamp of a message with a header, in nanoseconds; rclpy's Time refuses negative ones, which drivers can send."""
+    stamp = message.header.stamp
+    return stamp.sec * 1_000_000_000 + stamp.nanosec
+
+
+class StampCache(Generic[Message]):
     """Messages by their stamp; one thread may add while another one looks.
 
     Args:

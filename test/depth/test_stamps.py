@@ -3,11 +3,11 @@
 import sys
 import threading
 
-from fastdepth_ros.depth.stamp_cache import ByStamp
+from fastdepth_ros.depth.stamps import StampCache
 
 
-def filled(keep: int = 0) -> ByStamp[str]:
-    pairing: ByStamp[str] = ByStamp(keep)
+def filled(keep: int = 0) -> StampCache[str]:
+    pairing: StampCache[str] = StampCache(keep)
     for stamp in (30, 10, 20):  # in no order
         pairing.add(stamp, f"at {stamp}")
     return pairing
@@ -18,7 +18,7 @@ def test_its_own_stamp_comes_first_then_the_newest_before_then_the_first():
 
 
 def test_nothing_belongs_to_a_frame_where_nothing_came():
-    assert ByStamp().at(1) is None
+    assert StampCache().at(1) is None
 
 
 def test_only_the_newest_are_kept():
@@ -33,7 +33,7 @@ def test_a_message_of_a_stamp_that_came_before_replaces_it():
 
 
 def test_a_thread_may_look_while_another_adds():
-    pairing: ByStamp[int] = ByStamp(keep=3)
+    pairing: StampCache[int] = StampCache(keep=3)
     pairing.add(0, 0)
     adding = threading.Thread(target=lambda: [pairing.add(stamp, stamp) for stamp in range(1, 20_000)])
     interval = sys.getswitchinterval()

@@ -9,7 +9,8 @@ import pytest
 from ros_graph import wait_until
 
 from fastdepth_ros.backends import BackendError
-from fastdepth_ros.node.watchdog import BackendLost, Watchdog, beside
+from fastdepth_ros.node.engine import run_with_deadline
+from fastdepth_ros.node.worker import BackendLost, Watchdog
 
 
 class Engine:
@@ -99,17 +100,17 @@ def test_without_a_deadline_a_call_may_take_as_long_as_it_likes():
 
 def test_what_is_loaded_beside_gives_its_result_or_its_error_or_is_late():
     calls = []
-    assert beside(lambda: time.sleep(0.1) or 7, 10.0, lambda: calls.append(1)) == 7
+    assert run_with_deadline(lambda: time.sleep(0.1) or 7, 10.0, lambda: calls.append(1)) == 7
     assert len(calls) > 2
     with pytest.raises(BackendError, match="no such thing"):
-        beside(lambda: (_ for _ in ()).throw(BackendError("no such thing")), 10.0)
+        run_with_deadline(lambda: (_ for _ in ()).throw(BackendError("no such thing")), 10.0)
     released = threading.Event()
     with pytest.raises(BackendError, match="load_deadline_s"):
-        beside(released.wait, 0.05)
+        run_with_deadline(released.wait, 0.05)
     released.set()
 
 
 def test_what_a_broken_installation_raises_is_an_answer_with_its_type():
     for kind in (ImportError, RuntimeError, SystemError, SystemExit):
         with pytest.raises(BackendError, match=f"{kind.__name__}: no libopenvino.so"):
-            beside(lambda kind=kind: (_ for _ in ()).throw(kind("no libopenvino.so")), 10.0)
+            run_with_deadline(lambda kind=kind: (_ for _ in ()).throw(kind("no libopenvino.so")), 10.0)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fastdepth_ros.backends import BackendError
-from fastdepth_ros.backends.locked import InTurn
+from fastdepth_ros.node.engine import LockedBackend
 
 
 class Touchy:
@@ -35,7 +35,7 @@ class Touchy:
 
 def test_calls_of_several_threads_do_not_overlap_and_each_gets_its_own():
     touchy = Touchy()
-    backend = InTurn(touchy)  # type: ignore[arg-type]
+    backend = LockedBackend(touchy)  # type: ignore[arg-type]
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda value: backend.infer(np.full((2, 2, 3), value, np.uint8))[0, 0], range(40)))
     assert found == list(range(40)) and touchy.most == 1
@@ -44,7 +44,7 @@ def test_calls_of_several_threads_do_not_overlap_and_each_gets_its_own():
 def test_a_call_that_does_not_return_is_told_to_the_next():
     touchy = Touchy()
     touchy.go_on.clear()
-    backend = InTurn(touchy, wait_s=0.05)  # type: ignore[arg-type]
+    backend = LockedBackend(touchy, wait_s=0.05)  # type: ignore[arg-type]
     rgb = np.zeros((2, 2, 3), np.uint8)
     with ThreadPoolExecutor(1) as pool:
         hung = pool.submit(backend.infer, rgb)

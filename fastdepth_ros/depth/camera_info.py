@@ -1,4 +1,4 @@
-"""Camera of frames of one size, read from a camera_info of ROS 1 or ROS 2."""
+"""camera_info of ROS 1 or ROS 2: its topic, the camera of frames of one size, and that of their depth."""
 
 from __future__ import annotations
 
@@ -56,6 +56,31 @@ def frame_camera(info: Any | None, shape: tuple[int, int], *, rectified: bool = 
     if from_sensor is None:
         return FrameCamera(MISMATCH, f"camera_info is of {_sizes(info)}, frames are {shape[1]}x{shape[0]}")
     return _calibrated(info, from_sensor, rectified)
+
+
+def camera_info_fields(camera: FrameCamera, from_frame: np.ndarray, shape: tuple[int, int]) -> dict[str, Any]:
+    """Fields of the sensor_msgs/CameraInfo of a depth image but for the header: K and P through crop and scale.
+
+    Args:
+        camera: of the frame, without a fault.
+        from_frame: 3x3 map from frame pixels to depth pixels.
+        shape: height and width of the depth image.
+    """
+    assert camera.k is not None and camera.p is not None and camera.r is not None, camera.why
+    k, p = camera_through(from_frame, camera.k, camera.p)
+    size = {"height": shape[0], "width": shape[1]}
+    return {**size, "distortion_model": camera.distortion_model, "d": camera.d, "k": k, "r": camera.r, "p": p}
+
+
+def camera_info_beside(image_topic: str, compressed: bool = False) -> str:
+    """camera_info topic in the namespace of an image topic, or of a compressed image's raw sibling."""
+    namespace, slash, _ = without_transport(image_topic, compressed).rpartition("/")
+    return f"{namespace}{slash}camera_info"
+
+
+def without_transport(image_topic: str, compressed: bool) -> str:
+    """Base name of an image topic: image_transport appends /compressed or /compressedDepth to it."""
+    return image_topic.removesuffix("/compressed").removesuffix("/compressedDepth") if compressed else image_topic
 
 
 def is_rectified(image_topic: str) -> bool:
