@@ -19,8 +19,8 @@ SHARE = Path(get_package_share_directory("fastdepth_ros"))
 ARGUMENTS = declared(
     "cameras", "processes", "params_file", "respawn", "shared_memory", "use_sim_time", "log_level",
     docs={
-        "params_file": "parameters of every node, YAML; those in the list win",
-        "use_sim_time": "take time from /clock; empty leaves it to params_file",
+        "params_file": "parameter file (YAML) of every node; parameters in the list win",
+        "use_sim_time": "take time from /clock; empty: as in params_file",
     },
     cameras=str(SHARE / "config" / "cameras.yaml"),
     params_file=str(SHARE / "config" / "fastdepth.yaml"),

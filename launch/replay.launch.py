@@ -22,8 +22,8 @@ ARGUMENTS = declared(
     "log_level",
     docs={
         "image": "image topic of the bag, without /compressed",
-        "use_sim_time": "time of the bag, from /clock; false moves its stamps to now, as if the camera were live",
-        "shared_memory": "room for large images in Fast DDS's shared memory; the player takes it anyway",
+        "use_sim_time": "take the time of the bag from /clock; false: replace its stamps by the present time",
+        "shared_memory": "larger shared memory of Fast DDS for large images; the player always has it",
     },
     image="/camera/image_raw",
     params_file=str(SHARE / "config" / "fastdepth.yaml"),
@@ -55,13 +55,13 @@ def _player(argument: dict[str, str], ending: Ending) -> Node:
         if context.is_shutdown:
             return None
         if event.returncode:
-            return ending.fail(f"the bag was not played: bag_publisher ended with exit code {event.returncode}")
+            return ending.fail(f"the bag was not played: bag_player ended with exit code {event.returncode}")
         return [Shutdown(reason="the bag has been played")]
 
     time = "--clock" if is_on(argument["use_sim_time"]) else "--restamp"
     return Node(
         package="fastdepth_ros",
-        executable="bag_publisher",
+        executable="bag_player",
         arguments=[argument["bag"], time, "--wait", "30", "--rate", argument["rate"]],
         output="screen",
         on_exit=on_exit,

@@ -1,4 +1,4 @@
-"""The list of cameras of one machine, a YAML file, and how its cores are divided among them."""
+"""List of the cameras of one machine (YAML), and the share of its cores for each."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from fastdepth_ros.depth.camera_info import camera_info_beside
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.node.parameters import Settings, complaint
 
@@ -19,14 +20,14 @@ _NAMESPACE = re.compile(r"/?([A-Za-z][A-Za-z0-9_]*/)*[A-Za-z][A-Za-z0-9_]*")
 
 @dataclass(frozen=True)
 class ListedCamera:
-    """One camera, and the node that listens to it.
+    """One camera of the list, with its node.
 
     Args:
-        name: of the camera, alone in its list.
-        image: its topic, relative to the namespace or whole.
-        camera_info: its topic; empty is camera_info beside the image.
-        namespace: of the node and its topics; empty is the name.
-        parameters: of this node alone; they win over a parameter file.
+        name: unique in the list.
+        image: image topic, relative to the namespace or absolute.
+        camera_info: camera_info topic; empty is camera_info in the namespace of the image.
+        namespace: namespace of the node and its topics; empty is the name.
+        parameters: parameters of this node; they win over a parameter file.
     """
 
     name: str
@@ -41,8 +42,7 @@ class ListedCamera:
 
     @property
     def remappings(self) -> list[tuple[str, str]]:
-        beside, slash, _ = self.image.rpartition("/")
-        return [("image", self.image), ("camera_info", self.camera_info or f"{beside}{slash}camera_info")]
+        return [("image", self.image), ("camera_info", self.camera_info or camera_info_beside(self.image))]
 
 
 def read_cameras(path: Path) -> list[ListedCamera]:
@@ -68,7 +68,7 @@ def read_cameras(path: Path) -> list[ListedCamera]:
 
 
 def thread_share(cameras: Sequence[ListedCamera], cores: int) -> int:
-    """Threads for each camera that names no number: an equal share of the cores that the others leave, at least 1."""
+    """Number of threads of a camera that names none: an equal share of the cores that the others leave, at least 1."""
     given = [camera.parameters.get("threads", 0) for camera in cameras]
     return max(1, (cores - sum(given)) // max(1, given.count(0)))
 

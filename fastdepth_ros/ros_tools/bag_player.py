@@ -1,4 +1,4 @@
-"""`bag_publisher`: plays a bag into a ROS graph without rosbag2, for the demo and launch/replay.launch.py."""
+"""`bag_player` (formerly bag_publisher): plays a bag into a ROS graph without rosbag2."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CLOCK_PERIOD_S = 0.01
 SETTLE_S = 0.5  # discovery is two-sided: a subscriber that we see may not see us yet
 
 
-class BagPublisher(Node):
+class BagPlayer(Node):
     """Publishes each message of a bag at its time.
 
     Args:
@@ -39,7 +39,7 @@ class BagPublisher(Node):
     """
 
     def __init__(self, reader: BagReader, *, rate: float, restamp: bool, with_clock: bool, best_effort: bool) -> None:
-        super().__init__("bag_publisher")
+        super().__init__("bag_player")
         self._reader, self._rate, self._restamp = reader, rate, restamp
         self._types = _types_of(reader)
         self._by_topic: dict[str, Any] = {}
@@ -89,7 +89,7 @@ class BagPublisher(Node):
         return count
 
     def _restamped(self, message_type: str, cdr: bytes, first_ns: int, started_ns: int) -> bytes:
-        """Serialized, its header stamp moved as far as its time of publication: equal stamps stay equal."""
+        """Serialized message with its header stamp moved to the time of playing; equal stamps stay equal."""
         message: Any = self._types.deserialize_cdr(cdr, message_type)
         if hasattr(message, "header"):
             moved_ns = started_ns + int((stamp_ns(message) - first_ns) / self._rate)
@@ -97,7 +97,7 @@ class BagPublisher(Node):
         return bytes(self._types.serialize_cdr(message, message_type))
 
     def _sleep_until(self, due: float, recorded_ns: int) -> None:
-        """Sleep, while /clock, where it is asked for, goes on."""
+        """Sleep, and publish /clock meanwhile if asked for."""
         while True:
             if not self.context.ok():
                 raise ExternalShutdownException
@@ -113,8 +113,8 @@ class BagPublisher(Node):
 def playing_qos(connections: Sequence[Connection], *, best_effort: bool) -> QoSProfile:
     """QoS to publish a recorded topic with: latched (transient local) if one of its publishers was.
 
-    A latched topic keeps as many messages as all of its publishers together kept, for who comes late. It is reliable,
-    as any topic is unless `best_effort`: every listener can have that, whatever the recorded publisher offered.
+    A latched topic keeps as many messages as all of its publishers together kept, for late subscribers. Topics are
+    reliable unless `best_effort`: that fits every subscriber, whatever the recorded publisher offered.
 
     Args:
         connections: of one topic, with the QoS that was recorded, or ROS 1's `latching`.
@@ -130,7 +130,7 @@ def playing_qos(connections: Sequence[Connection], *, best_effort: bool) -> QoSP
     keeps_all = any(profile.history is QosHistory.KEEP_ALL for profile in latched)
     depth = sum(max(profile.depth, 1) for profile in latched) + len(of_ros1)
     if connections[0].topic.endswith("/tf_static"):
-        depth = max(depth, 100)  # each of many nodes has its own transforms, which a recorder may tell as one profile
+        depth = max(depth, 100)  # each of many nodes has its own transforms, which a recorder may store as one profile
     return QoSProfile(
         history=HistoryPolicy.KEEP_ALL if keeps_all else HistoryPolicy.KEEP_LAST,
         depth=depth,
@@ -140,7 +140,7 @@ def playing_qos(connections: Sequence[Connection], *, best_effort: bool) -> QoSP
 
 
 def _types_of(reader: BagReader) -> Any:
-    """The ROS 2 form of the bag's types: a rosbag2's own, for a ROS 1 bag those that both have."""
+    """Types of the bag in ROS 2: its own for a rosbag2, the common ones for a ROS 1 bag."""
     return reader.typestore if reader.is2 else TYPES
 
 
@@ -155,19 +155,19 @@ def message_class(type_name: str) -> type | None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Entry point of the executable `bag_publisher`."""
-    arguments = sys.argv if arguments is None else ["bag_publisher", *arguments]
+    """Entry point of the executable `bag_player`."""
+    arguments = sys.argv if arguments is None else ["bag_player", *arguments]
     parsed = _parser().parse_args(remove_ros_args(arguments)[1:])
     use_shared_memory()
     rclpy.init(args=arguments)
     try:
         with open_bag(parsed.bag) as reader:
-            node = BagPublisher(
+            node = BagPlayer(
                 reader, rate=parsed.rate, restamp=parsed.restamp, with_clock=parsed.clock,
                 best_effort=parsed.best_effort,
             )  # fmt: skip
             if parsed.wait and not node.wait_for_subscribers(parsed.wait):
-                node.get_logger().warn(f"nobody subscribed an image topic within {parsed.wait} s; playing all the same")
+                node.get_logger().warn(f"no subscriber of an image topic within {parsed.wait} s; playing without one")
             count = node.play()
             while parsed.loop:
                 count += node.play()
@@ -179,7 +179,7 @@ def main(arguments: list[str] | None = None) -> int:
         if rclpy.ok():  # else a signal ended the context between two calls
             raise
     except BagError as error:
-        print(f"bag_publisher: {error}", file=sys.stderr)
+        print(f"bag_player: {error}", file=sys.stderr)
         return 1
     finally:
         rclpy.try_shutdown()
@@ -194,7 +194,7 @@ def _positive(text: str) -> float:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="bag_publisher", description="Play a bag into a ROS graph.")
+    parser = argparse.ArgumentParser(prog="bag_player", description="Play a bag into a ROS graph.")
     parser.add_argument("bag", type=Path, help="rosbag2 folder or ROS 1 .bag to play")
     parser.add_argument("--rate", type=_positive, default=1.0, help="playback speed; 2: twice as fast")
     parser.add_argument("--loop", action="store_true", help="start again at the end of the bag")

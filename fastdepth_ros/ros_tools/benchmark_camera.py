@@ -1,7 +1,7 @@
-"""A camera for measurements: publishes frames at a steady rate, hears what the node makes of them, prints JSON.
+"""Camera of the benchmark: publishes frames at a steady rate, receives the depth, prints latency and load as JSON.
 
-A process of its own, as a camera driver is. What the node says of itself is asked of its diagnostics, and the
-processor time that it takes of the system.
+A process of its own, as a camera driver is. Stage times come from the node's diagnostics, its processor time from the
+system.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from fastdepth_ros.ros_tools.shared_memory import use_shared_memory
 STAMP = struct.Struct("<iI")  # behind the four bytes that say how a message is serialized
 PERCENTILES = (50, 95, 99)
 START_TIMEOUT_S = 60.0
-SPOKEN_S = 1.5  # longer than the period of /diagnostics
+DIAGNOSTICS_S = 1.5  # longer than the period of /diagnostics
 
 
-class MeasuringCamera(Node):
-    """Publishes `image` and `camera_info`, hears `depth/image` and `/diagnostics`."""
+class BenchmarkCamera(Node):
+    """Publishes `image` and `camera_info`, subscribes `depth/image` and `/diagnostics`."""
 
     def __init__(self, height: int, width: int, best_effort: bool) -> None:
-        super().__init__("measuring_camera")
+        super().__init__("benchmark_camera")
         policy = ReliabilityPolicy.BEST_EFFORT if best_effort else ReliabilityPolicy.RELIABLE
         qos = QoSProfile(depth=10, reliability=policy)
         self._images = self.create_publisher(Image, "image", qos)
@@ -46,9 +46,9 @@ class MeasuringCamera(Node):
         self.sent = 0
         self.latencies_ms: list[float] = []
         self.values: dict[str, str] = {}
-        self.heard_values = 0
+        self.diagnostics_count = 0
 
-    def heard_by_somebody(self) -> bool:
+    def has_subscribers(self) -> bool:
         return self._images.get_subscription_count() > 0 and self._infos.get_subscription_count() > 0
 
     def send(self) -> None:
@@ -64,21 +64,21 @@ class MeasuringCamera(Node):
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         self.values = {entry.key: entry.value for entry in message.status[0].values}
-        self.heard_values += 1
+        self.diagnostics_count += 1
 
 
-def measure(camera: MeasuringCamera, rate_hz: float, warm_up_s: float, seconds: float, node_pid: int) -> dict[str, Any]:
+def measure(camera: BenchmarkCamera, rate_hz: float, warm_up_s: float, seconds: float, node_pid: int) -> dict[str, Any]:
     """Run the camera for some seconds after a warm-up.
 
     Raises:
-        TimeoutError: nobody subscribed.
+        TimeoutError: no node subscribed.
     """
     executor = SingleThreadedExecutor()
     executor.add_node(camera)
     deadline = time.monotonic() + START_TIMEOUT_S
-    while not camera.heard_by_somebody():
+    while not camera.has_subscribers():
         if time.monotonic() > deadline:
-            raise TimeoutError(f"nobody subscribed image and camera_info within {START_TIMEOUT_S:.0f} s")
+            raise TimeoutError(f"no node subscribed image and camera_info within {START_TIMEOUT_S:.0f} s")
         executor.spin_once(timeout_sec=0.1)
     _run(camera, executor, rate_hz, warm_up_s)
     _listen(camera, executor)
@@ -105,7 +105,7 @@ def measure(camera: MeasuringCamera, rate_hz: float, warm_up_s: float, seconds: 
     }
 
 
-def _run(camera: MeasuringCamera, executor: SingleThreadedExecutor, rate_hz: float, seconds: float) -> None:
+def _run(camera: BenchmarkCamera, executor: SingleThreadedExecutor, rate_hz: float, seconds: float) -> None:
     started = time.monotonic()
     for number in range(round(rate_hz * seconds)):
         due = started + number / rate_hz
@@ -114,11 +114,11 @@ def _run(camera: MeasuringCamera, executor: SingleThreadedExecutor, rate_hz: flo
         camera.send()
 
 
-def _listen(camera: MeasuringCamera, executor: SingleThreadedExecutor) -> None:
+def _listen(camera: BenchmarkCamera, executor: SingleThreadedExecutor) -> None:
     """Wait until the node has reported once more after the last frame."""
-    wanted, deadline = camera.heard_values + 1, time.monotonic() + 2 * SPOKEN_S
+    wanted, deadline = camera.diagnostics_count + 1, time.monotonic() + 2 * DIAGNOSTICS_S
     time_up = time.monotonic() + 0.2
-    while (camera.heard_values < wanted or time.monotonic() < time_up) and time.monotonic() < deadline:
+    while (camera.diagnostics_count < wanted or time.monotonic() < time_up) and time.monotonic() < deadline:
         executor.spin_once(timeout_sec=0.05)
 
 
@@ -141,7 +141,7 @@ def _cpu_s(pid: int) -> float:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="measuring_camera", description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(prog="benchmark_camera", description=__doc__.partition("\n")[0])
     parser.add_argument("--size", default="640x480", help="width x height of the frames in pixels")
     parser.add_argument("--rate", type=float, default=30.0, help="number of frames per second")
     parser.add_argument("--seconds", type=float, default=10.0, help="duration of the measurement in seconds")
@@ -152,11 +152,11 @@ def main() -> int:
     width, height = (int(side) for side in parsed.size.split("x"))
     use_shared_memory()
     rclpy.init()
-    camera = MeasuringCamera(height, width, parsed.best_effort)
+    camera = BenchmarkCamera(height, width, parsed.best_effort)
     try:
         print(json.dumps(measure(camera, parsed.rate, parsed.warm_up, parsed.seconds, parsed.node)))
     except TimeoutError as error:
-        parser.exit(1, f"measuring_camera: {error}\n")
+        parser.exit(1, f"benchmark_camera: {error}\n")
     finally:
         camera.destroy_node()
         rclpy.try_shutdown()

@@ -1,4 +1,4 @@
-"""The demo: camera source, node and listener as three processes on a ROS domain of their own."""
+"""Demo: camera, fastdepth node and listener as three processes on a ROS domain of their own."""
 
 from __future__ import annotations
 
@@ -6,40 +6,124 @@ import os
 import shutil
 import subprocess
 import time
+from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import rclpy
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from rclpy.serialization import deserialize_message
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
-from sensor_msgs.msg import CompressedImage, Image
+from rosbags.rosbag2 import Writer
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from fastdepth_ros.bags.recording import busiest_camera_topic, image_connections, new_bag, open_bag
+from fastdepth_ros.bags.recording import TYPES, busiest_camera_topic, image_connections, new_bag, open_bag
 from fastdepth_ros.bags.synthetic_bag import IMAGE_TOPIC, TRUTH_TOPIC, write_synthetic_bag
-from fastdepth_ros.depth.camera_info import without_transport
+from fastdepth_ros.depth.camera_info import camera_info_beside, without_transport
 from fastdepth_ros.depth.depth_image import meters_of
+from fastdepth_ros.depth.estimator import PERCENTILES, stage_times_ms
 from fastdepth_ros.depth.geometry import trained_view
+from fastdepth_ros.depth.stamps import stamp_ns
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.processes import module_running, own_domain
 from fastdepth_ros.metrics.depth import depth_errors, mean_errors
 from fastdepth_ros.node.messages import frame_from_message
 from fastdepth_ros.pictures.image_files import write_picture
 from fastdepth_ros.pictures.panel import PanelRow, panel
-from fastdepth_ros.ros_tools.collector import Collector, Sample
 
 SYNTHETIC_FRAMES, SYNTHETIC_RATE_HZ = 45, 15.0
 START_TIMEOUT_S = 60.0
 TABLE_PERIOD_S = 0.25
 PANEL_ROWS = 3
+KEPT_MESSAGES = 90
+SAMPLE_PERIOD_NS = 1_000_000_000
+RECORDED = {
+    "/depth/image": Image,
+    "/depth/camera_info": CameraInfo,
+    "/depth/image_color": Image,
+    "/diagnostics": DiagnosticArray,
+}
+
+
+@dataclass
+class Sample:
+    """Depth image of the demo, with the messages of its frame and its ground truth (same stamp)."""
+
+    stamp_ns: int
+    depth: np.ndarray
+    frame: Any
+    truth: Any = None
+
+
+class Collector(Node):
+    """Node of the demo: counts frames and depth, samples once a second, records the topics of the fastdepth node."""
+
+    def __init__(self, image_topic: str, image_type: type, truth_topic: str, writer: Writer) -> None:
+        super().__init__("fastdepth_demo")
+        self.frames = 0
+        self.depths = 0
+        self.samples: list[Sample] = []
+        self.values: dict[str, str] = {}
+        self.health = "no diagnostics yet"
+        self.broken = False  # the node says that it cannot give depth
+        self._frames: OrderedDict[int, Any] = OrderedDict()
+        self._truths: OrderedDict[int, Any] = OrderedDict()
+        qos = QoSProfile(depth=30)
+        self.create_subscription(image_type, image_topic, self._on_frame, qos)
+        if truth_topic:
+            self.create_subscription(Image, truth_topic, lambda message: _keep(self._truths, message), qos)
+        self._writer, self._connections = writer, {}
+        for topic, message_type in RECORDED.items():
+            ros_name = f"{message_type.__module__.split('.')[0]}/msg/{message_type.__name__}"
+            self._connections[topic] = writer.add_connection(topic, ros_name, typestore=TYPES)
+            self.create_subscription(
+                message_type, topic, lambda raw, topic=topic: self._on_output(topic, raw), qos, raw=True
+            )
+
+    def complete_samples(self) -> list[Sample]:
+        """The samples, with the ground truth where it was received: it may come after the depth."""
+        for sample in self.samples:
+            sample.truth = sample.truth or self._truths.get(sample.stamp_ns)
+        return self.samples
+
+    def _on_frame(self, message: Image | CompressedImage) -> None:
+        self.frames += 1
+        _keep(self._frames, message)
+
+    def _on_output(self, topic: str, raw: bytes) -> None:
+        now_ns = self.get_clock().now().nanoseconds
+        self._writer.write(self._connections[topic], now_ns, raw)
+        if topic == "/diagnostics":
+            status = deserialize_message(raw, DiagnosticArray).status[0]
+            self.health = status.message
+            self.broken = status.level == DiagnosticStatus.ERROR
+            self.values = {entry.key: entry.value for entry in status.values}
+        elif topic == "/depth/image":
+            self.depths += 1
+            if not self.samples or now_ns - self.samples[-1].stamp_ns > SAMPLE_PERIOD_NS:
+                self.complete_samples()
+                message = deserialize_message(raw, Image)
+                if frame := self._frames.get(stamp_ns(message)):  # a busy machine may not bring it here
+                    self.samples.append(Sample(stamp_ns(message), meters_of(message), frame))
+
+
+def _keep(messages: OrderedDict[int, Any], message: Any) -> None:
+    messages[stamp_ns(message)] = message
+    while len(messages) > KEPT_MESSAGES:
+        messages.popitem(last=False)
 
 
 @dataclass(frozen=True)
 class Source:
-    """Source of the camera's images."""
+    """Bag that the images come from, and its topics."""
 
     bag: Path
     image_topic: str
@@ -58,13 +142,13 @@ def run_demo(source: Source, seconds: float, out: Path, node_parameters: dict[st
     os.environ.update(own_domain(out / "log"))  # the listener is this process
     environment = dict(os.environ)
     image = without_transport(source.image_topic, source.compressed)
-    info = f"{image.rpartition('/')[0]}/camera_info"
+    info = camera_info_beside(image)
     parameters = {**node_parameters, "image_transport": "compressed" if source.compressed else "raw"}
     node = ["fastdepth_ros.node.node", "--ros-args", "-r", f"image:={image}", "-r", f"camera_info:={info}"]
     for name, value in parameters.items():
         node += ["-p", f"{name}:={value}"]
     player = ["fastdepth_ros.ros_tools.bag_player", str(source.bag), "--loop", "--restamp", "--wait", "30"]
-    shutil.rmtree(out / "demo_bag", ignore_errors=True)  # of the last demo in this folder
+    shutil.rmtree(out / "demo_bag", ignore_errors=True)  # from an earlier demo
     with (
         new_bag(out / "demo_bag") as writer,
         module_running(node, environment, out / "node.log") as running,
@@ -133,12 +217,10 @@ def _listen(collector: Collector, node: subprocess.Popen[bytes], seconds: float,
 def _table(collector: Collector, elapsed_s: float) -> Table:
     values = collector.values
     table = Table(title=f"fastdepth on {values.get('backend', '...')}: {collector.health}")
-    for heading in ("stage", "p50 [ms]", "p95 [ms]", "p99 [ms]"):
+    for heading in ("stage", *(f"p{percentile} [ms]" for percentile in PERCENTILES)):
         table.add_column(heading, justify="left" if heading == "stage" else "right")
-    for key in values:
-        stage, _, rest = key.partition(" p50")
-        if rest:
-            table.add_row(stage, *(values[f"{stage} p{percent} [ms]"] for percent in (50, 95, 99)))
+    for stage, times_ms in stage_times_ms(values).items():
+        table.add_row(stage, *(f"{time_ms:.3f}" for time_ms in times_ms.values()))
     counts = ", ".join(f"{name} {values[name]}" for name in ("received", "published", "replaced") if name in values)
     table.caption = f"{elapsed_s:.0f} s; heard {collector.depths} depth images; node: {counts or 'starting'}"
     return table

@@ -1,4 +1,4 @@
-"""The arguments of our launch files: one table, read and checked before a process starts."""
+"""Arguments of the launch files: one table, checked before a process starts."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from rclpy.exceptions import NameValidationException
 from rclpy.validate_namespace import validate_namespace
 from rclpy.validate_topic_name import validate_topic_name
 
+from fastdepth_ros.depth.camera_info import camera_info_beside
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.node.parameters import complaint
 
@@ -81,49 +82,49 @@ class _Argument:
 TABLE = {
     "image": _Argument("camera image topic", "image", check=_topic),
     "camera_info": _Argument(
-        "camera_info topic; empty is camera_info beside the image topic", check=_topic_or_empty
+        "camera_info topic; empty: camera_info in the namespace of the image topic", check=_topic_or_empty
     ),
     "namespace": _Argument("namespace of the node and of depth/image", check=_namespace),
-    "backend": _Argument("engine; empty leaves it to params_file", check=_parameter("backend")),
-    "model": _Argument("artifact; empty leaves it to params_file"),
+    "backend": _Argument("engine that runs the network; empty: as in params_file", check=_parameter("backend")),
+    "model": _Argument("artifact folder or name of a model; empty: as in params_file"),
     "image_transport": _Argument(
-        "raw or compressed; empty leaves it to params_file", check=_parameter("image_transport")
+        "raw or compressed; empty: as in params_file", check=_parameter("image_transport")
     ),
-    "params_file": _Argument("parameters, YAML", check=_file),
+    "params_file": _Argument("parameter file (YAML)", check=_file),
     "use_sim_time": _Argument(
-        "take time from /clock; empty leaves it to params_file, for what is started beside the node too",
+        "take time from /clock, for every node of the launch; empty: as in params_file",
         choices=("", *SWITCH),
     ),
-    "rviz": _Argument("start RViz with our configuration", "false", SWITCH),
-    "fixed_frame": _Argument("RViz's fixed frame: the camera's frame_id", "camera_optical_frame"),
+    "rviz": _Argument("start RViz with the configuration of this package", "false", SWITCH),
+    "fixed_frame": _Argument("fixed frame of RViz: frame_id of the camera", "camera_optical_frame"),
     "respawn": _Argument(
-        "start the node anew where its process ends, as after a hung backend; one that ends at once several times in a "
-        "row is given up, and the launch ends with it",
+        "start the node again when its process ends, as after a hung backend; the launch ends when the process "
+        "ends within seconds of its start several times in a row",
         "true",
         SWITCH,
     ),
     "shared_memory": _Argument(
-        "room for large images in Fast DDS's shared memory, for the node and what is launched after it", "false", SWITCH
+        "larger shared memory of Fast DDS for large images, for the node and what is launched after it", "false", SWITCH
     ),
     "point_cloud": _Argument(
-        "depth/points, by depth_image_proc; xyzrgb, in the colors of the image, needs the parameter output_size: "
-        "camera",
+        "point cloud depth/points by depth_image_proc; xyzrgb has the colors of the image and needs the parameter "
+        "output_size: camera",
         "none",
         ("none", "xyz", "xyzrgb"),
     ),
-    "laser_scan": _Argument("scan, from the rows around the horizon, by depthimage_to_laserscan", "false", SWITCH),
-    "scan_frame": _Argument("frame of the scan, at the camera: x forward, z up", "camera_link"),
+    "laser_scan": _Argument("laser scan from the rows around the horizon, by depthimage_to_laserscan", "false", SWITCH),
+    "scan_frame": _Argument("frame_id of the scan, at the camera: x forward, z up", "camera_link"),
     "log_level": _Argument(
-        "debug, info, warn, error or fatal; of one logger as NAME:=LEVEL", "info", check=_log_level
+        "log level: debug, info, warn, error or fatal; for one logger NAME:=LEVEL", "info", check=_log_level
     ),
-    "cameras": _Argument("list of cameras, YAML", check=_file),
+    "cameras": _Argument("list of cameras (YAML)", check=_file),
     "processes": _Argument(
-        "one loads Python and the engine once; in several, a camera that fails takes no other along",
+        "one process for all cameras (less memory), or several (a camera that fails stops no other)",
         "one",
         ("one", "several"),
     ),
-    "bag": _Argument("rosbag2 folder or ROS 1 .bag", None, check=_exists),
-    "rate": _Argument("speed, 2.0 is twice as fast", "1.0", check=_above_zero),
+    "bag": _Argument("rosbag2 folder or ROS 1 .bag to play", None, check=_exists),
+    "rate": _Argument("playback speed; 2.0: twice as fast", "1.0", check=_above_zero),
 }  # fmt: skip
 
 
@@ -169,8 +170,7 @@ def full_name(context: LaunchContext, namespace: str, node: str) -> str:
 
 def camera_info_topic(argument: dict[str, str]) -> str:
     """Topic given as camera_info, else camera_info beside the image."""
-    beside, slash, _ = argument["image"].rpartition("/")
-    return argument["camera_info"] or f"{beside}{slash}camera_info"
+    return argument["camera_info"] or camera_info_beside(argument["image"])
 
 
 def _declared(name: str, default: str | None, doc: str | None) -> DeclareLaunchArgument:

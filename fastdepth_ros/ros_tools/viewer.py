@@ -1,4 +1,4 @@
-"""`fastdepth view`: listens beside a running node and shows what it hears."""
+"""`fastdepth view`: subscribes the topics of a running node and shows them."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from rclpy.qos import qos_profile_sensor_data
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from fastdepth_ros.depth.camera_info import frame_camera, is_rectified, without_transport
+from fastdepth_ros.depth.camera_info import camera_info_beside, frame_camera, is_rectified
 from fastdepth_ros.depth.depth_image import meters_of
+from fastdepth_ros.depth.estimator import stage_times_ms
 from fastdepth_ros.depth.frame import FrameError, SensorBits
 from fastdepth_ros.depth.stamps import StampCache, stamp_ns
 from fastdepth_ros.node.messages import frame_from_message
@@ -32,7 +33,7 @@ def show_node(view: LiveView, depth_topic: str, image_topic: str, rate_hz: float
     """Show a node's depth until the viewer or ROS is ended.
 
     Args:
-        image_topic: of the camera; "" takes what the node says on /diagnostics that it listens to.
+        image_topic: image topic of the camera; "" takes the one that the node names on /diagnostics.
     """
     rclpy.init()
     try:
@@ -50,7 +51,7 @@ class Viewer(Node):
     """Pairs depth with frame and camera matrices by stamp, and sends it to a LiveView at most `rate_hz` times a second.
 
     Args:
-        depth_topic: the node's depth/image; depth/camera_info is looked for beside it.
+        depth_topic: the node's depth/image; its camera_info is in the same namespace.
     """
 
     def __init__(self, view: LiveView, depth_topic: str, image_topic: str, rate_hz: float, **options: Any) -> None:
@@ -59,17 +60,18 @@ class Viewer(Node):
         self._frames: StampCache[Any] = StampCache(KEPT_FRAMES)
         self._depth_cameras: StampCache[CameraInfo] = StampCache(KEPT_FRAMES)
         namespace, is_usual, _ = depth_topic.rpartition("/depth/image")
-        self._namespace = namespace[1:] if is_usual else None  # of several nodes, the one whose depth it is
+        self._namespace = namespace[1:] if is_usual else None  # tells the node of this depth from other nodes
         self._camera: CameraInfo | None = None
         self._rectified = False
         self._image: ImageSubscription | None = None
         self._sensor = SensorBits()
         self._waiting: Image | None = None
-        self._told = ""
+        self._shown_text = ""
         self._give_up = self.create_timer(WAIT_S, self._show_waiting)
-        info_topic = depth_topic.rpartition("/")[0] + "/camera_info"
         self.create_subscription(Image, depth_topic, self._on_depth, qos_profile_sensor_data)
-        self.create_subscription(CameraInfo, info_topic, self._on_depth_camera, qos_profile_sensor_data)
+        self.create_subscription(
+            CameraInfo, camera_info_beside(depth_topic), self._on_depth_camera, qos_profile_sensor_data
+        )
         self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
         if image_topic:
             self._listen_to(image_topic)
@@ -79,18 +81,17 @@ class Viewer(Node):
         compressed = topic.endswith("/compressed")
         kind = CompressedImage if compressed else Image
         self._image = ImageSubscription(self, topic, kind, "auto", self._on_frame)
-        beside = without_transport(topic, compressed).rpartition("/")[0] + "/camera_info"
-        InfoSubscription(self, beside, self._on_camera)
+        InfoSubscription(self, camera_info_beside(topic, compressed), self._on_camera)
 
     def _on_frame(self, message: Image | CompressedImage) -> None:
-        self._frames.add(stamp_ns(message.header), message)
+        self._frames.add(stamp_ns(message), message)
         self._show_if_complete()
 
     def _on_camera(self, serialized: bytes) -> None:
         self._camera = deserialize_message(serialized, CameraInfo)
 
     def _on_depth_camera(self, message: CameraInfo) -> None:
-        self._depth_cameras.add(stamp_ns(message.header), message)
+        self._depth_cameras.add(stamp_ns(message), message)
         self._show_if_complete()
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
@@ -101,11 +102,12 @@ class Viewer(Node):
             values = {entry.key: entry.value for entry in status.values}
             if self._image is None and values.get("topic"):
                 self._listen_to(values["topic"])
-            self._view.show(Moment(stamp_ns(message.header), stages_ms=_medians_ms(values)))
+            medians_ms = {stage: ms[50] for stage, ms in stage_times_ms(values).items() if stage != "age"}
+            self._view.show(Moment(stamp_ns(message), stages_ms=medians_ms))
             level = int.from_bytes(status.level, "little")
-            if status.message != self._told and (level or not self._told):
+            if status.message != self._shown_text and (level or not self._shown_text):
                 self._view.tell(status.message, level)
-                self._told = status.message
+                self._shown_text = status.message
 
     def _on_depth(self, message: Image) -> None:
         self._show_waiting()
@@ -117,17 +119,17 @@ class Viewer(Node):
 
     def _show_if_complete(self) -> None:
         if self._waiting is not None:
-            stamp = stamp_ns(self._waiting.header)
+            stamp = stamp_ns(self._waiting)
             if _of_stamp(self._frames, stamp) is not None and _of_stamp(self._depth_cameras, stamp) is not None:
                 self._show_waiting()
 
     def _show_waiting(self) -> None:
-        """Show the depth image that waits, with what is there of it."""
+        """Show the waiting depth image, with the frame and camera matrix that have come."""
         message, self._waiting = self._waiting, None
         if message is None:
             return
         self._shown_at = time.monotonic()
-        stamp = stamp_ns(message.header)
+        stamp = stamp_ns(message)
         try:
             depth = meters_of(message)
             found = _of_stamp(self._frames, stamp)
@@ -149,18 +151,10 @@ class Viewer(Node):
 def _of_stamp(messages: StampCache[Any], stamp: int) -> Any | None:
     """The message of this very stamp."""
     message = messages.at(stamp)
-    return message if message is not None and stamp_ns(message.header) == stamp else None
+    return message if message is not None and stamp_ns(message) == stamp else None
 
 
 def _matrix(info: CameraInfo | None, shape: tuple[int, int], rectified: bool = False) -> tuple[np.ndarray | None, str]:
     """3x3 camera matrix of images of a shape (height, width), or None and why there is none."""
     camera = frame_camera(info, shape, rectified=rectified)
     return None if camera.matrix is None else np.reshape(camera.matrix, (3, 3)), camera.why
-
-
-def _medians_ms(values: dict[str, str]) -> dict[str, float]:
-    """Median duration of each stage, from what the node says of itself; the frame's age is no stage."""
-    suffix = " p50 [ms]"
-    medians = {key.removesuffix(suffix): float(value) for key, value in values.items() if key.endswith(suffix)}
-    medians.pop("age", None)
-    return medians

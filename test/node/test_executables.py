@@ -138,7 +138,7 @@ def test_a_parameter_file_that_is_not_there_is_named(domain):
         assert running.returncode == 1 and "nofile.yaml" in errors and "Traceback" not in errors
 
 
-def test_the_bag_publisher_names_a_bag_that_is_not_there(domain, tmp_path):
+def test_the_bag_player_names_a_bag_that_is_not_there(domain, tmp_path):
     with process("ros_tools.bag_player", str(tmp_path / "nothing")) as running:
         _, errors = running.communicate(timeout=20)
         assert running.returncode == 1 and "no bag at" in errors

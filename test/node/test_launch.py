@@ -81,7 +81,7 @@ def stand_in(prefix: Path, package: str, executable: str, script: str = 'echo AR
 @pytest.fixture
 def installed(domain: int, tmp_path: Path, monkeypatch) -> Path:
     """A prefix with stand-ins for our programs, in front of what is installed."""
-    for executable in ("fastdepth_node", "fastdepth_cameras", "bag_publisher"):
+    for executable in ("fastdepth_node", "fastdepth_cameras", "bag_player", "bag_publisher"):
         stand_in(tmp_path, "fastdepth_ros", executable)
     (tmp_path / "share" / "fastdepth_ros").symlink_to(ROOT)
     monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path), prepend=os.pathsep)
@@ -130,7 +130,7 @@ def test_a_bag_is_replayed_and_the_launch_ends_with_it(graph: Graph, artifact_fo
     )
     running = launched(
         "replay.launch.py", f"bag:={BAGS['mcap'](tmp_path)}", f"model:={artifact_folder}",
-        f"launch-prefix:=sh {shlex.quote(str(gate))}", "launch-prefix-filter:=bag_publisher",
+        f"launch-prefix:=sh {shlex.quote(str(gate))}", "launch-prefix-filter:=bag_player",
     )  # fmt: skip
     try:
         wait_until(lambda: active(diagnostics) and graph.peer.count_publishers("/depth/image"), "a node", PATIENCE_S)
@@ -293,15 +293,15 @@ def test_sim_time_of_the_parameter_file_holds_unless_the_argument_is_given(
 @pytest.mark.parametrize(("sim_time", "of_player"), [("true", "--clock"), ("false", "--restamp")])
 def test_a_replay_runs_on_the_bags_time_or_on_the_clocks(installed, sim_time, of_player):
     stand_in(installed, "fastdepth_ros", "fastdepth_node", f"cat $7 $9; {WAIT}")
-    stand_in(installed, "fastdepth_ros", "bag_publisher", f'echo PLAYED "$@"; {WAIT}')
+    stand_in(installed, "fastdepth_ros", "bag_player", f'echo PLAYED "$@"; {WAIT}')
     output = finished("replay.launch.py", "bag:=/tmp", "respawn:=false", f"use_sim_time:={sim_time}")
     assert f"PLAYED /tmp {of_player} --wait 30" in output
 
 
-@pytest.mark.parametrize("program", ["bag_publisher", "fastdepth_node"])
+@pytest.mark.parametrize("program", ["bag_player", "fastdepth_node"])
 def test_a_replay_that_fails_ends_with_1_and_the_reason_last(installed, program):
     stand_in(installed, "fastdepth_ros", "fastdepth_node", ENDLESS)
-    stand_in(installed, "fastdepth_ros", "bag_publisher", ENDLESS)
+    stand_in(installed, "fastdepth_ros", "bag_player", ENDLESS)
     stand_in(installed, "fastdepth_ros", program, "exit 4")
     told = finished("replay.launch.py", "bag:=/tmp", code=1).splitlines()[-1]
     assert program in told and "exit code 4" in told
