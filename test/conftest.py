@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -98,8 +99,25 @@ def shared() -> Path:
 
 @pytest.fixture(scope="session")
 def artifact_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An artifact of a tiny random network whose depth varies by meters: test/deploy/small_models.py made it."""
+    """An artifact of a tiny random network whose depth varies by meters: test/small_models.py made it."""
     return Path(shutil.copytree(ROOT / "test" / "models" / "tiny", tmp_path_factory.mktemp("models") / "tiny"))
+
+
+@pytest.fixture
+def spoiled(artifact_folder: Path, tmp_path: Path) -> Path:
+    """A copy of the artifact that a test may spoil."""
+    return Path(shutil.copytree(artifact_folder, tmp_path / "model"))
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """One thread of torch: small networks are no faster on two, and beside other load much slower."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from processes import environment
 
 ROOT = Path(__file__).resolve().parent.parent
 HEAVY = ("torch", "rclpy", "onnx", "safetensors", "rosbags", "matplotlib")
@@ -36,10 +36,9 @@ assert main(["image", sys.argv[2], "--model", sys.argv[1], "--out", sys.argv[3]]
 def loaded_by(script: str, *arguments: object) -> set[str]:
     """Top-level modules that are loaded after a script, in a process of its own."""
     ending = "\nprint('loaded', *sorted({name.partition('.')[0] for name in sys.modules}))"
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     done = subprocess.run(
         [sys.executable, "-c", script + ending, *map(str, arguments)],
-        capture_output=True, text=True, timeout=60, check=False, env={**os.environ, "PYTHONPATH": path},
+        capture_output=True, text=True, timeout=60, check=False, env=environment(),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return set(done.stdout.splitlines()[-1].split()[1:])

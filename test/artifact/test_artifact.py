@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from manifests import edit_manifest
 
 from fastdepth_ros.artifact.artifact import DEFAULT_MODEL, MANIFEST, find_artifact, sha256_of, write_manifest
 from fastdepth_ros.backends import BackendError, BackendOptions
@@ -21,18 +21,6 @@ ONE_THREAD = BackendOptions(threads=1)
 PYTORCH = pytest.mark.needs("torch")
 
 
-@pytest.fixture
-def folder(artifact_folder: Path, tmp_path: Path) -> Path:
-    """A copy that a test may spoil."""
-    return Path(shutil.copytree(artifact_folder, tmp_path / "model"))
-
-
-def edit(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
-    manifest = json.loads((folder / MANIFEST).read_text())
-    change(manifest)
-    (folder / MANIFEST).write_text(json.dumps(manifest))
-
-
 def resign(folder: Path) -> None:
     """Put the sha256 of the files as they are now into the manifest."""
 
@@ -40,12 +28,12 @@ def resign(folder: Path) -> None:
         for entry in manifest["files"].values():
             entry["sha256"] = hashlib.sha256((folder / entry["file"]).read_bytes()).hexdigest()
 
-    edit(folder, change)
+    edit_manifest(folder, change)
 
 
 @pytest.mark.parametrize("backend", ["onnxruntime", pytest.param("pytorch", marks=PYTORCH)])
-def test_an_untouched_artifact_loads_from_text_and_from_path(folder, backend):
-    for model in (folder, str(folder)):
+def test_an_untouched_artifact_loads_from_text_and_from_path(spoiled, backend):
+    for model in (spoiled, str(spoiled)):
         artifact = find_artifact(model)
         assert artifact.input_size_px == 224
         depth = artifact.load(backend, ONE_THREAD).infer(np.zeros((224, 224, 3), np.uint8))
@@ -57,15 +45,15 @@ def test_a_missing_model_is_named():
         find_artifact("nowhere")
 
 
-def test_a_folder_without_a_manifest_is_refused(folder):
-    (folder / MANIFEST).unlink()
+def test_a_folder_without_a_manifest_is_refused(spoiled):
+    (spoiled / MANIFEST).unlink()
     with pytest.raises(FastDepthError, match=MANIFEST):
-        find_artifact(folder)
+        find_artifact(spoiled)
 
 
-def test_a_file_is_not_an_artifact(folder):
+def test_a_file_is_not_an_artifact(spoiled):
     with pytest.raises(FastDepthError, match=r"model\.onnx"):
-        find_artifact(folder / "model.onnx")
+        find_artifact(spoiled / "model.onnx")
 
 
 def test_a_path_below_a_folder_is_not_looked_up_among_the_bundled_ones(tmp_path):
@@ -76,30 +64,30 @@ def test_a_path_below_a_folder_is_not_looked_up_among_the_bundled_ones(tmp_path)
 @pytest.mark.parametrize(
     "content", [b"", b"{", b"version: 1", b"\xff\xfe\x00", b"[" * 99_999, b'{"name": "\\ud800"}'], ids=range(6)
 )
-def test_a_manifest_that_is_not_json_is_refused(folder, content):
-    (folder / MANIFEST).write_bytes(content)
+def test_a_manifest_that_is_not_json_is_refused(spoiled, content):
+    (spoiled / MANIFEST).write_bytes(content)
     with pytest.raises(FastDepthError, match="no JSON"):
-        find_artifact(folder)
+        find_artifact(spoiled)
 
 
 @pytest.mark.parametrize("content", ["[]", "1", "null", '"text"', "{}"])
-def test_json_that_is_no_manifest_is_refused(folder, content):
-    (folder / MANIFEST).write_text(content)
+def test_json_that_is_no_manifest_is_refused(spoiled, content):
+    (spoiled / MANIFEST).write_text(content)
     with pytest.raises(FastDepthError, match="lacks|should be an object"):
-        find_artifact(folder)
+        find_artifact(spoiled)
 
 
 @pytest.mark.parametrize("key", ["version", "name", "input", "output", "files"])
-def test_a_manifest_without_a_key_is_refused_with_its_name(folder, key):
-    edit(folder, lambda manifest: manifest.pop(key))
+def test_a_manifest_without_a_key_is_refused_with_its_name(spoiled, key):
+    edit_manifest(spoiled, lambda manifest: manifest.pop(key))
     with pytest.raises(FastDepthError, match=f"lacks {key}"):
-        find_artifact(folder)
+        find_artifact(spoiled)
 
 
-def test_a_manifest_of_another_version_is_refused(folder):
-    edit(folder, lambda manifest: manifest.update(version=2))
+def test_a_manifest_of_another_version_is_refused(spoiled):
+    edit_manifest(spoiled, lambda manifest: manifest.update(version=2))
     with pytest.raises(FastDepthError, match=r"version 2.*1"):
-        find_artifact(folder)
+        find_artifact(spoiled)
 
 
 @pytest.mark.parametrize(
@@ -114,102 +102,102 @@ def test_a_manifest_of_another_version_is_refused(folder):
         ("output", "shape", [1, 1, 112, 112]),
     ],
 )
-def test_a_model_with_another_input_or_output_is_refused_with_what_differs(folder, section, key, value):
-    edit(folder, lambda manifest: manifest[section].update({key: value}))
+def test_a_model_with_another_input_or_output_is_refused_with_what_differs(spoiled, section, key, value):
+    edit_manifest(spoiled, lambda manifest: manifest[section].update({key: value}))
     with pytest.raises(FastDepthError) as refusal:
-        find_artifact(folder)
+        find_artifact(spoiled)
     assert section in str(refusal.value)
     assert str(value) in str(refusal.value)
 
 
 @pytest.mark.parametrize("section", ["input", "output", "files"])
 @pytest.mark.parametrize("value", ["text", None, 3])
-def test_a_section_that_is_no_object_is_refused(folder, section, value):
-    edit(folder, lambda manifest: manifest.update({section: value}))
+def test_a_section_that_is_no_object_is_refused(spoiled, section, value):
+    edit_manifest(spoiled, lambda manifest: manifest.update({section: value}))
     with pytest.raises(FastDepthError, match=section):
-        find_artifact(folder).load("onnxruntime", ONE_THREAD)
+        find_artifact(spoiled).load("onnxruntime", ONE_THREAD)
 
 
 @pytest.mark.parametrize("entry", [{"file": "model.onnx"}, {"sha256": "0" * 64}, "model.onnx"])
-def test_a_file_entry_without_name_or_sha256_is_refused(folder, entry):
-    edit(folder, lambda manifest: manifest["files"].update(onnx=entry))
+def test_a_file_entry_without_name_or_sha256_is_refused(spoiled, entry):
+    edit_manifest(spoiled, lambda manifest: manifest["files"].update(onnx=entry))
     with pytest.raises(FastDepthError, match="onnx"):
-        find_artifact(folder).load("onnxruntime", ONE_THREAD)
+        find_artifact(spoiled).load("onnxruntime", ONE_THREAD)
 
 
 @pytest.mark.parametrize(
     ("backend", "file"), [("onnxruntime", "model.onnx"), pytest.param("pytorch", "model.safetensors", marks=PYTORCH)]
 )
-def test_a_file_with_another_sha256_is_refused_with_both(folder, backend, file):
-    recorded = hashlib.sha256((folder / file).read_bytes()).hexdigest()
-    damaged = bytearray((folder / file).read_bytes())
+def test_a_file_with_another_sha256_is_refused_with_both(spoiled, backend, file):
+    recorded = hashlib.sha256((spoiled / file).read_bytes()).hexdigest()
+    damaged = bytearray((spoiled / file).read_bytes())
     damaged[len(damaged) // 2] ^= 1
-    (folder / file).write_bytes(damaged)
+    (spoiled / file).write_bytes(damaged)
     with pytest.raises(FastDepthError) as refusal:
-        find_artifact(folder).load(backend, ONE_THREAD)
+        find_artifact(spoiled).load(backend, ONE_THREAD)
     assert file in str(refusal.value)
     assert recorded in str(refusal.value)
     assert hashlib.sha256(damaged).hexdigest() in str(refusal.value)
 
 
-def test_a_damaged_file_does_not_matter_to_the_other_backend(folder):
-    (folder / "model.safetensors").write_bytes(b"damaged")
-    find_artifact(folder).load("onnxruntime", ONE_THREAD)
+def test_a_damaged_file_does_not_matter_to_the_other_backend(spoiled):
+    (spoiled / "model.safetensors").write_bytes(b"damaged")
+    find_artifact(spoiled).load("onnxruntime", ONE_THREAD)
 
 
-def test_a_file_that_is_missing_is_named(folder):
-    (folder / "model.onnx").unlink()
+def test_a_file_that_is_missing_is_named(spoiled):
+    (spoiled / "model.onnx").unlink()
     with pytest.raises(FastDepthError, match=r"model\.onnx.*missing"):
-        find_artifact(folder).load("onnxruntime", ONE_THREAD)
+        find_artifact(spoiled).load("onnxruntime", ONE_THREAD)
 
 
 @pytest.mark.parametrize("where", ["../outside.onnx", "sub/model.onnx", "/{absolute}/model.onnx", "..", "."])
-def test_a_file_outside_the_folder_is_refused_even_with_the_right_sha256(folder, where):
-    shutil.copy(folder / "model.onnx", folder.parent / "outside.onnx")
-    (folder / "sub").mkdir()
-    shutil.copy(folder / "model.onnx", folder / "sub" / "model.onnx")
-    where = where.replace("/{absolute}", str(folder.parent / "model" / "sub"))
-    edit(folder, lambda manifest: manifest["files"]["onnx"].update(file=where))
+def test_a_file_outside_the_folder_is_refused_even_with_the_right_sha256(spoiled, where):
+    shutil.copy(spoiled / "model.onnx", spoiled.parent / "outside.onnx")
+    (spoiled / "sub").mkdir()
+    shutil.copy(spoiled / "model.onnx", spoiled / "sub" / "model.onnx")
+    where = where.replace("/{absolute}", str(spoiled.parent / "model" / "sub"))
+    edit_manifest(spoiled, lambda manifest: manifest["files"]["onnx"].update(file=where))
     with pytest.raises(FastDepthError):
-        find_artifact(folder).load("onnxruntime", ONE_THREAD)
+        find_artifact(spoiled).load("onnxruntime", ONE_THREAD)
 
 
-def test_an_artifact_without_the_backends_format_says_what_it_has(folder):
-    edit(folder, lambda manifest: manifest["files"].pop("onnx"))
+def test_an_artifact_without_the_backends_format_says_what_it_has(spoiled):
+    edit_manifest(spoiled, lambda manifest: manifest["files"].pop("onnx"))
     with pytest.raises(FastDepthError, match=r"no onnx file.*safetensors"):
-        find_artifact(folder).load("onnxruntime", ONE_THREAD)
+        find_artifact(spoiled).load("onnxruntime", ONE_THREAD)
 
 
 @PYTORCH
-def test_a_format_that_is_absent_does_not_matter_to_the_other_backend(folder):
-    edit(folder, lambda manifest: manifest["files"].pop("onnx"))
-    find_artifact(folder).load("pytorch", ONE_THREAD)
+def test_a_format_that_is_absent_does_not_matter_to_the_other_backend(spoiled):
+    edit_manifest(spoiled, lambda manifest: manifest["files"].pop("onnx"))
+    find_artifact(spoiled).load("pytorch", ONE_THREAD)
 
 
-def test_an_unknown_backend_lists_what_there_is(folder):
+def test_an_unknown_backend_lists_what_there_is(spoiled):
     with pytest.raises(BackendError, match=r"'tensorflow'.*onnxruntime.*pytorch"):
-        find_artifact(folder).load("tensorflow")
+        find_artifact(spoiled).load("tensorflow")
 
 
-def test_a_manifest_that_names_another_opset_is_refused_with_both(folder):
-    edit(folder, lambda manifest: manifest["files"]["onnx"].update(opset=12))
+def test_a_manifest_that_names_another_opset_is_refused_with_both(spoiled):
+    edit_manifest(spoiled, lambda manifest: manifest["files"]["onnx"].update(opset=12))
     with pytest.raises(BackendError, match=r"opset 17.*12"):
-        find_artifact(folder).load("onnxruntime", ONE_THREAD)
+        find_artifact(spoiled).load("onnxruntime", ONE_THREAD)
 
 
 @pytest.mark.needs("onnx")
-def test_a_file_of_another_input_size_is_refused_whatever_is_claimed(folder):
+def test_a_file_of_another_input_size_is_refused_whatever_is_claimed(spoiled):
     import onnx
 
-    model = onnx.load(folder / "model.onnx")
+    model = onnx.load(spoiled / "model.onnx")
     for value, axes in ((model.graph.input[0], (1, 2)), (model.graph.output[0], (2, 3))):
         for axis in axes:
             value.type.tensor_type.shape.dim[axis].dim_value = 160
     del model.graph.value_info[:]
-    onnx.save(model, folder / "model.onnx")
-    resign(folder)
+    onnx.save(model, spoiled / "model.onnx")
+    resign(spoiled)
     with pytest.raises(BackendError, match=r"160.*224"):
-        find_artifact(folder).load("onnxruntime", ONE_THREAD)
+        find_artifact(spoiled).load("onnxruntime", ONE_THREAD)
 
 
 def test_sha256_of_a_file_is_the_one_that_everybody_computes(tmp_path):
@@ -226,26 +214,26 @@ def test_a_manifest_is_written_whole_and_read_back_equal(tmp_path):
     assert json.loads((tmp_path / MANIFEST).read_text()) == manifest
 
 
-def test_the_trained_focal_length_is_read_and_may_be_missing(folder):
-    assert find_artifact(DEFAULT_MODEL).trained_focal == find_artifact(folder).trained_focal == Focal(198.9, 265.8)
-    edit(folder, lambda manifest: manifest.pop("trained_focal_px"))
-    assert find_artifact(folder).trained_focal is None
+def test_the_trained_focal_length_is_read_and_may_be_missing(spoiled):
+    assert find_artifact(DEFAULT_MODEL).trained_focal == find_artifact(spoiled).trained_focal == Focal(198.9, 265.8)
+    edit_manifest(spoiled, lambda manifest: manifest.pop("trained_focal_px"))
+    assert find_artifact(spoiled).trained_focal is None
 
 
 @pytest.mark.parametrize("value", [200.0, {"fx": 200.0}, {"fx": 200.0, "fy": 0}, {"fx": "200", "fy": 200.0}], ids=str)
-def test_a_trained_focal_length_that_is_none_is_refused(folder, value):
-    edit(folder, lambda manifest: manifest.update(trained_focal_px=value))
+def test_a_trained_focal_length_that_is_none_is_refused(spoiled, value):
+    edit_manifest(spoiled, lambda manifest: manifest.update(trained_focal_px=value))
     with pytest.raises(FastDepthError, match="trained_focal_px"):
-        find_artifact(folder)
+        find_artifact(spoiled)
 
 
-def test_a_model_outside_the_allowed_folder_is_refused_also_through_a_link(folder, tmp_path):
+def test_a_model_outside_the_allowed_folder_is_refused_also_through_a_link(spoiled, tmp_path):
     allowed = tmp_path / "allowed"
-    inside = Path(shutil.copytree(folder, allowed / "inside"))
-    (allowed / "link").symlink_to(folder)
-    assert find_artifact(inside, allowed).folder == inside
+    inside = Path(shutil.copytree(spoiled, allowed / "inside"))
+    (allowed / "link").symlink_to(spoiled)
+    assert find_artifact(inside, allowed).spoiled == inside
     assert find_artifact("", allowed).name == DEFAULT_MODEL
-    for model in (folder, allowed / "link", allowed / "inside" / ".." / ".." / folder.name, f"{allowed}/../model"):
+    for model in (spoiled, allowed / "link", allowed / "inside" / ".." / ".." / spoiled.name, f"{allowed}/../model"):
         with pytest.raises(FastDepthError, match="is not below .*allowed"):
             find_artifact(model, allowed)
 
@@ -262,7 +250,7 @@ def test_a_model_outside_the_allowed_folder_is_refused_also_through_a_link(folde
         ({"precisions": {"int8": {"golden": 3}}}, "precisions.int8.golden is 3, it should be an object"),
     ],
 )
-def test_each_field_of_a_manifest_is_held_to_its_type(folder, change, words):
-    edit(folder, lambda manifest: manifest.update(change))
+def test_each_field_of_a_manifest_is_held_to_its_type(spoiled, change, words):
+    edit_manifest(spoiled, lambda manifest: manifest.update(change))
     with pytest.raises(FastDepthError, match=words):
-        find_artifact(folder)
+        find_artifact(spoiled)

@@ -3,32 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from manifests import edit_manifest
 
-from fastdepth_ros.artifact.artifact import MANIFEST, find_artifact
+from fastdepth_ros.artifact.artifact import find_artifact
 from fastdepth_ros.artifact.golden import check_golden, golden_frame, golden_record
 from fastdepth_ros.backends import BackendOptions
 from fastdepth_ros.errors import FastDepthError
 
 MODELS = Path(__file__).resolve().parents[1] / "models"
 ONE_THREAD = BackendOptions(threads=1)
-
-
-@pytest.fixture
-def folder(artifact_folder: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(artifact_folder, tmp_path / "model"))
-
-
-def change_manifest(folder: Path, change: Callable[[dict], None]) -> None:
-    manifest = json.loads((folder / MANIFEST).read_text())
-    change(manifest)
-    (folder / MANIFEST).write_text(json.dumps(manifest))
 
 
 def test_the_golden_frame_never_changes():
@@ -47,8 +34,8 @@ def test_the_golden_frame_differs_by_channel_and_under_each_mirror():
         assert np.abs(frame - other).mean() > 10
 
 
-def test_the_record_samples_the_depth_of_the_golden_frame(folder):
-    engine = find_artifact(folder).load("onnxruntime", ONE_THREAD)
+def test_the_record_samples_the_depth_of_the_golden_frame(spoiled):
+    engine = find_artifact(spoiled).load("onnxruntime", ONE_THREAD)
     record = golden_record(engine, 224)
     sampled = np.array(record["depth_m"])
     assert sampled.shape == (14, 14)
@@ -59,8 +46,8 @@ def test_the_record_samples_the_depth_of_the_golden_frame(folder):
     assert np.unique(sampled).size > 10  # a flat record would prove nothing
 
 
-def test_the_largest_difference_is_returned_or_over_the_tolerance_refused(folder):
-    engine = find_artifact(folder).load("onnxruntime", ONE_THREAD)
+def test_the_largest_difference_is_returned_or_over_the_tolerance_refused(spoiled):
+    engine = find_artifact(spoiled).load("onnxruntime", ONE_THREAD)
     record = golden_record(engine, 224)
     record["depth_m"][3][7] += 0.0008
     assert check_golden(engine, record, 224) == pytest.approx(0.0008, abs=1e-4)
@@ -71,14 +58,14 @@ def test_the_largest_difference_is_returned_or_over_the_tolerance_refused(folder
     check_golden(engine, record, 224)
 
 
-def test_another_network_under_the_same_manifest_is_refused(folder):
+def test_another_network_under_the_same_manifest_is_refused(spoiled):
     """With the sha256 right again."""
     content = (MODELS / "red_to_depth.onnx").read_bytes()
-    (folder / "model.onnx").write_bytes(content)
+    (spoiled / "model.onnx").write_bytes(content)
     sha256 = hashlib.sha256(content).hexdigest()
-    change_manifest(folder, lambda manifest: manifest["files"]["onnx"].update(sha256=sha256))
+    edit_manifest(spoiled, lambda manifest: manifest["files"]["onnx"].update(sha256=sha256))
     with pytest.raises(FastDepthError, match=r"off by .* m"):
-        find_artifact(folder).load("onnxruntime", ONE_THREAD)
+        find_artifact(spoiled).load("onnxruntime", ONE_THREAD)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +78,7 @@ def test_another_network_under_the_same_manifest_is_refused(folder):
     ],
     ids=range(4),
 )
-def test_a_record_that_is_no_golden_record_is_refused(folder, record):
-    change_manifest(folder, lambda manifest: manifest.update(golden=record))
+def test_a_record_that_is_no_golden_record_is_refused(spoiled, record):
+    edit_manifest(spoiled, lambda manifest: manifest.update(golden=record))
     with pytest.raises(FastDepthError):
-        find_artifact(folder).load("onnxruntime", ONE_THREAD)
+        find_artifact(spoiled).load("onnxruntime", ONE_THREAD)

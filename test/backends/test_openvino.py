@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from processes import environment
 
 from fastdepth_ros.backends import BackendError, BackendOptions, ModelFile, backend_class
 from fastdepth_ros.backends import openvino as backend
@@ -55,9 +55,8 @@ def installed() -> None:
 
 
 def test_a_signal_after_an_engine_has_gone_does_no_harm(artifact_folder):
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", SIGNALS, str(artifact_folder)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100)
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stderr
 
 

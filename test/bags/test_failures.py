@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from mcap.writer import IndexType
 from mcap.writer import Writer as McapWriter
+from processes import environment
 from recorded import IMAGE_TOPIC, write_long, write_rosbag2
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
@@ -133,11 +134,6 @@ def test_a_full_disk_is_told_and_the_run_goes_on_where_there_is_room(tmp_path, a
     assert ".out.parts" in second.split() and "out" not in second.split("code 0")[0].split()
     assert "No space left on device" in done.stderr and "the same command goes on from there" in done.stderr
     assert raw_messages(tmp_path / "saved") == raw_messages(tmp_path / "whole")
-
-
-def environment() -> dict[str, str]:
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    return {**os.environ, "PYTHONPATH": path}
 
 
 def test_no_frame_in_the_range_is_told_and_so_is_nonsense(tmp_path, artifact_folder, capsys):

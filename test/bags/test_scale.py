@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from processes import environment
 from recorded import BAGS, IMAGE_TOPIC, INFO_TOPIC, LONG_PERIOD_NS, LONG_START_NS, TEXT_TOPIC, write_long
 from rosbags.rosbag2 import StoragePlugin
 from running import arguments, raw_messages, read_bag, run_bag
@@ -27,11 +28,8 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 def start(bag: Path, out: Path, model: Path, *more: object) -> subprocess.Popen:
     """The verb in a process of its own, with a process group of its own."""
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     command = [sys.executable, "-m", "fastdepth_ros", *arguments(bag, out, model, *more)]
-    return subprocess.Popen(
-        command, env={**os.environ, "PYTHONPATH": path}, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    )
+    return subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
 
 
 def parts(out: Path) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from processes import environment
 from verbs import ALL_VERBS, names, refused, run
 
 from fastdepth_ros.artifact.artifact import MANIFEST, find_artifact
@@ -298,10 +298,8 @@ def test_a_verb_whose_extra_is_not_installed_names_it(tmp_path):
         "import sys; sys.modules['rosbags'] = None\n"
         "from fastdepth_ros.cli import main; raise SystemExit(main(['bag', 'x', '--image-topic', 't', '--out', 'o']))"
     )
-    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env=_here())
+    finished = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env=environment()
+    )
     assert finished.returncode == 1
     assert "fastdepth_ros[bags]" in finished.stderr and "Traceback" not in finished.stderr
-
-
-def _here() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}

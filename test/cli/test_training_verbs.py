@@ -12,26 +12,17 @@ from verbs import names, refused, run
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
+from small_networks import TINY, fresh  # noqa: E402
+
 from fastdepth_ros.artifact.artifact import find_artifact  # noqa: E402
 from fastdepth_ros.backends import BackendOptions  # noqa: E402
 from fastdepth_ros.data.authors import authors_view  # noqa: E402
 from fastdepth_ros.data.datasets import open_dataset  # noqa: E402
 from fastdepth_ros.metrics.depth import depth_errors, mean_errors  # noqa: E402
-from fastdepth_ros.nn.channels import Channels  # noqa: E402
 from fastdepth_ros.nn.checkpoints import load_checkpoint, save_checkpoint  # noqa: E402
-from fastdepth_ros.nn.fastdepth import FastDepth, initialize  # noqa: E402
 
-TINY = Channels((4, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8), (8, 8, 8, 8, 4))
+pytestmark = pytest.mark.usefixtures("one_thread")
 BACKENDS = ("onnxruntime", "pytorch")
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Engines that fight over two cores with another job take ten times as long."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 # --- complexity -------------------------------------------------------------------------------------------------------
@@ -73,9 +64,7 @@ def test_complexity_of_an_unknown_list_names_the_known_ones(capsys):
 
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
-    network = FastDepth(TINY)
-    initialize(network, seed=2)
-    save_checkpoint(network.eval(), tmp_path / "net.safetensors")
+    save_checkpoint(fresh(seed=2).eval(), tmp_path / "net.safetensors")
     return tmp_path / "net.safetensors"
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import struct
-import zlib
 from pathlib import Path
 
 import cv2
 import h5py
 import numpy as np
 import pytest
+from png_files import png_of
 
 from fastdepth_ros.data.check import Report, check_dataset
 from fastdepth_ros.data.datasets import DatasetError, Pair, open_dataset
@@ -42,15 +41,6 @@ def flip_byte(path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 0x55
     path.write_bytes(data)
-
-
-def png_of(width: int, height: int) -> bytes:
-    """A PNG of four bytes that claims to be so large; its checksums are right."""
-    chunks = ((b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)), (b"IDAT", b"four"), (b"IEND", b""))
-    parts = [
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
-    ]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
 def check(root: Path, workers: int = 4) -> Report:

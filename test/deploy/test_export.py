@@ -13,41 +13,23 @@ import onnxruntime
 import pytest
 import torch
 from safetensors.torch import load_file
-from torch import nn
+from small_networks import UNEVEN, lively
 
 from fastdepth_ros.artifact.artifact import find_artifact
 from fastdepth_ros.backends import BackendOptions
 from fastdepth_ros.deploy.export import export_artifact
 from fastdepth_ros.errors import FastDepthError
-from fastdepth_ros.nn.channels import Channels
 from fastdepth_ros.nn.checkpoints import load_fastdepth
 from fastdepth_ros.nn.complexity import complexity
 from fastdepth_ros.nn.fastdepth import FastDepth
 
-SMALL = Channels((4, 6, 5, 7, 5, 8, 6, 5, 4, 5, 6, 7, 8, 9), (7, 8, 7, 6, 4))
 FACTS = {"training_data": "noise", "licence": "Apache-2.0", "accuracy": {"noise": {"rmse": 1.5}}}
-
-
-def lively() -> FastDepth:
-    """A network whose depth varies by meters, in eval mode."""
-    network = FastDepth(SMALL)
-    generator = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for module in network.modules():
-            if isinstance(module, nn.Conv2d):
-                module.weight.normal_(0, (2 / module.weight[0].numel()) ** 0.5, generator=generator)
-            elif isinstance(module, nn.BatchNorm2d):
-                module.bias.normal_(0.3, 0.3, generator=generator)
-                module.running_mean.normal_(0, 0.2, generator=generator)
-                module.running_var.uniform_(0.7, 1.6, generator=generator)
-        network.head.bias.fill_(1.5)
-    return network.eval()
 
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory) -> tuple[FastDepth, Path, float]:
     """A network, its artifact, and the difference that export found."""
-    network, out = lively(), tmp_path_factory.mktemp("out") / "sub" / "artifact"
+    network, out = lively(UNEVEN), tmp_path_factory.mktemp("out") / "sub" / "artifact"
     return network, out, export_artifact(network, out, FACTS)
 
 
@@ -58,7 +40,7 @@ def images() -> list[np.ndarray]:
 
 
 def test_half_the_space_for_a_network_that_is_to_be_pruned(tmp_path):
-    network, out = lively(), tmp_path / "parent"
+    network, out = lively(UNEVEN), tmp_path / "parent"
     off_m = export_artifact(network, out, FACTS, half=True)
     assert sorted(path.name for path in out.iterdir()) == ["manifest.json", "model.safetensors"]
     assert {tensor.dtype for tensor in load_file(out / "model.safetensors").values() if tensor.ndim == 4} == {
@@ -129,10 +111,10 @@ def test_the_manifest_names_each_file_with_its_sha256_and_the_network(exported):
     assert {entry["file"] for entry in manifest["files"].values()} == {"model.onnx", "model.safetensors"}
     for entry in manifest["files"].values():
         assert entry["sha256"] == hashlib.sha256((out / entry["file"]).read_bytes()).hexdigest()
-    count = complexity(FastDepth(SMALL))["total"]
+    count = complexity(FastDepth(UNEVEN))["total"]
     assert (manifest["weights"], manifest["macs"]) == (count.weights, count.macs)
     assert manifest["name"] == "artifact"
-    assert manifest["channels"] == SMALL.as_mapping()
+    assert manifest["channels"] == UNEVEN.as_mapping()
     assert manifest["input"]["layout"] == "NHWC"
     assert manifest["input"]["channels"] == "RGB"
     assert manifest["output"]["unit"] == "metre"
@@ -163,13 +145,13 @@ def test_an_output_that_exists_is_refused_and_left_alone(tmp_path, kind):
     else:
         out.write_text("mine")
     with pytest.raises(FileExistsError, match="out exists"):
-        export_artifact(lively(), out, {})
+        export_artifact(lively(UNEVEN), out, {})
     assert ((out / "precious") if kind == "folder" else out).read_text() == "mine"
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 def test_a_network_that_answers_nan_is_refused_and_leaves_nothing(tmp_path):
-    network = lively()
+    network = lively(UNEVEN)
     with torch.no_grad():
         network.head.get_parameter("bias").fill_(float("nan"))
     with pytest.raises(FastDepthError, match="nan"):
@@ -179,12 +161,12 @@ def test_a_network_that_answers_nan_is_refused_and_leaves_nothing(tmp_path):
 
 def test_an_export_that_fails_half_way_leaves_nothing(tmp_path):
     with pytest.raises(TypeError):
-        export_artifact(lively(), tmp_path / "out", {"licence": object()})
+        export_artifact(lively(UNEVEN), tmp_path / "out", {"licence": object()})
     assert not list(tmp_path.iterdir())
 
 
 def test_the_network_is_left_as_it_was(tmp_path):
-    network = lively()
+    network = lively(UNEVEN)
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     export_artifact(network, tmp_path / "out", {})
     after = network.state_dict()

@@ -11,7 +11,7 @@ from fastdepth_ros.artifact.artifact import MANIFEST, find_artifact
 from fastdepth_ros.backends import BackendOptions
 from fastdepth_ros.deploy.agreement import largest_difference_m
 
-REMEDY = "run python test/deploy/small_models.py"
+REMEDY = "run python test/small_models.py"
 
 
 def test_the_tiny_artifact_is_what_export_makes(tmp_path):

@@ -14,7 +14,7 @@ from fastdepth_ros.depth.estimator import DepthEstimator, EstimatorOptions
 from fastdepth_ros.depth.frame import Frame, FrameError
 from fastdepth_ros.depth.geometry import Crop, Focal, trained_view
 
-RED = Path(__file__).resolve().parents[1] / "models" / "red_to_depth.onnx"  # test/deploy/small_models.py made it
+RED = Path(__file__).resolve().parents[1] / "models" / "red_to_depth.onnx"  # test/small_models.py made it
 SIZE_PX = 224
 OPSET = 17
 HEIGHT, WIDTH = 60, 80

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from manifests import edit_manifest
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 onnx = pytest.importorskip("onnx", reason="onnx is not installed")
@@ -18,24 +18,13 @@ from onnx import numpy_helper  # noqa: E402
 from safetensors import safe_open  # noqa: E402
 from safetensors.torch import load_file, save_file  # noqa: E402
 
-from fastdepth_ros.artifact.artifact import MANIFEST, find_artifact  # noqa: E402
+from fastdepth_ros.artifact.artifact import find_artifact  # noqa: E402
 from fastdepth_ros.artifact.golden import check_golden, golden_record  # noqa: E402
 from fastdepth_ros.backends import BackendOptions  # noqa: E402
 from fastdepth_ros.errors import FastDepthError  # noqa: E402
 
 ONE_THREAD = BackendOptions(threads=1)
 BACKENDS = ("onnxruntime", "pytorch")
-
-
-@pytest.fixture
-def folder(artifact_folder: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(artifact_folder, tmp_path / "model"))
-
-
-def change_manifest(folder: Path, change: Callable[[dict], None]) -> None:
-    manifest = json.loads((folder / MANIFEST).read_text())
-    change(manifest)
-    (folder / MANIFEST).write_text(json.dumps(manifest))
 
 
 def change_onnx(folder: Path, change: Callable[[str, np.ndarray], np.ndarray]) -> None:
@@ -45,7 +34,7 @@ def change_onnx(folder: Path, change: Callable[[str, np.ndarray], np.ndarray]) -
         tensor.CopyFrom(numpy_helper.from_array(change(tensor.name, numpy_helper.to_array(tensor)), tensor.name))
     onnx.save(model, folder / "model.onnx")
     sha256 = hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest()
-    change_manifest(folder, lambda manifest: manifest["files"]["onnx"].update(sha256=sha256))
+    edit_manifest(folder, lambda manifest: manifest["files"]["onnx"].update(sha256=sha256))
 
 
 def change_safetensors(folder: Path, change: Callable[[torch.Tensor], torch.Tensor]) -> None:
@@ -56,12 +45,12 @@ def change_safetensors(folder: Path, change: Callable[[torch.Tensor], torch.Tens
     tensors = {name: change(t).contiguous() if t.ndim == 4 else t for name, t in load_file(path).items()}
     save_file(tensors, path, metadata)
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    change_manifest(folder, lambda manifest: manifest["files"]["safetensors"].update(sha256=sha256))
+    edit_manifest(folder, lambda manifest: manifest["files"]["safetensors"].update(sha256=sha256))
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_each_backend_passes_with_the_record_of_the_other(folder, backend):
-    artifact = find_artifact(folder)
+def test_each_backend_passes_with_the_record_of_the_other(spoiled, backend):
+    artifact = find_artifact(spoiled)
     engine = artifact.load(backend, ONE_THREAD)
     for other in BACKENDS:
         record = json.loads(json.dumps(golden_record(artifact.load(other, ONE_THREAD), 224)))
@@ -70,34 +59,36 @@ def test_each_backend_passes_with_the_record_of_the_other(folder, backend):
 
 
 @pytest.mark.parametrize("share", [1.05, 0.9])
-def test_a_changed_onnx_network_is_refused(folder, share):
-    change_onnx(folder, lambda name, weights: (weights * share).astype(weights.dtype) if weights.ndim == 4 else weights)
+def test_a_changed_onnx_network_is_refused(spoiled, share):
+    change_onnx(
+        spoiled, lambda name, weights: (weights * share).astype(weights.dtype) if weights.ndim == 4 else weights
+    )
     with pytest.raises(FastDepthError, match=r"off by .* m"):
-        find_artifact(folder).load("onnxruntime", ONE_THREAD)
-    find_artifact(folder).load("pytorch", ONE_THREAD)
+        find_artifact(spoiled).load("onnxruntime", ONE_THREAD)
+    find_artifact(spoiled).load("pytorch", ONE_THREAD)
 
 
-def test_swapped_color_channels_are_refused(folder):
+def test_swapped_color_channels_are_refused(spoiled):
     def bgr(name: str, weights: np.ndarray) -> np.ndarray:
         return weights[:, ::-1].copy() if weights.ndim == 4 and weights.shape[1:] == (3, 3, 3) else weights
 
-    change_onnx(folder, bgr)
+    change_onnx(spoiled, bgr)
     with pytest.raises(FastDepthError):
-        find_artifact(folder).load("onnxruntime", ONE_THREAD)
+        find_artifact(spoiled).load("onnxruntime", ONE_THREAD)
 
 
-def test_one_changed_bias_is_refused(folder):
+def test_one_changed_bias_is_refused(spoiled):
     """The head's, by 1 cm: as small as what an int8 conversion would do."""
-    head = [tensor.name for tensor in onnx.load(folder / "model.onnx").graph.initializer if tensor.dims == [1]]
+    head = [tensor.name for tensor in onnx.load(spoiled / "model.onnx").graph.initializer if tensor.dims == [1]]
     assert head
-    change_onnx(folder, lambda name, weights: weights + np.float32(0.01) if name in head else weights)
+    change_onnx(spoiled, lambda name, weights: weights + np.float32(0.01) if name in head else weights)
     with pytest.raises(FastDepthError, match=r"0\.01"):
-        find_artifact(folder).load("onnxruntime", ONE_THREAD)
+        find_artifact(spoiled).load("onnxruntime", ONE_THREAD)
 
 
 @pytest.mark.parametrize("share", [1.05, float("nan")])
-def test_a_changed_pytorch_network_is_refused(folder, share):
-    change_safetensors(folder, lambda weights: weights * share)
+def test_a_changed_pytorch_network_is_refused(spoiled, share):
+    change_safetensors(spoiled, lambda weights: weights * share)
     with pytest.raises(FastDepthError, match=r"pytorch.* is off by"):
-        find_artifact(folder).load("pytorch", ONE_THREAD)
-    find_artifact(folder).load("onnxruntime", ONE_THREAD)
+        find_artifact(spoiled).load("pytorch", ONE_THREAD)
+    find_artifact(spoiled).load("onnxruntime", ONE_THREAD)

@@ -9,6 +9,7 @@ import zlib
 import cv2
 import numpy as np
 import pytest
+from png_files import png_of
 
 from fastdepth_ros.depth.frame import FrameError, RawImage, decode_compressed, decode_raw
 from fastdepth_ros.depth.image_header import MAX_PIXELS, check_header, jpeg_is_whole
@@ -21,14 +22,6 @@ def encoded(suffix: str, *options: int) -> bytearray:
     done, data = cv2.imencode(suffix, picture, options)
     assert done
     return bytearray(data.tobytes())
-
-
-def png_of(width: int, height: int, data: bytes = b"") -> bytes:
-    def chunk(name: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(data)) + chunk(b"IEND", b"")
 
 
 def jpeg_of(width: int, height: int, *options: int) -> bytes:
@@ -116,7 +109,7 @@ def test_a_png_chunk_that_is_longer_than_the_data_is_not_allocated():
 
 
 def test_a_png_of_several_images_is_not_decoded():
-    data = png_of(64, 48, bytes(64 * 48 * 3 + 48))
+    data = png_of(64, 48, zlib.compress(bytes(64 * 48 * 3 + 48)))
     with pytest.raises(FrameError, match="several"):
         decode_compressed(data[:33] + data[8:33] + data[33:])
 

@@ -8,18 +8,16 @@ import stat
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from small_networks import UNEVEN, fresh
 
 from fastdepth_ros.nn.channels import PRUNED, Channels
 from fastdepth_ros.nn.checkpoints import CheckpointError, folded, load_checkpoint, network_of, save_checkpoint
-from fastdepth_ros.nn.fastdepth import FastDepth, initialize
-
-SMALL = Channels((4, 6, 5, 7, 5, 8, 6, 5, 4, 5, 6, 7, 8, 9), (7, 8, 7, 6, 4))
+from fastdepth_ros.nn.fastdepth import FastDepth
 
 
 @pytest.fixture
 def network() -> FastDepth:
-    network = FastDepth(SMALL)
-    initialize(network, seed=5)
+    network = fresh(UNEVEN, seed=5)
     with torch.no_grad():
         network.train()(torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0)))  # statistics of its own
     return network.eval()
@@ -37,7 +35,7 @@ def test_a_checkpoint_comes_back_bit_for_bit_with_its_notes(network, tmp_path):
     save_checkpoint(network, path, {"epoch": "7"})
     loaded, notes = load_checkpoint(path)
     assert_same(loaded, network)
-    assert loaded.channels == SMALL
+    assert loaded.channels == UNEVEN
     assert not loaded.training
     assert notes["epoch"] == "7"
 
@@ -58,7 +56,7 @@ def test_half_precision_is_read_as_float32(network, tmp_path):
     path = tmp_path / "half.safetensors"
     save_checkpoint(network, path)
     halves = {name: t.half() if t.is_floating_point() else t for name, t in load_file(path).items()}
-    save_file(halves, path, {"channels": json.dumps(SMALL.as_mapping())})
+    save_file(halves, path, {"channels": json.dumps(UNEVEN.as_mapping())})
     loaded, _ = load_checkpoint(path)
     assert {p.dtype for p in loaded.parameters()} == {torch.float32}
     torch.testing.assert_close(loaded.head.weight, network.head.weight, atol=1e-3, rtol=1e-2)
@@ -104,9 +102,9 @@ def test_tensors_that_do_not_fit_the_channel_list_are_refused_by_name(network):
     with pytest.raises(CheckpointError, match=r"head\.weight"):
         network_of(PRUNED, tensors)
     with pytest.raises(CheckpointError, match=r"head\.bias"):
-        network_of(SMALL, {name: tensor for name, tensor in tensors.items() if name != "head.bias"})
+        network_of(UNEVEN, {name: tensor for name, tensor in tensors.items() if name != "head.bias"})
     with pytest.raises(CheckpointError, match="surplus"):
-        network_of(SMALL, {**tensors, "surplus": torch.zeros(1)})
+        network_of(UNEVEN, {**tensors, "surplus": torch.zeros(1)})
 
 
 HUGE = json.dumps(Channels((10**9,) * 14, (10**9,) * 5).as_mapping())

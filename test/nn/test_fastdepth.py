@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from small_networks import UNEVEN
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -12,10 +13,8 @@ from fastdepth_ros.nn.checkpoints import folded
 from fastdepth_ros.nn.deployed import Deployed
 from fastdepth_ros.nn.fastdepth import FastDepth, initialize
 
-SMALL = Channels((4, 6, 5, 7, 5, 8, 6, 5, 4, 5, 6, 7, 8, 9), (7, 8, 7, 6, 4))
 
-
-def lively(channels: Channels = SMALL, seed: int = 0) -> FastDepth:
+def lively(channels: Channels = UNEVEN, seed: int = 0) -> FastDepth:
     """Weights and statistics such that every layer matters and depth varies by meters."""
     network = FastDepth(channels)
     generator = torch.Generator().manual_seed(seed)
@@ -84,13 +83,13 @@ def test_it_computes_what_the_paper_draws():
 
 
 def test_kernels_are_3x3_in_the_encoder_5x5_in_the_decoder_1x1_across():
-    network = FastDepth(SMALL)
+    network = FastDepth(UNEVEN)
     shapes = [tuple(m.weight.shape) for m in network.encoder.modules() if isinstance(m, nn.Conv2d)]
     assert shapes[0] == (4, 3, 3, 3)
-    assert shapes[1::2] == [(count, 1, 3, 3) for count in SMALL.encoder[:-1]]
+    assert shapes[1::2] == [(count, 1, 3, 3) for count in UNEVEN.encoder[:-1]]
     assert [shape[2:] for shape in shapes[2::2]] == [(1, 1)] * 13
     shapes = [tuple(m.weight.shape) for m in network.decoder.modules() if isinstance(m, nn.Conv2d)]
-    assert shapes[::2] == [(count, 1, 5, 5) for count in (SMALL.encoder[-1], *SMALL.decoder[:-1])]
+    assert shapes[::2] == [(count, 1, 5, 5) for count in (UNEVEN.encoder[-1], *UNEVEN.decoder[:-1])]
 
 
 @torch.inference_mode()
@@ -171,7 +170,7 @@ def test_gradients_reach_every_parameter():
 def test_a_fresh_network_answers_the_mean_depth_and_depends_on_the_seed():
     networks = []
     for seed in (3, 3, 4):
-        network = FastDepth(SMALL)
+        network = FastDepth(UNEVEN)
         initialize(network, mean_depth_m=2.2, seed=seed)
         networks.append(network)
     depth = networks[0].train()(images(4, 64))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 from torch import nn
@@ -11,6 +9,7 @@ from torch import nn
 from fastdepth_ros.nn.complexity import complexity
 from fastdepth_ros.nn.paper.prior_work import PRIOR, prior_work
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 OUTPUTS = {
     "eigen2014": (55, 74),
     "eigen2015-alexnet": (109, 147),
@@ -20,15 +19,6 @@ OUTPUTS = {
     "xian2018": (384, 384),
 }
 ANY_SIZE = ("laina2016-upconv", "laina2016-upproj", "xian2018")  # without fully connected layers: run small here
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Layers this small are slower on two threads that wait for one another, on a busy machine by much."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def on_cpu(name: str) -> nn.Module:

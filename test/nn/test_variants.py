@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import product
 
 import pytest
@@ -18,6 +17,7 @@ from fastdepth_ros.nn.fastdepth import FastDepth
 from fastdepth_ros.nn.layers import KERNELS, insert_zeros
 from fastdepth_ros.nn.network import JOINS, AddSkip, DepthNetwork, parts
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 NAMES = parts()
 # Weights of the classifier, layers of each stage, channels of the maps.
 LITE = {
@@ -27,15 +27,6 @@ LITE = {
 }
 COMBINATIONS = list(product(*NAMES.values()))
 RGB = torch.rand(1, 3, 224, 224, generator=torch.Generator().manual_seed(0))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Layers this small are slower on two threads that wait for one another, on a busy machine by much."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

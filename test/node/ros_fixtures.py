@@ -48,7 +48,28 @@ def domain(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[int]:
 
 
 @pytest.fixture
+def odd_backend(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The class of the backend "odd", whose attributes say what goes wrong with it."""
+    from odd_backend import OddBackend
+
+    monkeypatch.setattr("fastdepth_ros.node.parameters.complaint", lambda name, value: "")  # "odd" is no choice
+    OddBackend.reset()
+    yield OddBackend
+    OddBackend.reset()
+
+
+@pytest.fixture
 def graph(domain: int) -> Iterator[Any]:
+    from ros_graph import Graph
+
+    graph = Graph(domain)
+    yield graph
+    graph.close()
+
+
+@pytest.fixture
+def observer(domain: int) -> Iterator[Any]:
+    """A second graph on the same domain, which goes on where the executor of the first one is busy."""
     from ros_graph import Graph
 
     graph = Graph(domain)

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
 
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 
-from rclpy.parameter import Parameter
-from rclpy.serialization import deserialize_message
-from ros_graph import depth_of
+from ros_graph import CameraDriver, Diagnostics, Listener, depth_of, wait_until
 from sensor_msgs.msg import Image
 
 from fastdepth_ros.depth.frame import SETTLED_FRAMES
@@ -19,46 +15,46 @@ from fastdepth_ros.depth.frame import SETTLED_FRAMES
 GREY = np.random.default_rng(0).integers(0, 256, (60, 80)).astype(np.uint16)
 
 
-def mono(values: np.ndarray, encoding: str) -> Image:
-    height, width = values.shape
-    return Image(
-        height=height, width=width, encoding=encoding, step=values.nbytes // height, data=values.tobytes()
-    )  # fmt: skip
+class Bits:
+    """An active node, and the depth that it makes of frames."""
+
+    def __init__(self, graph, artifact_folder) -> None:
+        self.node = graph.activated(artifact_folder)
+        self._camera, self._depths = CameraDriver(graph), Listener(graph, "/depth/image", Image)
+        self.diagnostics = Diagnostics(graph)
+        self._camera.wait()
+
+    def depth(self, pixels: np.ndarray, encoding: str) -> np.ndarray:
+        number = len(self._depths.heard) + 1
+        self._camera.send(number, pixels, encoding)
+        wait_until(lambda: self._depths.stamps()[-1:] == [number], "depth")
+        return depth_of(self._depths.heard[-1])
+
+    def facts(self) -> dict[str, str]:
+        """Facts of all frames so far."""
+        wait_until(lambda: self.diagnostics.facts.get("published") == str(len(self._depths.heard)), "diagnostics")
+        return self.diagnostics.facts
 
 
 @pytest.fixture
-def depth_by(graph, artifact_folder):
-    """A configured node, and what it publishes for a message."""
-    node = graph.fastdepth(model=artifact_folder)
-    graph.do(node.trigger_configure)
-    graph.do(node.trigger_activate)
-    published = []
-    node._pipeline._depth.publish = published.append
-
-    def of(message: Image) -> np.ndarray:
-        node._pipeline.process(message, time.perf_counter_ns())
-        return depth_of(deserialize_message(published.pop(), Image))
-
-    of.node = node
-    return of
+def bits(graph, artifact_folder) -> Bits:
+    return Bits(graph, artifact_folder)
 
 
-def test_low_bits_give_the_depth_of_8_and_a_late_rise_is_a_finding(depth_by):
-    pipeline = depth_by.node._pipeline
-    expected = depth_by(mono(GREY.astype(np.uint8), "mono8"))
+def test_low_bits_give_the_depth_of_8_and_a_late_rise_is_a_finding(bits):
+    expected = bits.depth(GREY.astype(np.uint8), "mono8")
     for shift in (2, 4):  # a rise so early belongs to the finding of the bits
-        np.testing.assert_array_equal(depth_by(mono(GREY << shift, "mono16")), expected)
+        np.testing.assert_array_equal(bits.depth(GREY << shift, "mono16"), expected)
     for _ in range(SETTLED_FRAMES):
-        depth_by(mono(GREY << 2, "mono16"))
-    assert pipeline.facts["bits used of 16-bit samples"] == "12 of 16"
-    assert not pipeline.statistics.snapshot().counts.get("bits_risen")
-    np.testing.assert_array_equal(depth_by(mono(GREY << 8, "mono16")), expected)
-    assert pipeline.statistics.snapshot().counts["bits_risen"] == 1
+        bits.depth(GREY << 2, "mono16")
+    facts = bits.facts()
+    assert facts["bits used of 16-bit samples"] == "12 of 16" and facts.get("bits_risen", "0") == "0"
+    np.testing.assert_array_equal(bits.depth(GREY << 8, "mono16"), expected)
+    assert bits.facts()["bits_risen"] == "1"
 
 
-def test_the_parameter_fixes_them_also_while_frames_come(graph, depth_by):
-    expected = depth_by(mono(GREY.astype(np.uint8), "mono8"))
-    depth_by(mono(GREY << 8, "mono16"))
-    (result,) = graph.do(lambda: depth_by.node.set_parameters([Parameter("bits", value=10)]))
-    assert result.successful
-    np.testing.assert_array_equal(depth_by(mono(GREY << 2, "mono16")), expected)
+def test_the_parameter_fixes_them_also_while_frames_come(graph, bits):
+    expected = bits.depth(GREY.astype(np.uint8), "mono8")
+    bits.depth(GREY << 8, "mono16")
+    assert graph.change(bits.node, bits=10) == ""
+    np.testing.assert_array_equal(bits.depth(GREY << 2, "mono16"), expected)

@@ -72,9 +72,7 @@ def test_the_nodes_depth_has_the_types_encoding_stamps_and_qos_asked_for(graph, 
     from ros_graph import CameraDriver, Listener, picture, wait_until
     from sensor_msgs.msg import CameraInfo, Image
 
-    node = graph.fastdepth(model=artifact_folder)
-    node.trigger_configure()
-    node.trigger_activate()
+    graph.activated(artifact_folder)
     depths, infos = Listener(graph, "/depth/image", Image), Listener(graph, "/depth/camera_info", CameraInfo)
     camera = CameraDriver(graph)
     camera.wait()

@@ -20,7 +20,7 @@ from fastdepth_ros.depth.stamps import stamp_ns
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 
 from recorded import BAGS, STAMPS_NS, frames
-from ros_graph import Graph, Listener, depth_of, wait_until
+from ros_graph import Diagnostics, Graph, Listener, depth_of, wait_until
 from sensor_msgs.msg import CameraInfo, Image
 
 from fastdepth_ros.bags.synthetic_bag import CAMERA_INFO_TOPIC, IMAGE_TOPIC, write_synthetic_bag
@@ -57,14 +57,14 @@ def test_ctrl_c_ends_the_node_with_exit_code_0_also_when_sent_twice(graph, artif
         wait_until(lambda: graph.peer.count_publishers("/depth/image"), "the node")
         for _ in range(interrupts):
             running.send_signal(signal.SIGINT)
-        _, errors = running.communicate(timeout=20)
+        _, errors = running.communicate(timeout=60)
         assert running.returncode == 0, errors
         assert "Traceback" not in errors
 
 
 def test_a_wrong_parameter_type_ends_the_node_with_a_clear_word(domain, artifact_folder):
     with process("node.node", "--ros-args", "-p", "threads:=many") as running:
-        _, errors = running.communicate(timeout=20)
+        _, errors = running.communicate(timeout=60)
         assert running.returncode == 1
         assert "threads" in errors and "Traceback" not in errors
 
@@ -73,7 +73,7 @@ def test_the_node_publishes_for_a_bag_what_fastdepth_bag_writes(graph: Graph, ar
     depths, infos = Listener(graph, "/depth/image", Image), Listener(graph, "/depth/camera_info", CameraInfo)
     with process("node.node", *node(artifact_folder)):
         wait_until(lambda: graph.peer.count_publishers("/depth/image"), "the node")
-        with process("ros_tools.bag_player", str(room_bag), "--wait", "20") as player:
+        with process("ros_tools.bag_player", str(room_bag), "--wait", "60") as player:
             assert player.wait(timeout=60) == 0
         wait_until(lambda: len(depths.heard) == 6, "six depth images")
     out = tmp_path / "out"
@@ -96,10 +96,8 @@ def test_a_replayed_bag_brings_its_own_time(graph: Graph, artifact_folder, room_
     depths = Listener(graph, "/depth/image", Image)
     with process("node.node", *node(artifact_folder, "-p", "use_sim_time:=true")):
         wait_until(lambda: graph.peer.count_publishers("/depth/image"), "the node")
-        from diagnostic_msgs.msg import DiagnosticArray
-
-        diagnostics = Listener(graph, "/diagnostics", DiagnosticArray)
-        with process("ros_tools.bag_player", str(room_bag), "--wait", "20", "--clock", "--loop"):
+        diagnostics = Diagnostics(graph)
+        with process("ros_tools.bag_player", str(room_bag), "--wait", "60", "--clock", "--loop"):
             wait_until(
                 lambda: any(entry.key == "age p50 [ms]" for a in diagnostics.heard for entry in a.status[0].values),
                 "an age",
@@ -115,7 +113,7 @@ def test_a_replayed_bag_brings_its_own_time(graph: Graph, artifact_folder, room_
 def test_a_bag_of_every_format_is_played(graph: Graph, tmp_path, kind, restamp):
     images, infos = Listener(graph, "/camera/image_raw", Image), Listener(graph, "/camera/camera_info", CameraInfo)
     more = ["--restamp"] if restamp else []
-    with process("ros_tools.bag_player", str(BAGS[kind](tmp_path)), "--wait", "20", "--rate", "2", *more) as player:
+    with process("ros_tools.bag_player", str(BAGS[kind](tmp_path)), "--wait", "60", "--rate", "2", *more) as player:
         assert player.wait(timeout=60) == 0
     wait_until(lambda: len(images.heard) == 4 and len(infos.heard) == 4, "four frames")
     assert [stamp_ns(message) for message in images.heard] == [stamp_ns(message) for message in infos.heard]
@@ -128,19 +126,19 @@ def test_a_bag_of_every_format_is_played(graph: Graph, tmp_path, kind, restamp):
 @pytest.mark.parametrize("rate", ["0", "-1", "fast"])
 def test_a_rate_that_is_no_speed_is_refused(domain, tmp_path, rate):
     with process("ros_tools.bag_player", str(tmp_path), "--rate", rate) as running:
-        _, errors = running.communicate(timeout=20)
+        _, errors = running.communicate(timeout=60)
         assert running.returncode == 2 and "--rate" in errors and "Traceback" not in errors
 
 
 def test_a_parameter_file_that_is_not_there_is_named(domain):
     with process("node.node", "--ros-args", "--params-file", "nofile.yaml") as running:
-        _, errors = running.communicate(timeout=20)
+        _, errors = running.communicate(timeout=60)
         assert running.returncode == 1 and "nofile.yaml" in errors and "Traceback" not in errors
 
 
 def test_the_bag_player_names_a_bag_that_is_not_there(domain, tmp_path):
     with process("ros_tools.bag_player", str(tmp_path / "nothing")) as running:
-        _, errors = running.communicate(timeout=20)
+        _, errors = running.communicate(timeout=60)
         assert running.returncode == 1 and "no bag at" in errors
 
 

@@ -12,13 +12,13 @@ import pytest
 
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from diagnostic_msgs.msg import DiagnosticStatus
+from lifecycle_msgs.srv import GetState
 from rclpy._rclpy_pybind11 import RCLError
 from rclpy.lifecycle import TransitionCallbackReturn
-from ros_graph import CameraDriver, Listener, picture, wait_until
+from ros_graph import CameraDriver, Diagnostics, Listener, picture, wait_until
 from sensor_msgs.msg import Image
 
-from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.node.pipeline import Pipeline
 
 STATES = {
@@ -36,87 +36,71 @@ ALLOWED = {
 TRANSITIONS = ("configure", "activate", "deactivate", "cleanup", "shutdown")
 
 
-def go(graph, node, *transitions: str) -> None:
-    for name in transitions:
-        assert graph.do(getattr(node, f"trigger_{name}")) == TransitionCallbackReturn.SUCCESS, name
-
-
 def test_frames_become_depth_while_it_is_active_and_only_then(graph, artifact_folder):
     node = graph.fastdepth(model=artifact_folder)
     camera, depths = CameraDriver(graph), Listener(graph, "/depth/image", Image)
     for number in range(3):
-        go(graph, node, "configure", "activate")
+        graph.go(node, "configure", "activate")
         camera.wait()
         wait_until(lambda: node.count_subscribers("/depth/image"), "discovery")
         time.sleep(0.2)
         camera.send(number, picture())
         wait_until(lambda number=number: depths.stamps()[-1:] == [number], "depth")
-        go(graph, node, "deactivate")
+        graph.go(node, "deactivate")
         camera.send(99, picture())
         time.sleep(0.1)
-        go(graph, node, "cleanup")
+        graph.go(node, "cleanup")
     assert depths.stamps() == [0, 1, 2]
 
 
 @pytest.mark.parametrize("state", STATES)
 def test_from_each_state_allowed_transitions_go_and_others_change_nothing(graph, artifact_folder, state):
-    node = None
+    node, diagnostics = None, Diagnostics(graph)
     for name in sorted(TRANSITIONS, key=lambda name: name in ALLOWED[state]):
         if node is None:
             node = graph.fastdepth(model=artifact_folder)
-            go(graph, node, *STATES[state])
+            graph.go(node, *STATES[state])
         if name in ALLOWED[state]:
-            go(graph, node, name)
+            wait_until(lambda: diagnostics.facts["state"] == state, "its state on /diagnostics")
+            graph.go(node, name)
             graph.do(lambda node=node: graph.remove(node))
             node = None
         else:
             with suppress(RCLError):  # as rclpy answers a second shutdown
                 assert graph.do(getattr(node, f"trigger_{name}")) != TransitionCallbackReturn.SUCCESS
-            assert node._label == node._state_machine.current_state[1] == state
+            assert graph.call(GetState, "get_state").current_state.label == state
 
 
-def test_an_unforeseen_error_of_a_transition_is_told_and_can_be_mended(graph, artifact_folder):
+def test_an_unforeseen_error_of_a_transition_is_told_and_can_be_mended(graph, artifact_folder, monkeypatch):
     node = graph.fastdepth(model=artifact_folder, remap={"image": "/camera/image"})
-    diagnostics = Listener(graph, "/diagnostics", DiagnosticArray)
-    node.trigger_configure()
-    pipeline, node._pipeline = node._pipeline, None  # what no state should ever be
-    assert node.trigger_activate() == TransitionCallbackReturn.ERROR
-    pipeline.close()
-    wait_until(
-        lambda: "AssertionError" in (diagnostics.heard[-1].status[0].message if diagnostics.heard else ""),
-        "a diagnostic",
-    )
-    assert diagnostics.heard[-1].status[0].level == DiagnosticStatus.ERROR
-    node.autostart()
-    wait_until(lambda: "no frame on" in diagnostics.heard[-1].status[0].message, "the node to be active")
+    diagnostics = Diagnostics(graph)
+    graph.go(node, "configure")
+    with monkeypatch.context() as patch:
+        patch.setattr(Pipeline, "begin", lambda self: 1 / 0)
+        assert graph.do(node.trigger_activate) == TransitionCallbackReturn.ERROR
+    assert diagnostics.told("ZeroDivisionError").level == DiagnosticStatus.ERROR
+    graph.do(node.autostart)
+    diagnostics.told("no frame on")
 
 
 @pytest.mark.parametrize(("way_on", "finding"), [("cleanup", "unconfigured"), ("shutdown", "finalized")])
 def test_what_went_wrong_is_told_until_a_transition_leaves_it_behind(
-    graph, artifact_folder, monkeypatch, way_on, finding
+    graph, artifact_folder, odd_backend, way_on, finding
 ):
-    def broken(self: Pipeline) -> None:
-        raise FastDepthError("off by 1 m")
-
-    node = graph.fastdepth(model=artifact_folder)
-    diagnostics = Listener(graph, "/diagnostics", DiagnosticArray)
-
-    def found() -> str:
-        wait_until(lambda: diagnostics.heard, "diagnostics")
-        return next(entry.value for entry in diagnostics.heard[-1].status[0].values if entry.key == "findings")
-
-    monkeypatch.setattr(Pipeline, "make_ready", broken)
-    go(graph, node, "configure")
+    node = graph.fastdepth(model=artifact_folder, backend="odd")
+    diagnostics = Diagnostics(graph)
+    graph.go(node, "configure")
+    odd_backend.off_m = 1.0
     assert graph.do(node.trigger_activate) == TransitionCallbackReturn.FAILURE
-    wait_until(lambda: found() == "cannot_run", "the diagnostic")
-    go(graph, node, way_on)
-    wait_until(lambda: found() == finding, "the next")
+    wait_until(lambda: diagnostics.facts["findings"] == "cannot_run", "the diagnostic")
+    graph.go(node, way_on)
+    wait_until(lambda: diagnostics.facts["findings"] == finding, "the next")
 
 
 @pytest.mark.parametrize("state", ["inactive", "active"])
 def test_an_error_on_the_way_out_leaves_nothing_behind(graph, artifact_folder, monkeypatch, state):
     node = graph.fastdepth(model=artifact_folder)
-    go(graph, node, *STATES[state])
+    graph.go(node, *STATES[state])
 
     def broken(self):
         raise RuntimeError("of the middleware")
@@ -126,10 +110,7 @@ def test_an_error_on_the_way_out_leaves_nothing_behind(graph, artifact_folder, m
         patch.setattr(target, broken)
         name = {"inactive": "cleanup", "active": "deactivate"}[state]
         assert graph.do(getattr(node, f"trigger_{name}")) == TransitionCallbackReturn.ERROR
-    diagnostics = Listener(graph, "/diagnostics", DiagnosticArray)
-    wait_until(lambda: diagnostics.heard, "diagnostics")
-    assert diagnostics.heard[-1].status[0].level == DiagnosticStatus.ERROR
-    assert "of the middleware" in diagnostics.heard[-1].status[0].message
+    assert Diagnostics(graph).told("of the middleware").level == DiagnosticStatus.ERROR
     assert node.count_publishers("/depth/image") == 0
 
 
@@ -139,7 +120,7 @@ def cycles(graph, artifact_folder, number: int) -> list[float]:
     camera, depths = CameraDriver(graph), Listener(graph, "/depth/image", Image)
     topics, threads, resident_mb = [], [], []
     for count in range(number):
-        go(graph, node, "configure", "activate")
+        graph.go(node, "configure", "activate")
         camera.wait()
         wait_until(lambda: node.count_subscribers("/depth/image"), "discovery")
 
@@ -149,7 +130,7 @@ def cycles(graph, artifact_folder, number: int) -> list[float]:
             return depths.stamps()[-1:] == [count]
 
         wait_until(sent, "depth")
-        go(graph, node, "deactivate", "cleanup")
+        graph.go(node, "deactivate", "cleanup")
         depths.heard.clear()
         gc.collect()
         wait_until(lambda: not graph.peer.count_publishers("/depth/image"), "the publishers to go")

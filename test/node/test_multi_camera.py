@@ -157,7 +157,7 @@ def test_each_depth_image_is_of_its_own_camera_and_each_node_has_its_share(graph
         for process in started:
             process.send_signal(signal.SIGINT)
         for process in started:
-            _, errors = process.communicate(timeout=20)
+            _, errors = process.communicate(timeout=60)
             assert process.returncode == 0 and "Traceback" not in errors, errors
 
 
@@ -245,6 +245,6 @@ def said(diagnostics, name: str) -> str:
 def test_a_list_that_cannot_be_used_ends_the_program_with_its_reason(domain, tmp_path, arguments, word):
     listed(tmp_path / "cameras.yaml", {"name": "front", "image": "image"})
     with running([[tmp_path / arguments[0], *arguments[1:]]]) as (process,):
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
     assert word in errors and "Traceback" not in errors

@@ -9,40 +9,20 @@ import numpy as np
 import pytest
 
 from fastdepth_ros.artifact.artifact import find_artifact
-from fastdepth_ros.backends import base
-from fastdepth_ros.backends.onnxruntime import OnnxRuntimeBackend
 from fastdepth_ros.depth.estimator import DepthEstimator
 from fastdepth_ros.depth.frame import Frame
 
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from rclpy.lifecycle import TransitionCallbackReturn
-from rclpy.parameter import Parameter
+from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.qos import ReliabilityPolicy
-from ros_graph import KINECT_K, CameraDriver, Listener, depth_of, picture, wait_until
+from ros_graph import KINECT_K, CameraDriver, Diagnostics, Listener, depth_of, facts_of, picture, wait_until
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 
-def activated(graph, artifact_folder, **parameters):
-    node = graph.fastdepth(model=artifact_folder, **parameters)
-    assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS
-    assert node.trigger_activate() == TransitionCallbackReturn.SUCCESS
-    return node
-
-
-def newest(diagnostics: Listener) -> DiagnosticStatus:
-    wait_until(lambda: diagnostics.heard, "diagnostics")
-    return diagnostics.heard[-1].status[0]
-
-
-def values(status: DiagnosticStatus) -> dict[str, str]:
-    return {entry.key: entry.value for entry in status.values}
-
-
 def test_a_frame_comes_out_as_the_depth_of_the_hot_path_with_its_header(graph, artifact_folder):
-    node = activated(graph, artifact_folder)
+    node = graph.activated(artifact_folder)
     camera, depths = CameraDriver(graph), Listener(graph, "/depth/image", Image)
     camera.wait()
     pixels = picture()
@@ -58,7 +38,7 @@ def test_a_frame_comes_out_as_the_depth_of_the_hot_path_with_its_header(graph, a
 
 
 def test_camera_info_goes_through_crop_and_scale_with_the_frames_stamp(graph, artifact_folder):
-    activated(graph, artifact_folder)
+    graph.activated(artifact_folder)
     camera, infos = CameraDriver(graph), Listener(graph, "/depth/camera_info", CameraInfo)
     camera.wait()
     camera.send_info(1)
@@ -77,7 +57,7 @@ def test_camera_info_goes_through_crop_and_scale_with_the_frames_stamp(graph, ar
 
 
 def test_output_on_the_cameras_grid_keeps_the_camera_matrix(graph, artifact_folder):
-    activated(graph, artifact_folder, output_size="camera")
+    graph.activated(artifact_folder, output_size="camera")
     camera = CameraDriver(graph)
     depths, infos = Listener(graph, "/depth/image", Image), Listener(graph, "/depth/camera_info", CameraInfo)
     camera.wait()
@@ -93,7 +73,7 @@ def test_output_on_the_cameras_grid_keeps_the_camera_matrix(graph, artifact_fold
 
 @pytest.mark.parametrize("reliable", [True, False])
 def test_the_subscription_takes_the_reliability_of_its_publisher(graph, artifact_folder, reliable):
-    node = activated(graph, artifact_folder)
+    node = graph.activated(artifact_folder)
     camera, depths = CameraDriver(graph, reliable=reliable), Listener(graph, "/depth/image", Image)
     camera.wait()
     subscription = graph.peer.get_subscriptions_info_by_topic("/image")[0]
@@ -105,7 +85,7 @@ def test_the_subscription_takes_the_reliability_of_its_publisher(graph, artifact
 
 
 def test_a_best_effort_publisher_turns_the_subscription_best_effort(graph, artifact_folder):
-    activated(graph, artifact_folder)
+    graph.activated(artifact_folder)
     depths = Listener(graph, "/depth/image", Image)
     CameraDriver(graph).wait()
     second = CameraDriver(graph, reliable=False)
@@ -120,30 +100,18 @@ def test_a_best_effort_publisher_turns_the_subscription_best_effort(graph, artif
 
 
 def test_reliability_can_be_fixed_by_parameter(graph, artifact_folder):
-    activated(graph, artifact_folder, reliability="best_effort")
+    graph.activated(artifact_folder, reliability="best_effort")
     CameraDriver(graph).wait()
     infos = wait_until(lambda: graph.peer.get_subscriptions_info_by_topic("/image"), "the subscription")
     (info,) = infos
     assert info.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT
 
 
-@base.register_backend
-class SlowBackend(OnnxRuntimeBackend):
-    """ONNX Runtime as a small computer runs it."""
-
-    name = "slow"
-    delay_s = 0.15
-
-    def infer(self, pixels: np.ndarray) -> np.ndarray:
-        time.sleep(self.delay_s)
-        return super().infer(pixels)
-
-
-def test_the_newest_frame_wins_and_replaced_ones_are_counted(graph, artifact_folder, monkeypatch):
-    monkeypatch.setattr("fastdepth_ros.node.parameters.complaint", lambda name, value: "")  # "slow" is no choice
-    activated(graph, artifact_folder, backend="slow")
+def test_the_newest_frame_wins_and_replaced_ones_are_counted(graph, artifact_folder, odd_backend):
+    odd_backend.delay_s = 0.15
+    graph.activated(artifact_folder, backend="odd")
     camera, depths = CameraDriver(graph), Listener(graph, "/depth/image", Image)
-    diagnostics = Listener(graph, "/diagnostics", DiagnosticArray)
+    diagnostics = Diagnostics(graph)
     camera.wait()
     for number in range(1, 21):
         camera.send(number, picture())
@@ -151,29 +119,26 @@ def test_the_newest_frame_wins_and_replaced_ones_are_counted(graph, artifact_fol
     wait_until(lambda: depths.stamps()[-1:] == [20], "the newest frame")
     assert len(depths.heard) < 12
     assert depths.stamps() == sorted(set(depths.stamps()))
-    wait_until(
-        lambda: diagnostics.heard and int(values(newest(diagnostics)).get("published", 0)) == len(depths.heard),
-        "diagnostics",
-    )
-    counts = {name: int(values(newest(diagnostics))[name]) for name in ("received", "published", "replaced")}
+    wait_until(lambda: int(diagnostics.facts.get("published", 0)) == len(depths.heard), "counts")
+    counts = {name: int(diagnostics.facts[name]) for name in ("received", "published", "replaced")}
     assert counts["replaced"] > 5
     assert counts["received"] == counts["published"] + counts["replaced"]
 
 
 def test_diagnostics_give_rates_stage_times_backend_and_model(graph, artifact_folder):
-    activated(graph, artifact_folder)
-    camera, diagnostics = CameraDriver(graph), Listener(graph, "/diagnostics", DiagnosticArray)
+    graph.activated(artifact_folder)
+    camera, diagnostics = CameraDriver(graph), Diagnostics(graph)
     camera.wait()
 
     def healthy():
         camera.send_info(None, 240, 320)
         camera.send(None, picture())
         time.sleep(0.03)
-        return diagnostics.heard and newest(diagnostics).level == DiagnosticStatus.OK
+        return diagnostics.newest.level == DiagnosticStatus.OK
 
     wait_until(healthy, "an OK diagnostic")
-    status = newest(diagnostics)
-    found = values(status)
+    status = diagnostics.newest
+    found = facts_of(status)
     assert status.name == "fastdepth: depth"
     assert float(found["rate in [Hz]"]) > 1 and float(found["rate out [Hz]"]) > 1
     for stage in ("decode", "preprocess", "infer", "postprocess", "publish", "total", "wait", "overhead"):
@@ -184,7 +149,7 @@ def test_diagnostics_give_rates_stage_times_backend_and_model(graph, artifact_fo
 
 
 def test_the_colored_picture_is_made_only_while_somebody_listens(graph, artifact_folder):
-    activated(graph, artifact_folder)
+    graph.activated(artifact_folder)
     camera, depths = CameraDriver(graph), Listener(graph, "/depth/image", Image)
     camera.wait()
     camera.send(1, picture())
@@ -201,10 +166,10 @@ def test_the_colored_picture_is_made_only_while_somebody_listens(graph, artifact
 
 
 def test_compressed_frames_arrive_under_the_remapped_name(graph, artifact_folder):
-    activated(graph, artifact_folder, image_transport="compressed", remap={"image": "/front/image_raw"})
+    graph.activated(artifact_folder, image_transport="compressed", remap={"image": "/front/image_raw"})
     camera = CameraDriver(graph, "/front/image_raw/compressed", CompressedImage)
     depths = Listener(graph, "/depth/image", Image)
-    wait_until(lambda: graph.peer.count_subscribers("/front/image_raw/compressed"), "the node to subscribe")
+    camera.wait(info=False)
     encoded = cv2.imencode(".png", picture())[1]
     camera.publish(3, CompressedImage(format="png", data=encoded.tobytes()))
     wait_until(lambda: depths.heard, "depth")
@@ -224,22 +189,21 @@ BAD_FRAMES = {
 
 @pytest.mark.parametrize("changes", BAD_FRAMES.values(), ids=BAD_FRAMES)
 def test_a_bad_frame_is_counted_and_told_and_the_next_good_one_gives_depth(graph, artifact_folder, changes):
-    activated(graph, artifact_folder)
+    graph.activated(artifact_folder)
     camera, depths = CameraDriver(graph), Listener(graph, "/depth/image", Image)
-    diagnostics = Listener(graph, "/diagnostics", DiagnosticArray)
+    diagnostics = Diagnostics(graph)
     camera.wait()
     camera.send(1, picture(), **changes)
-    wait_until(lambda: any("unreadable" in array.status[0].message for array in diagnostics.heard), "a diagnostic")
-    status = next(array.status[0] for array in diagnostics.heard if "unreadable" in array.status[0].message)
+    status = diagnostics.told("unreadable")
     assert status.level == DiagnosticStatus.WARN
-    assert values(status)["unreadable"] == "1"
+    assert facts_of(status)["unreadable"] == "1"
     camera.send(2, picture())
     wait_until(lambda: depths.stamps() == [2], "depth of the good frame")
 
 
 @pytest.mark.parametrize("second", [-1, 0, 2**31 - 1])
 def test_a_stamp_that_is_nonsense_does_not_end_the_work(graph, artifact_folder, second):
-    activated(graph, artifact_folder)
+    graph.activated(artifact_folder)
     camera, depths = CameraDriver(graph), Listener(graph, "/depth/image", Image)
     camera.wait()
     for number in (second, 5):
@@ -248,16 +212,16 @@ def test_a_stamp_that_is_nonsense_does_not_end_the_work(graph, artifact_folder, 
 
 
 def test_a_camera_info_that_never_comes_is_told(graph, artifact_folder):
-    activated(graph, artifact_folder)
-    camera, diagnostics = CameraDriver(graph), Listener(graph, "/diagnostics", DiagnosticArray)
+    graph.activated(artifact_folder)
+    camera, diagnostics = CameraDriver(graph), Diagnostics(graph)
     camera.wait()
     camera.send(1, picture())
-    wait_until(lambda: "no camera_info on /camera_info" in newest(diagnostics).message, "a diagnostic")
-    assert newest(diagnostics).level == DiagnosticStatus.WARN
+    wait_until(lambda: "no camera_info on /camera_info" in diagnostics.newest.message, "a diagnostic")
+    assert diagnostics.newest.level == DiagnosticStatus.WARN
 
 
 def test_a_frame_gets_the_camera_info_of_its_own_stamp(graph, artifact_folder):
-    activated(graph, artifact_folder)
+    graph.activated(artifact_folder)
     camera, infos = CameraDriver(graph), Listener(graph, "/depth/camera_info", CameraInfo)
     camera.wait()
     camera.send_info(1)
@@ -267,40 +231,37 @@ def test_a_frame_gets_the_camera_info_of_its_own_stamp(graph, artifact_folder):
     wait_until(lambda: infos.stamps() == [1], "camera_info")
 
 
-def test_a_backend_that_gives_nothing_for_long_is_told(graph, artifact_folder, monkeypatch):
-    monkeypatch.setattr("fastdepth_ros.node.parameters.complaint", lambda name, value: "")
-    monkeypatch.setattr(SlowBackend, "delay_s", 4.5)
-    node = graph.fastdepth(model=artifact_folder, backend="slow", backend_deadline_s=0.0)
-    monkeypatch.setattr("fastdepth_ros.artifact.artifact.check_golden", lambda *_: 0.0)  # it would take the delay too
-    node.autostart()
-    camera, diagnostics = CameraDriver(graph), Listener(graph, "/diagnostics", DiagnosticArray)
+def test_a_backend_that_gives_nothing_for_long_is_told(graph, artifact_folder, odd_backend):
+    graph.activated(artifact_folder, backend="odd", backend_deadline_s=0.0)
+    odd_backend.delay_s = 4.5
+    camera, diagnostics = CameraDriver(graph), Diagnostics(graph)
     camera.wait()
 
     def told():
         camera.send(1, picture())
         time.sleep(0.2)
-        return "no depth came out" in newest(diagnostics).message
+        return "no depth came out" in diagnostics.newest.message
 
     wait_until(told, "a diagnostic")
-    assert newest(diagnostics).level == DiagnosticStatus.ERROR
+    assert diagnostics.newest.level == DiagnosticStatus.ERROR
 
 
 def test_a_corrupt_jpeg_is_counted_and_the_next_good_one_gives_depth(graph, artifact_folder):
-    activated(graph, artifact_folder, image_transport="compressed")
+    graph.activated(artifact_folder, image_transport="compressed")
     camera = CameraDriver(graph, "/image/compressed", CompressedImage)
-    depths, diagnostics = Listener(graph, "/depth/image", Image), Listener(graph, "/diagnostics", DiagnosticArray)
-    wait_until(lambda: graph.peer.count_subscribers("/image/compressed"), "the node to subscribe")
+    depths, diagnostics = Listener(graph, "/depth/image", Image), Diagnostics(graph)
+    camera.wait()
     good = cv2.imencode(".jpg", picture())[1].tobytes()
     for number, data in enumerate([good[: len(good) // 2], b"not an image", b""]):
         camera.publish(number, CompressedImage(format="jpeg", data=data))
         time.sleep(0.2)
-    wait_until(lambda: values(newest(diagnostics))["unreadable"] == "3", "three drops")
+    wait_until(lambda: diagnostics.facts["unreadable"] == "3", "three drops")
     camera.publish(9, CompressedImage(format="jpeg", data=good))
     wait_until(lambda: depths.stamps() == [9], "depth of the good frame")
 
 
 def test_frames_may_change_size_and_encoding_from_one_to_the_next(graph, artifact_folder):
-    activated(graph, artifact_folder)
+    graph.activated(artifact_folder)
     camera, depths = CameraDriver(graph), Listener(graph, "/depth/image", Image)
     camera.wait()
     for number, (size, encoding) in enumerate([((240, 320), "bgr8"), ((100, 90), "rgb8"), ((720, 1280), "bgr8")]):
@@ -309,31 +270,26 @@ def test_frames_may_change_size_and_encoding_from_one_to_the_next(graph, artifac
 
 
 def test_camera_info_of_another_size_is_not_passed_on_but_told(graph, artifact_folder):
-    activated(graph, artifact_folder)
+    graph.activated(artifact_folder)
     camera, depths = CameraDriver(graph), Listener(graph, "/depth/image", Image)
-    infos, diagnostics = (
-        Listener(graph, "/depth/camera_info", CameraInfo),
-        Listener(graph, "/diagnostics", DiagnosticArray),
-    )
+    infos, diagnostics = Listener(graph, "/depth/camera_info", CameraInfo), Diagnostics(graph)
     camera.wait()
     camera.send_info(1, 480, 640)
     time.sleep(0.3)
     camera.send(2, picture(240, 320))
     wait_until(lambda: depths.heard, "depth")
-    wait_until(lambda: "another size" in newest(diagnostics).message, "a diagnostic")
+    wait_until(lambda: "another size" in diagnostics.newest.message, "a diagnostic")
     assert not infos.heard
 
 
 def test_a_missing_model_is_told_until_it_is_named_right(graph, artifact_folder):
     node = graph.fastdepth(model="/no/such/model")
-    diagnostics = Listener(graph, "/diagnostics", DiagnosticArray)
-    node.autostart()
-    wait_until(lambda: diagnostics.heard, "diagnostics")
-    assert newest(diagnostics).level == DiagnosticStatus.ERROR
-    assert "/no/such/model" in newest(diagnostics).message
-    assert node.set_parameters([Parameter("model", value=str(artifact_folder))])[0].successful
-    node.autostart()
-    wait_until(lambda: values(newest(diagnostics))["state"] == "active", "the node to be active")
+    diagnostics = Diagnostics(graph)
+    graph.do(node.autostart)
+    assert diagnostics.told("/no/such/model").level == DiagnosticStatus.ERROR
+    assert graph.change(node, model=str(artifact_folder)) == ""
+    graph.do(node.autostart)
+    wait_until(lambda: diagnostics.facts["state"] == "active", "the node to be active")
 
 
 @pytest.mark.parametrize(
@@ -348,11 +304,11 @@ def test_a_missing_model_is_told_until_it_is_named_right(graph, artifact_folder)
 def test_a_frame_whose_depth_is_worth_nothing_is_told_though_depth_comes(
     graph, artifact_folder, pixels, frame_id, name
 ):
-    activated(graph, artifact_folder)
+    graph.activated(artifact_folder)
     camera, depths = CameraDriver(graph), Listener(graph, "/depth/image", Image)
-    diagnostics = Listener(graph, "/diagnostics", DiagnosticArray)
+    diagnostics = Diagnostics(graph)
     camera.wait()
     header = Header(stamp=graph.peer.get_clock().now().to_msg(), frame_id=frame_id)
     camera.send(None, pixels, header=header)
     wait_until(lambda: depths.heard, "depth")
-    wait_until(lambda: any(name in values(m.status[0])["findings"].split() for m in diagnostics.heard), name)
+    wait_until(lambda: any(name in facts_of(m.status[0])["findings"].split() for m in diagnostics.heard), name)

@@ -14,9 +14,8 @@ from fastdepth_ros.depth.frame import Frame
 
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 
-from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.lifecycle import TransitionCallbackReturn
-from ros_graph import CameraDriver, Listener, depth_of, picture, wait_until
+from ros_graph import CameraDriver, Diagnostics, Listener, depth_of, picture, wait_until
 from sensor_msgs.msg import Image
 
 
@@ -32,14 +31,12 @@ def int8(artifact_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 @pytest.mark.needs("onnx")
 def test_the_node_runs_int8_on_bgr_bytes_and_says_so(graph, int8):
-    node = graph.fastdepth(model=int8, precision="int8", channels="bgr", power_save=True)
-    assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS
-    assert node.trigger_activate() == TransitionCallbackReturn.SUCCESS
+    graph.activated(int8, precision="int8", channels="bgr", power_save=True)
     camera, depths = CameraDriver(graph), Listener(graph, "/depth/image", Image)
-    diagnostics = Listener(graph, "/diagnostics", DiagnosticArray)
+    diagnostics = Diagnostics(graph)
     camera.wait()
     camera.send(1, picture())
-    wait_until(lambda: depths.heard and diagnostics.heard, "depth and diagnostics")
+    wait_until(lambda: depths.heard, "depth")
     artifact = find_artifact(int8)
     off_m = {}
     for precision in ("int8", "fp32"):
@@ -47,10 +44,9 @@ def test_the_node_runs_int8_on_bgr_bytes_and_says_so(graph, int8):
         expected = estimate(Frame(picture(), "bgr")).depth
         off_m[precision] = np.nanmean(np.abs(expected - depth_of(depths.heard[-1])))
     assert off_m["int8"] < 0.1 * off_m["fp32"]
-    facts = {entry.key: entry.value for entry in diagnostics.heard[-1].status[0].values}
-    assert facts["backend"].endswith("(cpu, int8)")
+    assert diagnostics.facts["backend"].endswith("(cpu, int8)")
 
 
 def test_a_precision_that_the_model_lacks_is_refused_and_not_replaced(graph, artifact_folder):
     node = graph.fastdepth(model=artifact_folder, precision="int8")
-    assert node.trigger_configure() != TransitionCallbackReturn.SUCCESS
+    assert graph.do(node.trigger_configure) != TransitionCallbackReturn.SUCCESS

@@ -12,52 +12,19 @@ import numpy as np
 import pytest
 
 from fastdepth_ros.artifact.artifact import MANIFEST, find_artifact
-from fastdepth_ros.backends import base
-from fastdepth_ros.backends.onnxruntime import OnnxRuntimeBackend
 from fastdepth_ros.depth.estimator import DepthEstimator
 from fastdepth_ros.depth.frame import Frame
 from fastdepth_ros.metrics.steadiness import temporal_noise
 
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.lifecycle import TransitionCallbackReturn
-from rclpy.parameter import Parameter
-from ros_graph import KINECT_K, CameraDriver, Listener, depth_of, picture, wait_until
+from ros_graph import KINECT_K, CameraDriver, Diagnostics, Listener, depth_of, facts_of, picture, wait_until
 from sensor_msgs.msg import CameraInfo, Image
 from std_srvs.srv import Trigger
 
 INFO = "/depth/camera_info"
-
-
-@base.register_backend
-class DriftingBackend(OnnxRuntimeBackend):
-    """ONNX Runtime that may come to compute something else, and that does not bear two calls at once."""
-
-    name = "drifting"
-    off_m = 0.0
-    inside = threading.Lock()
-
-    def infer(self, rgb: np.ndarray) -> np.ndarray:
-        assert self.inside.acquire(blocking=False), "called while another call was in it"
-        try:
-            return super().infer(rgb) + np.float32(self.off_m)
-        finally:
-            self.inside.release()
-
-
-@pytest.fixture
-def drifting(monkeypatch) -> type[DriftingBackend]:
-    monkeypatch.setattr("fastdepth_ros.node.parameters.complaint", lambda name, value: "")  # it is no choice
-    monkeypatch.setattr(DriftingBackend, "off_m", 0.0)
-    return DriftingBackend
-
-
-def activated(graph, artifact_folder, **parameters):
-    node = graph.fastdepth(model=artifact_folder, **parameters)
-    assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS
-    assert node.trigger_activate() == TransitionCallbackReturn.SUCCESS
-    return node
 
 
 def unscaled_depth(artifact_folder: Path, pixels: np.ndarray) -> np.ndarray:
@@ -66,50 +33,14 @@ def unscaled_depth(artifact_folder: Path, pixels: np.ndarray) -> np.ndarray:
 
 
 def send_camera(camera: CameraDriver, k: list[float], height: int = 480, width: int = 640) -> None:
-    camera._infos.publish(CameraInfo(height=height, width=width, k=k))
+    camera.publish_info(CameraInfo(height=height, width=width, k=k))
     time.sleep(0.3)
 
 
-def told(diagnostics: Listener, text: str) -> DiagnosticStatus:
-    """The first status whose message has a text."""
-
-    def found():
-        return next((array.status[0] for array in diagnostics.heard if text in array.status[0].message), None)
-
-    return wait_until(found, f"a diagnostic of {text!r}")
-
-
-def told_of_camera_info(diagnostics: Listener, text: str) -> DiagnosticStatus:
-    """The first status of camera_info whose message has a text."""
-
-    def found():
-        statuses = (status for array in diagnostics.heard for status in array.status)
-        return next((s for s in statuses if s.name.endswith(": camera_info") and text in s.message), None)
-
-    return wait_until(found, f"a word on camera_info of {text!r}")
-
-
-def newest(diagnostics: Listener) -> DiagnosticStatus:
-    wait_until(lambda: diagnostics.heard, "diagnostics")
-    return diagnostics.heard[-1].status[0]
-
-
-def values(status: DiagnosticStatus) -> dict[str, str]:
-    return {entry.key: entry.value for entry in status.values}
-
-
-def call(graph, name: str) -> Trigger.Response:
-    client = graph.peer.create_client(Trigger, name)
-    wait_until(client.service_is_ready, f"the service {name}")
-    future = client.call_async(Trigger.Request())
-    wait_until(future.done, "an answer")
-    return future.result()
-
-
 def test_depth_is_scaled_to_the_focal_length_in_camera_info(graph, artifact_folder):
-    activated(graph, artifact_folder)
+    graph.activated(artifact_folder)
     camera, depths = CameraDriver(graph), Listener(graph, "/depth/image", Image)
-    diagnostics = Listener(graph, "/diagnostics", DiagnosticArray)
+    diagnostics = Diagnostics(graph)
     camera.wait()
     longer = [value * 1.5 if place in (0, 4) else value for place, value in enumerate(KINECT_K)]
     send_camera(camera, longer)
@@ -117,31 +48,30 @@ def test_depth_is_scaled_to_the_focal_length_in_camera_info(graph, artifact_fold
     camera.send(1, pixels)
     wait_until(lambda: depths.heard, "depth")
     np.testing.assert_allclose(depth_of(depths.heard[0]), 1.5 * unscaled_depth(artifact_folder, pixels), rtol=2e-3)
-    wait_until(lambda: "focal scale" in values(newest(diagnostics)), "the scale")
-    assert float(values(newest(diagnostics))["focal scale"]) == pytest.approx(1.5, abs=1e-3)
+    wait_until(lambda: "focal scale" in diagnostics.facts, "the scale")
+    assert float(diagnostics.facts["focal scale"]) == pytest.approx(1.5, abs=1e-3)
 
 
 @pytest.mark.parametrize(("given", "scale"), [("1.25", 1.25), ("off", 1.0), ('"0.5"', 0.5)])
 def test_the_scale_can_be_fixed_on_the_command_line(graph, artifact_folder, given, scale):
-    activated(graph, artifact_folder, focal_scale=given)
+    graph.activated(artifact_folder, focal_scale=given)
     camera, depths = CameraDriver(graph), Listener(graph, "/depth/image", Image)
-    diagnostics = Listener(graph, "/diagnostics", DiagnosticArray)
+    diagnostics = Diagnostics(graph)
     camera.wait()
     pixels = picture()
     camera.send(1, pixels)
     wait_until(lambda: depths.heard, "depth")
     np.testing.assert_allclose(depth_of(depths.heard[0]), scale * unscaled_depth(artifact_folder, pixels), rtol=1e-5)
-    status = told(diagnostics, "no camera_info")
-    assert "not scaled" not in status.message and values(status)["unscaled"] == "0"
+    status = diagnostics.told("no camera_info")
+    assert "not scaled" not in status.message and facts_of(status)["unscaled"] == "0"
 
 
 def test_a_scale_that_is_none_is_refused_with_what_it_can_be(graph, artifact_folder):
     node = graph.fastdepth(model=artifact_folder, focal_scale="half")
-    assert node.trigger_configure() == TransitionCallbackReturn.FAILURE
+    assert graph.do(node.trigger_configure) == TransitionCallbackReturn.FAILURE
     assert "auto, off, or a number" in node.trouble
-    result = node.set_parameters([Parameter("focal_scale", value=-1.0)])[0]
-    assert not result.successful and "auto, off, or a number" in result.reason
-    assert node.set_parameters([Parameter("focal_scale", value=1.1)])[0].successful
+    assert "auto, off, or a number" in graph.change(node, focal_scale=-1.0)
+    assert graph.change(node, focal_scale=1.1) == ""
 
 
 @pytest.mark.parametrize(
@@ -156,9 +86,9 @@ def test_a_scale_that_is_none_is_refused_with_what_it_can_be(graph, artifact_fol
 def test_without_the_focal_length_depth_is_unscaled_and_the_cause_is_told(
     graph, artifact_folder, k, size, finding, why
 ):
-    activated(graph, artifact_folder)
+    graph.activated(artifact_folder)
     camera, depths = CameraDriver(graph), Listener(graph, "/depth/image", Image)
-    diagnostics, infos = Listener(graph, "/diagnostics", DiagnosticArray), Listener(graph, INFO, CameraInfo)
+    diagnostics, infos = Diagnostics(graph), Listener(graph, INFO, CameraInfo)
     camera.wait()
     if k is not None:
         send_camera(camera, k, *size)
@@ -167,24 +97,23 @@ def test_without_the_focal_length_depth_is_unscaled_and_the_cause_is_told(
     wait_until(lambda: depths.heard, "depth")
     np.testing.assert_allclose(depth_of(depths.heard[0]), unscaled_depth(artifact_folder, pixels), rtol=1e-6)
 
-    status = told_of_camera_info(
-        diagnostics, "no depth/camera_info, and depth is not scaled to the camera's focal length"
-    )
-    assert status.level == DiagnosticStatus.WARN and values(status)["findings"] == finding
-    figures = values(newest(diagnostics))
+    text = "no depth/camera_info, and depth is not scaled to the camera's focal length"
+    status = diagnostics.told(text, "camera_info")
+    assert status.level == DiagnosticStatus.WARN and facts_of(status)["findings"] == finding
+    figures = diagnostics.facts
     assert figures["unscaled"] == "1" and why in figures["focal scale"]
     assert not infos.heard
 
 
 def test_a_camera_info_of_the_sensor_is_read_through_binning_and_region(graph, artifact_folder):
-    activated(graph, artifact_folder)
+    graph.activated(artifact_folder)
     camera, depths = CameraDriver(graph), Listener(graph, "/depth/image", Image)
     infos = Listener(graph, INFO, CameraInfo)
     camera.wait()
     k = [1556.574, 0.0, 800.0, 0.0, 1558.41, 600.0, 0.0, 0.0, 1.0]
     info = CameraInfo(height=1200, width=1600, k=k, binning_x=2, binning_y=2)
     info.roi.x_offset, info.roi.y_offset, info.roi.width, info.roi.height = 160, 120, 1280, 960
-    camera._infos.publish(info)
+    camera.publish_info(info)
     time.sleep(0.3)
     pixels = picture(480, 640)
     camera.send(1, pixels)
@@ -198,24 +127,22 @@ def test_a_camera_info_of_the_sensor_is_read_through_binning_and_region(graph, a
 def test_depth_is_held_back_until_the_first_camera_info_of_each_activation(graph, artifact_folder):
     node = graph.fastdepth(model=artifact_folder, camera_info_wait_s=60.0)
     camera, depths = CameraDriver(graph), Listener(graph, "/depth/image", Image)
-    diagnostics = Listener(graph, "/diagnostics", DiagnosticArray)
+    diagnostics = Diagnostics(graph)
     wait_until(lambda: node.count_publishers("/camera_info"), "discovery")
     pixels = picture(480, 640)
     longer = [value * 1.5 if place in (0, 4) else value for place, value in enumerate(KINECT_K)]
     for number in (1, 2):
-        graph.do(node.trigger_configure)
-        graph.do(node.trigger_activate)
+        graph.go(node, "configure", "activate")
         camera.wait()
         diagnostics.heard.clear()
         for _ in range(3):
             camera.send(number, pixels)
-        told_of_camera_info(diagnostics, "held back for the first camera_info on /camera_info")
+        diagnostics.told("held back for the first camera_info on /camera_info", "camera_info")
         assert depths.stamps() == list(range(1, number))
         send_camera(camera, longer)
         wait_until(lambda number=number: depths.stamps() == list(range(1, number + 1)), "the newest frame's depth")
         np.testing.assert_allclose(depth_of(depths.heard[-1]), 1.5 * unscaled_depth(artifact_folder, pixels), rtol=2e-3)
-        graph.do(node.trigger_deactivate)
-        graph.do(node.trigger_cleanup)
+        graph.go(node, "deactivate", "cleanup")
 
 
 @pytest.mark.parametrize(
@@ -224,15 +151,16 @@ def test_depth_is_held_back_until_the_first_camera_info_of_each_activation(graph
     ids=["the wait ends", "a number", "off", "no publisher"],
 )
 def test_depth_is_held_for_a_camera_info_that_can_come_and_that_counts(graph, artifact_folder, parameters, publisher):
-    node = activated(graph, artifact_folder, **{"camera_info_wait_s": 60.0, **parameters})
+    node = graph.activated(artifact_folder, **{"camera_info_wait_s": 60.0, **parameters})
     info_topic = "/camera_info" if publisher else "/other/camera_info"
     camera, depths = CameraDriver(graph, info_topic=info_topic), Listener(graph, "/depth/image", Image)
-    diagnostics = Listener(graph, "/diagnostics", DiagnosticArray)
-    wait_until(camera._images.get_subscription_count, "the node to subscribe")
+    diagnostics = Diagnostics(graph)
+    camera.wait(info=False)
     wait_until(lambda: node.count_publishers(info_topic), "discovery")
     camera.send(1, picture())
     wait_until(lambda: depths.stamps() == [1], "depth")
-    told_of_camera_info(diagnostics, "is heard, though it has 1 publishers" if publisher else "which has no publisher")
+    text = "is heard, though it has 1 publishers" if publisher else "which has no publisher"
+    diagnostics.told(text, "camera_info")
 
 
 def test_a_manifest_without_focal_length_gives_unscaled_depth_and_is_told(graph, artifact_folder, tmp_path):
@@ -240,27 +168,28 @@ def test_a_manifest_without_focal_length_gives_unscaled_depth_and_is_told(graph,
     manifest = json.loads((folder / MANIFEST).read_text())
     del manifest["trained_focal_px"]
     (folder / MANIFEST).write_text(json.dumps(manifest))
-    activated(graph, folder)
-    camera, diagnostics = CameraDriver(graph), Listener(graph, "/diagnostics", DiagnosticArray)
+    graph.activated(folder)
+    camera, diagnostics = CameraDriver(graph), Diagnostics(graph)
     camera.wait()
     send_camera(camera, KINECT_K)
     camera.send(1, picture(480, 640))
-    assert "trained_focal_px" in told(diagnostics, "not scaled").message
+    assert "trained_focal_px" in diagnostics.told("not scaled").message
 
 
 def test_a_lens_that_distorts_is_told_unless_the_topic_is_rectified(graph, artifact_folder):
-    facts = []
+    diagnostics, facts = Diagnostics(graph), []
     for topic in ("/image_raw", "/image_rect"):
-        node = activated(graph, artifact_folder, remap={"image": topic})
+        node = graph.activated(artifact_folder, remap={"image": topic})
         camera, depths = CameraDriver(graph, topic), Listener(graph, "/depth/image", Image)
         camera.wait()
         camera.send_info(1)
         time.sleep(0.3)
         camera.send(1, picture(480, 640))
         wait_until(lambda depths=depths: depths.heard, "depth")
-        facts.append(dict(node._pipeline.facts))
-        graph.do(node.trigger_deactivate)
-        graph.do(node.trigger_cleanup)
+        diagnostics.heard.clear()
+        wait_until(lambda: diagnostics.facts.get("published") == "1", "a word on it")
+        facts.append(diagnostics.facts)
+        graph.go(node, "deactivate", "cleanup")
     assert "plumb_bob distortion, not rectified" in facts[0]["lens"]
     assert "lens" not in facts[1]
 
@@ -269,7 +198,7 @@ def test_depth_beyond_the_maximum_is_infinite(graph, artifact_folder):
     pixels = picture()
     expected = unscaled_depth(artifact_folder, pixels)
     limit = round(float(np.nanmedian(expected)), 3)
-    activated(graph, artifact_folder, max_depth_m=limit)
+    graph.activated(artifact_folder, max_depth_m=limit)
     camera, depths = CameraDriver(graph), Listener(graph, "/depth/image", Image)
     colors = Listener(graph, "/depth/image_color", Image)
     camera.wait()
@@ -286,7 +215,7 @@ def test_millimeters_are_published_as_image_raw_with_zero_for_no_depth(graph, ar
     pixels = picture()
     expected = unscaled_depth(artifact_folder, pixels)
     limit = round(float(np.nanmedian(expected)), 3)
-    activated(graph, artifact_folder, max_depth_m=limit, depth_encoding="16UC1")
+    graph.activated(artifact_folder, max_depth_m=limit, depth_encoding="16UC1")
     camera, depths = CameraDriver(graph), Listener(graph, "/depth/image_raw", Image)
     camera.wait()
     wait_until(lambda: graph.peer.count_publishers("/depth/image_raw"), "discovery")
@@ -304,7 +233,7 @@ def test_millimeters_are_published_as_image_raw_with_zero_for_no_depth(graph, ar
 @pytest.mark.parametrize(("strength", "steadier"), [(0.0, False), (0.8, True)])
 def test_the_filter_over_time_steadies_a_still_scene(graph, artifact_folder, strength, steadier):
     """Frames of one scene with the noise of a camera; what the network makes of it flickers."""
-    activated(graph, artifact_folder, temporal_filter=strength)
+    graph.activated(artifact_folder, temporal_filter=strength)
     camera, depths = CameraDriver(graph), Listener(graph, "/depth/image", Image)
     camera.wait()
     scene, generator = picture().astype(np.int16), np.random.default_rng(0)
@@ -318,34 +247,34 @@ def test_the_filter_over_time_steadies_a_still_scene(graph, artifact_folder, str
     assert steadier or published["std_m"] == pytest.approx(unfiltered["std_m"], rel=1e-3)
 
 
-def test_an_engine_that_computes_otherwise_by_now_is_refused_on_activation(graph, artifact_folder, drifting):
-    node = graph.fastdepth(model=artifact_folder, backend="drifting")
-    diagnostics = Listener(graph, "/diagnostics", DiagnosticArray)
-    assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS
-    drifting.off_m = 0.25
-    assert node.trigger_activate() == TransitionCallbackReturn.FAILURE
-    status = told(diagnostics, "off by 0.25")
-    assert status.level == DiagnosticStatus.ERROR and values(status)["state"] == "inactive"
+def test_an_engine_that_computes_otherwise_by_now_is_refused_on_activation(graph, artifact_folder, odd_backend):
+    node = graph.fastdepth(model=artifact_folder, backend="odd")
+    diagnostics = Diagnostics(graph)
+    graph.go(node, "configure")
+    odd_backend.off_m = 0.25
+    assert graph.do(node.trigger_activate) == TransitionCallbackReturn.FAILURE
+    status = diagnostics.told("off by 0.25")
+    assert status.level == DiagnosticStatus.ERROR and facts_of(status)["state"] == "inactive"
     assert graph.peer.count_subscribers("/image") == 0
-    drifting.off_m = 0.0
-    assert node.trigger_activate() == TransitionCallbackReturn.SUCCESS
+    odd_backend.off_m = 0.0
+    graph.go(node, "activate")
     assert node.trouble == ""
 
 
-def test_the_golden_frame_is_checked_on_demand(graph, artifact_folder, drifting):
-    node = graph.fastdepth(model=artifact_folder, backend="drifting")
-    unconfigured = call(graph, "/fastdepth/check_golden")
+def test_the_golden_frame_is_checked_on_demand(graph, artifact_folder, odd_backend):
+    node = graph.fastdepth(model=artifact_folder, backend="odd")
+    unconfigured = graph.call(Trigger, "check_golden")
     assert not unconfigured.success and "not configured" in unconfigured.message
-    node.autostart()
-    good = call(graph, "/fastdepth/check_golden")
+    graph.do(node.autostart)
+    good = graph.call(Trigger, "check_golden")
     assert good.success and good.message.startswith("off by 0.000")
-    drifting.off_m = 0.25
-    bad = call(graph, "/fastdepth/check_golden")
+    odd_backend.off_m = 0.25
+    bad = graph.call(Trigger, "check_golden")
     assert not bad.success and "off by 0.25" in bad.message
 
 
-def test_the_check_never_meets_a_frame_in_the_engine(graph, artifact_folder, drifting):
-    activated(graph, artifact_folder, backend="drifting")
+def test_the_check_never_meets_a_frame_in_the_engine(graph, artifact_folder, odd_backend):
+    graph.activated(artifact_folder, backend="odd")
     camera, depths = CameraDriver(graph), Listener(graph, "/depth/image", Image)
     camera.wait()
     sending = threading.Event()
@@ -360,7 +289,7 @@ def test_the_check_never_meets_a_frame_in_the_engine(graph, artifact_folder, dri
     thread = threading.Thread(target=send)
     thread.start()
     try:
-        answers = [call(graph, "/fastdepth/check_golden") for _ in range(20)]
+        answers = [graph.call(Trigger, "check_golden") for _ in range(20)]
     finally:
         sending.set()
         thread.join()

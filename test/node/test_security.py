@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import os
 import re
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from xml.etree import ElementTree
 
 import grimp
 import pytest
+from processes import environment
 
 ROOT = Path(__file__).resolve().parents[2]
 BACKENDS = ("backends.onnxruntime", "backends.openvino", "backends.tvm", "backends.pytorch")
@@ -89,10 +89,9 @@ def test_nothing_that_a_robot_imports_unpickles_or_evaluates():
 
 def test_a_node_that_turns_a_frame_into_depth_has_unpickled_nothing(artifact_folder):
     pytest.importorskip("rclpy", reason="rclpy is not installed")
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     done = subprocess.run(
         [sys.executable, "-c", UNPICKLED, str(artifact_folder)],
-        capture_output=True, text=True, timeout=60, check=False, env={**os.environ, "PYTHONPATH": path},
+        capture_output=True, text=True, timeout=60, check=False, env=environment(),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout == "found []\n"
@@ -100,25 +99,20 @@ def test_a_node_that_turns_a_frame_into_depth_has_unpickled_nothing(artifact_fol
 
 def test_a_model_outside_model_root_is_refused_and_model_root_is_fixed(graph, artifact_folder, tmp_path):
     from rclpy.lifecycle import TransitionCallbackReturn
-    from rclpy.parameter import Parameter
 
     node = graph.fastdepth(model=artifact_folder, model_root=tmp_path)
-    assert node.trigger_configure() == TransitionCallbackReturn.FAILURE
+    assert graph.do(node.trigger_configure) == TransitionCallbackReturn.FAILURE
     assert f"{artifact_folder} is not below {tmp_path}" in node.trouble
-    (answer,) = node.set_parameters([Parameter("model_root", value="/")])
-    assert not answer.successful and "read-only" in answer.reason
-    (answer,) = node.set_parameters([Parameter("model", value="")])
-    assert answer.successful
-    assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS
+    assert "read-only" in graph.change(node, model_root="/")
+    assert graph.change(node, model="") == ""
+    graph.go(node, "configure")
 
 
 def test_the_policy_of_the_page_allows_all_that_the_node_has(graph, artifact_folder):
     from ros_graph import CameraDriver, wait_until
 
     remap = {"image": "/camera/image_raw", "camera_info": "/camera/camera_info"}
-    node = graph.fastdepth(model=artifact_folder, use_sim_time=True, remap=remap)
-    node.trigger_configure()
-    node.trigger_activate()
+    node = graph.activated(artifact_folder, use_sim_time=True, remap=remap)
     CameraDriver(graph, "/camera/image_raw", info_topic="/camera/camera_info").wait()
     (policy,) = re.findall(r"```xml\n(.*?)```", (ROOT / "doc" / "security.md").read_text(), flags=re.DOTALL)
     profile = ElementTree.fromstring(policy).find(".//profile")

@@ -18,6 +18,7 @@ from stop_suite import stops
 from fastdepth_ros.node import shutdown as ending
 from fastdepth_ros.node.shutdown import own_segments, withdraw
 
+WITHDRAWN_S = 15.0  # below the 20 s after which discovery drops whoever is silent
 STOPS, MANY_STOPS = 4, int(os.environ.get("FASTDEPTH_STOPS", "50"))
 
 
@@ -56,7 +57,9 @@ def test_the_node_ends_without_a_signal_while_subscribers_come_and_go(graph, art
         finally:
             process.kill()
         assert process.returncode == 0 and "Traceback" not in errors, (stop, errors)
-        wait_until(lambda: not graph.peer.count_publishers("/depth/image"), "the node to withdraw", timeout_s=10)
+        wait_until(
+            lambda: not graph.peer.count_publishers("/depth/image"), "the node to withdraw", timeout_s=15
+        )  # the lease is 20 s
     assert [path for path in segments if path.exists()] == []  # half a megabyte each
 
 

@@ -11,10 +11,8 @@ import pytest
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 pytest.importorskip("tvm", reason="tvm is not installed")
 
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from rclpy.lifecycle import TransitionCallbackReturn
-from rclpy.parameter import Parameter
-from ros_graph import CameraDriver, Listener, depth_of, picture, wait_until
+from diagnostic_msgs.msg import DiagnosticStatus
+from ros_graph import CameraDriver, Diagnostics, Listener, depth_of, picture, wait_until
 from sensor_msgs.msg import Image
 
 from fastdepth_ros.artifact.artifact import find_artifact
@@ -23,9 +21,7 @@ from fastdepth_ros.depth.frame import Frame
 
 
 def test_a_compiled_model_gives_the_depth_of_its_source_model(graph, artifact_folder, compiled_folder):
-    node = graph.fastdepth(model=compiled_folder, backend="tvm", threads=1)
-    assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS
-    assert node.trigger_activate() == TransitionCallbackReturn.SUCCESS
+    graph.activated(compiled_folder, backend="tvm", threads=1)
     camera, depths = CameraDriver(graph), Listener(graph, "/depth/image", Image)
     camera.wait()
     pixels = picture()
@@ -42,11 +38,8 @@ def test_a_module_of_another_tvm_leaves_the_node_unconfigured_and_told(graph, co
     manifest["files"]["tvm"]["tvm"] = "0.1.2"
     (folder / "manifest.json").write_text(json.dumps(manifest))
     node = graph.fastdepth(model=folder, backend="tvm")
-    diagnostics = Listener(graph, "/diagnostics", DiagnosticArray)
-    node.autostart()
-    wait_until(lambda: diagnostics.heard, "diagnostics")
-    status = diagnostics.heard[-1].status[0]
-    assert status.level == DiagnosticStatus.ERROR
-    assert "pip install apache-tvm==0.1.2" in status.message
-    assert node.set_parameters([Parameter("model", value=str(compiled_folder))])[0].successful
-    assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS
+    diagnostics = Diagnostics(graph)
+    graph.do(node.autostart)
+    assert diagnostics.told("pip install apache-tvm==0.1.2").level == DiagnosticStatus.ERROR
+    assert graph.change(node, model=str(compiled_folder)) == ""
+    graph.go(node, "configure")

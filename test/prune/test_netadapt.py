@@ -5,60 +5,42 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 import torch
+from small_networks import PRUNABLE, fresh
+from small_pairs import write_pairs
 
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.pool import Work, cluster, local
-from fastdepth_ros.nn.channels import NAMED, SKIPS, UNPRUNED, Channels
+from fastdepth_ros.nn.channels import NAMED, SKIPS, UNPRUNED
 from fastdepth_ros.nn.checkpoints import load_checkpoint, save_checkpoint
 from fastdepth_ros.nn.complexity import complexity
-from fastdepth_ros.nn.fastdepth import FastDepth, initialize
+from fastdepth_ros.nn.fastdepth import FastDepth
 from fastdepth_ros.nn.shapes import layer_shapes
 from fastdepth_ros.prune.netadapt import NetAdapt, Search
 from fastdepth_ros.prune.proposals import count_of, group_names, proposals, with_count
 from fastdepth_ros.prune.resources import Resource, resource
 from fastdepth_ros.prune.trial import TRIALS, Training, run_trial
 
-SMALL = Channels((8, 16, 8, 16, 8, 16, 8, 8, 8, 8, 8, 8, 8, 16), (16, 16, 16, 16, 8))
+pytestmark = pytest.mark.usefixtures("one_thread")
 MACS = resource("macs")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
 def training(tmp_path_factory) -> Training:
-    root = tmp_path_factory.mktemp("pairs")
-    (root / "rgb").mkdir()
-    (root / "depth").mkdir()
-    rng = np.random.default_rng(0)
-    for index in range(8):
-        far = cv2.resize(rng.integers(10, 200, (4, 5), dtype=np.uint8), (80, 60), interpolation=cv2.INTER_LINEAR)
-        cv2.imwrite(str(root / "depth" / f"{index:04d}.png"), far)
-        cv2.imwrite(str(root / "rgb" / f"{index:04d}.jpg"), cv2.merge([far, 255 - far, far // 2]))
-    (root / "split.csv").write_text("index,split\n" + "".join(f"{index},train\n" for index in range(8)))
+    root = write_pairs(tmp_path_factory.mktemp("pairs"), 8)
     return Training("nyu-labeled", root, holdout=0.25, steps=1, batch=2)
 
 
 @pytest.fixture(scope="module")
 def start(tmp_path_factory) -> Path:
-    network = FastDepth(SMALL)
-    initialize(network)
     path = tmp_path_factory.mktemp("start") / "start.safetensors"
-    save_checkpoint(network, path)
+    save_checkpoint(fresh(PRUNABLE), path)
     return path
 
 
 def search(start: Path, training: Training, out: Path, budget: float = 0.7, work=TRIALS, **options) -> NetAdapt:
-    wanted = Search("macs", budget * MACS.cost(SMALL), **{"reduction": 0.1, "multiple": 4, **options})
+    wanted = Search("macs", budget * MACS.cost(PRUNABLE), **{"reduction": 0.1, "multiple": 4, **options})
     with local(work, 1) as pool:
         netadapt = NetAdapt(start, wanted, training, MACS, out, pool)
         netadapt.run()

@@ -12,32 +12,19 @@ import time
 from pathlib import Path
 
 import cv2
-import numpy as np
 import pytest
+from small_networks import PRUNABLE, fresh
+from small_pairs import write_pairs
 
 from fastdepth_ros.cli import main
 from fastdepth_ros.nn.channels import Channels
 from fastdepth_ros.nn.checkpoints import load_checkpoint, save_checkpoint
-from fastdepth_ros.nn.fastdepth import FastDepth, initialize
-
-SMALL = Channels((8, 16, 8, 16, 8, 16, 8, 8, 8, 8, 8, 8, 8, 16), (16, 16, 16, 16, 8))
 
 
 @pytest.fixture(scope="module")
 def arguments(tmp_path_factory) -> list[str]:
-    root = tmp_path_factory.mktemp("prune")
-    (root / "rgb").mkdir()
-    (root / "depth").mkdir()
-    rng = np.random.default_rng(0)
-    for index in range(12):
-        far = cv2.resize(rng.integers(10, 200, (4, 5), dtype=np.uint8), (80, 60), interpolation=cv2.INTER_LINEAR)
-        cv2.imwrite(str(root / "depth" / f"{index:04d}.png"), far)
-        cv2.imwrite(str(root / "rgb" / f"{index:04d}.jpg"), cv2.merge([far, 255 - far, far // 2]))
-    splits = "".join(f"{index},{'train' if index < 10 else 'test'}\n" for index in range(12))
-    (root / "split.csv").write_text("index,split\n" + splits)
-    network = FastDepth(SMALL)
-    initialize(network)
-    save_checkpoint(network, root / "start.safetensors")
+    root = write_pairs(tmp_path_factory.mktemp("prune"), 12, tests=2)
+    save_checkpoint(fresh(PRUNABLE), root / "start.safetensors")
     return [
         "--start", str(root / "start.safetensors"), "--root", str(root), "--budget", "0.6", "--multiple", "4",
         "--reduction", "0.05", "--steps", "2", "--batch", "2", "--holdout", "0.2",
@@ -75,7 +62,7 @@ def test_two_workers_prune_tune_and_print_table_vii(arguments, tmp_path, capsys)
     assert after["macs"] <= 0.6 * before["macs"]
     assert after["weights"] < before["weights"]
     assert 0 <= after["delta1"] <= 1 and after["rmse"] > 0
-    assert load_checkpoint(out / "tuned" / "last.safetensors")[0].channels != SMALL
+    assert load_checkpoint(out / "tuned" / "last.safetensors")[0].channels != PRUNABLE
     for picture in ("search.png", "channels.png"):
         assert cv2.imread(str(out / picture)).std() > 5
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import socket
@@ -16,19 +15,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 from chromium import WEBGL_FLAGS, chromium, find_all, screenshot, until
+from processes import environment
 
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 pytest.importorskip("rerun", reason="rerun is not installed")
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.qos import DurabilityPolicy, QoSProfile
-from ros_graph import CameraDriver, Listener, wait_until
-from sensor_msgs.msg import CameraInfo
+from ros_graph import CameraDriver, Diagnostics, Listener, wait_until
+from sensor_msgs.msg import CameraInfo, Image
 
 from fastdepth_ros.ros_tools.viewer import Viewer
 from fastdepth_ros.view.live_view import Moment
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 MAGENTA_BGR = (200, 20, 220)  # no color of the viewer, nor of depth
 Part = Callable[[np.ndarray], bool]
 
@@ -55,18 +56,18 @@ PARTS: dict[str, Part] = {  # rows and columns of the window that each panel has
 @pytest.mark.timeout(360)
 def test_a_browser_shows_frame_depth_cloud_and_stage_times_of_a_node(graph, artifact_folder, tmp_path):
     node = graph.fastdepth(model=str(artifact_folder), remap={"image": "/eye/image_raw", "camera_info": "/camera_info"})
-    node.autostart()
-    camera, diagnostics = CameraDriver(graph, "/eye/image_raw"), Listener(graph, "/diagnostics", DiagnosticArray)
+    graph.do(node.autostart)
+    camera, diagnostics = CameraDriver(graph, "/eye/image_raw"), Diagnostics(graph)
+    depths = Listener(graph, "/depth/image", Image)
     camera.wait()
     log = tmp_path / "view.log"
     command = [sys.executable, "-m", "fastdepth_ros", "view", "--port", str(free_port()), "--data-port"]
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     with log.open("w") as output:
         view = subprocess.Popen(
             [*command, str(free_port())],
             stdout=output,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "PYTHONPATH": path},
+            env=environment(),
         )
     try:
         wait_until(lambda: "subscribed /eye/image_raw" in log.read_text(), "the view to hear the camera", 60)
@@ -75,10 +76,10 @@ def test_a_browser_shows_frame_depth_cloud_and_stage_times_of_a_node(graph, arti
             camera.send_info(number)
             camera.send(number, pixels)
             time.sleep(0.15)  # the view shows at most 10 a second
-            wait_until(lambda: node._pipeline.statistics._counts["published"] >= number, "depth")  # noqa: B023
+            wait_until(lambda number=number: depths.stamps()[-1:] == [number], "depth")
         told = len(diagnostics.heard)
         wait_until(lambda: len(diagnostics.heard) > told + 1, "its stage times")
-        graph.do(node.trigger_deactivate)  # a browser that draws without a GPU is spared what is new each second
+        graph.go(node, "deactivate")  # a browser that draws without a GPU is spared what is new each second
         url = re.search(r"open (http\S+)", log.read_text())[1]
         with chromium(tmp_path / "profile", *WEBGL_FLAGS, size_px=(900, 560)) as browser:
             browser.get(url)
@@ -113,12 +114,16 @@ class Told:
         self.texts.append(text)
 
 
-def test_a_latched_camera_info_that_is_older_than_the_view_is_heard(graph):
-    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-    publisher = graph.peer.create_publisher(CameraInfo, "/eye/camera_info", latched)
+def test_a_latched_camera_info_that_is_older_than_the_view_is_asked_for(graph):
+    publisher = graph.peer.create_publisher(CameraInfo, "/eye/camera_info", LATCHED)
     publisher.publish(CameraInfo(width=640))
-    viewer = graph.add(Viewer(Told(), "/depth/image", "/eye/image_raw", 10.0, context=graph.peer.context))
-    wait_until(lambda: viewer._camera is not None and viewer._camera.width == 640, "the latched camera_info")
+    graph.do(lambda: graph.add(Viewer(Told(), "/depth/image", "/eye/image_raw", 10.0, context=graph.context)))
+
+    def asks_for_it() -> bool:
+        asked = graph.peer.get_subscriptions_info_by_topic("/eye/camera_info")
+        return any(one.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL for one in asked)
+
+    wait_until(asks_for_it, "the latched camera_info")
 
 
 @pytest.mark.parametrize(
@@ -130,11 +135,15 @@ def test_a_latched_camera_info_that_is_older_than_the_view_is_heard(graph):
 )  # fmt: skip
 def test_of_several_nodes_the_one_whose_depth_it_is_names_the_camera(graph, depth_topic, namespaces):
     told = Told()
-    viewer = Viewer(told, depth_topic, "", 10.0, context=graph.peer.context)
+    graph.do(lambda: graph.add(Viewer(told, depth_topic, "", 10.0, context=graph.context)))
+    diagnostics = graph.peer.create_publisher(DiagnosticArray, "/diagnostics", 10)
+    wait_until(diagnostics.get_subscription_count, "the view to hear them")
+    cameras = [graph.peer.create_publisher(Image, f"/{name}/image_raw", 10) for name in namespaces]
     for name in namespaces:
         topic = KeyValue(key="topic", value=f"/{name}/image_raw")
         status = DiagnosticStatus(name=f"{name}/fastdepth: depth", message=name, values=[topic])
-        viewer._on_diagnostics(DiagnosticArray(status=[status]))
-    assert viewer._image.topic == "/front/image_raw"
+        diagnostics.publish(DiagnosticArray(status=[status]))
+    front = cameras[namespaces.index("front")]
+    wait_until(lambda: told.texts and front.get_subscription_count(), "the view to choose a camera")
     assert told.texts == ["front"]
-    viewer.destroy_node()
+    assert sum(camera.get_subscription_count() for camera in cameras) == 1

@@ -6,23 +6,20 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from small_networks import fresh
 
 from fastdepth_ros.cli import main
 from fastdepth_ros.data.datasets import DatasetError, open_dataset
 from fastdepth_ros.data.folder_writer import FolderWriter
 from fastdepth_ros.data.photographs import Photographs
-from fastdepth_ros.nn.channels import Channels
 from fastdepth_ros.nn.checkpoints import save_checkpoint
-from fastdepth_ros.nn.fastdepth import FastDepth, initialize
+from fastdepth_ros.nn.fastdepth import FastDepth
 from fastdepth_ros.train.labels import Teacher, label_photographs
-
-TINY = Channels((4, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8), (8, 8, 8, 8, 4))
 
 
 @pytest.fixture
 def network() -> FastDepth:
-    network = FastDepth(TINY)
-    initialize(network)
+    network = fresh()
     torch.nn.init.normal_(network.head.weight, std=0.5, generator=torch.Generator().manual_seed(0))
     return network.eval()
 
@@ -85,8 +82,7 @@ def test_a_whole_photograph_keeps_its_shape_and_its_depth(archive, network, tmp_
 
 
 def test_teachers_of_several_sides_and_the_mirrored_photograph_average(archive, network, tmp_path):
-    other = FastDepth(TINY)
-    initialize(other, seed=9)
+    other = fresh(seed=9)
     torch.nn.init.normal_(other.head.weight, std=0.5, generator=torch.Generator().manual_seed(1))
     for each in (network, other):
         torch.nn.init.constant_(each.head.bias, 2.0)
@@ -125,8 +121,7 @@ def test_a_killed_run_goes_on_and_writes_nothing_twice(archive, network, tmp_pat
 def test_a_folder_of_another_job_is_refused_and_left_alone(archive, network, tmp_path):
     out = tmp_path / "labeled"
     label_photographs(Photographs(archive), [Teacher(network, 64)], out)
-    other = FastDepth(TINY)
-    initialize(other, seed=9)
+    other = fresh(seed=9)
     for teacher, side_px in ((network, 96), (other, 64)):
         with pytest.raises(DatasetError, match="another job"):
             label_photographs(Photographs(archive), [Teacher(teacher, side_px)], out)

@@ -15,15 +15,15 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
 from power import cuts  # noqa: E402
+from small_networks import PRUNABLE, TINY, fresh  # noqa: E402
+from small_pairs import write_pairs  # noqa: E402
 
 from fastdepth_ros.data.datasets import open_dataset  # noqa: E402
 from fastdepth_ros.data.pairs import DatasetError  # noqa: E402
 from fastdepth_ros.data.photographs import Photographs  # noqa: E402
 from fastdepth_ros.errors import FastDepthError  # noqa: E402
 from fastdepth_ros.jobs.pool import Work, local  # noqa: E402
-from fastdepth_ros.nn.channels import Channels  # noqa: E402
 from fastdepth_ros.nn.checkpoints import load_checkpoint, save_checkpoint  # noqa: E402
-from fastdepth_ros.nn.fastdepth import FastDepth, initialize  # noqa: E402
 from fastdepth_ros.prune import trial  # noqa: E402
 from fastdepth_ros.prune.netadapt import NetAdapt, Search  # noqa: E402
 from fastdepth_ros.prune.resources import resource  # noqa: E402
@@ -31,8 +31,7 @@ from fastdepth_ros.train.labels import Teacher, label_photographs  # noqa: E402
 from fastdepth_ros.train.recipe import load_recipe  # noqa: E402
 from fastdepth_ros.train.trainer import Trainer  # noqa: E402
 
-TINY = Channels((4, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8), (8, 8, 8, 8, 4))
-SMALL = Channels((8, 16, 8, 16, 8, 16, 8, 8, 8, 8, 8, 8, 8, 16), (16, 16, 16, 16, 8))
+pytestmark = pytest.mark.usefixtures("one_thread")
 RECIPE = load_recipe("strong", {"epochs": 2, "batch": 4, "seed": 3, "holdout": 0.25})
 MACS = resource("macs")
 
@@ -40,24 +39,7 @@ MACS = resource("macs")
 @pytest.fixture(scope="module")
 def root(tmp_path_factory) -> Path:
     """Eight small pairs."""
-    root = tmp_path_factory.mktemp("pairs")
-    for kind in ("rgb", "depth"):
-        (root / kind).mkdir()
-    rng = np.random.default_rng(0)
-    for index in range(8):
-        far = cv2.resize(rng.integers(10, 200, (4, 5), dtype=np.uint8), (80, 60), interpolation=cv2.INTER_LINEAR)
-        cv2.imwrite(str(root / "depth" / f"{index:04d}.png"), far)
-        cv2.imwrite(str(root / "rgb" / f"{index:04d}.jpg"), cv2.merge([far, 255 - far, far // 2]))
-    (root / "split.csv").write_text("index,split\n" + "".join(f"{index},train\n" for index in range(8)))
-    return root
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+    return write_pairs(tmp_path_factory.mktemp("pairs"), 8)
 
 
 def attempt(refusal: type[Exception], work: Callable[..., Any], *arguments: Any, **more: Any) -> tuple[Any, str]:
@@ -68,14 +50,8 @@ def attempt(refusal: type[Exception], work: Callable[..., Any], *arguments: Any,
         return None, str(error)
 
 
-def network(channels: Channels) -> FastDepth:
-    made = FastDepth(channels)
-    initialize(made, seed=3)
-    return made
-
-
 def trainer(root: Path, out: Path) -> Trainer:
-    return Trainer(network(TINY), RECIPE, open_dataset("nyu-labeled", root, "train"), out)
+    return Trainer(fresh(TINY, seed=3), RECIPE, open_dataset("nyu-labeled", root, "train"), out)
 
 
 def same_weights(one: Path, other: Path) -> bool:
@@ -129,7 +105,7 @@ def quick_trials(monkeypatch):
 
 
 def search(start: Path, root: Path, out: Path, work: Work = trial.TRIALS) -> NetAdapt:
-    wanted = Search("macs", 0.8 * MACS.cost(SMALL), reduction=0.09, multiple=4)
+    wanted = Search("macs", 0.8 * MACS.cost(PRUNABLE), reduction=0.09, multiple=4)
     with local(work, 1) as pool:
         netadapt = NetAdapt(start, wanted, trial.Training("nyu-labeled", root, holdout=0.25), MACS, out, pool)
         netadapt.run()
@@ -139,7 +115,7 @@ def search(start: Path, root: Path, out: Path, work: Work = trial.TRIALS) -> Net
 @pytest.mark.parametrize("trials", [4, 999], ids=["in an iteration", "finished"])
 def test_every_file_of_a_search_resumes_or_is_named(trials, root, tmp_path, quick_trials):
     start, job = tmp_path / "start.safetensors", tmp_path / "job"
-    save_checkpoint(network(SMALL), start)
+    save_checkpoint(fresh(PRUNABLE, seed=3), start)
     whole = search(start, root, tmp_path / "whole")
     assert len(whole.steps) >= 2
     done: list[object] = []
@@ -169,7 +145,7 @@ def test_every_file_of_a_search_resumes_or_is_named(trials, root, tmp_path, quic
 def test_every_file_of_a_labeled_folder_resumes_or_is_named(tmp_path):
     picture = cv2.imencode(".png", np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8))[1]
     np.savez(tmp_path / "photos.npz", data=np.tile(picture, 3), off=np.arange(4) * len(picture))
-    photographs, teacher, job = Photographs(tmp_path / "photos.npz"), network(TINY), tmp_path / "job"
+    photographs, teacher, job = Photographs(tmp_path / "photos.npz"), fresh(TINY, seed=3), tmp_path / "job"
     label_photographs(photographs, [Teacher(teacher, 64)], job)
     for file, copy in cuts(job, tmp_path / "cut"):
         anew, told = attempt(DatasetError, label_photographs, photographs, [Teacher(teacher, 64)], copy)

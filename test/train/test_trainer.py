@@ -14,6 +14,8 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from small_networks import TINY, fresh
+from small_pairs import write_pairs
 
 from fastdepth_ros.data.datasets import FolderDataset, open_dataset
 from fastdepth_ros.errors import FastDepthError
@@ -25,32 +27,15 @@ from fastdepth_ros.train import trainer as trainer_module
 from fastdepth_ros.train.recipe import Recipe, load_recipe
 from fastdepth_ros.train.trainer import Trainer
 
-TINY = Channels((4, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8), (8, 8, 8, 8, 4))
+pytestmark = pytest.mark.usefixtures("one_thread")
 RECIPE = load_recipe("strong", {"epochs": 2, "batch": 4, "seed": 3, "holdout": 0.0})
 PAIRS = 32
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """One thread: a network this small is no faster on two, and much slower beside other load."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory) -> FolderDataset:
     """32 small pairs on disk: brightness tells the distance."""
-    root = tmp_path_factory.mktemp("pairs")
-    (root / "rgb").mkdir()
-    (root / "depth").mkdir()
-    rng = np.random.default_rng(0)
-    for index in range(1, PAIRS + 1):
-        far = cv2.resize(rng.integers(10, 200, (4, 5), dtype=np.uint8), (80, 60), interpolation=cv2.INTER_LINEAR)
-        cv2.imwrite(str(root / "depth" / f"{index:04d}.png"), far)
-        cv2.imwrite(str(root / "rgb" / f"{index:04d}.jpg"), cv2.merge([far, 255 - far, far // 2]))
-    (root / "split.csv").write_text("index,split\n" + "".join(f"{i},train\n" for i in range(1, PAIRS + 1)))
+    root = write_pairs(tmp_path_factory.mktemp("pairs"), PAIRS, first=1)
     return open_dataset("nyu-labeled", root, "train")
 
 
@@ -69,9 +54,7 @@ def uninterrupted(dataset, tmp_path_factory) -> Path:
 
 def trainer(recipe: Recipe, dataset, out: Path, channels: Channels = TINY, **options) -> Trainer:
     """A trainer with the first weights that the recipe's seed gives."""
-    network = FastDepth(channels)
-    initialize(network, seed=recipe.seed)
-    return Trainer(network, recipe, dataset, out, **options)
+    return Trainer(fresh(channels, recipe.seed), recipe, dataset, out, **options)
 
 
 def break_off(monkeypatch: pytest.MonkeyPatch, after: int) -> None:

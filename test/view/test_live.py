@@ -16,6 +16,7 @@ from urllib.request import urlopen
 
 import numpy as np
 import pytest
+from processes import environment
 from recorded import BAGS
 
 from fastdepth_ros.cli import main
@@ -56,14 +57,12 @@ def answers(port: int) -> bool:
 def test_live_serves_a_page_and_shows_a_recording_until_it_ends(tmp_path, artifact_folder, ports, end):
     command = [sys.executable, "-m", "fastdepth_ros", "live", str(BAGS["mcap"](tmp_path)), "--browser", "--port"]
     command += [str(ports[0]), "--data-port", str(ports[1]), "--model", str(artifact_folder)]
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    environment = {**os.environ, "PYTHONPATH": path}
     live = subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env=environment,
+        env=environment(),
         preexec_fn=_hears_ctrl_c,
     )
     assert live.stdout is not None

@@ -1,6 +1,6 @@
 """The small models in test/models, committed so that a robot without torch and onnx can test on them.
 
-python test/deploy/small_models.py    # makes them anew
+python test/small_models.py    # makes them anew
 """
 
 from __future__ import annotations
@@ -9,37 +9,20 @@ import shutil
 from pathlib import Path
 
 import onnx
-import torch
 from onnx import TensorProto, helper
+from small_networks import TINY as TINY_CHANNELS
+from small_networks import lively
 
 from fastdepth_ros.artifact.artifact import INPUT_SIZE_PX
 from fastdepth_ros.deploy.export import OPSET, export_artifact
-from fastdepth_ros.nn.channels import Channels
-from fastdepth_ros.nn.fastdepth import FastDepth
 
-FOLDER = Path(__file__).resolve().parents[1] / "models"
+FOLDER = Path(__file__).resolve().parent / "models"
 TINY = FOLDER / "tiny"
 RED = FOLDER / "red_to_depth.onnx"
 
 
-def tiny() -> FastDepth:
-    """A random network whose depth varies by meters, in eval mode."""
-    network = FastDepth(Channels((4, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8), (8, 8, 8, 8, 4)))
-    generator = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for module in network.modules():
-            if isinstance(module, torch.nn.Conv2d):
-                module.weight.normal_(0, (2 / module.weight[0].numel()) ** 0.5, generator=generator)
-            elif isinstance(module, torch.nn.BatchNorm2d):
-                module.bias.normal_(0.3, 0.3, generator=generator)
-                module.running_mean.normal_(0, 0.2, generator=generator)
-                module.running_var.uniform_(0.7, 1.6, generator=generator)
-        network.head.bias.fill_(1.5)
-    return network.eval()
-
-
 def export_tiny(folder: Path) -> None:
-    export_artifact(tiny(), folder, {"training_data": "none: random weights for tests"})
+    export_artifact(lively(TINY_CHANNELS), folder, {"training_data": "none: random weights for tests"})
 
 
 def red_to_depth() -> onnx.ModelProto:
