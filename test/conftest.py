@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
-from collections.abc import Iterator
+import sys
 from pathlib import Path
 
 import pytest
 
 import fastdepth_ros  # noqa: F401  (switches telemetry off before a test imports an engine)
 
+# Networks of tests are no faster on two threads, and much slower where the cores have other work; children too.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
 
@@ -109,15 +112,11 @@ def spoiled(artifact_folder: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(artifact_folder, tmp_path / "model"))
 
 
-@pytest.fixture(scope="module")
-def one_thread() -> Iterator[None]:
-    """One thread of torch: small networks are no faster on two, and beside other load much slower."""
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> None:
+    """One thread of torch, whatever the module before has set."""
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(1)
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import json
 import re
 import shutil
 import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -156,19 +155,6 @@ def test_a_module_that_computes_another_network_is_refused(copy):
     path.write_text(json.dumps(manifest))
     with pytest.raises(FastDepthError, match="does not compute this network"):
         find_artifact(copy).load("tvm")
-
-
-def test_the_backend_loads_nothing_of_what_makes_its_modules(compiled_folder):
-    script = (
-        "import sys\nfrom fastdepth_ros.artifact.artifact import find_artifact\n"
-        "find_artifact(sys.argv[1]).load('tvm')\nprint(*sys.modules)"
-    )
-    root = Path(__file__).resolve().parents[2]
-    loaded = subprocess.run(
-        [sys.executable, "-c", script, compiled_folder], capture_output=True, text=True, check=True, cwd=root
-    ).stdout.split()  # fmt: skip
-    assert "tvm" in loaded
-    assert not {"onnx", "rclpy", "fastdepth_ros.deploy", "fastdepth_ros.nn"} & set(loaded)
 
 
 def test_a_library_of_this_machine_is_recognized():

@@ -18,6 +18,9 @@ def arguments(bag: Path | str, out: Path, model: Path, *more: object, topic: str
 
 
 def run_bag(bag: Path | str, out: Path, model: Path, *more: object, topic: str = IMAGE_TOPIC) -> int:
+    """Run in this process, unless `more` asks for workers: each of those imports everything anew."""
+    if "--workers" not in more:
+        more = (*more, "--workers", 1)
     return main(arguments(bag, out, model, *more, topic=topic))
 
 

@@ -19,7 +19,7 @@ pytestmark = [
 
 def test_two_nodes_write_the_very_same_bag_though_one_is_lost(two_nodes, tmp_path, artifact_folder, capsys):
     bag = write_long(tmp_path / "in", 1000)
-    assert run_bag(bag, tmp_path / "here", artifact_folder, "--workers", 1) == 0
+    assert run_bag(bag, tmp_path / "here", artifact_folder) == 0
     lost = threading.Thread(target=lose_a_node_after_some_parts, args=(two_nodes, tmp_path / ".there.parts"))
     lost.start()
     capsys.readouterr()

@@ -32,7 +32,7 @@ def test_a_bag_damaged_in_the_middle_keeps_the_parts_before(tmp_path, artifact_f
     whole = file.read_bytes()
     middle = len(whole) * 3 // 4
     file.write_bytes(whole[:middle] + b"\xa5" * 20_000 + whole[middle + 20_000 :])
-    assert run_bag(bag, tmp_path / "out", artifact_folder, "--workers", 1) == 1
+    assert run_bag(bag, tmp_path / "out", artifact_folder) == 1
     error = capsys.readouterr().err
     assert str(bag) in error and "damaged" in error and "parts are kept in" in error
     assert not (tmp_path / "out").exists()
@@ -153,17 +153,17 @@ def test_no_frame_in_the_range_is_told_and_so_is_nonsense(tmp_path, artifact_fol
 
 def test_an_interrupted_run_says_that_it_goes_on_and_does(tmp_path, artifact_folder, capsys):
     bag = write_long(tmp_path / "in", 200)
-    run_bag(bag, tmp_path / "whole", artifact_folder, "--workers", 1)
+    run_bag(bag, tmp_path / "whole", artifact_folder)
     of_the_runner = signal.signal(signal.SIGINT, signal.default_int_handler)
     pressing = threading.Thread(target=press_ctrl_c_after_a_part, args=(tmp_path / ".out.parts",))
     pressing.start()
-    assert run_bag(bag, tmp_path / "out", artifact_folder, "--workers", 1) == 130
+    assert run_bag(bag, tmp_path / "out", artifact_folder) == 130
     pressing.join()
     signal.signal(signal.SIGINT, of_the_runner)
     assert "fastdepth bag: interrupted; the same command goes on from there\n" in capsys.readouterr().err
     kept = set((tmp_path / ".out.parts").glob("*.mcap"))
     assert 0 < len(kept) < 7 and not (tmp_path / "out").exists()
-    assert run_bag(bag, tmp_path / "out", artifact_folder, "--workers", 1) == 0
+    assert run_bag(bag, tmp_path / "out", artifact_folder) == 0
     assert raw_messages(tmp_path / "out") == raw_messages(tmp_path / "whole")
 
 

@@ -19,7 +19,7 @@ from fastdepth_ros.bags.windows import Selection
 @pytest.mark.parametrize("kind", WHOLE)
 def test_every_frame_of_a_bag_of_any_kind_comes_out(kind, tmp_path, artifact_folder, capsys):
     bag = WHOLE[kind](tmp_path)
-    assert run_bag(bag, tmp_path / "out", artifact_folder, "--workers", 1, topic=TOPIC) == 0
+    assert run_bag(bag, tmp_path / "out", artifact_folder, topic=TOPIC) == 0
     summary = json.loads(capsys.readouterr().out)
     assert (summary["frames_in"], summary["frames_out"], summary["dropped"]) == (FRAMES, FRAMES, {})
     assert sum(one[0] == "/depth/image" for one in raw_messages(tmp_path / "out")) == FRAMES
@@ -29,7 +29,7 @@ def test_every_frame_of_a_bag_of_any_kind_comes_out(kind, tmp_path, artifact_fol
 def test_a_bag_of_which_nothing_comes_out_is_a_failure_that_names_why(kind, tmp_path, artifact_folder, capsys):
     make, words = FAULTY[kind]
     bag = make(tmp_path)
-    assert run_bag(bag, tmp_path / "out", artifact_folder, "--workers", 1, topic=TOPIC) == 1
+    assert run_bag(bag, tmp_path / "out", artifact_folder, topic=TOPIC) == 1
     told = capsys.readouterr().err
     assert words in told and "goes on from there" not in told
     assert sorted(path.name for path in tmp_path.iterdir()) == [bag.name]
@@ -37,7 +37,7 @@ def test_a_bag_of_which_nothing_comes_out_is_a_failure_that_names_why(kind, tmp_
 
 def test_a_frame_that_cannot_be_read_is_named_and_the_others_come_out(tmp_path, artifact_folder, capsys):
     bag = rosbag2(tmp_path / "in", messages=BAD)
-    assert run_bag(bag, tmp_path / "out", artifact_folder, "--workers", 1, topic=TOPIC) == 0
+    assert run_bag(bag, tmp_path / "out", artifact_folder, topic=TOPIC) == 0
     summary = json.loads(capsys.readouterr().out)
     assert summary["frames_in"] == FRAMES == summary["frames_out"] + sum(summary["dropped"].values())
     assert [reason for reason in summary["dropped"] if "what8" in reason]
@@ -78,7 +78,7 @@ def test_of_all_topics_those_that_cannot_be_copied_are_named(tmp_path, artifact_
 def test_a_bag_that_cannot_be_read_leaves_the_others_of_its_folder_alone(tmp_path, artifact_folder, capsys):
     rosbag2(tmp_path / "in" / "good")
     rosbag2(tmp_path / "in" / "empty", times=[])
-    assert run_bag(tmp_path / "in", tmp_path / "out", artifact_folder, "--workers", 1, topic=TOPIC) == 1
+    assert run_bag(tmp_path / "in", tmp_path / "out", artifact_folder, topic=TOPIC) == 1
     told = capsys.readouterr()
     assert "1 of 2 bags failed" in told.err and "holds no message" in told.err
     assert json.loads(told.out)["bags"][str(tmp_path / "out" / "good")]["frames_out"] == FRAMES
@@ -86,7 +86,7 @@ def test_a_bag_that_cannot_be_read_leaves_the_others_of_its_folder_alone(tmp_pat
 
 def test_the_camera_info_that_a_bag_has_elsewhere_is_named(tmp_path, artifact_folder, capsys):
     bag = write_long(tmp_path / "in", 4)
-    options = ("--workers", 1, "--camera-info-topic", "/camera/info")
+    options = ("--camera-info-topic", "/camera/info")
     run_bag(bag, tmp_path / "out", artifact_folder, *options)
     (note,) = json.loads(capsys.readouterr().out)["notes"]
     assert "no camera_info on /camera/info; the bag has /camera/camera_info" in note

@@ -13,7 +13,7 @@ from running import raw_messages, run_bag
 from fastdepth_ros.bags.messages import image_message
 
 TRUTH = "/truth"
-OPTIONS = ("--workers", 1, "--truth-topic", TRUTH)
+OPTIONS = ("--truth-topic", TRUTH)
 
 
 def bag(path: Path, plugin: StoragePlugin) -> Path:

@@ -65,7 +65,7 @@ def read_times(bag: Path) -> np.ndarray:
 
 def test_a_killed_run_goes_on_to_the_very_messages_of_one_that_was_not(tmp_path, artifact_folder):
     bag = write_long(tmp_path / "in", 320)
-    assert run_bag(bag, tmp_path / "whole", artifact_folder, "--workers", 1) == 0
+    assert run_bag(bag, tmp_path / "whole", artifact_folder) == 0
     kill_and_resume(bag, tmp_path / "killed", artifact_folder, [2], total=10)
     assert raw_messages(tmp_path / "killed") == raw_messages(tmp_path / "whole")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "killed", "whole"]
@@ -127,7 +127,7 @@ def test_compressed_bags_give_the_depth_of_plain_ones(tmp_path, artifact_folder,
     plain = write_long(tmp_path / "plain", 40)
     packed = write_long(tmp_path / "packed", 40, compress=compress) if compress else split(plain, tmp_path / "packed")
     for name, bag in (("a", plain), ("b", packed)):
-        assert run_bag(bag, tmp_path / name, artifact_folder, "--workers", 1) == 0
+        assert run_bag(bag, tmp_path / name, artifact_folder) == 0
     assert raw_messages(tmp_path / "a") == raw_messages(tmp_path / "b")
 
 
@@ -206,12 +206,12 @@ def test_start_end_every_and_rate_choose_frames(tmp_path, artifact_folder):
 
 def test_copied_topics_come_along_as_they_are_in_the_order_of_recording(tmp_path, artifact_folder):
     bag = write_long(tmp_path / "in", 70)
-    assert run_bag(bag, tmp_path / "out", artifact_folder, "--copy", TEXT_TOPIC, "--workers", 1) == 0
+    assert run_bag(bag, tmp_path / "out", artifact_folder, "--copy", TEXT_TOPIC) == 0
     found, given = raw_messages(tmp_path / "out"), raw_messages(bag)
     assert [one for one in found if one[0] == TEXT_TOPIC] == [one for one in given if one[0] == TEXT_TOPIC]
     assert {one[0] for one in found} == {TEXT_TOPIC, "/depth/image", "/depth/camera_info"}
     assert [one[2] for one in found] == sorted(one[2] for one in found)
-    options = ("--copy", TEXT_TOPIC, "--copy", "/camera/*", "--workers", 1)
+    options = ("--copy", TEXT_TOPIC, "--copy", "/camera/*")
     assert run_bag(bag, tmp_path / "all", artifact_folder, *options) == 0
     assert [one for one in raw_messages(tmp_path / "all") if not one[0].startswith("/depth")] == given
 
@@ -231,7 +231,7 @@ def test_a_topic_to_copy_that_there_is_not_is_told(tmp_path, mcap_bag, artifact_
 
 
 def test_each_frame_has_its_own_camera_info_though_it_is_recorded_later(tmp_path, artifact_folder):
-    run_bag(write_long(tmp_path / "in", 70), tmp_path / "out", artifact_folder, "--workers", 1)
+    run_bag(write_long(tmp_path / "in", 70), tmp_path / "out", artifact_folder)
     infos = [message for _, message in read_bag(tmp_path / "out")["/depth/camera_info"]]
     scale = 224 / 58  # crop of 48 x 64: 58 wide
     assert [round(info.k[0] / scale) for info in infos] == [50 + number % 5 for number in range(70)]

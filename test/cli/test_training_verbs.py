@@ -21,7 +21,6 @@ from fastdepth_ros.data.datasets import open_dataset  # noqa: E402
 from fastdepth_ros.metrics.depth import depth_errors, mean_errors  # noqa: E402
 from fastdepth_ros.nn.checkpoints import load_checkpoint, save_checkpoint  # noqa: E402
 
-pytestmark = pytest.mark.usefixtures("one_thread")
 BACKENDS = ("onnxruntime", "pytorch")
 
 

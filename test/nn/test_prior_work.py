@@ -9,7 +9,6 @@ from torch import nn
 from fastdepth_ros.nn.complexity import complexity
 from fastdepth_ros.nn.paper.prior_work import PRIOR, prior_work
 
-pytestmark = pytest.mark.usefixtures("one_thread")
 OUTPUTS = {
     "eigen2014": (55, 74),
     "eigen2015-alexnet": (109, 147),

@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 
-from ros_graph import CameraDriver, Diagnostics, Listener, depth_of, wait_until
+from ros_graph import CameraDriver, Diagnostics, Listener, depth_of, facts_of, wait_until
 from sensor_msgs.msg import Image
 
 from fastdepth_ros.depth.frame import SETTLED_FRAMES
@@ -30,10 +30,12 @@ class Bits:
         wait_until(lambda: self._depths.stamps()[-1:] == [number], "depth")
         return depth_of(self._depths.heard[-1])
 
-    def facts(self) -> dict[str, str]:
-        """Facts of all frames so far."""
+    def told(self) -> tuple[str, bool]:
+        """Bits as /diagnostics has them after all frames so far, and whether a rise was a finding."""
         wait_until(lambda: self.diagnostics.facts.get("published") == str(len(self._depths.heard)), "diagnostics")
-        return self.diagnostics.facts
+        statuses = [status for array in list(self.diagnostics.heard) for status in array.status]
+        risen = any("bits_risen" in facts_of(status).get("findings", "").split() for status in statuses)
+        return self.diagnostics.facts["bits used of 16-bit samples"], risen
 
 
 @pytest.fixture
@@ -47,10 +49,9 @@ def test_low_bits_give_the_depth_of_8_and_a_late_rise_is_a_finding(bits):
         np.testing.assert_array_equal(bits.depth(GREY << shift, "mono16"), expected)
     for _ in range(SETTLED_FRAMES):
         bits.depth(GREY << 2, "mono16")
-    facts = bits.facts()
-    assert facts["bits used of 16-bit samples"] == "12 of 16" and facts.get("bits_risen", "0") == "0"
+    assert bits.told() == ("12 of 16", False)
     np.testing.assert_array_equal(bits.depth(GREY << 8, "mono16"), expected)
-    assert bits.facts()["bits_risen"] == "1"
+    assert bits.told() == ("16 of 16", True)
 
 
 def test_the_parameter_fixes_them_also_while_frames_come(graph, bits):

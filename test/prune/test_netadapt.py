@@ -22,7 +22,6 @@ from fastdepth_ros.prune.proposals import count_of, group_names, proposals, with
 from fastdepth_ros.prune.resources import Resource, resource
 from fastdepth_ros.prune.trial import TRIALS, Training, run_trial
 
-pytestmark = pytest.mark.usefixtures("one_thread")
 MACS = resource("macs")
 
 

@@ -38,7 +38,8 @@ def history(out: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(lines))
 
 
-def test_two_workers_prune_tune_and_print_table_vii(arguments, tmp_path, capsys):
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_search_prunes_tunes_and_prints_table_vii(arguments, tmp_path, capsys, workers):
     out = tmp_path / "run"
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(
@@ -46,7 +47,7 @@ def test_two_workers_prune_tune_and_print_table_vii(arguments, tmp_path, capsys)
         "schedule: one-cycle, loss: log-depth, augmentation: warp, holdout: 0.0}"
     )
     also = ["--also", f"nyu-labeled={arguments[arguments.index('--root') + 1]}"]
-    command = ["prune", *arguments, "--out", str(out), "--recipe", str(recipe), *also, "--workers", "2"]
+    command = ["prune", *arguments, "--out", str(out), "--recipe", str(recipe), *also, "--workers", str(workers)]
     assert main([*command, "--epochs", "0"]) == 0
     told = capsys.readouterr().out
     assert main([*command, "--epochs", "1", "--tune-start", "--json"]) == 0
@@ -70,18 +71,17 @@ def test_two_workers_prune_tune_and_print_table_vii(arguments, tmp_path, capsys)
 @pytest.mark.slow
 @pytest.mark.timeout(700)
 def test_a_search_killed_in_iteration_3_ends_in_the_same_channels(arguments, tmp_path):
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "fastdepth_ros", "prune", *arguments, "--epochs", "0", "--out"]
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    subprocess.run([*command, str(whole)], env=environment, check=True, timeout=300)
+    subprocess.run([*command, str(whole)], check=True, timeout=300)
     assert len(history(whole)) >= 3
-    process = subprocess.Popen([*command, str(killed)], env=environment, start_new_session=True)
+    process = subprocess.Popen([*command, str(killed)], start_new_session=True)
     while not list(killed.glob("proposals-003/*.safetensors")) and process.poll() is None:
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert 2 <= len(history(killed)) < len(history(whole))
-    subprocess.run([*command, str(killed)], env=environment, check=True, timeout=300)
+    subprocess.run([*command, str(killed)], check=True, timeout=300)
     assert history(killed) == history(whole)
 
 

@@ -31,7 +31,6 @@ from fastdepth_ros.train.labels import Teacher, label_photographs  # noqa: E402
 from fastdepth_ros.train.recipe import load_recipe  # noqa: E402
 from fastdepth_ros.train.trainer import Trainer  # noqa: E402
 
-pytestmark = pytest.mark.usefixtures("one_thread")
 RECIPE = load_recipe("strong", {"epochs": 2, "batch": 4, "seed": 3, "holdout": 0.25})
 MACS = resource("macs")
 

@@ -27,7 +27,6 @@ from fastdepth_ros.train import trainer as trainer_module
 from fastdepth_ros.train.recipe import Recipe, load_recipe
 from fastdepth_ros.train.trainer import Trainer
 
-pytestmark = pytest.mark.usefixtures("one_thread")
 RECIPE = load_recipe("strong", {"epochs": 2, "batch": 4, "seed": 3, "holdout": 0.0})
 PAIRS = 32
 
