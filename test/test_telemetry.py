@@ -23,7 +23,7 @@ STRANGE = {  # what an engine has no use for: what makes its modules, another en
     "onnxruntime": {"onnx", "rclpy", "torch", "tvm", "openvino"},
     "openvino": {"onnx", "rclpy", "torch", "tvm", "onnxruntime"},
     "pytorch": {"onnx", "rclpy", "tvm", "openvino", "onnxruntime"},
-    "tvm": {"onnx", "rclpy", "torch", "openvino", "onnxruntime", "fastdepth_ros.deploy", "fastdepth_ros.nn"},
+    "tvm": {"onnx", "rclpy", "openvino", "onnxruntime", "fastdepth_ros.deploy", "fastdepth_ros.nn"},
 }
 OTHERS = (("openvino", "openvino"), ("pytorch", "torch"), ("tvm", "tvm"))  # backends and their modules
 VARIABLES = {"ORT_DISABLE_TELEMETRY": "1", "RAY_USAGE_STATS_ENABLED": "0"}

@@ -231,7 +231,7 @@ def test_a_model_outside_the_allowed_folder_is_refused_also_through_a_link(spoil
     allowed = tmp_path / "allowed"
     inside = Path(shutil.copytree(spoiled, allowed / "inside"))
     (allowed / "link").symlink_to(spoiled)
-    assert find_artifact(inside, allowed).spoiled == inside
+    assert find_artifact(inside, allowed).folder == inside
     assert find_artifact("", allowed).name == DEFAULT_MODEL
     for model in (spoiled, allowed / "link", allowed / "inside" / ".." / ".." / spoiled.name, f"{allowed}/../model"):
         with pytest.raises(FastDepthError, match="is not below .*allowed"):
