@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import astuple, dataclass, field, fields, replace
+from dataclasses import astuple, dataclass, field, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -100,7 +100,14 @@ def backend_options(settings: Settings) -> BackendOptions:
 
 def estimator_for(settings: Settings, artifact: Artifact, backend: Backend) -> DepthEstimator:
     """Estimator with the settings of the parameters, around a loaded backend."""
-    options = EstimatorOptions(**{entry.name: getattr(settings, entry.name) for entry in fields(EstimatorOptions)})
+    options = EstimatorOptions(
+        settings.field_of_view,
+        settings.output_size,
+        settings.focal_scale,
+        settings.max_depth_m,
+        settings.outside_training_view,
+        settings.temporal_filter,
+    )
     return artifact.estimator(backend, options)
 
 
