@@ -49,6 +49,8 @@ SCHEMA: dict[str, Any] = {  # field: its type, or the schema of an object; "*" i
     "made_with": {"*": str},
     "preprocessing": {},
     "training_data": str,
+    "training": list,
+    "held_out": {"what": str, "indices": list},
     "recipe": str,
     "licence": str,
     "golden": GOLDEN,
@@ -193,8 +195,12 @@ def file_key(model_format: str, precision: str) -> str:
 
 def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
     """Write the manifest, whole or not at all."""
-    text = re.sub(r"\[\n[^\[\]{}]*\]", lambda numbers: " ".join(numbers[0].split()), json.dumps(manifest, indent=2))
-    write_whole(folder / MANIFEST, text + "\n")  # one line per list of numbers
+    write_whole(folder / MANIFEST, manifest_text(manifest) + "\n")
+
+
+def manifest_text(manifest: Mapping[str, Any]) -> str:
+    """JSON for people: one line per list of numbers."""
+    return re.sub(r"\[\n[^\[\]{}]*\]", lambda numbers: " ".join(numbers[0].split()), json.dumps(manifest, indent=2))
 
 
 def sha256_of(path: Path) -> str:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastdepth_ros.artifact.artifact import MANIFEST, find_artifact, sha256_of
+from fastdepth_ros.artifact.artifact import MANIFEST, find_artifact, manifest_text, sha256_of
 from fastdepth_ros.artifact.catalog import Entry, find_entry, read_catalog
 from fastdepth_ros.artifact.download import download
 from fastdepth_ros.backends import BackendOptions, NotInstalledError, backend_names
@@ -69,7 +68,7 @@ def _list(parsed: argparse.Namespace) -> int:
 
 def _show(parsed: argparse.Namespace) -> int:
     artifact = find_artifact(parsed.model)
-    print(json.dumps(_without_golden(artifact.manifest), indent=2))
+    print(manifest_text(_without_golden(artifact.manifest)))
     return 0
 
 
