@@ -21,7 +21,7 @@ from fastdepth_ros.backends import BackendOptions
 from fastdepth_ros.data.nyu_labeled import open_nyu_labeled
 from fastdepth_ros.data.pairs import Pair
 from fastdepth_ros.data.synthetic.sequence import KINECT, room_sequence
-from fastdepth_ros.depth.estimator import DepthEstimator, DepthResult
+from fastdepth_ros.depth.estimator import DepthEstimator, DepthResult, EstimatorOptions
 from fastdepth_ros.depth.frame import Frame
 from fastdepth_ros.metrics.depth import depth_errors
 from fastdepth_ros.metrics.steadiness import temporal_noise
@@ -53,10 +53,10 @@ def on_its_grid(truth: np.ndarray, result: DepthResult) -> np.ndarray:
 
 def lens_figures(artifact: Artifact, pairs: list[Pair], zoom: float, field: str, setting: str) -> tuple[float, ...]:
     """Median over images of truth / depth; delta1 and relative error, means over images."""
+    options = EstimatorOptions(field_of_view=field, focal_scale=setting)
     estimator = DepthEstimator(
-        artifact.load(options=ONE_THREAD), artifact.input_size_px,
-        field=field, focal_scale=setting, trained_focal=artifact.trained_focal,
-    )  # fmt: skip
+        artifact.load(options=ONE_THREAD), artifact.input_size_px, options, artifact.trained_focal
+    )
     ratios, errors = [], []
     for frame, k, truth in through(pairs, zoom):
         result = estimator(frame, k)
@@ -90,7 +90,8 @@ def flicker_row(artifact: Artifact, strength: float) -> str:
     backend, rng = artifact.load(options=ONE_THREAD), np.random.default_rng(0)
 
     def results(frames: Iterable[Frame]) -> list[DepthResult]:
-        estimator = DepthEstimator(backend, artifact.input_size_px, focal_scale="off", temporal_filter=strength)
+        options = EstimatorOptions(focal_scale="off", temporal_filter=strength)
+        estimator = DepthEstimator(backend, artifact.input_size_px, options)
         return [estimator(frame) for frame in frames]
 
     still = []
