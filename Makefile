@@ -27,7 +27,7 @@ FULL := torch,train,cluster,view,tvm,openvino
 endif
 RUN = $(VENV)/bin
 ROBOT := $(VENV)-robot-$(shell $(BASE) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
-# Every folder of tests but those of rooms that need torch (models holds no tests).
+# Every folder of tests but those of folders that need torch (models holds no tests).
 TORCH_TESTS := $(addsuffix /,$(addprefix test/,data deploy models nn prune train))
 ROBOT_TESTS := $(filter-out $(TORCH_TESTS),$(wildcard test/[a-z]*/)) test/data/synthetic $(wildcard test/test_*.py)
 export ROS_LOG_DIR ?= $(CURDIR)/$(VENV)/log

@@ -41,7 +41,7 @@ def switch_off_telemetry(
 def viewer_environment(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
     """The environment for Rerun's viewer, a program of its own, with its analytics off.
 
-    It knows no variable for that alone, but is silent on build servers, which CI tells it. FORCE_RERUN_ANALYTICS=1
+    It has no variable for that alone, but sends nothing on build servers, which set CI. FORCE_RERUN_ANALYTICS=1
     of the user's switches them on nevertheless.
     """
     return {"CI": "1", **environment}

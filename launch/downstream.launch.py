@@ -1,4 +1,4 @@
-"""What other packages make of our depth: point clouds by depth_image_proc, a laser scan by depthimage_to_laserscan.
+"""Consumers of depth from other packages: point clouds by depth_image_proc, a laser scan by depthimage_to_laserscan.
 
 fastdepth.launch.py includes it; beside a node of several it starts by itself, in that node's namespace:
 ros2 launch fastdepth_ros downstream.launch.py namespace:=front point_cloud:=xyz

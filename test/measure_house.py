@@ -1,4 +1,4 @@
-"""Measures the package: code per room, the robot's imports, the way of a frame, error classes and registries.
+"""Measures the package: code per folder, the robot's imports, the way of a frame, error classes and registries.
 
 python test/measure_house.py                                 # a table
 python test/measure_house.py --json house.json               # the same figures as JSON
@@ -57,15 +57,15 @@ def code_lines(path: Path) -> int:
     return len(lines)
 
 
-def rooms() -> dict[str, dict[str, int]]:
-    """Files and code lines by room: the first folder below the package; launch/ and test/ stand beside it."""
+def folders() -> dict[str, dict[str, int]]:
+    """Files and code lines by folder: the first level below the package, launch/ and test/."""
     found: dict[str, dict[str, int]] = defaultdict(lambda: {"files": 0, "code lines": 0})
     for folder in (PACKAGE, ROOT / "launch", ROOT / "test"):
         for path in sorted(folder.rglob("*.py")):
             inside = path.relative_to(folder).parts
-            room = f"{folder.name}/{inside[0]}" if folder == PACKAGE and len(inside) > 1 else folder.name
-            found[room]["files"] += 1
-            found[room]["code lines"] += code_lines(path)
+            name = f"{folder.name}/{inside[0]}" if folder == PACKAGE and len(inside) > 1 else folder.name
+            found[name]["files"] += 1
+            found[name]["code lines"] += code_lines(path)
     return dict(sorted(found.items()))
 
 
@@ -290,11 +290,11 @@ def figures() -> dict[str, Any]:
     """Everything that is measured: by group, a figure by its name."""
     way = measured_way()
     entered = Counter(called for caller, called, name in way["way"] if caller != called)
-    by_room = rooms()
-    package = [row for room, row in by_room.items() if room.startswith(PACKAGE.name)]
+    by_folder = folders()
+    package = [row for name, row in by_folder.items() if name.startswith(PACKAGE.name)]
     return {
         "package": {key: sum(row[key] for row in package) for key in ("files", "code lines")},
-        "room": {room: f"{row['files']} files, {row['code lines']} lines" for room, row in by_room.items()},
+        "folder": {name: f"{row['files']} files, {row['code lines']} lines" for name, row in by_folder.items()},
         "robot": {
             "files": len(way["modules"]),
             "code lines": sum(code_lines(PACKAGE / name) for name in way["modules"]),

@@ -1,4 +1,4 @@
-"""Beside the robot's own network no process of ours speaks to anybody, and nothing is written to the home folder."""
+"""Processes of the package send nothing beyond the robot's own network, and write nothing to the home folder."""
 
 from __future__ import annotations
 

@@ -39,3 +39,11 @@ def test_the_command_line_page_has_every_verb():
 def test_the_glossary_has_at_most_25_words():
     words = (ROOT / "doc" / "architecture.md").read_text().partition("## Words")[2]
     assert 10 < len(re.findall(r"^\| ", words, flags=re.M)) - 1 <= 25
+
+
+def test_renamed_modules_are_found_under_their_new_names():
+    table = (ROOT / "CHANGELOG.md").read_text().partition("### Renamed")[2]
+    new = re.findall(r"-> `([\w.]+)`", table)
+    assert len(new) > 40
+    places = [ROOT / "fastdepth_ros" / name.replace(".", "/") for name in new]
+    assert not [place for place in places if not place.is_dir() and not place.with_name(f"{place.name}.py").exists()]

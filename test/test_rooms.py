@@ -1,4 +1,4 @@
-"""The rooms of the house: who imports whom, on paper and in a running process."""
+"""Imports between the folders of the package: in the source and in a running process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An artifact on disk: a folder of model files, one per format, and the manifest that names each with its sha256."""
+"""Artifact: a folder with one model file per format, and the manifest with their sha256."""
 
 from __future__ import annotations
 
@@ -78,21 +78,21 @@ class Artifact:
     @property
     def trained_focal(self) -> Focal | None:
         """Focal length of the training camera; None if the manifest does not say."""
-        told = self.manifest.get("trained_focal_px")
-        return Focal(float(told["fx"]), float(told["fy"])) if told is not None else None
+        focal = self.manifest.get("trained_focal_px")
+        return Focal(float(focal["fx"]), float(focal["fy"])) if focal is not None else None
 
     def formats(self, precision: str = "fp32") -> list[str]:
-        """The formats in which there is a file of this precision."""
+        """Formats that have a file of this precision."""
         files, ending = self.manifest["files"], file_key("", precision)
         if precision == "fp32":
             return [key for key in files if "-" not in key]
         return [key.removesuffix(ending) for key in files if key.endswith(ending)]
 
     def model_file(self, model_format: str, precision: str = "fp32") -> ModelFile:
-        """The file of one format and precision, once its sha256 is verified.
+        """The file of one format and precision, after verification of its sha256.
 
         Raises:
-            FastDepthError: the artifact has no such file, or the file is not the one that the manifest names.
+            FastDepthError: no such file in the manifest, or another sha256.
         """
         files, key = self.manifest["files"], file_key(model_format, precision)
         if key not in files:
@@ -101,10 +101,10 @@ class Artifact:
         return ModelFile(self.verified(key), self.input_size_px, files[key].get("opset"), files[key])
 
     def verified(self, key: str) -> Path:
-        """The file of a key of the manifest's `files`, once its place and its sha256 are verified.
+        """The file of a key in the manifest's `files`, after verification of its place and its sha256.
 
         Raises:
-            FastDepthError: it lies outside the folder, is missing, or is not the one that the manifest names.
+            FastDepthError: outside the folder, missing, or of another sha256.
         """
         entry = self.manifest["files"][key]
         path = self.folder / entry["file"]
@@ -118,10 +118,10 @@ class Artifact:
         return path
 
     def load(self, backend: str = DEFAULT_BACKEND, options: BackendOptions | None = None) -> Backend:
-        """Start a backend on this artifact and check the golden frame, which warms the engine up.
+        """Load a backend and check the golden frame; the check also warms up the engine.
 
         Raises:
-            FastDepthError: as the message says.
+            FastDepthError: no such backend or file, the engine cannot load it, or the golden frame differs.
         """
         cls, options = backend_class(backend), options or BackendOptions()
         engine = cls(self.model_file(cls.model_format, options.precision), options)
@@ -133,16 +133,16 @@ class Artifact:
         return DepthEstimator(backend, self.input_size_px, options, self.trained_focal)
 
     def check_golden(self, engine: Backend, precision: str = "fp32") -> float | None:
-        """Does an engine still compute this network?
+        """Check that an engine still computes this network.
 
         Args:
-            precision: that the engine was loaded with.
+            precision: precision that the engine was loaded with.
 
         Returns:
-            How far it is off on the golden frame, meters; None where the manifest has none.
+            Largest difference on the golden frame, meters; None for a manifest without one.
 
         Raises:
-            FastDepthError: over the tolerance; says by how much.
+            FastDepthError: the difference is above the tolerance.
         """
         facts = self.facts(precision)
         return check_golden(engine, facts["golden"], self.input_size_px) if "golden" in facts else None
@@ -156,10 +156,11 @@ def find_artifact(model: str | Path = "", root: str | Path = "") -> Artifact:
     """One of the bundled artifacts by its bare name, the default one for "", or any by its folder (`./name`).
 
     Args:
-        root: where an artifact that is not bundled must lie, links followed; empty is anywhere.
+        root: folder that must contain the artifact, symbolic links resolved; bundled ones are always allowed, and ""
+            allows all.
 
     Raises:
-        FastDepthError: neither a folder with a manifest nor a bundled name, of which it lists all; or not below root.
+        FastDepthError: neither a folder with a manifest nor a bundled name, or not below `root`.
     """
     text = str(model) or DEFAULT_MODEL
     bundled = share_folder() / "models"
@@ -175,7 +176,7 @@ def find_artifact(model: str | Path = "", root: str | Path = "") -> Artifact:
 
 
 def find_artifacts(models: Iterable[str | Path]) -> list[Artifact]:
-    """`find_artifact` of each, to be laid side by side by their names.
+    """`find_artifact` of each model, for a comparison by name.
 
     Raises:
         FastDepthError: as `find_artifact`, or two have the same name.
@@ -184,23 +185,37 @@ def find_artifacts(models: Iterable[str | Path]) -> list[Artifact]:
     for name, number in Counter(artifact.name for artifact in found).items():
         if number > 1:
             folders = ", ".join(str(artifact.folder) for artifact in found if artifact.name == name)
-            raise FastDepthError(f"{folders}: all are called {name}; their manifests must tell them apart")
+            raise FastDepthError(f"{folders}: all are called {name}; give each a name of its own in its manifest")
     return found
 
 
 def file_key(model_format: str, precision: str) -> str:
-    """Under which a manifest names a file: "onnx", "onnx-int8"."""
+    """Key of a file in the manifest: "onnx", "onnx-int8"."""
     return model_format if precision == "fp32" else f"{model_format}-{precision}"
 
 
 def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
-    """Write the manifest, whole or not at all."""
+    """Write the manifest, atomically."""
     write_whole(folder / MANIFEST, manifest_text(manifest) + "\n")
 
 
 def manifest_text(manifest: Mapping[str, Any]) -> str:
-    """JSON for people: one line per list of numbers."""
+    """Manifest as JSON with one line per list of numbers."""
     return re.sub(r"\[\n[^\[\]{}]*\]", lambda numbers: " ".join(numbers[0].split()), json.dumps(manifest, indent=2))
+
+
+def record_accuracy(artifact: Artifact, precision: str, key: str, figures: Mapping[str, float]) -> None:
+    """Write the accuracy of one precision into the manifest of an artifact, rounded to 4 digits.
+
+    Args:
+        key: data set, split and preprocessing: "nyu-labeled/test/authors".
+    """
+    facts = artifact.facts(precision)
+    rounded = {name: round(value, 4) for name, value in figures.items()}
+    facts = {**facts, "accuracy": {**facts.get("accuracy", {}), key: rounded}}
+    if precision != "fp32":
+        facts = {**artifact.manifest, "precisions": {**artifact.manifest["precisions"], precision: facts}}
+    write_manifest(artifact.folder, facts)
 
 
 def sha256_of(path: Path) -> str:
@@ -210,7 +225,7 @@ def sha256_of(path: Path) -> str:
 def _read_manifest(path: Path) -> dict[str, Any]:
     try:
         manifest = json.loads(path.read_text())
-        json.dumps(manifest, ensure_ascii=False).encode()  # half a surrogate pair goes into no message
+        json.dumps(manifest, ensure_ascii=False).encode()  # half a surrogate pair cannot be encoded
     except (UnicodeError, RecursionError, ValueError) as error:
         raise FastDepthError(f"{path} is damaged or no JSON ({error}); fetch or export the artifact again") from error
     _require_keys(path, "it", manifest, ("version", "name", "input", "output", "files"))
@@ -229,7 +244,7 @@ def _read_manifest(path: Path) -> dict[str, Any]:
 
 
 def _require_types(path: Path, where: str, found: Any, schema: Mapping[str, Any]) -> None:
-    """Hold an object, and the objects in it, to a schema as SCHEMA; fields that it does not name are left alone."""
+    """Check an object and its parts against a schema such as SCHEMA; other fields are ignored."""
     _require_keys(path, where or "it", found, tuple(name for name in schema if name in ALWAYS))
     for name, value in found.items():
         wanted, field = schema.get(name, schema.get("*")), f"{where}.{name}" if where else name

@@ -1,4 +1,4 @@
-"""The catalog: models that others publish, where they lie and what is known of them."""
+"""Catalog of published models: addresses, checksums, accuracy, license."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class Entry:
     """One published model.
 
     Attributes:
-        name: unique, fit for a file name.
-        variant: what the authors call such a network.
-        urls: of the same file, tried in order.
-        sha256: of the file; None where nobody has published it.
-        channels: a named channel list, or one as manifests have it.
-        accuracy: as published: set, rmse_m, delta1, source.
-        training_data, licence: for the manifest.
+        name: unique name that is also a file name.
+        variant: name that the authors give to the network.
+        urls: addresses of the same file, tried in order.
+        sha256: checksum of the file; None where none is published.
+        channels: a named channel list, or one in the form of a manifest.
+        accuracy: published figures: set, rmse_m, delta1, source.
+        training_data, licence: fields of the manifest.
     """
 
     name: str
@@ -47,7 +47,7 @@ def read_catalog(path: Path | None = None) -> tuple[Entry, ...]:
     """The entries of a catalog, the package's own by default.
 
     Raises:
-        FastDepthError: no such file, not JSON, of another version, or an entry that lacks something.
+        FastDepthError: no such file, not JSON, another version, or an incomplete entry.
     """
     source = path or files("fastdepth_ros.artifact").joinpath("catalog.json")
     try:
@@ -65,7 +65,7 @@ def find_entry(name: str, catalog: tuple[Entry, ...]) -> Entry:
     """The entry of that name.
 
     Raises:
-        FastDepthError: there is none; lists what there is.
+        FastDepthError: no such entry; the message lists the entries.
     """
     for entry in catalog:
         if entry.name == name:

@@ -1,4 +1,4 @@
-"""Files from the web: resumed where a cut left them, bounded in size, and under their name only once checked."""
+"""Download of files: resumable, limited in size, and renamed to the final name after a check."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from fastdepth_ros.jobs.atomic_io import replace_durably
 LARGEST_BYTES = 512 * 2**20
 BLOCK_BYTES = 64 * 2**10
 TIMEOUT_S = 30.0
-TRIES = 6  # of a connection that was cut; the pause doubles after each
+TRIES = 6  # attempts after lost connections; the pause doubles after each
 PAUSE_S = 1.0
 TRY_AGAIN = (408, 429, 500, 502, 503, 504)
 CUT = (http.client.HTTPException, ConnectionError, TimeoutError)
@@ -30,7 +30,7 @@ Checked = TypeVar("Checked")
 
 
 class _CutError(Exception):
-    """An interruption after which the rest may still come."""
+    """A lost connection after which another attempt may succeed."""
 
 
 def download(
@@ -41,24 +41,24 @@ def download(
     sha256: str | None = None,
     pause_s: float = PAUSE_S,
 ) -> Checked:
-    """Fetch a file, check it, and only then give it its name.
+    """Download a file, check it, and rename it to `path`.
 
-    What has come so far lies in `path`.partial: a later call goes on from there, where the server can. A file that
-    fails a check is removed. One that lies at `path` already is checked and not fetched again.
+    The unfinished file is `path`.partial. A later call resumes it where the server supports ranges. A file that fails
+    the check is removed. A file that exists at `path` is checked and not downloaded again.
 
     Args:
-        urls: http or https, of the same file; the next one is tried where one cannot be had.
-        path: where the file goes; its folder is made.
-        check: looks at the file before it is named, and raises what it finds wrong.
-        sha256: of the file, where known.
-        pause_s: after the first cut.
+        urls: http or https addresses of the same file, tried in order.
+        path: final path; missing folders are created.
+        check: function that reads the unfinished file and raises an error if it is wrong.
+        sha256: checksum of the file, if known.
+        pause_s: pause after the first lost connection, seconds.
 
     Returns:
-        What `check` returns.
+        Result of `check`.
 
     Raises:
-        FastDepthError: no server reached, no such file there, too large, a web page, or another sha256.
-        Exception: of `check`.
+        FastDepthError: server not reached, no such file, file too large, a web page, or another sha256.
+        Exception: any error of `check`.
     """
     if path.exists():
         _check_sha256(path, sha256)
@@ -70,7 +70,7 @@ def download(
         _check_sha256(partial, sha256)
         checked = check(partial)
     except Exception:
-        partial.unlink(missing_ok=True)  # else the next call would go on from a wrong file
+        partial.unlink(missing_ok=True)  # otherwise the next call would resume a wrong file
         raise
     replace_durably(partial, path)
     return checked
@@ -87,7 +87,7 @@ def _fetch_any(urls: Sequence[str], partial: Path, pause_s: float) -> None:
 
 
 def _fetch(url: str, partial: Path, pause_s: float) -> None:
-    """The whole file, over as many connections as it takes."""
+    """Download a file in up to `TRIES` connections."""
     if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
         raise FastDepthError(f"{url} is no http or https address")
     for attempt in range(TRIES):
@@ -107,7 +107,7 @@ def _fetch(url: str, partial: Path, pause_s: float) -> None:
 
 
 def _continue(url: str, partial: Path) -> None:
-    """One connection: from what there is to the end, or to a cut."""
+    """Resume the file in one connection, to its end or until the connection is lost."""
     have = partial.stat().st_size if partial.exists() else 0
     headers = {"User-Agent": "fastdepth_ros", "Accept-Encoding": "identity"}
     if have:
@@ -121,14 +121,14 @@ def _continue(url: str, partial: Path) -> None:
     with response:
         total = _total_bytes(url, response, have)
         if response.status != 206:
-            have = 0  # a server without ranges begins anew
+            have = 0  # a server without ranges sends the whole file
         got = _copy(url, response, partial, have, total)
     if total is not None and got < total:
         raise _CutError(f"{got} of {total} bytes came")
 
 
 def _refused(url: str, partial: Path, have: int, error: urllib.error.HTTPError) -> None:
-    if error.code == 416 and have:  # nothing after what there is: it is whole, or of another file
+    if error.code == 416 and have:  # no byte follows: the file is complete, or another one
         if error.headers.get("Content-Range") == f"bytes */{have}":
             return
         partial.unlink()
@@ -155,7 +155,7 @@ def _total_bytes(url: str, response: http.client.HTTPResponse, have: int) -> int
 
 
 def _copy(url: str, response: http.client.HTTPResponse, partial: Path, have: int, total: int | None) -> int:
-    """Bytes in the file once the connection ends."""
+    """Append the response to the file; number of bytes in the file at the end."""
     name = urlsplit(url).path.rpartition("/")[2]
     bar = tqdm(total=total, initial=have, unit="B", unit_scale=True, desc=name)
     with bar, partial.open("ab" if have else "wb") as file:
@@ -172,11 +172,11 @@ def _copy(url: str, response: http.client.HTTPResponse, partial: Path, have: int
 def _check_sha256(path: Path, sha256: str | None) -> None:
     found = sha256_of(path)
     if sha256 not in (None, found):
-        raise FastDepthError(f"{path} has sha256 {found}, the catalog says {sha256}; remove it, and it is fetched anew")
+        raise FastDepthError(f"{path} has sha256 {found}, the catalog says {sha256}; remove it and fetch it again")
 
 
 def _opener() -> urllib.request.OpenerDirector:
-    """http and https and nothing else, redirected or not."""
+    """Opener for http and https alone, also after redirects."""
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler, urllib.request.UnknownHandler, urllib.request.HTTPHandler,

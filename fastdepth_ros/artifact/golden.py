@@ -1,6 +1,6 @@
-"""The golden frame: a fixed input whose depth the manifest knows, so that a backend can prove itself.
+"""Golden frame: a fixed input whose depth is in the manifest, to check a backend when it is loaded.
 
-An engine upgrade, a driver or a wrong rewrite can change the numbers and say nothing; this catches it at start.
+An engine upgrade, a driver or a wrong rewriting can change the depth without an error; this check finds it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ TOLERANCE_M = 1e-3
 
 
 def golden_frame(size_px: int) -> np.ndarray:
-    """A fixed network input, from whole numbers alone: slopes, tiles and a disc.
+    """Fixed network input, computed in integers: slopes, tiles and a disc.
 
     Returns:
         uint8 (size, size, 3).
@@ -41,13 +41,13 @@ def golden_record(backend: Backend, size_px: int) -> dict[str, Any]:
 
 
 def check_golden(backend: Backend, record: Mapping[str, Any], size_px: int) -> float:
-    """Run the golden frame; serves as the backend's warm-up too.
+    """Run the golden frame and compare its depth with the record.
 
     Returns:
-        The largest difference, meters.
+        Largest difference, meters.
 
     Raises:
-        FastDepthError: the record is malformed, or it is over the record's tolerance; says by how much.
+        FastDepthError: a malformed record, or a difference above the record's tolerance.
     """
     depth = _sample(backend.infer(_golden_input(backend, size_px)))
     try:

@@ -1,4 +1,4 @@
-"""Pointers of Git LFS: the small text that a checkout without LFS has in place of a large file."""
+"""Git LFS pointers: small text files that stand for large ones in a checkout without LFS."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ POINTER_WORDS = "is a Git LFS pointer, not the file itself; `git lfs pull` in it
 
 
 def is_pointer(path: Path) -> bool:
-    """Whether a file is such a pointer; False where there is no file."""
+    """Whether a file is a Git LFS pointer; False where it does not exist."""
     if not path.is_file():
         return False
     with path.open("rb") as file:

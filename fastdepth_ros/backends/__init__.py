@@ -1,4 +1,4 @@
-"""Engines that run an artifact, one a file. Importing this room imports no engine."""
+"""Engines that run an artifact, one a file. Importing this folder imports no engine."""
 
 from fastdepth_ros.backends import onnxruntime, openvino, pytorch, tvm  # noqa: F401  (they register themselves)
 from fastdepth_ros.backends.base import (

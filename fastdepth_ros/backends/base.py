@@ -54,7 +54,7 @@ class BackendOptions:
         channels: order of the network input's channels, one of CHANNELS.
 
     Raises:
-        BackendError: a precision or an order that there is not.
+        BackendError: an unknown precision or channel order.
     """
 
     threads: int = 0

@@ -1,4 +1,4 @@
-"""Native code before it is loaded: is the library whole, and does this processor have what it was compiled for?
+"""Checks of a native library before it is loaded: complete, and compiled for this processor.
 
 A wrong library does not raise when it is loaded, it ends the process.
 """

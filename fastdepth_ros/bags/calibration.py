@@ -24,7 +24,7 @@ from fastdepth_ros.depth.stamps import stamp_ns
 from fastdepth_ros.errors import FastDepthError
 
 QUARTILES = (25, 50, 75)
-CENTRE_SHARE = 0.1  # of the depth image's sides: what a known distance is of, where no region is named
+CENTER_SHARE = 0.1  # of the depth image's sides: what a known distance is of, where no region is named
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Distance:
 
     def _rows_and_columns(self, result: DepthResult, frame_shape: tuple[int, int]) -> tuple[slice, slice]:
         if self.region is None:
-            edges = [(size * (1 - CENTRE_SHARE) / 2, size * (1 + CENTRE_SHARE) / 2) for size in result.depth.shape]
+            edges = [(size * (1 - CENTER_SHARE) / 2, size * (1 + CENTER_SHARE) / 2) for size in result.depth.shape]
         else:
             left, top, width, height = self.region
             if min(left, top) < 0 or left + width > frame_shape[1] or top + height > frame_shape[0]:

@@ -90,6 +90,16 @@ def table6(
     return [Row(name, found[f"{name}/pytorch"], found[f"{name}/tvm"], *counts) for name, counts in rows.items()]
 
 
+def table6_text(rows: list[Row]) -> str:
+    """The rows as a table of medians."""
+    lines = [f"{'decoder':<24}{'PyTorch ms':>12}{'TVM ms':>9}{'factor':>8}   medians; MobileNet-NNConv5, not pruned"]
+    for row in rows:
+        factor = row.pytorch.median_ms / row.tvm.median_ms
+        note = "" if row.tuned == row.kernels else f"   {row.kernels - row.tuned} of {row.kernels} kernels not tuned"
+        lines.append(f"{row.name:<24}{row.pytorch.median_ms:>12.1f}{row.tvm.median_ms:>9.1f}{factor:>7.1f}x{note}")
+    return "\n".join(lines)
+
+
 def _build(kernel: str, skip: str, folder: Path, tuning: Tuning | None) -> tuple[int, int]:
     """Write the network for both engines; how many of TVM's kernels are tuned, and of how many."""
     network = DepthNetwork.of("mobilenet", "nnconv5", kernel=kernel, skip=skip).eval()

@@ -142,5 +142,5 @@ def _memory_mb() -> float:
 
 
 def pause() -> None:
-    """Between turns: what spins stops."""
+    """Pause between turns, until spinning threads sleep."""
     time.sleep(PAUSE_S)

@@ -21,9 +21,17 @@ from fastdepth_ros.bags.summary import Summary
 from fastdepth_ros.bags.windows import Selection
 from fastdepth_ros.bags.worker import WINDOWS
 from fastdepth_ros.cli.depth_options import add_bits_option, add_depth_options, add_field_option, estimator_options
-from fastdepth_ros.cli.options import add_model_options, backend_options, load_model
+from fastdepth_ros.cli.options import (
+    add_camera_info_option,
+    add_json_option,
+    add_model_options,
+    add_output_size_option,
+    add_time_options,
+    add_tolerance_option,
+    backend_options,
+    load_model,
+)
 from fastdepth_ros.depth.depth_image import DEPTH_ENCODINGS
-from fastdepth_ros.depth.estimator import OUTPUTS
 from fastdepth_ros.depth.frame import SAMPLE_BITS, SensorBits
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.pool import cluster, cores, local
@@ -36,28 +44,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="rosbag2 folder (mcap, sqlite3), ROS 1 .bag, folder of bags, or quoted pattern; several may be given",
     )  # fmt: skip
     parser.add_argument("--image-topic", required=True, help="Image or CompressedImage topic of the camera")
-    parser.add_argument(
-        "--camera-info-topic", default="",
-        help="CameraInfo topic of the camera (default: camera_info beside the image topic)",
-    )  # fmt: skip
+    add_camera_info_option(parser)
     parser.add_argument(
         "--out", type=Path, required=True, help="new bag; for several input bags, the folder of the new bags"
     )
     add_field_option(parser)
-    parser.add_argument(
-        "--output-size", choices=OUTPUTS, default="network",
-        help="size of the depth image, as the network's or camera's",
-    )  # fmt: skip
+    add_output_size_option(parser)
     add_depth_options(parser)
     add_bits_option(parser)
     parser.add_argument(
         "--depth-encoding", choices=tuple(DEPTH_ENCODINGS), default="32FC1",
         help="32FC1: meters on /depth/image; 16UC1: millimeters on /depth/image_raw",
     )  # fmt: skip
-    parser.add_argument("--json", action="store_true", help="print the summary as JSON")
+    add_json_option(parser, "the summary")
     which = parser.add_argument_group("selection of frames")
-    which.add_argument("--start", type=float, default=0.0, metavar="S", help="first second of the recording to use")
-    which.add_argument("--end", type=float, metavar="S", help="second of the recording to stop at (default: the end)")
+    add_time_options(which)
     which.add_argument("--every", type=int, default=1, metavar="N", help="use one frame out of N")
     which.add_argument("--rate", type=float, metavar="HZ", help="highest number of frames per second to use")
     what = parser.add_argument_group("contents of the new bag")
@@ -70,30 +71,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "comparison with a depth sensor", "metrics.json and metrics.png go into the new bag's folder"
     )
     truth.add_argument("--truth-topic", default="", help="topic of the depth sensor: 16UC1, 32FC1 or compressedDepth")
-    truth.add_argument(
-        "--truth-camera-info-topic", default="",
-        help="CameraInfo topic of the depth sensor (default: camera_info beside the truth topic)",
-    )  # fmt: skip
-    truth.add_argument(
-        "--truth-tolerance", type=float, default=0.02, metavar="S", help="largest difference of stamps, seconds"
-    )
+    add_camera_info_option(truth, "truth", "depth sensor")
+    add_tolerance_option(truth, "--truth-tolerance")
     where = parser.add_argument_group("processes and machines")
     where.add_argument(
         "--workers", type=int, default=0, metavar="N", help="number of processes (default: one per core)"
     )
     where.add_argument(
         "--ray", default="", metavar="ADDRESS",
-        help="Ray cluster to run on instead; auto: the one on this machine; all its nodes must see the same files",
+        help="Ray cluster to run on instead; auto: the one on this machine; all its machines must see the same files",
     )  # fmt: skip
 
 
 def run(parsed: argparse.Namespace) -> int:
     if parsed.workers < 0:
-        raise FastDepthError(f"--workers is {parsed.workers}, needs at least 1; 0 is one a core")
+        raise FastDepthError(f"--workers is {parsed.workers}, needs at least 1; 0 is one per core")
     if parsed.truth_topic:
-        import matplotlib  # noqa: F401 - not after an hour of work
+        import matplotlib  # noqa: F401 - a missing module is an error before an hour of work
     bags = _bags(parsed)
-    artifact, backend = load_model(parsed)  # a model that does not work is told before any bag is opened
+    artifact, backend = load_model(parsed)  # a model that does not work ends the verb before any bag is opened
     request = _request(parsed, artifact, backend)
     started = time.perf_counter()
     try:

@@ -13,7 +13,17 @@ from fastdepth_ros.bags.recording import BagError, busiest_camera_topic, open_ba
 from fastdepth_ros.bags.request import ModelRecipe, Request, Truth
 from fastdepth_ros.bags.windows import Selection
 from fastdepth_ros.cli.depth_options import add_field_option
-from fastdepth_ros.cli.options import add_model_options, backend_options, load_model
+from fastdepth_ros.cli.options import (
+    add_camera_info_option,
+    add_image_topic_option,
+    add_json_option,
+    add_model_options,
+    add_time_options,
+    add_tolerance_option,
+    backend_options,
+    load_model,
+    require_suffix,
+)
 from fastdepth_ros.depth.estimator import EstimatorOptions
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.pictures.image_files import write_picture
@@ -25,47 +35,35 @@ PARAMETER = "focal_scale"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_options(parser)
     parser.add_argument("--bag", type=Path, required=True, help="rosbag2 folder or ROS 1 .bag to fit the scale on")
-    parser.add_argument(
-        "--image-topic", default="", help="image topic (default: the one with the most images, depth aside)"
-    )
-    parser.add_argument(
-        "--camera-info-topic", default="",
-        help="CameraInfo topic of the camera (default: camera_info beside the image topic)",
-    )  # fmt: skip
+    add_image_topic_option(parser)
+    add_camera_info_option(parser)
     add_field_option(parser)
     parser.add_argument("--out", type=Path, metavar="YAML", help=f"parameter file to set {PARAMETER} in; may be new")
     parser.add_argument(
         "--picture", type=Path, metavar="PNG", help="plot of true over estimated depth, by distance and frame"
     )
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    add_json_option(parser)
     truth = parser.add_mutually_exclusive_group(required=True)
     truth.add_argument("--depth-topic", default="", help="topic of a depth sensor: 16UC1, 32FC1 or compressedDepth")
     truth.add_argument(
         "--distance", type=float, metavar="M", help="distance of the region along the optical axis, meters"
     )
-    parser.add_argument(
-        "--depth-camera-info-topic", default="",
-        help="CameraInfo topic of the depth sensor (default: camera_info beside the depth topic)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--tolerance", type=float, default=0.02, metavar="S", help="largest difference of stamps, seconds"
-    )
+    add_camera_info_option(parser, "depth", "depth sensor")
+    add_tolerance_option(parser)
     parser.add_argument(
         "--region", type=int, nargs=4, metavar=("LEFT", "TOP", "WIDTH", "HEIGHT"),
         help="frame pixels that show the object at --distance (default: the center)",
     )  # fmt: skip
     which = parser.add_argument_group("selection of frames")
-    which.add_argument("--start", type=float, default=0.0, metavar="S", help="first second of the recording to use")
-    which.add_argument("--end", type=float, metavar="S", help="second of the recording to stop at (default: the end)")
+    add_time_options(which)
     which.add_argument("--rate", type=float, default=2.0, metavar="HZ", help="number of frames per second to use")
 
 
 def run(parsed: argparse.Namespace) -> None:
     if parsed.picture:
-        import matplotlib  # noqa: F401 - not after the work
+        import matplotlib  # noqa: F401 - a missing module is an error before the work
 
-        if parsed.picture.suffix != ".png":
-            raise FastDepthError(f"{parsed.picture}: the picture is written as .png")
+        require_suffix(parsed.picture, ".png", "picture")
     if parsed.region and parsed.distance is None:
         raise FastDepthError("--region says where --distance is; a depth sensor is compared everywhere")
     distance = None if parsed.distance is None else Distance(parsed.distance, _region(parsed.region))

@@ -1,4 +1,4 @@
-"""`fastdepth compile`: an artifact to code for one kind of processor."""
+"""`fastdepth compile`: code for one kind of processor, made from an artifact."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import argparse
 import sys
 from pathlib import Path
 
-from fastdepth_ros.artifact.artifact import find_artifact
-from fastdepth_ros.cli.options import add_target_options
-from fastdepth_ros.deploy.compile import compile_artifact
-from fastdepth_ros.deploy.targets import find_target
+from fastdepth_ros.cli.options import add_new_artifact_option, add_target_options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_target_options(parser)
-    parser.add_argument(
-        "--tuning", type=Path, metavar="DB", help="folder of `fastdepth tune` (default: records of the model)"
-    )
-    parser.add_argument("--out", type=Path, required=True, help="folder of the new artifact; must not exist")
+    text = "folder that `fastdepth tune` wrote (default: records in the artifact)"
+    parser.add_argument("--tuning", type=Path, metavar="DB", help=text)
+    add_new_artifact_option(parser)
 
 
 def run(parsed: argparse.Namespace) -> None:
+    from fastdepth_ros.artifact.artifact import find_artifact
+    from fastdepth_ros.deploy.compile import compile_artifact
+    from fastdepth_ros.deploy.targets import find_target
+
     source, target = find_artifact(parsed.model), find_target(parsed.target)
     compiled = compile_artifact(source, target, parsed.out, parsed.tuning)
     proof = "not run here" if compiled.off_m is None else f"agrees with ONNX Runtime to {compiled.off_m:.1e} m"

@@ -1,30 +1,26 @@
-"""`fastdepth demo`: the node on a real ROS graph, against a camera source, for everybody to see."""
+"""`fastdepth demo`: the node on a real ROS graph, with a bag or a synthetic room as its camera."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-from fastdepth_ros.artifact.artifact import DEFAULT_BACKEND
-from fastdepth_ros.backends import backend_names
-from fastdepth_ros.ros_tools.demo import bag_source, run_demo, synthetic_source
+from fastdepth_ros.cli.options import add_backend_option, add_image_topic_option, add_model_option
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bag", type=Path, help="bag to play as the camera (default: a synthetic room, rendered once)")
-    parser.add_argument("--image-topic", default="", help="image topic of the bag (default: that with the most images)")
+    add_image_topic_option(parser)
     parser.add_argument("--seconds", type=float, default=10.0, help="seconds to record depth for")
     parser.add_argument("--out", type=Path, default=Path("demo"), help="folder for demo.png and demo_bag")
-    parser.add_argument("--model", default="", help="artifact folder or name of a bundled model")
-    parser.add_argument(
-        "--backend", default=DEFAULT_BACKEND, help=f"engine for the network: {', '.join(backend_names())}"
-    )
+    add_model_option(parser)
+    add_backend_option(parser)
 
 
 def run(parsed: argparse.Namespace) -> None:
+    from fastdepth_ros.ros_tools.demo import bag_source, run_demo, synthetic_source
+
     parsed.out.mkdir(parents=True, exist_ok=True)
     source = bag_source(parsed.bag, parsed.image_topic) if parsed.bag else synthetic_source(parsed.out)
-    node_parameters = {"backend": parsed.backend}
-    if parsed.model:
-        node_parameters["model"] = parsed.model
-    run_demo(source, parsed.seconds, parsed.out, node_parameters)
+    parameters = {"backend": parsed.backend} | ({"model": parsed.model} if parsed.model else {})
+    run_demo(source, parsed.seconds, parsed.out, parameters)

@@ -15,8 +15,13 @@ from fastdepth_ros.cli.depth_options import (
     camera_matrix,
     estimator_options,
 )
-from fastdepth_ros.cli.options import add_model_options, load_model
-from fastdepth_ros.depth.estimator import OUTPUTS
+from fastdepth_ros.cli.options import (
+    add_force_option,
+    add_model_options,
+    add_output_size_option,
+    load_model,
+    require_new,
+)
 from fastdepth_ros.depth.geometry import FIELDS_OF_VIEW
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.pictures.image_files import read_frame, write_depth
@@ -32,14 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--field-of-view", choices=("auto", *FIELDS_OF_VIEW), default="auto",
         help="part of the image that the network sees; auto: trained, but full for images of the input size",
     )  # fmt: skip
-    parser.add_argument(
-        "--output-size", choices=OUTPUTS, default="network",
-        help="size of the depth image, as the network's or camera's",
-    )  # fmt: skip
+    add_output_size_option(parser)
     add_depth_options(parser)
     add_bits_option(parser)
     add_focal_option(parser)
-    parser.add_argument("--force", action="store_true", help="overwrite existing files")
+    add_force_option(parser)
 
 
 def run(parsed: argparse.Namespace) -> None:
@@ -52,9 +54,7 @@ def run(parsed: argparse.Namespace) -> None:
     written = [path for paths in targets.values() for path in paths]
     if len(set(written)) < len(written):
         raise FastDepthError("two of the files have the same name; write them to two folders")
-    existing = [str(path) for path in written if path.exists()]
-    if existing and not parsed.force:
-        raise FastDepthError(f"{', '.join(existing[:3])} exists; choose another --out, or --force")
+    require_new(written, parsed)
     artifact, backend = load_model(parsed)
     for file in tqdm(parsed.files, unit="image", disable=len(parsed.files) == 1):
         frame = read_frame(file, parsed.bits)

@@ -1,15 +1,13 @@
-"""`fastdepth label`: depth for photographs that have none, as a data set to train on."""
+"""`fastdepth label`: photographs with the depth that teachers predict, as a data set to train on."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
+from fastdepth_ros.cli.options import add_data_folder_option
 from fastdepth_ros.data.pairs import TRAINED, VIEWS
-from fastdepth_ros.data.photographs import Photographs
 from fastdepth_ros.errors import FastDepthError
-from fastdepth_ros.nn.checkpoints import load_checkpoint
-from fastdepth_ros.train.labels import Teacher, label_photographs
 
 DEFAULT_SIDE_PX = 160
 
@@ -30,10 +28,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--view", choices=VIEWS, default=TRAINED, help="4:3 part of a photograph, or whole squeezed photographs"
     )
     parser.add_argument("--flip", action="store_true", help="average with the depth of the mirrored photograph")
-    parser.add_argument("--out", required=True, type=Path, help="folder to write the data set to, or to resume")
+    add_data_folder_option(parser)
 
 
 def run(parsed: argparse.Namespace) -> None:
+    from fastdepth_ros.data.photographs import Photographs
+    from fastdepth_ros.nn.checkpoints import load_checkpoint
+    from fastdepth_ros.train.labels import Teacher, label_photographs
+
     sides = parsed.side or [DEFAULT_SIDE_PX]
     for side in sides:
         if side < 32 or side % 32:

@@ -16,11 +16,11 @@ from fastdepth_ros.cli.depth_options import (
     camera_matrix,
     estimator_options,
 )
-from fastdepth_ros.cli.options import add_model_options, add_view_options, load_model
+from fastdepth_ros.cli.options import add_image_topic_option, add_model_options, add_view_options, load_model
 from fastdepth_ros.depth.estimator import DepthEstimator, DepthResult
 from fastdepth_ros.depth.frame import FrameError
 from fastdepth_ros.depth.geometry import field_of_view
-from fastdepth_ros.pictures.frame_pictures import as_bgr
+from fastdepth_ros.pictures.image_files import as_bgr
 from fastdepth_ros.view.live_view import LiveView, Moment
 from fastdepth_ros.view.source import Source, open_source
 
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", nargs="?", default="0", help="camera (number, /dev/videoN), rtsp://..., video or bag")
     parser.add_argument("--browser", action="store_true", help="serve a page instead of a window; needs no display")
     add_view_options(parser)
-    parser.add_argument("--image-topic", default="", help="image topic of a bag (default: that with the most images)")
+    add_image_topic_option(parser)
     add_field_option(parser)
     add_depth_options(parser)
     add_focal_option(parser)

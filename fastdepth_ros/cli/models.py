@@ -5,20 +5,16 @@ from __future__ import annotations
 import argparse
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fastdepth_ros.artifact.artifact import MANIFEST, find_artifact, manifest_text, sha256_of
 from fastdepth_ros.artifact.catalog import Entry, find_entry, read_catalog
-from fastdepth_ros.artifact.download import download
 from fastdepth_ros.backends import BackendOptions, NotInstalledError, backend_names
 from fastdepth_ros.backends.base import PRECISIONS
+from fastdepth_ros.cli.options import add_dataset_options, add_new_artifact_option, require_dataset_and_root
+from fastdepth_ros.data.datasets import Dataset, open_dataset
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.share import share_folder
-
-if TYPE_CHECKING:  # a robot lists and verifies without torch
-    from fastdepth_ros.data.datasets import Dataset
-    from fastdepth_ros.nn.channels import Channels
-    from fastdepth_ros.nn.network import DepthNetwork
 
 DELTA1_BELOW = 0.02  # how far below the published delta1 a fetched model may be
 
@@ -37,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         verb = verbs.add_parser(action, help=summary)
         verb.add_argument("model", nargs="?", default="", help="artifact folder or name of a bundled model")
     out = argparse.ArgumentParser(add_help=False)
-    out.add_argument("--out", type=Path, required=True, help="folder of the new artifact; must not exist")
+    add_new_artifact_option(out)
     verb = verbs.add_parser("import", help="convert a model of another project to an artifact", parents=[out])
     verb.add_argument(
         "file", type=Path,
@@ -47,8 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "fetch", help="download a published model and convert it to an artifact", parents=[out, catalog]
     )
     verb.add_argument("name", help="name in `fastdepth models list`; the downloaded file is kept beside the artifact")
-    verb.add_argument("--dataset", help="data set to check the published delta1 on, named as for `fastdepth evaluate`")
-    verb.add_argument("--root", type=Path, help="folder of that data set")
+    add_dataset_options(verb, "to check the published delta1 on")
 
 
 def run(parsed: argparse.Namespace) -> int:
@@ -87,7 +82,7 @@ def _verify(parsed: argparse.Namespace) -> int:
                 engine = artifact.load(name, BackendOptions(precision=precision)).engine
                 ran = True
                 print(f"{name}: {engine} computes {artifact.name}")
-            except NotInstalledError as error:  # says nothing of the artifact
+            except NotInstalledError as error:  # no failure of the artifact
                 print(f"{name}: {error}")
             except FastDepthError as error:
                 failed = True
@@ -96,84 +91,36 @@ def _verify(parsed: argparse.Namespace) -> int:
 
 
 def _import(parsed: argparse.Namespace) -> int:
+    from fastdepth_ros.deploy.export import export_artifact
     from fastdepth_ros.nn.importers.importer import import_network
 
     network = import_network(parsed.file)
-    facts = {"source": parsed.file.name, "licence": "that of the imported file"}
-    _export(network, parsed.out, {**facts, "source_sha256": sha256_of(parsed.file)})
+    facts = {"source": parsed.file.name, "source_sha256": sha256_of(parsed.file)}
+    _print_export(parsed.out, export_artifact(network, parsed.out, {**facts, "licence": "that of the imported file"}))
     return 0
 
 
 def _fetch(parsed: argparse.Namespace) -> int:
     entry = find_entry(parsed.name, read_catalog(parsed.catalog))
-    from fastdepth_ros.nn.importers.authors import VARIANTS, why_unread
-    from fastdepth_ros.nn.importers.importer import import_network
+    from fastdepth_ros.deploy.fetch import fetch_artifact
 
-    if entry.variant not in VARIANTS:
-        why = why_unread(entry.variant)
-        raise FastDepthError(f"{entry.name} is a {entry.variant}, which this package does not read: {why}")
     if parsed.out.exists():
         raise FastDepthError(f"{parsed.out} exists; choose another folder or remove it")
-    dataset = _dataset(parsed)
-    expected, words = _expected(entry)
-
-    def check(path: Path) -> DepthNetwork:
-        network = import_network(path)
-        if network.description() != expected:
-            raise FastDepthError(f"{path} has {network.description()}, the catalog says {words} of {entry.name}")
-        return network
-
+    require_dataset_and_root(parsed)
+    dataset = open_dataset(parsed.dataset, parsed.root, "test") if parsed.dataset else None
     path = parsed.out.parent / entry.file_name
-    network = download(entry.urls, path, check, sha256=entry.sha256)
-    facts = {"source": entry.urls[0], "source_sha256": sha256_of(path), "published_accuracy": dict(entry.accuracy)}
-    _export(network, parsed.out, {**facts, "training_data": entry.training_data, "licence": entry.licence})
+    _print_export(parsed.out, fetch_artifact(entry, path, parsed.out))
     if dataset is not None:
         _check_delta1(parsed.out, dataset, entry, path)
     return 0
 
 
-def _export(network: DepthNetwork, out: Path, facts: dict[str, Any]) -> None:
-    from fastdepth_ros.deploy.export import export_artifact
-
-    off_m = export_artifact(network, out, facts)
+def _print_export(out: Path, off_m: float) -> None:
     print(f"{out}: ONNX and PyTorch agree to {off_m:.1e} m")
 
 
-def _expected(entry: Entry) -> tuple[dict[str, Any], str]:
-    """The description of the network that a file must hold, and the same in words."""
-    from fastdepth_ros.nn.channels import UNPRUNED
-    from fastdepth_ros.nn.importers.authors import SKIP_ADD, VARIANTS
-
-    channels = _channels(entry)
-    if entry.variant == SKIP_ADD:
-        return {"channels": channels.as_mapping()}, str(channels)
-    if channels != UNPRUNED:
-        raise FastDepthError(f"{entry.name} is a {entry.variant}, which is read unpruned only; it has {channels}")
-    return {"variant": VARIANTS[entry.variant]}, entry.variant
-
-
-def _channels(entry: Entry) -> Channels:
-    from fastdepth_ros.nn.channels import NAMED, Channels
-
-    if not isinstance(entry.channels, str):
-        return Channels.from_mapping(entry.channels)
-    if entry.channels not in NAMED:
-        raise FastDepthError(f"{entry.name} has channels {entry.channels!r}, there is {', '.join(NAMED)}")
-    return NAMED[entry.channels]
-
-
-def _dataset(parsed: argparse.Namespace) -> Dataset | None:
-    if (parsed.dataset is None) != (parsed.root is None):
-        raise FastDepthError("--dataset and --root belong together")
-    if parsed.dataset is None:
-        return None
-    from fastdepth_ros.data.datasets import open_dataset
-
-    return open_dataset(parsed.dataset, parsed.root, "test")
-
-
 def _check_delta1(out: Path, dataset: Dataset, entry: Entry, path: Path) -> None:
-    """Neither the artifact nor the file stays where the model is worse than published."""
+    """Remove the artifact and the file where the model is worse than published."""
     from fastdepth_ros.metrics.depth import mean_errors
     from fastdepth_ros.train.evaluation import PROTOCOLS, evaluate
 

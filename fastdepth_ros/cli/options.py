@@ -1,43 +1,43 @@
-"""Options that several verbs share."""
+"""Options that several verbs share, and checks of their values."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterable
+from pathlib import Path
 
 from fastdepth_ros.artifact.artifact import DEFAULT_BACKEND, DEFAULT_MODEL, Artifact, find_artifact
 from fastdepth_ros.backends import Backend, BackendOptions, backend_names
 from fastdepth_ros.backends.base import PRECISIONS
+from fastdepth_ros.data.datasets import DATASETS
+from fastdepth_ros.depth.estimator import OUTPUTS
+from fastdepth_ros.errors import FastDepthError
 
 TARGETS = "host, aarch64, tx2-cpu, tx2-gpu, cuda, x86-64-v3, ..., or a JSON file with TVM's target keys"
 
-
-def add_target_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", default="", help=f"artifact folder or bundled model (default: {DEFAULT_MODEL})")
-    parser.add_argument("--target", default="host", help=f"processor to build for: {TARGETS}")
+Options = argparse._ActionsContainer  # a parser or one of its groups
 
 
-def add_device_options(parser: argparse._ActionsContainer) -> None:
-    parser.add_argument(
-        "--tracker", default="", metavar="HOST:PORT", help="TVM RPC tracker of the device to measure on"
-    )
-    parser.add_argument("--key", default="", help="device key under which the tracker knows the device")
+def add_model_option(options: Options) -> None:
+    options.add_argument("--model", default="", help=f"artifact folder or bundled model (default: {DEFAULT_MODEL})")
 
 
-def add_model_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", default="", help=f"artifact folder or bundled model (default: {DEFAULT_MODEL})")
-    parser.add_argument(
-        "--backend", default=DEFAULT_BACKEND, help=f"engine for the network: {', '.join(backend_names())}"
-    )
-    parser.add_argument("--threads", type=int, default=0, help="number of engine threads; 0 lets the engine choose")
-    parser.add_argument("--device", default="cpu", help="device that the engine runs on: cpu, cuda, ...")
-    parser.add_argument(
-        "--precision", choices=PRECISIONS, default="fp32",
-        help="numeric precision of the model file; see `fastdepth quantize`",
-    )  # fmt: skip
-    parser.add_argument(
-        "--power-save", action="store_true", help="let waiting threads sleep: less power, higher latency"
-    )
+def add_backend_option(options: Options) -> None:
+    names = ", ".join(backend_names())
+    options.add_argument("--backend", default=DEFAULT_BACKEND, help=f"engine for the network: {names}")
+
+
+def add_model_options(options: Options) -> None:
+    """Model, engine and the engine's settings; `load_model` reads them."""
+    add_model_option(options)
+    add_backend_option(options)
+    options.add_argument("--threads", type=int, default=0, help="number of engine threads; 0 lets the engine choose")
+    options.add_argument("--device", default="cpu", help="device that the engine runs on: cpu, cuda, ...")
+    text = "numeric precision of the model file; see `fastdepth quantize`"
+    options.add_argument("--precision", choices=PRECISIONS, default="fp32", help=text)
+    text = "let waiting threads sleep: less power, higher latency"
+    options.add_argument("--power-save", action="store_true", help=text)
 
 
 def load_model(parsed: argparse.Namespace) -> tuple[Artifact, Backend]:
@@ -49,14 +49,109 @@ def backend_options(parsed: argparse.Namespace) -> BackendOptions:
     return BackendOptions(parsed.threads, parsed.device, parsed.power_save, parsed.precision)
 
 
-def add_view_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--host", default="127.0.0.1", help="network address that the page is served on")
-    parser.add_argument("--port", type=int, default=9090, help="TCP port of the page")
-    parser.add_argument("--data-port", type=int, default=9876, help="TCP port of the data stream behind the page")
-    parser.add_argument("--open", action="store_true", help="open the page in the browser of this machine")
+def add_target_options(options: Options) -> None:
+    add_model_option(options)
+    options.add_argument("--target", default="host", help=f"processor to build for: {TARGETS}")
 
 
-def tell_notes(*datasets: object) -> None:
-    """Print to stderr the notes of data sets, each once."""
+def add_device_options(options: Options) -> None:
+    text = "TVM RPC tracker of the device to measure on"
+    options.add_argument("--tracker", default="", metavar="HOST:PORT", help=text)
+    options.add_argument("--key", default="", help="device key under which the tracker knows the device")
+
+
+def add_view_options(options: Options) -> None:
+    options.add_argument("--host", default="127.0.0.1", help="network address that the page is served on")
+    options.add_argument("--port", type=int, default=9090, help="TCP port of the page")
+    options.add_argument("--data-port", type=int, default=9876, help="TCP port of the data stream behind the page")
+    options.add_argument("--open", action="store_true", help="open the page in the browser of this machine")
+
+
+def add_image_topic_option(options: Options) -> None:
+    text = "image topic of the bag (default: the one with the most images that are not depth)"
+    options.add_argument("--image-topic", default="", help=text)
+
+
+def add_output_size_option(options: Options) -> None:
+    text = "size of the depth image: of the network input (224x224) or of the camera's frames"
+    options.add_argument("--output-size", choices=OUTPUTS, default="network", help=text)
+
+
+def add_camera_info_option(options: Options, sensor: str = "", of: str = "camera") -> None:
+    """``--camera-info-topic``, or ``--SENSOR-camera-info-topic``; `of` says whose it is."""
+    name = f"{sensor}-camera-info-topic" if sensor else "camera-info-topic"
+    text = f"CameraInfo topic of the {of} (default: camera_info beside its {sensor or 'image'} topic)"
+    options.add_argument(f"--{name}", default="", help=text)
+
+
+def add_tolerance_option(options: Options, name: str = "--tolerance") -> None:
+    text = "largest difference between the stamps of image and truth, in seconds"
+    options.add_argument(name, type=float, default=0.02, metavar="S", help=text)
+
+
+def add_time_options(options: Options) -> None:
+    options.add_argument("--start", type=float, default=0.0, metavar="S", help="first second of the recording to use")
+    text = "second of the recording to stop at (default: the end)"
+    options.add_argument("--end", type=float, metavar="S", help=text)
+
+
+def add_dataset_options(options: Options, purpose: str, default: str | None = None, *, required: bool = False) -> None:
+    """``--dataset`` and ``--root``; `purpose` is what the data set is for: "to train on"."""
+    text = f"data set {purpose}: {', '.join(sorted(DATASETS))}"
+    options.add_argument("--dataset", required=required, default=default, help=text)
+    options.add_argument("--root", required=required, type=Path, help="folder of the data set")
+
+
+def add_training_data_options(options: Options) -> None:
+    text = "further data set to train on; may be repeated"
+    options.add_argument("--also", action="append", default=[], metavar="DATASET=FOLDER", help=text)
+    options.add_argument("--cache", action="store_true", help="keep decoded pairs in memory: 2 MB each at 640x480")
+
+
+def require_dataset_and_root(parsed: argparse.Namespace) -> None:
+    """Raise FastDepthError where one of ``--dataset`` and ``--root`` is given without the other."""
+    if (parsed.dataset is None) != (parsed.root is None):
+        raise FastDepthError("--dataset and --root belong together")
+
+
+def add_new_artifact_option(options: Options) -> None:
+    options.add_argument("--out", type=Path, required=True, help="folder of the new artifact; must not exist")
+
+
+def add_data_folder_option(options: Options) -> None:
+    text = "folder to write the data set to; an unfinished one is resumed"
+    options.add_argument("--out", required=True, type=Path, help=text)
+
+
+def add_json_option(options: Options, what: str = "the results") -> None:
+    options.add_argument("--json", action="store_true", help=f"print {what} as JSON")
+
+
+def add_force_option(options: Options) -> None:
+    options.add_argument("--force", action="store_true", help="overwrite existing files")
+
+
+def require_new(paths: Iterable[Path], parsed: argparse.Namespace) -> None:
+    """Raise FastDepthError where one of the files exists and ``--force`` is not given."""
+    existing = [str(path) for path in paths if path.exists()]
+    if existing and not parsed.force:
+        raise FastDepthError(f"{', '.join(existing[:3])} exists; choose another --out, or --force")
+
+
+def require_at_least(parsed: argparse.Namespace, least: int, *names: str) -> None:
+    """Raise FastDepthError where one of the options is below `least`."""
+    for name in names:
+        if (value := getattr(parsed, name)) < least:
+            raise FastDepthError(f"--{name.replace('_', '-')} is {value}, needs at least {least}")
+
+
+def require_suffix(path: Path, suffix: str, what: str) -> None:
+    """Raise FastDepthError where a file has another suffix."""
+    if path.suffix != suffix:
+        raise FastDepthError(f"{path}: the {what} is written as {suffix}")
+
+
+def print_notes(*datasets: object) -> None:
+    """Print the notes of data sets to stderr, each once."""
     for note in dict.fromkeys(note for dataset in datasets for note in getattr(dataset, "notes", ())):
         print(note, file=sys.stderr)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from fastdepth_ros.errors import FastDepthError
+from fastdepth_ros.cli.options import add_force_option, add_image_topic_option, require_at_least, require_new
 from fastdepth_ros.view.figures import read_figures
 from fastdepth_ros.view.recorded import DEPTH_TOPICS, read_recorded
 from fastdepth_ros.view.report import write_report
@@ -16,20 +16,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="HTML", help="HTML page to write")
     parser.add_argument("--depth-topic", default="", help=f"depth topic (default: {' or '.join(DEPTH_TOPICS)})")
     parser.add_argument("--images", type=Path, metavar="BAG", help="bag with the camera images (default: the same bag)")
-    parser.add_argument("--image-topic", default="", help="topic of the camera (default: that with the most images)")
-    parser.add_argument(
-        "--metrics", type=Path, metavar="JSON",
-        help="metrics written by `fastdepth evaluate --json` or `fastdepth bag --truth-topic`",
-    )  # fmt: skip
+    add_image_topic_option(parser)
+    text = "metrics written by `fastdepth evaluate --json` or `fastdepth bag --truth-topic`"
+    parser.add_argument("--metrics", type=Path, metavar="JSON", help=text)
     parser.add_argument("--frames", type=int, default=60, help="number of frames shown as pictures")
-    parser.add_argument("--force", action="store_true", help="overwrite an existing page")
+    add_force_option(parser)
 
 
 def run(parsed: argparse.Namespace) -> None:
-    if parsed.out.exists() and not parsed.force:
-        raise FastDepthError(f"{parsed.out} exists; choose another --out, or --force")
-    if parsed.frames < 1:
-        raise FastDepthError(f"--frames is {parsed.frames}, needs at least 1")
+    require_new([parsed.out], parsed)
+    require_at_least(parsed, 1, "frames")
     figures = read_figures(parsed.metrics) if parsed.metrics else None
     recorded = read_recorded(
         parsed.bag, depth_topic=parsed.depth_topic, images=parsed.images, image_topic=parsed.image_topic,

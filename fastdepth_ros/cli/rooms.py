@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
+from fastdepth_ros.cli.options import add_data_folder_option
 from fastdepth_ros.data.synthetic.dataset import write_rooms
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--count", type=int, default=1000, help="number of rooms")
     parser.add_argument("--views", type=int, default=4, help="number of views of each room")
-    parser.add_argument("--out", required=True, type=Path, help="folder to write the data set to, or to resume")
+    add_data_folder_option(parser)
 
 
 def run(parsed: argparse.Namespace) -> None:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from fastdepth_ros.artifact.artifact import find_artifact
 from fastdepth_ros.cli.options import add_device_options, add_target_options
-from fastdepth_ros.deploy.module import kernels
-from fastdepth_ros.deploy.records import open_records, records_path
-from fastdepth_ros.deploy.steps import read_plan
-from fastdepth_ros.deploy.targets import find_target
-from fastdepth_ros.deploy.tune import Layer, device_at, report, tune
+
+if TYPE_CHECKING:
+    from fastdepth_ros.deploy.tune import Layer
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,6 +21,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(parsed: argparse.Namespace) -> None:
+    from fastdepth_ros.artifact.artifact import find_artifact
+    from fastdepth_ros.deploy.module import kernels
+    from fastdepth_ros.deploy.records import open_records, records_path
+    from fastdepth_ros.deploy.steps import read_plan
+    from fastdepth_ros.deploy.targets import find_target
+    from fastdepth_ros.deploy.tune import device_at, report, tune
+
     target = find_target(parsed.target)
     device = device_at(parsed.tracker, parsed.key, target)
     plan = read_plan(find_artifact(parsed.model).model_file("onnx").path)

@@ -16,12 +16,19 @@ from fastdepth_ros.cli.depth_options import (
     camera_matrix,
     estimator_options,
 )
-from fastdepth_ros.cli.options import add_model_options, load_model
+from fastdepth_ros.cli.options import (
+    add_force_option,
+    add_image_topic_option,
+    add_model_options,
+    load_model,
+    require_new,
+    require_suffix,
+)
 from fastdepth_ros.depth.estimator import DepthEstimator
 from fastdepth_ros.depth.frame import FrameError
 from fastdepth_ros.depth.geometry import field_of_view
 from fastdepth_ros.errors import FastDepthError
-from fastdepth_ros.pictures.frame_pictures import as_bgr
+from fastdepth_ros.pictures.image_files import as_bgr
 from fastdepth_ros.view.source import Source, open_source
 from fastdepth_ros.view.video import VideoWriter, side_by_side
 
@@ -30,23 +37,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_options(parser)
     parser.add_argument("source", help="bag, video file, camera (number or /dev/videoN), or rtsp://...")
     parser.add_argument("--out", type=Path, required=True, metavar="MP4", help="H.264 video to write")
-    parser.add_argument("--image-topic", default="", help="image topic of a bag (default: that with the most images)")
+    add_image_topic_option(parser)
     add_field_option(parser)
     add_depth_options(parser)
     add_bits_option(parser)
     add_focal_option(parser)
     parser.add_argument("--height", type=int, default=480, help="height of the video in pixels")
-    parser.add_argument(
-        "--seconds", type=float, default=0.0, help="length in seconds; 0: to the source's end or Ctrl-C"
-    )
-    parser.add_argument("--force", action="store_true", help="overwrite an existing video")
+    text = "length in seconds; 0: to the source's end or Ctrl-C"
+    parser.add_argument("--seconds", type=float, default=0.0, help=text)
+    add_force_option(parser)
 
 
 def run(parsed: argparse.Namespace) -> None:
-    if parsed.out.suffix != ".mp4":
-        raise FastDepthError(f"{parsed.out}: the video is written as .mp4")
-    if parsed.out.exists() and not parsed.force:
-        raise FastDepthError(f"{parsed.out} exists; choose another --out, or --force")
+    require_suffix(parsed.out, ".mp4", "video")
+    require_new([parsed.out], parsed)
     if parsed.height < 32 or parsed.height % 2:
         raise FastDepthError(f"--height is {parsed.height}, needs an even number from 32 on")
     artifact, backend = load_model(parsed)

@@ -27,8 +27,8 @@ from fastdepth_ros.depth.geometry import (
 )
 
 INTRINSICS = "intrinsics.json"
-MILLIMETRES = ("millimetre", "millimeter", "mm")
-_ASPECT = 0.01  # by how much a picture's shape may differ from the camera's and still be all of its picture, resized
+MILLIMETERS = ("millimetre", "millimeter", "mm")
+_ASPECT = 0.01  # largest difference of aspect ratio at which a picture still counts as the camera's, resized
 
 
 @dataclass(frozen=True)
@@ -72,15 +72,15 @@ def read_intrinsics(root: Path) -> Intrinsics | None:
     if not path.is_file():
         return None
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-        width, height, fx, fy = (float(told[name]) for name in ("width", "height", "fx", "fy"))
-        cx, cy = float(told.get("cx", (width - 1) / 2)), float(told.get("cy", (height - 1) / 2))
+        given = json.loads(path.read_text(encoding="utf-8"))
+        width, height, fx, fy = (float(given[name]) for name in ("width", "height", "fx", "fy"))
+        cx, cy = float(given.get("cx", (width - 1) / 2)), float(given.get("cy", (height - 1) / 2))
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise DatasetError(f"{path} needs the numbers width, height, fx and fy: {error!r}") from error
     if not all(0 < value < math.inf for value in (width, height, fx, fy)) or not math.isfinite(cx + cy):
         raise DatasetError(f"{path} gives width {width}, height {height}, fx {fx}, fy {fy}; all are positive numbers")
-    unit = told.get("depth_unit", MILLIMETRES[0])
-    if unit not in MILLIMETRES and not (root / "dataset.json").exists():
+    unit = given.get("depth_unit", MILLIMETERS[0])
+    if unit not in MILLIMETERS and not (root / "dataset.json").exists():
         raise DatasetError(f"{path} says that depth is in {unit!r}: give its depth_scale_m in dataset.json")
     return Intrinsics(width, height, fx, fy, cx, cy)
 

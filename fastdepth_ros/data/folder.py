@@ -20,7 +20,7 @@ from fastdepth_ros.data.image_files import read_images
 from fastdepth_ros.data.pairs import TRAINED, VIEWS, DatasetError, Pair, register_dataset, require_split
 
 SETTINGS = "dataset.json"
-COLOUR_FOLDERS = ("rgb", "color")
+COLOR_FOLDERS = ("rgb", "color")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".PNG", ".JPG", ".JPEG")  # of color; the first that is there
 
 
@@ -53,7 +53,7 @@ class FolderDataset:
     root: Path
     names: tuple[str, ...]
     meters: Callable[[np.ndarray], np.ndarray]
-    color: str = COLOUR_FOLDERS[0]
+    color: str = COLOR_FOLDERS[0]
     intrinsics: Intrinsics | None = None
     view: str = TRAINED
     notes: tuple[str, ...] = ()
@@ -99,7 +99,7 @@ def open_folder(root: Path, split: str) -> FolderDataset:
 
 
 def _color_folder(root: Path) -> str:
-    there = [name for name in COLOUR_FOLDERS if (root / name).is_dir()]
+    there = [name for name in COLOR_FOLDERS if (root / name).is_dir()]
     if len(there) != 1 or not (root / "depth").is_dir():
         raise DatasetError(
             f"{root} has {' and '.join(there) or 'no color folder'}; a data set has rgb/ or color/, depth/, and "

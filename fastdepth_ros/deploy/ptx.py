@@ -27,7 +27,7 @@ ENTRY = rb".entry \1(\n"  # as long as what it replaces, so that nothing in the 
 
 @contextmanager
 def device_library() -> Iterator[None]:
-    """While TVM compiles for a GPU."""
+    """Device library for TVM while it compiles for a GPU."""
     with tempfile.NamedTemporaryFile("w", suffix=".ll") as file:
         file.write(DEVICE_LIBRARY)
         file.flush()

@@ -1,4 +1,4 @@
-"""DepthEstimator: a frame goes in, metric depth comes out, with what each stage took."""
+"""DepthEstimator: metric depth of a frame, and the duration of each stage."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ class Inferred:
 
 
 class DepthEstimator:
-    """The hot path, the same for the node, bags and single images. Cheap to make anew around the same backend.
+    """The hot path, the same for the node, bags and single images. A new one with the same backend is cheap.
 
     Args:
         backend: a loaded engine.
@@ -210,9 +210,9 @@ def stage_times_ms(values: Mapping[str, str]) -> dict[str, dict[int, float]]:
 
 
 def _meters(depth: np.ndarray, scale: float) -> np.ndarray:
-    """Scaled; ReLU's exact 0 is not a depth: it says that the network has no answer."""
+    """Scaled depth; NaN where the network's output is 0 (ReLU), which means no answer."""
     meters = depth * np.float32(scale)
-    if not (meters.min() > 0 and meters.max() < inf):  # a look at two numbers is cheaper than a mask
+    if not (meters.min() > 0 and meters.max() < inf):  # two numbers are cheaper than a mask
         np.putmask(meters, ~((meters > 0) & (meters < inf)), np.nan)
     return meters
 

@@ -25,7 +25,7 @@ class Frame:
     """Pixels of one camera image.
 
     Args:
-        pixels: uint8, HxWxC, or HxW for mono. May be a view of memory that somebody else owns.
+        pixels: uint8, HxWxC, or HxW for mono. May be a view of foreign memory.
         order: meaning of the channels: rgb, bgr, rgba, bgra or mono.
 
     Raises:

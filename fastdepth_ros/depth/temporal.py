@@ -1,4 +1,4 @@
-"""A filter over time, for scenes that flicker: each pixel leans on what it was, unless it now shows something else."""
+"""Filter over time against flicker: each pixel is blended with its previous depth, unless it changed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def blended(previous: np.ndarray, depth: np.ndarray, strength: float) -> np.ndar
 
 
 class TemporalFilter:
-    """`blended` from frame to frame; begins anew when the view changes, or time jumps back or by over a second.
+    """`blended` from frame to frame; restarts when the view changes, or time jumps back or by over a second.
 
     Args:
         strength: 0 to 1, exclusive.

@@ -1,4 +1,4 @@
-"""Files and folders that are written whole or not at all, and that a power cut does not take back."""
+"""Atomic, durable writing of files and folders."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def write_whole(path: Path, content: bytes | str) -> None:
 
 
 class DamagedFileError(FastDepthError):
-    """A file that is not whole; the message names it."""
+    """A damaged file; the message names it."""
 
 
 def read_json(path: Path) -> Any:

@@ -1,4 +1,4 @@
-"""Modules of ours as processes on a ROS domain of their own: the demo's camera and node, and the benchmark's."""
+"""Modules of the package as processes on their own ROS domain, for demo and benchmark."""
 
 from __future__ import annotations
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from fastdepth_ros.errors import FastDepthError
+from fastdepth_ros.jobs.atomic_io import read_json
 
 ENCODER_STRIDES = (2, 1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1)
 SKIPS = {5: 2, 3: 3, 1: 4}  # encoder layer -> decoder layer, added after the decoder layer's 2x upsample
@@ -66,3 +68,16 @@ PRUNED = Channels(  # Fig. 6: what NetAdapt left of it
     decoder=(200, 256, 120, 56, 16),
 )
 NAMED = {"unpruned": UNPRUNED, "pruned": PRUNED}
+
+
+def find_channels(text: str) -> Channels:
+    """A named channel list, or the one in a JSON file.
+
+    Raises:
+        FastDepthError: neither; or the file holds no channel list.
+    """
+    if text in NAMED:
+        return NAMED[text]
+    if not Path(text).is_file():
+        raise FastDepthError(f"no channel list {text!r}: there is {', '.join(NAMED)}, and no such file")
+    return Channels.from_mapping(read_json(Path(text)))

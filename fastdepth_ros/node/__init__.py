@@ -1,1 +1,1 @@
-"""The lifecycle node and what it is made of. This room and ros_tools are the only ones that import rclpy."""
+"""The lifecycle node. Only this folder and ros_tools import rclpy."""

@@ -1,1 +1,1 @@
-"""Pictures that several rooms make: color map, panel, image files."""
+"""Pictures that several folders of the package make: color map, panel, image files."""

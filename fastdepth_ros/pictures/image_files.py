@@ -1,4 +1,4 @@
-"""Images from files, and depth to files."""
+"""Frames from image files, and pictures as BGR, JPEG and files."""
 
 from __future__ import annotations
 
@@ -16,18 +16,20 @@ from fastdepth_ros.pictures.color_map import color_depth
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-NEAR_M, FAR_M = 0.5, 10.0
+_TO_BGR = {
+    "rgb": cv2.COLOR_RGB2BGR, "rgba": cv2.COLOR_RGBA2BGR, "bgra": cv2.COLOR_BGRA2BGR, "mono": cv2.COLOR_GRAY2BGR
+}  # fmt: skip
 
 
 def read_frame(path: Path, bits: int = 0) -> Frame:
-    """A frame from .npy (HxWx3, RGB: uint8, or float in [0, 1]), or from JPEG, PNG, BMP, WebP, PPM or PGM, turned as
-    its EXIF says.
+    """Read a frame from .npy (HxWx3 RGB, uint8 or float in [0, 1]), JPEG, PNG, BMP, WebP, PPM or PGM.
 
     Args:
-        bits: that 16-bit samples use; 0 finds them in this image.
+        path: file of the image; its EXIF orientation is applied.
+        bits: number of bits that 16-bit samples use; 0 finds it in this image.
 
     Raises:
-        FrameError: missing, not an image, or an array that is no image.
+        FrameError: no such file, not an image, or an array of another shape or type.
     """
     if not path.is_file():
         raise FrameError(f"no file {path}")
@@ -40,13 +42,13 @@ def read_frame(path: Path, bits: int = 0) -> Frame:
 
 
 def write_depth(path: Path, depth: np.ndarray) -> None:
-    """Write .npy (float32 meters) or .png (colored), whole or not at all.
+    """Write depth (float32 HxW meters) as .npy or, colored, as .png; the file is written atomically.
 
     Raises:
-        ValueError: another suffix.
+        FastDepthError: another suffix.
     """
     if path.suffix == ".png":
-        write_picture(path, color_depth(depth, NEAR_M, FAR_M))
+        write_picture(path, color_depth(depth))
     elif path.suffix == ".npy":
         with whole_file(path) as partial:
             np.save(partial, depth)
@@ -55,16 +57,29 @@ def write_depth(path: Path, depth: np.ndarray) -> None:
 
 
 def write_picture(path: Path, bgr: np.ndarray) -> None:
-    """Write uint8 HxWx3 BGR as .png, whole or not at all."""
+    """Write uint8 HxWx3 BGR as .png, atomically."""
     with whole_file(path) as partial:
         if not cv2.imwrite(str(partial), bgr):
             raise OSError(f"cannot write {partial}")
 
 
 def write_figure(path: Path, figure: Figure) -> None:
-    """Write a figure of matplotlib as .png, whole or not at all."""
+    """Write a matplotlib figure as .png, atomically."""
     with whole_file(path) as partial:
         figure.savefig(partial)
+
+
+def as_bgr(frame: Frame) -> np.ndarray:
+    """Pixels of a frame as uint8 HxWx3 BGR."""
+    return frame.pixels if frame.order == "bgr" else cv2.cvtColor(frame.pixels, _TO_BGR[frame.order])
+
+
+def jpeg(bgr: np.ndarray, quality: int = 85) -> bytes:
+    """JPEG file of uint8 HxWx3 BGR, as bytes."""
+    done, encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    if not done:
+        raise OSError(f"OpenCV cannot write a JPEG of shape {bgr.shape}")
+    return encoded.tobytes()
 
 
 def _read_array(path: Path) -> np.ndarray:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 from torch import Tensor, nn
 
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.nn.channels import PARTS, SKIPS, Channels
+from fastdepth_ros.nn.checkpoints import CheckpointError, load_checkpoint
 from fastdepth_ros.nn.fastdepth import FastDepth, initialize
+from fastdepth_ros.nn.network import DepthNetwork
 
 Layer = tuple[str, int]  # part and number: ("encoder", 5), ("decoder", 1); the decoder's numbers start at 0 here
 
@@ -104,3 +108,20 @@ def _taken(name: str, tensor: Tensor, inputs: Tensor, outputs: Tensor) -> Tensor
     if ".dw." in name:
         return tensor[inputs]
     return tensor[outputs][:, inputs] if tensor.ndim == 4 else tensor[outputs]
+
+
+def resized_checkpoint(checkpoint: Path, channels: Channels | None) -> DepthNetwork:
+    """The network of a checkpoint; with other `channels`, widened where one layer grows, else slimmed.
+
+    Raises:
+        CheckpointError: not a checkpoint; or channels are given and the network is not FastDepth.
+        FastDepthError: as `slimmed` and `widened`.
+    """
+    network, _ = load_checkpoint(checkpoint)
+    if channels is None:
+        return network
+    if not isinstance(network, FastDepth):
+        raise CheckpointError(f"{checkpoint} is another variant than FastDepth, it has no list of --channels")
+    counts = [(*each.encoder, *each.decoder) for each in (channels, network.channels)]
+    grows = any(new > old for new, old in zip(*counts))
+    return (widened if grows else slimmed)(network, channels)

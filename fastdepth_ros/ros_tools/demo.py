@@ -172,7 +172,7 @@ def run_demo(source: Source, seconds: float, out: Path, node_parameters: dict[st
         raise FastDepthError(f"{heard}, no two of the same stamp")
     write_picture(out / "demo.png", panel([_panel_row(sample) for sample in _spread(samples)]))
     console.print(f"{collector.depths} depth images from {collector.frames} frames; {_accuracy(samples)}")
-    console.print(f"look at {out / 'demo.png'}; the node's messages are in {out / 'demo_bag'}")
+    console.print(f"written: {out / 'demo.png'}, {out / 'demo_bag'}")
 
 
 def synthetic_source(out: Path) -> Source:

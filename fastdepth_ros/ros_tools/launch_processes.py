@@ -1,4 +1,4 @@
-"""The processes of a launch: what is not installed is told before one starts, and respawn has an end.
+"""The processes of a launch: missing programs are reported before one starts, and respawn has an end.
 
 launch visits the actions of a description one by one. Where one raises, launch ends without the processes that it has
 started before: they live on. So what can fail comes before the first process.
@@ -56,7 +56,7 @@ def _remedy(package: str) -> str:
 
 
 class Ending:
-    """Ends a launch with exit code 1 and a reason, told once no process is left that could say more."""
+    """Ends a launch with exit code 1; prints the reason after the last process has ended."""
 
     def __init__(self) -> None:
         self._running: set[int] = set()
@@ -135,7 +135,7 @@ class Life:
         self._begun = time.monotonic()
         self._ends_at_once = 0
         self._fresh = True
-        self._told = b""  # on stderr, by the last start that told something
+        self._told = b""  # stderr of the last start that wrote to it
 
     def begin(self) -> None:
         self._begun = time.monotonic()

@@ -21,8 +21,9 @@ from fastdepth_ros.depth.frame import FrameError, SensorBits
 from fastdepth_ros.depth.stamps import StampCache, stamp_ns
 from fastdepth_ros.node.messages import frame_from_message
 from fastdepth_ros.node.subscription import ImageSubscription, InfoSubscription
-from fastdepth_ros.pictures.frame_pictures import as_bgr, view_of
+from fastdepth_ros.pictures.image_files import as_bgr
 from fastdepth_ros.view.live_view import LiveView, Moment
+from fastdepth_ros.view.projection import view_of
 
 KEPT_FRAMES = 20
 WAIT_S = 0.5  # of a depth image for its frame and camera_info, which may come after it
@@ -106,7 +107,7 @@ class Viewer(Node):
             self._view.show(Moment(stamp_ns(message), stages_ms=medians_ms))
             level = int.from_bytes(status.level, "little")
             if status.message != self._shown_text and (level or not self._shown_text):
-                self._view.tell(status.message, level)
+                self._view.show_health(status.message, level)
                 self._shown_text = status.message
 
     def _on_depth(self, message: Image) -> None:

@@ -1,4 +1,4 @@
-"""Depth for photographs that have none, from a trained network: a data set for a smaller one to learn from."""
+"""Labels: depth of photographs from a trained network, as a data set for a smaller one."""
 
 from __future__ import annotations
 

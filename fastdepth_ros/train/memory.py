@@ -8,7 +8,7 @@ M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of malloc.h
 
 
 def keep_freed_memory() -> None:
-    """Let glibc reuse the memory of large tensors: to give it back and fetch it each step halves the speed on a CPU."""
+    """Let glibc reuse the memory of large tensors: returning it at each step halves the speed on a CPU."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(M_MMAP_MAX, 0)

@@ -1,4 +1,4 @@
-"""The folder of a training run: what was asked, where it stands, and what it has shown so far."""
+"""Folder of a training run: its settings, its state, and its results so far."""
 
 from __future__ import annotations
 

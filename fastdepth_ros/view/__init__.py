@@ -1,1 +1,1 @@
-"""Depth that people can see: the report, the video, the live view. Needs no ROS."""
+"""Views of depth for people: report, video, live view. Needs no ROS."""

@@ -1,4 +1,4 @@
-"""Charts as inline SVG, colored by the page's style sheet, so that they follow its light and dark."""
+"""Charts as inline SVG. The page's style sheet sets their colors, in light and dark mode."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 WIDTH, HEIGHT = 720, 240
 LEFT, RIGHT, TOP, BOTTOM = 56, 12, 12, 40
-MAX_POINTS = 400  # of a line: about two a pixel column of the page
+MAX_POINTS = 400  # most points of a line: about two per pixel column
 
 
 def line_chart(
@@ -23,8 +23,8 @@ def line_chart(
     """Lines over one axis; NaN breaks a line.
 
     Args:
-        series: name -> x and y; the n-th gets the style sheet's class `s{n}`.
-        band: x, lower and upper end of an area behind the lines.
+        series: name -> x and y; the n-th line has the class `s{n}` of the style sheet.
+        band: x, lower and upper edge of an area behind the lines.
     """
     xs = np.concatenate([x for x, _ in series.values()])
     ys = np.concatenate([*(y for _, y in series.values()), *(band[1:] if band else ())])
@@ -65,7 +65,7 @@ def histogram(title: str, edges: np.ndarray, counts: np.ndarray, *, x_label: str
 
 
 class _Frame:
-    """The plot's area: data to pixels, axes and their ticks."""
+    """Plot area: data to pixels, axes and their ticks."""
 
     def __init__(self, x_range: tuple[float, float], y_range: tuple[float, float], *, log_x: bool = False) -> None:
         self._log_x = log_x
@@ -153,7 +153,7 @@ def _known(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _thinned(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Line reduced to MAX_POINTS: minimum and maximum of each stretch, so that no peak is lost."""
+    """Line reduced to MAX_POINTS: minimum and maximum of each part, so that no peak is lost."""
     if len(x) <= MAX_POINTS:
         return np.asarray(x, float), np.asarray(y, float)
     chosen: set[int] = set()

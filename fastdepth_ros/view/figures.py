@@ -1,9 +1,9 @@
-"""Metrics that another verb wrote as JSON: named sets of figures, and figures over time.
+"""Metrics from JSON: sets of figures by name, and figures over time.
 
-Read are `fastdepth evaluate --json` and the metrics.json of `fastdepth bag --truth-topic`. The rule, for other tools:
-every object that holds a number under at least one name of `metrics.depth.NAMES` is a set of figures, and is called by
-its key ("pooled", "scale_aligned", ...); every list of such objects, each with a time, is a series. A time is
-`stamp_ns` (whole nanoseconds), or `stamp` or `time_s` (seconds). Anything else is passed over.
+The reader accepts the output of `fastdepth evaluate --json` and the metrics.json of `fastdepth bag --truth-topic`. An
+object with a number under at least one name of `metrics.depth.NAMES` is a set of figures, named by its key ("pooled",
+"scale_aligned", ...). A list of such objects with times is a series. A time is `stamp_ns` (whole nanoseconds), or
+`stamp` or `time_s` (seconds). Other content is ignored.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ class Figures:
 
 
 def read_figures(path: Path) -> Figures:
-    """Every set and series of a JSON file.
+    """Read every set and series of a JSON file.
 
     Raises:
-        FastDepthError: not JSON, or no figure of a name we know.
-        OSError: cannot be read.
+        FastDepthError: not JSON, or no figure with a known name.
+        OSError: the file cannot be read.
     """
     try:
         tree = json.loads(path.read_text(encoding="utf-8"))

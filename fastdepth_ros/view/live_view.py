@@ -22,15 +22,14 @@ import rerun_cli
 
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.pictures.color_map import color_depth
-from fastdepth_ros.pictures.image_files import FAR_M, NEAR_M
 from fastdepth_ros.telemetry import viewer_environment
-from fastdepth_ros.view.points import point_cloud
+from fastdepth_ros.view.projection import point_cloud
 
 VIEWER = Path(rerun_cli.__file__).with_name("rerun")
 FLUSH_TIMEOUT_S = 5.0
 END_TIMEOUT_S = 3.0
 START_TIMEOUT_S = 30.0
-MEMORY = "512MB"  # of what is kept for a browser that comes late; the oldest goes
+MEMORY = "512MB"  # history for browsers that connect late; the oldest data are dropped
 FRAME_WIDTH_PX = 640
 POINT_RADIUS_M = 0.012
 _LIBC = ctypes.CDLL(None)
@@ -39,12 +38,12 @@ _PR_SET_PDEATHSIG = 1
 
 @dataclass(frozen=True)
 class Moment:
-    """Content shown at one time; parts that are None stay as they were.
+    """Content shown at one time. Parts that are None stay unchanged.
 
     Args:
-        stamp_ns: of the frame.
+        stamp_ns: stamp of the frame.
         bgr: uint8 HxWx3, the whole frame.
-        view: uint8 HxWx3 BGR, the part of it that the depth shows.
+        view: uint8 HxWx3 BGR, the part of the frame that the depth shows.
         depth: float HxW meters, NaN or 0 invalid.
         k: 3x3 camera matrix of the depth image.
         stages_ms: duration of each stage.
@@ -59,10 +58,10 @@ class Moment:
 
 
 class LiveView:
-    """Runs the viewer as a process of its own and sends it what there is to see; a context manager.
+    """Viewer in its own process, and the stream of data to it. A context manager.
 
     Args:
-        window: a window on this machine's display; else a page that a browser opens at `url`.
+        window: show a window on this machine's display; otherwise serve a page at `url`.
         host: address of this machine that the page and its data are bound to.
         web_port, data_port: TCP ports of the page and of its data.
 
@@ -75,7 +74,7 @@ class LiveView:
     ) -> None:
         if window and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
             raise FastDepthError(
-                "there is no display for a window; a page needs none: live --browser, view without --window"
+                "no display for a window; serve a page instead: live --browser, or view without --window"
             )
         data_url = f"rerun+http://{host}:{data_port}/proxy"
         page = f"http://{host}:{web_port}"
@@ -91,7 +90,7 @@ class LiveView:
         self._viewer = subprocess.Popen(
             command, stdout=subprocess.DEVNULL, env={**viewer_environment(), "RUST_LOG": "error"},
             start_new_session=True, preexec_fn=_end_with_parent,
-        )  # fmt: skip # a session of its own: Ctrl-C is ours to handle
+        )  # fmt: skip # in its own session, so that Ctrl-C does not reach it
         try:
             self._wait(host, ports)
             self._recording.connect_grpc(data_url, default_blueprint=_layout())
@@ -107,10 +106,10 @@ class LiveView:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        served = self.running or not self.url  # a window may be closed, a page's server may not end
+        served = self.running or not self.url  # a user may close a window; a page's server should not end
         self.close()
         if kind is None and not served:
-            raise FastDepthError("Rerun's viewer has ended by itself")
+            raise FastDepthError("Rerun's viewer ended unexpectedly")
 
     @property
     def running(self) -> bool:
@@ -118,12 +117,12 @@ class LiveView:
         return self._viewer.poll() is None
 
     def show(self, moment: Moment) -> None:
-        """Send one moment."""
+        """Send one moment to the viewer."""
         self._recording.set_time("stamp", timestamp=np.datetime64(moment.stamp_ns, "ns"))
         if moment.bgr is not None:
             self._recording.log("frame", _picture(_shrunk(moment.bgr)))
         if moment.depth is not None:
-            colored = color_depth(moment.depth, NEAR_M, FAR_M)
+            colored = color_depth(moment.depth)
             self._recording.log("depth", _picture(colored))
             if moment.k is not None:
                 self._show_points(moment.depth, moment.k, colored if moment.view is None else moment.view)
@@ -134,16 +133,16 @@ class LiveView:
                 self._recording.log("stages", rr.SeriesLines(names=list(names)), static=True)
             self._recording.log("stages", rr.Scalars(list(moment.stages_ms.values())))
 
-    def tell(self, text: str, level: int) -> None:
-        """A line of the node's health; level 0 OK, 1 WARN, 2 ERROR."""
+    def show_health(self, text: str, level: int) -> None:
+        """Send a line of the node's health; level 0 OK, 1 WARN, 2 ERROR."""
         self._recording.log("health", rr.TextLog(text, level=("INFO", "WARN", "ERROR")[min(level, 2)]))
 
     def close(self) -> None:
-        """End the viewer, once what was sent has arrived; one that does not answer is not waited for long."""
+        """Flush the stream and end the viewer; a viewer that does not answer is killed."""
         try:
             self._recording.flush(timeout_sec=FLUSH_TIMEOUT_S)
             self._recording.disconnect()  # before the viewer ends, or it complains
-        except RuntimeError:  # not all has arrived, and disconnecting would wait for it
+        except RuntimeError:  # the flush timed out, and disconnecting would wait again
             pass
         self._end_viewer()
         self._recording.disconnect()
@@ -168,7 +167,7 @@ class LiveView:
             while not _answers(host, port):
                 if not self.running:
                     raise FastDepthError(
-                        f"Rerun's viewer ended with code {self._viewer.returncode}; what it said is above"
+                        f"Rerun's viewer ended with code {self._viewer.returncode}; its messages are above"
                     )
                 if time.monotonic() > deadline:
                     raise FastDepthError(
@@ -187,7 +186,7 @@ def _layout() -> rrb.Blueprint:
     cloud = rrb.Spatial3DView(
         origin="/world", name="Point cloud", background=[24, 26, 29], line_grid=rrb.LineGrid3D(visible=False),
         eye_controls=rrb.EyeControls3D(position=[0, -1, -2], look_target=[0, 0, 2], eye_up=[0, -1, 0]),
-    )  # fmt: skip # from behind and above the camera, whatever came first
+    )  # fmt: skip # from behind and above the camera
     pictures = rrb.Horizontal(
         rrb.Spatial2DView(origin="/frame", name="Frame"), rrb.Spatial2DView(origin="/depth", name="Depth")
     )

@@ -1,4 +1,4 @@
-"""Content of a bag with depth, read once from start to end: depths, frames, diagnostics."""
+"""Content of a bag with depth: depth images, frames and diagnostics, read in one pass."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from fastdepth_ros.depth.estimator import stage_times_ms
 from fastdepth_ros.depth.frame import FrameError, SensorBits, decode_message
 from fastdepth_ros.depth.stamps import stamp_ns
 from fastdepth_ros.pictures.color_map import color_depth
-from fastdepth_ros.pictures.frame_pictures import as_bgr, jpeg, view_of
-from fastdepth_ros.pictures.image_files import FAR_M, NEAR_M
+from fastdepth_ros.pictures.image_files import as_bgr, jpeg
+from fastdepth_ros.view.projection import view_of
 
 DEPTH_TOPICS = tuple(f"/depth/{encoding.topic}" for encoding in depth_image.DEPTH_ENCODINGS.values())
 DIAGNOSTICS_TYPE = "diagnostic_msgs/msg/DiagnosticArray"
@@ -37,7 +37,7 @@ DROPS = ("replaced", "unreadable", "failed")
 
 @dataclass(frozen=True)
 class Moment:
-    """One depth image that is shown: JPEG of its colors and, where the frame is known, of the frame's same view."""
+    """One depth image as JPEG, and the same view of its frame where the frame is known."""
 
     stamp_ns: int
     depth_jpeg: bytes
@@ -47,7 +47,7 @@ class Moment:
 
 @dataclass(frozen=True)
 class Health:
-    """One message of the node on /diagnostics; `values` as it wrote them, `level` 0 OK, 1 WARN, 2 ERROR."""
+    """One message of the node on /diagnostics: `level` 0 OK, 1 WARN, 2 ERROR; `values` as text."""
 
     stamp_ns: int
     level: int
@@ -61,16 +61,16 @@ class Health:
 
 @dataclass
 class Recorded:
-    """A bag's depth.
+    """Depth of a bag.
 
     Args:
-        stamps_ns: of the depth images, in order of recording.
-        percentiles_m: (images, 3) depth at 5, 50 and 95 percent of each image's valid pixels, NaN where none is.
+        stamps_ns: stamps of the depth images, in order of recording.
+        percentiles_m: (images, 3) depth at 5, 50 and 95 percent of each image's valid pixels, NaN without any.
         valid: share of valid pixels of each image.
         histogram: pixels per bin of EDGES_M, over all images.
-        image_stamps_ns: of the camera's images, empty where no bag has them.
-        unreadable: what could not be read, by reason.
-        notes: what should be known of the recording.
+        image_stamps_ns: stamps of the camera's images, empty where no bag has them.
+        unreadable: number of unreadable messages by reason.
+        notes: notes on the recording, for people.
     """
 
     name: str
@@ -94,7 +94,7 @@ class Recorded:
             for name in DROPS:
                 if name in before.values and name in after.values:
                     grown = int(after.values[name]) - int(before.values[name])
-                    # less than before: the node was activated anew and counts from 0
+                    # a smaller count: the node was activated again and counts from 0
                     total[name] = total.get(name, 0) + (grown if grown >= 0 else int(after.values[name]))
         return total
 
@@ -109,13 +109,13 @@ def read_recorded(
     """Read a bag that the node or `fastdepth bag` wrote.
 
     Args:
-        depth_topic: default: what the node publishes, /depth/image or /depth/image_raw.
-        images: bag that holds the camera's images; default: the same.
-        image_topic: of the camera; default: the image topic with the most images that are not depth, if there is one.
-        shown: how many moments get a picture, evenly over the bag.
+        depth_topic: "" takes the node's: /depth/image or /depth/image_raw.
+        images: bag with the camera's images; None takes `bag`.
+        image_topic: topic of the camera; "" takes the one with the most images that are not depth, if any.
+        shown: number of moments with a picture, evenly spaced.
 
     Raises:
-        BagError: unreadable, no such topic, no depth image in it, or `images` of another recording.
+        BagError: unreadable, no such topic, no depth image, or `images` is of another recording.
     """
     with open_bag(bag) as reader:
         notes = list(reader.notes)
@@ -158,7 +158,7 @@ def _read_depths(recorded: Recorded, reader: AnyReader, connections: list[Connec
         valid.append(seen.size / depth.size)
         recorded.size_px = (depth.shape[1], depth.shape[0])
         if index in chosen:
-            picture = cv2.resize(color_depth(depth, NEAR_M, FAR_M), PICTURE_PX, interpolation=cv2.INTER_NEAREST)
+            picture = cv2.resize(color_depth(depth), PICTURE_PX, interpolation=cv2.INTER_NEAREST)
             recorded.moments.append(Moment(stamps[-1], jpeg(picture), float(percentiles[-1][1])))
     if not stamps:
         why = "; ".join(recorded.unreadable) or "the topic is empty"
@@ -209,7 +209,7 @@ def _camera_matrix(info: Any | None, shape: tuple[int, int], topic: str) -> np.n
 
 
 def _health(reader: AnyReader) -> list[Health]:
-    """Diagnostics of the node; of several nodes, the one heard first."""
+    """Diagnostics of the node; of several nodes, those of the first one in the bag."""
     chosen = [c for c in reader.connections if c.msgtype == DIAGNOSTICS_TYPE]
     found: list[Health] = []
     name = ""

@@ -1,4 +1,4 @@
-"""One self-contained HTML page about a recording: no network, no file beside it."""
+"""Self-contained HTML page about a recording: it needs no network and no other file."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ import numpy as np
 
 from fastdepth_ros.jobs.atomic_io import write_whole
 from fastdepth_ros.metrics.depth import NAMES
-from fastdepth_ros.pictures.color_map import color_depth
-from fastdepth_ros.pictures.frame_pictures import jpeg
-from fastdepth_ros.pictures.image_files import FAR_M, NEAR_M
+from fastdepth_ros.pictures.color_map import FAR_M, NEAR_M, TICKS_M, color_bar, scale_share
+from fastdepth_ros.pictures.image_files import jpeg
 from fastdepth_ros.view.charts import histogram, line_chart
 from fastdepth_ros.view.figures import Figures
 from fastdepth_ros.view.recorded import DROPS, EDGES_M, Moment, Recorded
@@ -29,9 +28,8 @@ CHARTED = ("rmse", "mae", "delta1")
 
 
 def write_report(path: Path, recorded: Recorded, figures: Figures | None = None) -> None:
-    """Write the page, whole or not at all."""
-    page = report_page(recorded, figures)
-    write_whole(path, page)
+    """Write the page, atomically."""
+    write_whole(path, report_page(recorded, figures))
 
 
 def report_page(recorded: Recorded, figures: Figures | None = None) -> str:
@@ -86,10 +84,10 @@ def _summary(recorded: Recorded) -> str:
         values = recorded.health[-1].values
         lines |= {key: values[key] for key in ("model", "backend", "device") if key in values}
     lines["first stamp"] = started.strftime("%Y-%m-%d %H:%M:%S UTC")
-    told = " · ".join(f"{key} <b>{escape(value)}</b>" for key, value in lines.items())
+    facts_line = " · ".join(f"{key} <b>{escape(value)}</b>" for key, value in lines.items())
     unread = "".join(f"<li>{count} unreadable: {escape(why)}</li>" for why, count in recorded.unreadable.items())
     unread += "".join(f"<li>{escape(note)}</li>" for note in recorded.notes)
-    return f'<dl class="tiles">{tiles}</dl><p class="note">{told}</p>' + (f"<ul>{unread}</ul>" if unread else "")
+    return f'<dl class="tiles">{tiles}</dl><p class="note">{facts_line}</p>' + (f"<ul>{unread}</ul>" if unread else "")
 
 
 def _player(recorded: Recorded) -> str:
@@ -111,14 +109,11 @@ def _player(recorded: Recorded) -> str:
 
 
 def _legend() -> str:
-    scale = np.geomspace(NEAR_M, FAR_M, 256, dtype=np.float32)[None].repeat(8, axis=0)
-    ticks = "".join(
-        f'<span style="left:{100 * np.log(meters / NEAR_M) / np.log(FAR_M / NEAR_M):.2f}%">{meters:g} m</span>'
-        for meters in (0.5, 1, 2, 3, 5, 10)
-    )
+    scale = color_bar(256).repeat(8, axis=0)
+    ticks = "".join(f'<span style="left:{100 * scale_share(m):.2f}%">{m:g} m</span>' for m in TICKS_M)
     return (
         f'<div class="scale" role="img" aria-label="Colors from {NEAR_M} to {FAR_M} meters">'
-        f'<img alt="" src="{_data(jpeg(color_depth(scale, NEAR_M, FAR_M), 95))}"><div>{ticks}</div></div>'
+        f'<img alt="" src="{_data(jpeg(scale, 95))}"><div>{ticks}</div></div>'
     )
 
 
@@ -143,9 +138,9 @@ def _rates(recorded: Recorded) -> str:
 
 
 def _rate(stamps_ns: np.ndarray, start_ns: int) -> tuple[np.ndarray, np.ndarray]:
-    """Seconds since `start_ns` and images a second, counted in windows of at least a second and a 120th of it all."""
+    """Seconds since `start_ns`, and images per second in windows of at least 1 s and a 120th of the recording."""
     seconds = np.sort(stamps_ns - start_ns) / 1e9
-    # an image stands for the time up to the next: else the last window would seem half empty
+    # each image covers the time up to the next one; otherwise the last window would seem half empty
     period = float(np.median(np.diff(seconds))) if len(seconds) > 1 else 1.0
     span = seconds[-1] - seconds[0] + period
     windows = max(int(min(span, 120)), 1)
@@ -154,21 +149,21 @@ def _rate(stamps_ns: np.ndarray, start_ns: int) -> tuple[np.ndarray, np.ndarray]
 
 
 def _stages(recorded: Recorded) -> str:
-    told = [entry for entry in recorded.health if entry.stages_ms(50)]
-    if not told:
+    timed = [entry for entry in recorded.health if entry.stages_ms(50)]
+    if not timed:
         return '<p class="note">The bag holds no /diagnostics of the node: stage times are unknown.</p>'
-    seconds = _since(recorded, [entry.stamp_ns for entry in told])
-    names = list(dict.fromkeys(name for entry in told for name in entry.stages_ms(50)))
+    seconds = _since(recorded, [entry.stamp_ns for entry in timed])
+    names = list(dict.fromkeys(name for entry in timed for name in entry.stages_ms(50)))
     inner = [name for name in names if name != "age"]
-    lines = {name: (seconds, np.array([entry.stages_ms(50).get(name, np.nan) for entry in told])) for name in inner}
+    lines = {name: (seconds, np.array([entry.stages_ms(50).get(name, np.nan) for entry in timed])) for name in inner}
     charts = line_chart("Stage times, median of the last 300 frames", lines, x_label="time [s]", y_label="p50 [ms]")
     if "age" in names:
         ages = {
-            f"p{percentile}": (seconds, np.array([entry.stages_ms(percentile).get("age", np.nan) for entry in told]))
+            f"p{percentile}": (seconds, np.array([entry.stages_ms(percentile).get("age", np.nan) for entry in timed]))
             for percentile in (50, 95, 99)
         }
         charts += line_chart("Age of a frame when its depth is out", ages, x_label="time [s]", y_label="age [ms]")
-    last = told[-1]
+    last = timed[-1]
     rows = [
         [name, *(f"{last.stages_ms(percentile).get(name, np.nan):.2f}" for percentile in (50, 95, 99))]
         for name in names

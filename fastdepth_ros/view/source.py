@@ -22,8 +22,8 @@ from fastdepth_ros.depth.stamps import stamp_ns
 from fastdepth_ros.errors import FastDepthError
 
 BAG_SUFFIXES = (".bag", ".mcap", ".db3")
-USUAL_HZ = 30.0  # of a video that does not tell its rate
-LEAP_NS = 3600 * 1_000_000_000  # from one frame to the next: a clock that was set; more does not fit into an mp4
+USUAL_HZ = 30.0  # rate of a video that names none
+LEAP_NS = 3600 * 1_000_000_000  # largest step between frames: a clock was set; an mp4 holds no more
 
 
 Moment = tuple[int, Frame, np.ndarray | None]
@@ -34,17 +34,17 @@ class Source:
     """An opened source of frames.
 
     Args:
-        frames: time in nanoseconds, frame and, where a bag tells it, camera matrix (9,), in order; what cannot be
-            read is left out and counted.
-        total: how many frames there should be, 0 for a camera.
-        live: frames come when they come, and there is no end.
-        sensor: which bits of 16-bit samples are used.
-        reasons: how many frames could not be read, by reason.
-        risen: late frames that used more bits than all before.
-        stamps_stop: at which frame, from 1, the stamps did not go on or leapt, so that the times are the recording's
-            own from there on; 0 if they go on.
-        of_bag: what should be known of the bag.
-        ended: how a stream ended; "" while it goes on, and for anything else.
+        frames: time in nanoseconds, frame, and camera matrix (9,) where a bag has it, in order. Unreadable frames are
+            left out and counted.
+        total: expected number of frames, 0 for a camera.
+        live: True for a source without an end, whose frames come in real time.
+        sensor: bits that 16-bit samples use.
+        reasons: number of unreadable frames by reason.
+        risen: notes on late frames that used more bits than all before.
+        stamps_stop: number of the first frame, from 1, whose stamp did not increase or leapt; from it on, the times are
+            those of the recording. 0: all stamps are good.
+        of_bag: notes on the bag.
+        ended: how a stream ended; "" while it runs, and for other sources.
     """
 
     frames: Iterator[Moment]
@@ -77,17 +77,17 @@ class Source:
                 "the one before it, or over an hour after"
             )
         if self.sensor.frames:
-            how = "as told" if self.sensor.fixed else "as the largest samples show; --bits N fixes it"
+            how = "as --bits says" if self.sensor.fixed else "as the largest samples show; --bits N fixes it"
             notes.append(f"16-bit samples: {self.sensor.bits} of {SAMPLE_BITS} bits used, {how}")
         return [*notes, *self.risen, *([self.ended] if self.ended else [])]
 
 
 class _Times:
-    """The times of a recording's frames: their stamps, while these go on; from the first that does not, or that leaps
-    by more than an hour, the recording's own, added to the last, of which none leaps.
+    """Times of a recording's frames: their stamps while these increase by at most an hour; after that, the differences
+    of the recording's own times.
 
     Args:
-        before_ns: above which the first stamp is one.
+        before_ns: the first stamp must be larger than this.
     """
 
     def __init__(self, source: Source, before_ns: int = 0) -> None:
@@ -113,19 +113,19 @@ def open_source(text: str, image_topic: str = "", bits: int = 0) -> Iterator[Sou
     (rtsp://..., http://...).
 
     Args:
-        bits: that 16-bit samples of a bag use; 0 finds them, over the stream.
-        image_topic: of a bag; "" takes the image topic with the most images that are not depth.
+        image_topic: topic of a bag; "" takes the image topic with the most images that are not depth.
+        bits: number of bits that 16-bit samples of a bag use; 0 finds it from the frames.
 
     Raises:
-        FastDepthError: there is no such thing, or OpenCV cannot read it.
-        BagError: a bag that cannot be read.
+        FastDepthError: no such source, or OpenCV cannot read it.
+        BagError: the bag cannot be read.
     """
     path = Path(text)
     if text.isdigit() or text.startswith("/dev/video"):
         with _capture(int(text) if text.isdigit() else text, f"camera {text}") as capture:
-            capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # the newest frame, not the oldest that waits
+            capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # the newest frame, not the oldest in the queue
             yield Source(_camera_frames(capture), 0, True)
-    elif "://" in text:  # before any path, for OpenCV as it is
+    elif "://" in text:  # OpenCV gets the address unchanged
         with _capture(text, f"stream {text}") as capture:
             total = max(int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), 0)
             source = Source(iter(()), total, not total)
@@ -152,12 +152,12 @@ def open_source(text: str, image_topic: str = "", bits: int = 0) -> Iterator[Sou
 
 
 @contextmanager
-def _capture(name: int | str, told: str) -> Iterator[cv2.VideoCapture]:
+def _capture(name: int | str, title: str) -> Iterator[cv2.VideoCapture]:
     capture = cv2.VideoCapture(name)
     try:
         if not capture.isOpened():
             raise FastDepthError(
-                f"{told} cannot be opened: absent, in use, cut short, or of a kind that OpenCV cannot read"
+                f"{title} cannot be opened: absent, in use, cut short, or of a kind that OpenCV cannot read"
             )
         yield capture
     finally:
@@ -173,7 +173,7 @@ def _camera_frames(capture: cv2.VideoCapture) -> Iterator[Moment]:
 
 
 def _stream_frames(source: Source, capture: cv2.VideoCapture) -> Iterator[Moment]:
-    """Frames at the time of their arrival, until the sender ends."""
+    """Frames with the time of their arrival, until the stream ends."""
     count = 0
     while True:
         read, bgr = capture.read()

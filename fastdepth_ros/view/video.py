@@ -1,4 +1,4 @@
-"""A side-by-side video: what the network saw, and its depth."""
+"""Side-by-side video: the part of each frame that the network sees, and its depth."""
 
 from __future__ import annotations
 
@@ -12,50 +12,34 @@ import cv2
 import numpy as np
 
 from fastdepth_ros.jobs.atomic_io import whole_file
-from fastdepth_ros.pictures.color_map import color_depth
-from fastdepth_ros.pictures.image_files import FAR_M, NEAR_M
+from fastdepth_ros.pictures.color_map import color_depth, draw_legend
 
-TIME_BASE = Fraction(1, 90_000)  # what players expect of H.264
-LEGEND_PX = 40
-TICKS_M = (0.5, 1, 2, 3, 5, 10)
+TIME_BASE = Fraction(1, 90_000)  # usual for H.264
 
 
 def side_by_side(view: np.ndarray, depth: np.ndarray, height_px: int = 480) -> np.ndarray:
-    """The frame's part that the network saw, its depth, and the color scale below.
+    """Picture of a view and its depth, with the legend of the colors below.
 
     Args:
         view: uint8 HxWx3 BGR.
         depth: float HxW meters of the same view.
+        height_px: height of view and depth in the picture, an even number.
 
     Returns:
-        uint8 BGR of even sides.
+        uint8 HxWx3 BGR, with even sides.
     """
     width = max(round(view.shape[1] * height_px / view.shape[0] / 2) * 2, 2)
     shown = cv2.resize(view, (width, height_px), interpolation=cv2.INTER_AREA)
-    colored = cv2.resize(color_depth(depth, NEAR_M, FAR_M), (width, height_px), interpolation=cv2.INTER_NEAREST)
+    colored = cv2.resize(color_depth(depth), (width, height_px), interpolation=cv2.INTER_NEAREST)
     pictures = np.hstack([shown, colored])
-    return np.vstack([pictures, _legend(pictures.shape[1])])
-
-
-def _legend(width: int) -> np.ndarray:
-    legend = np.full((LEGEND_PX, width, 3), 24, np.uint8)
-    left, right = width // 2 + 16, width - 16
-    scale = np.geomspace(NEAR_M, FAR_M, right - left, dtype=np.float32)
-    legend[6:16, left:right] = color_depth(scale[None], NEAR_M, FAR_M)
-    for meters in TICKS_M:
-        text = f"{meters:g} m"
-        share = np.log(meters / NEAR_M) / np.log(FAR_M / NEAR_M)
-        text_width = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.45, 1)[0][0]
-        x = min(max(int(left + share * (right - left)) - text_width // 2, left), right - text_width)
-        cv2.putText(legend, text, (x, 33), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (220, 220, 220), 1, cv2.LINE_AA)
-    return legend
+    return np.vstack([pictures, draw_legend(2 * width, width + 16, 2 * width - 16, background=24, ink=220)])
 
 
 class VideoWriter:
-    """Writes an H.264 mp4 whose pictures keep their times; a context manager: whole at its end, or not at all.
+    """Writer of an H.264 mp4 whose pictures keep their times. A context manager; an error leaves no file.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the file cannot be written, or no picture was.
     """
 
     def __init__(self, path: Path) -> None:
@@ -82,10 +66,11 @@ class VideoWriter:
             self._whole.__exit__(kind, error, trace)
 
     def write(self, stamp_ns: int, bgr: np.ndarray) -> None:
-        """Add a picture at its time; one that is not later than the last follows it at once.
+        """Add a picture at its time. A picture that is not later than the last one follows it immediately.
 
         Args:
-            bgr: uint8 HxWx3 of even sides; the first picture's size holds for all.
+            stamp_ns: time of the picture, nanoseconds.
+            bgr: uint8 HxWx3 with even sides. Later pictures are resized to the size of the first.
         """
         if self._stream is None:
             self._first_ns = stamp_ns
@@ -109,7 +94,7 @@ class VideoWriter:
         self._container.close()
 
     def _abandon(self) -> None:
-        """Close what is half written, though that may fail as the writing did."""
+        """Close the unfinished file; closing may fail for the same reason as writing."""
         try:
             self._container.close()
         except (OSError, ValueError):

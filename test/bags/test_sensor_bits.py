@@ -19,7 +19,7 @@ from fastdepth_ros.bags.request import Request
 from fastdepth_ros.depth.estimator import DepthEstimator
 from fastdepth_ros.depth.frame import Frame
 
-GREY = cv2.cvtColor(frames()[0], cv2.COLOR_BGR2GRAY)
+GRAY = cv2.cvtColor(frames()[0], cv2.COLOR_BGR2GRAY)
 
 
 def write_mono16(path: Path, images: list[np.ndarray], recorded_ns: list[int] | None = None) -> Path:
@@ -44,18 +44,18 @@ def depths(out: Path) -> list[np.ndarray]:
 
 
 def test_a_dark_frame_of_12_bits_is_dark_and_no_frame_is_black(tmp_path, artifact_folder, capsys):
-    images = [GREY.astype(np.uint16), GREY.astype(np.uint16) << 4]  # the first alone would look like one of 8 bits
+    images = [GRAY.astype(np.uint16), GRAY.astype(np.uint16) << 4]  # the first alone would look like one of 8 bits
     assert run_bag(write_mono16(tmp_path / "in", images), tmp_path / "out", artifact_folder) == 0
     summary = json.loads(capsys.readouterr().out)
     assert (summary["bits"], summary["bits_risen"]) == (12, {})
     artifact = find_artifact(artifact_folder)
     estimator = DepthEstimator(artifact.load(), artifact.input_size_px, trained_focal=artifact.trained_focal)
-    for depth, gray in zip(depths(tmp_path / "out"), (GREY >> 4, GREY), strict=True):
+    for depth, gray in zip(depths(tmp_path / "out"), (GRAY >> 4, GRAY), strict=True):
         np.testing.assert_array_equal(depth, estimator(Frame(gray, "mono")).depth)
 
 
 def test_bits_may_be_told_and_a_number_that_is_none_is_refused(tmp_path, artifact_folder, capsys):
-    bag = write_mono16(tmp_path / "in", [GREY.astype(np.uint16) << 2] * 2)
+    bag = write_mono16(tmp_path / "in", [GRAY.astype(np.uint16) << 2] * 2)
     assert run_bag(bag, tmp_path / "found", artifact_folder) == 0
     assert json.loads(capsys.readouterr().out)["bits"] == 10
     assert run_bag(bag, tmp_path / "told", artifact_folder, "--bits", 12) == 0

@@ -1,4 +1,4 @@
-"""What several verbs work on."""
+"""Fixtures that several verbs use."""
 
 from __future__ import annotations
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import subprocess
+import sys
 from collections.abc import Iterator
 from importlib import import_module
 
@@ -55,3 +57,36 @@ def test_a_default_is_shown_once_and_an_empty_one_is_not():
     parser.add_argument("--told", type=int, default=0, help="number of workers (default: one per core)")
     assert parser.format_help().count("(default: 0)") == 1
     assert parser.format_help().count("(default: ") == 2
+
+
+HEAVY = ("torch", "onnx", "tvm", "openvino", "onnxruntime", "rclpy", "h5py", "scipy", "matplotlib", "tensorboard")
+ADD_ALL = """
+import argparse, sys
+from importlib import import_module
+from fastdepth_ros.cli import VERBS
+light = [verb for verb in VERBS if verb not in {skipped!r}]
+for verb in light:
+    import_module("fastdepth_ros.cli." + verb.replace("-", "_")).add_arguments(argparse.ArgumentParser())
+print(len(light), *sorted(set({heavy!r}) & set(sys.modules)))
+"""
+
+
+def test_help_loads_no_engine_and_no_training_library():
+    # these verbs need their libraries for everything but their help
+    code = ADD_ALL.format(skipped=["bag", "calibrate-scale", "live", "report", "video", "view"], heavy=HEAVY)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [str(len(VERBS) - 6)]
+
+
+@pytest.mark.needs("torch")
+def test_names_in_the_help_are_those_of_the_registries():
+    from fastdepth_ros.cli import complexity, prune, train
+    from fastdepth_ros.nn.network import parts
+    from fastdepth_ros.nn.paper.tables import TABLES
+    from fastdepth_ros.prune.engines import ENGINES
+    from fastdepth_ros.prune.resources import RESOURCES
+
+    assert {kind: sorted(names) for kind, names in train.PARTS.items()} == {k: sorted(n) for k, n in parts().items()}
+    assert sorted(complexity.TABLES) == sorted(TABLES)
+    assert prune.RESOURCES == RESOURCES
+    assert sorted(prune.ENGINES) == sorted([*ENGINES, "tvm"])

@@ -9,8 +9,7 @@ import pytest
 from fastdepth_ros.cli import VERBS, main
 
 NEEDS = {
-    "compile": "tvm", "complexity": "torch", "export": "torch", "label": "torch", "live": "rerun", "prune": "torch",
-    "quantize": "onnx", "train": "torch", "tune": "tvm", "video": "av", "view": "rerun",
+    "live": "rerun", "video": "av", "view": "rerun",
 }  # fmt: skip
 ALL_VERBS = [pytest.param(v, marks=[pytest.mark.needs(NEEDS[v])] if v in NEEDS else []) for v in VERBS]
 

@@ -12,7 +12,7 @@ from fastdepth_ros.data.datasets import DATASETS, DatasetError, open_dataset, op
 
 SPLITS = {1: "test", 2: "train", 17: "train", 1449: "test"}
 SHAPE = (30, 40)
-COLOUR = (200, 100, 50)
+COLOR = (200, 100, 50)
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def root(tmp_path: Path) -> Path:
     (tmp_path / "rgb").mkdir()
     (tmp_path / "depth").mkdir()
     for index in SPLITS:
-        rgb = np.full((*SHAPE, 3), COLOUR, np.uint8)
+        rgb = np.full((*SHAPE, 3), COLOR, np.uint8)
         cv2.imwrite(str(tmp_path / "rgb" / f"{index:04d}.jpg"), rgb[..., ::-1])
         depth = np.full(SHAPE, index % 256, np.uint8)
         depth[0, :3] = 0, 128, 255
@@ -42,7 +42,7 @@ def test_a_pair_is_rgb_and_meters(root):
     assert pair.name == "0017"
     assert pair.rgb.shape == (*SHAPE, 3)
     assert pair.rgb.dtype == np.uint8
-    assert np.abs(pair.rgb.astype(int) - COLOUR).max() <= 3
+    assert np.abs(pair.rgb.astype(int) - COLOR).max() <= 3
     assert pair.depth.shape == SHAPE
     assert pair.depth.dtype == np.float32
     step_m = 9.99547 / 255

@@ -22,7 +22,7 @@ from fastdepth_ros.depth.frame import (
 )
 
 BLOCK = 12
-COLOURS = np.array(
+COLORS = np.array(
     [
         [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)],
         [(200, 120, 40), (20, 130, 210), (128, 128, 128), (90, 30, 160)],
@@ -30,9 +30,9 @@ COLOURS = np.array(
     ],
     np.uint8,
 )
-PATTERN = COLOURS.repeat(BLOCK, axis=0).repeat(BLOCK, axis=1)  # RGB, 36 x 48
+PATTERN = COLORS.repeat(BLOCK, axis=0).repeat(BLOCK, axis=1)  # RGB, 36 x 48
 HEIGHT, WIDTH = PATTERN.shape[:2]
-GREY = PATTERN[..., 1]
+GRAY = PATTERN[..., 1]
 
 PACKED_8 = {"rgb8": "rgb", "bgr8": "bgr", "rgba8": "rgba", "bgra8": "bgra", "mono8": "mono",
             "8UC1": "mono", "8UC3": "bgr", "8UC4": "bgra"}  # fmt: skip
@@ -46,8 +46,8 @@ YUV_420 = {"nv12": "uv", "nv21": "vu"}
 def channels(order: str) -> np.ndarray:
     """The pattern with its channels in an order; alpha is noise."""
     if order == "mono":
-        return GREY[..., None]
-    alpha = np.random.default_rng(0).integers(0, 256, GREY.shape, dtype=np.uint8)
+        return GRAY[..., None]
+    alpha = np.random.default_rng(0).integers(0, 256, GRAY.shape, dtype=np.uint8)
     planes = {"r": PATTERN[..., 0], "g": PATTERN[..., 1], "b": PATTERN[..., 2], "a": alpha}
     return np.stack([planes[letter] for letter in order], axis=-1)
 
@@ -122,7 +122,7 @@ def test_packed_8_bit_is_seen_as_it_is_and_not_copied(encoding, padding):
     order = PACKED_8[encoding]
     image = message(encoding, channels(order), padding=padding)
     frame = decode_raw(image)
-    expected = np.stack([GREY] * 3, axis=-1) if order == "mono" else PATTERN
+    expected = np.stack([GRAY] * 3, axis=-1) if order == "mono" else PATTERN
     np.testing.assert_array_equal(as_rgb(frame), expected)
     assert np.shares_memory(frame.pixels, np.frombuffer(image.data, np.uint8))
 
@@ -134,7 +134,7 @@ def test_16_bit_keeps_its_high_byte_in_both_byte_orders(encoding, padding, big_e
     order = PACKED_16[encoding]
     rows = sixteen_bits(channels(order), big_endian)
     frame = decode_raw(message(encoding, rows, padding=padding, big_endian=big_endian))
-    expected = np.stack([GREY] * 3, axis=-1) if order == "mono" else PATTERN
+    expected = np.stack([GRAY] * 3, axis=-1) if order == "mono" else PATTERN
     np.testing.assert_array_equal(as_rgb(frame), expected)
 
 

@@ -12,7 +12,7 @@ from sensor_msgs.msg import Image
 
 from fastdepth_ros.depth.frame import SETTLED_FRAMES
 
-GREY = np.random.default_rng(0).integers(0, 256, (60, 80)).astype(np.uint16)
+GRAY = np.random.default_rng(0).integers(0, 256, (60, 80)).astype(np.uint16)
 
 
 class Bits:
@@ -44,18 +44,18 @@ def bits(graph, artifact_folder) -> Bits:
 
 
 def test_low_bits_give_the_depth_of_8_and_a_late_rise_is_a_finding(bits):
-    expected = bits.depth(GREY.astype(np.uint8), "mono8")
+    expected = bits.depth(GRAY.astype(np.uint8), "mono8")
     for shift in (2, 4):  # a rise so early belongs to the finding of the bits
-        np.testing.assert_array_equal(bits.depth(GREY << shift, "mono16"), expected)
+        np.testing.assert_array_equal(bits.depth(GRAY << shift, "mono16"), expected)
     for _ in range(SETTLED_FRAMES):
-        bits.depth(GREY << 2, "mono16")
+        bits.depth(GRAY << 2, "mono16")
     assert bits.told() == ("12 of 16", False)
-    np.testing.assert_array_equal(bits.depth(GREY << 8, "mono16"), expected)
+    np.testing.assert_array_equal(bits.depth(GRAY << 8, "mono16"), expected)
     assert bits.told() == ("16 of 16", True)
 
 
 def test_the_parameter_fixes_them_also_while_frames_come(graph, bits):
-    expected = bits.depth(GREY.astype(np.uint8), "mono8")
-    bits.depth(GREY << 8, "mono16")
+    expected = bits.depth(GRAY.astype(np.uint8), "mono8")
+    bits.depth(GRAY << 8, "mono16")
     assert graph.change(bits.node, bits=10) == ""
-    np.testing.assert_array_equal(bits.depth(GREY << 2, "mono16"), expected)
+    np.testing.assert_array_equal(bits.depth(GRAY << 2, "mono16"), expected)

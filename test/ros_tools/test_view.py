@@ -110,7 +110,7 @@ class Told:
     def show(self, moment: Moment) -> None:
         pass
 
-    def tell(self, text: str, level: int) -> None:
+    def show_health(self, text: str, level: int) -> None:
         self.texts.append(text)
 
 

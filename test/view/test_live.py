@@ -21,7 +21,7 @@ from recorded import BAGS
 
 from fastdepth_ros.cli import main
 from fastdepth_ros.depth.frame import Frame, FrameError
-from fastdepth_ros.view.points import point_cloud
+from fastdepth_ros.view.projection import point_cloud
 
 pytest.importorskip("rerun", reason="rerun is not installed")
 

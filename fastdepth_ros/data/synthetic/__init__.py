@@ -1,4 +1,4 @@
-"""Furnished rooms from a seed, and what a moving camera sees in them: color with exact depth."""
+"""Furnished synthetic rooms from a seed, and frames of a moving camera in them, with exact depth."""
 
 from fastdepth_ros.data.synthetic.rooms import random_scene
 from fastdepth_ros.data.synthetic.scene import Camera

@@ -1,4 +1,4 @@
-"""Synthetic rooms as a `folder` data set to train on: every room from its own seed, a few views of each."""
+"""Data set of synthetic rooms, of the kind `folder`: each room has its own seed and a few views."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from fastdepth_ros.data.synthetic.scene import Camera
 from fastdepth_ros.data.synthetic.sequence import room_sequence
 
 HALF_KINECT = Camera(518.858 / 2, 519.470 / 2, (324.58 - 0.5) / 2, (252.74 - 0.5) / 2, 320, 240)
-FIRST_SEED = 100_000  # the rooms of the demo and of the tests have small ones
+FIRST_SEED = 100_000  # the demo and the tests use small seeds
 
 
 def write_rooms(out: Path, rooms: int, views: int) -> int:
-    """Render rooms into a `folder` data set. What is there already stays: a killed run goes on.
+    """Render rooms into a `folder` data set. Pairs that exist stay, so that a killed run resumes.
 
     Args:
-        rooms, views: how many rooms, and how many views of each, at least 1.
+        rooms, views: number of rooms, and of views of each room, at least 1.
 
     Returns:
-        How many rooms were rendered now.
+        Number of rooms that this call rendered.
 
     Raises:
-        ValueError: less than one of either.
-        DatasetError: the folder holds other pairs, those of another number of views among them.
+        ValueError: `rooms` or `views` is below 1.
+        DatasetError: the folder holds other pairs, such as those of another number of views.
     """
     if rooms < 1 or views < 1:
         raise ValueError(f"{rooms} rooms of {views} views; ask for at least 1 of each")

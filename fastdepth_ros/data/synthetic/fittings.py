@@ -1,16 +1,14 @@
 """Fittings of a room: walls and floor, door, windows, pictures, rug, ceiling lamp.
 
-What hangs on a wall has its back toward +y, as furniture has.
+Fittings on a wall have their back toward +y, as furniture has.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from fastdepth_ros.data.synthetic.parts import ball, box, tube
-from fastdepth_ros.data.synthetic.scene import Solid
-from fastdepth_ros.data.synthetic.style import Style
-from fastdepth_ros.data.synthetic.textures import FABRICS, GREENS, WALLS, WHITE, WOODS
+from fastdepth_ros.data.synthetic.materials import FABRICS, GREENS, WALLS, WHITE, WOODS, Style
+from fastdepth_ros.data.synthetic.scene import Solid, ball, box, tube
 
 
 def door(style: Style) -> list[Solid]:

@@ -6,10 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from fastdepth_ros.data.synthetic.parts import ball, box, moved, tube
-from fastdepth_ros.data.synthetic.scene import Material, Solid
-from fastdepth_ros.data.synthetic.style import Style
-from fastdepth_ros.data.synthetic.textures import FABRICS, GREENS, WALLS, WOODS
+from fastdepth_ros.data.synthetic.materials import FABRICS, GREENS, WALLS, WOODS, Style
+from fastdepth_ros.data.synthetic.scene import Material, Solid, ball, box, moved, tube
 
 
 def sofa(style: Style) -> list[Solid]:
@@ -85,7 +83,7 @@ def _legs(style: Style, w: float, d: float, h: float, thick: float, m: Material)
 
 
 def _clutter(style: Style, w: float, d: float, z: float) -> list[Solid]:
-    """Things that lie about on a board of that size."""
+    """Small objects on a board of width w and depth d, at the height z."""
     parts = []
     for i in range(int(style.rng.integers(1, 5))):
         x, y = (i / 4 - 0.38) * w + style.between(-0.03, 0.03), style.between(-0.3, 0.3) * d
@@ -218,7 +216,7 @@ def carton(style: Style) -> list[Solid]:
     return [box(m, 0, 0, 0, w, d, h), box(m, 0.02, 0.01, h, w * 0.7, d * 0.7, h * 0.6, yaw=style.between(-0.4, 0.4))]
 
 
-# by the kind of room: along the walls, in the middle; and what may stand in any room
+# by the kind of room: along the walls and in the middle; ANYWHERE: in any room
 FURNITURE = {
     "living": [sofa, dresser, shelf, floor_lamp, plant, sofa, shelf],
     "bedroom": [bed, wardrobe, dresser, desk, plant, carton],

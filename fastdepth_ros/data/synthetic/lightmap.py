@@ -1,6 +1,6 @@
-"""The light on every face of a scene, traced once: soft shadows, dark corners.
+"""Light map of a scene: the light on every face, traced once, with soft shadows and dark corners.
 
-Light does not depend on the camera. Each face owns a patch of one image, the light map, that a picture looks up.
+Light does not depend on the camera. Each face has a patch in one image, the light map.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Patch:
 
 
 def pack_faces(scene: Scene) -> tuple[dict[tuple[int, int], Patch], tuple[int, int]]:
-    """A place in the light map for each (solid, face), on shelves, and the map's rows and columns."""
+    """Patch of the light map for each (solid, face), and the map's rows and columns."""
     width, x, y, shelf, patches = 512, 0, 0, 0, {}
     for index, solid in enumerate(scene.solids):
         for face, size in enumerate(solid.face_sizes()):
@@ -55,14 +55,14 @@ def light_map(scene: Scene, patches: dict[tuple[int, int], Patch], shape: tuple[
     blockers = [_Blocker.of(solid) for solid in scene.solids if np.all(np.sort(solid.half_m)[:2] >= THIN_M)]
     chunks = [slice(start, start + CHUNK) for start in range(0, points.shape[1], CHUNK)]
     bright = np.concatenate([_gather(scene, blockers, points[:, at], normals[:, at], rng) for at in chunks])
-    # exposure: the room's typical surface is bright, what is near a lamp saturates softly
+    # exposure: a typical surface is bright; surfaces near a lamp saturate softly
     bright *= 0.75 / np.median(bright[bright.sum(axis=1) > 0].mean(axis=1))
     bright = 1.35 * (1 - np.exp(-bright / 1.35))
     atlas, start = np.zeros((*shape, 3), np.float32), 0
     for patch in patches.values():
         count = patch.rows * patch.columns
         grid = bright[start : start + count].reshape(patch.rows, patch.columns, 3) ** np.float32(1 / GAMMA)
-        smooth = cv2.GaussianBlur(grid, (3, 3), 0.8, borderType=cv2.BORDER_REPLICATE)  # too few rays: grainy
+        smooth = cv2.GaussianBlur(grid, (3, 3), 0.8, borderType=cv2.BORDER_REPLICATE)  # few rays leave grain
         atlas[patch.y : patch.y + patch.rows, patch.x : patch.x + patch.columns] = smooth
         start += count
     return atlas
@@ -70,9 +70,9 @@ def light_map(scene: Scene, patches: dict[tuple[int, int], Patch], shape: tuple[
 
 def _patch_points(solid: Solid, face: int, patch: Patch) -> tuple[np.ndarray, np.ndarray]:
     """World points (3, N) just off a face, rows first, and normals that point into the open."""
-    inset = 0.985  # off the edge: a corner lies in two walls at once
+    inset = 0.985  # away from the edge: a corner belongs to two walls
     v, u = np.meshgrid(np.linspace(-inset, inset, patch.rows), np.linspace(-inset, inset, patch.columns), indexing="ij")
-    off_m = 0.05 if solid.inward else 0.002  # what is flat on a wall, a picture, casts no halo
+    off_m = 0.05 if solid.inward else 0.002  # a picture on a wall casts no halo
     q, normal = surface(solid.shape, face, u.ravel(), v.ravel())
     half = np.array(solid.half_m)[:, None]
     normal = solid.rotation() @ (normal / half)
@@ -82,7 +82,7 @@ def _patch_points(solid: Solid, face: int, patch: Patch) -> tuple[np.ndarray, np
 
 @dataclass(frozen=True)
 class _Blocker:
-    """A solid that light cannot pass, and what is asked of it again and again."""
+    """A solid that blocks light, with its bounds and its transform into the unit shape."""
 
     solid: Solid
     low: np.ndarray
@@ -99,7 +99,7 @@ class _Blocker:
 def _gather(
     scene: Scene, blockers: list[_Blocker], points: np.ndarray, normals: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """Light (N, 3) that reaches points (3, N): lamps through soft shadows, and the room's own where it is open."""
+    """Light (N, 3) at points (3, N): lamps with soft shadows, and ambient light in the open."""
     total = np.zeros((3, points.shape[1]), np.float32)
     shady = [b for b in blockers if not b.solid.inward and not any(m.glow for m in b.solid.materials)]
     for light in scene.lights:
@@ -124,12 +124,12 @@ def _gather(
 def _openness(
     blockers: list[_Blocker], points: np.ndarray, normals: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """(N,) in [0, 1]: how far one can see from here, weighted by the cosine; small in corners and under furniture."""
+    """Openness (N,) in [0, 1]: cosine-weighted free path; small in corners and below furniture."""
     direction = rng.standard_normal((3, CORNER_SAMPLES, points.shape[1])).astype(np.float32)
     direction /= np.linalg.norm(direction, axis=0)
     direction += normals[:, None] * np.float32(1.001)  # a point on the sphere around the normal: cosine-weighted
     direction /= np.linalg.norm(direction, axis=0)
-    reach_m = 2.5 * CORNER_M  # what is further away hardly darkens
+    reach_m = 2.5 * CORNER_M  # solids beyond it hardly darken
     around = np.stack([points.min(axis=1) - reach_m, points.max(axis=1) + reach_m], axis=1)
     free_m = np.full(direction.shape[1:], 9.0, np.float32)
     for near, far, solid in _crossings(blockers, points, direction, around):

@@ -1,7 +1,7 @@
 """Intersections of a camera's rays with the solids of a scene: exact depth.
 
-Every solid is a unit box, cylinder or ellipsoid under a rotation and a scale, so a ray is carried into the solid's own
-frame and meets one of three fixed shapes; its parameter, the depth along the optical axis, is the same in all frames.
+Every solid is a unit box, cylinder or ellipsoid under a rotation and a scale. A ray is transformed into the solid's
+frame and intersected with the unit shape. Its parameter, the depth along the optical axis, is the same in all frames.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Pictures of a scene: texture and light, looked up where the rays end."""
+"""Pictures of a scene: texture and light at the points where the rays end."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ OUTLINE_BLUR_PX = 0.9
 
 
 class Renderer:
-    """Pictures of one scene. Textures and light are prepared here, once.
+    """Renderer of one scene. The constructor computes textures and light once.
 
     Args:
-        scene: what is there.
-        paint: draws the tile of a material, uint8 TILE_PX x TILE_PX x 3, which repeats without a seam.
+        scene: solids, lights and camera path.
+        paint: function that draws the seamless tile of a material, uint8 TILE_PX x TILE_PX x 3.
     """
 
     def __init__(self, scene: Scene, paint: Callable[[Material], np.ndarray]):
@@ -47,7 +47,7 @@ class Renderer:
         return np.array(rows, np.float32)
 
     def render(self, camera: Camera, pose: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """float32 HxWx3 sRGB in about [0, 1], without the sensor's flaws, and float32 HxW meters as in `cast`."""
+        """float32 HxWx3 sRGB in about [0, 1], without the sensor's noise, and float32 HxW meters as in `cast`."""
         depth, owner = cast(self.scene, camera, pose)
         # light-map x, y; texture s, t in tiles, tile number, level; glow
         maps = np.zeros((7, camera.height, camera.width), np.float32)
@@ -59,7 +59,7 @@ class Renderer:
         color = self._texture(s, t, tile, level)
         color *= light
         color[owner < 0] = 0
-        # one ray per pixel leaves stairs at outlines; softening only there is a tenth of the price of four rays
+        # one ray per pixel leaves stairs at outlines; blurring only these costs a tenth of four rays per pixel
         outline = np.zeros(owner.shape, bool)
         for ahead, behind in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
             differs = owner[ahead] != owner[behind]
@@ -69,7 +69,7 @@ class Renderer:
         return color, depth
 
     def _shade(self, index: int, camera: Camera, pose: np.ndarray, depth, owner, maps) -> None:
-        """Fills in the maps where one solid is seen."""
+        """Fill the maps where one solid is visible."""
         solid = self.scene.solids[index]
         top, bottom, left, right = window(solid, camera, pose)
         rows, columns = np.nonzero(owner[top:bottom, left:right] == index)
@@ -79,16 +79,16 @@ class Renderer:
         x, y, z = x[columns], y[rows], depth[rows, columns]
         direction = [float(m[0]) * x + float(m[1]) * y + float(m[2]) for m in matrix]
         face, u, v = locate(solid.shape, np.stack([o + z * d for o, d in zip(origin, direction, strict=True)]))
-        look = self._lookup[index][face].T
+        row = self._lookup[index][face].T
         u, v = (u + 1) / 2, (v + 1) / 2
         slant = np.float32(1.0)
         if solid.shape == "box":
             slant = np.abs(np.choose(face // 2, [d * h for d, h in zip(direction, solid.half_m, strict=True)]))
             slant = np.maximum(slant / np.sqrt(x * x + y * y + 1), 0.05)
-        texels_per_px = z / camera.fx * look[7] / np.sqrt(slant)
+        texels_per_px = z / camera.fx * row[7] / np.sqrt(slant)
         level = np.log2(np.maximum(texels_per_px, 1e-3))
         maps[:, rows, columns] = [
-            look[0] + u * look[2], look[1] + v * look[3], u * look[5], v * look[6], look[4], level, look[8]
+            row[0] + u * row[2], row[1] + v * row[3], u * row[5], v * row[6], row[4], level, row[8]
         ]  # fmt: skip
 
     def _texture(self, s, t, tile, level) -> np.ndarray:
@@ -107,7 +107,7 @@ class Renderer:
 
 
 def _tile_of(material: Material) -> Material:
-    """The same for all materials that share a tile."""
+    """The material without span and glow: equal for all materials that share a tile."""
     return replace(material, span_m=(1.0, 1.0), glow=0.0)
 
 

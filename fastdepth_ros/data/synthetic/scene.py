@@ -1,4 +1,4 @@
-"""Parts of a scene: a camera, materials, solids, lights, and the path of the camera.
+"""Parts of a scene: camera, materials, solids, lights, and the path of the camera.
 
 World frame: meters, z up, the floor at z = 0. Camera frame: x right, y down, z forward (REP 103, optical).
 """
@@ -6,7 +6,7 @@ World frame: meters, z up, the floor at z = 0. Camera frame: x right, y down, z 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,7 +16,7 @@ TILE_PX = 512  # side of the image of a material's texture
 
 
 def as_vector(values: Sequence[float] | np.ndarray) -> Vector:
-    """Three plain floats: numpy's would widen float32 arrays, and make dataclasses compare oddly."""
+    """Three Python floats. numpy's would widen float32 arrays and change how dataclasses compare."""
     x, y, z = values
     return float(x), float(y), float(z)
 
@@ -40,7 +40,7 @@ class Camera:
 @dataclass(frozen=True)
 class Material:
     """Look of a surface: a named texture, two sRGB colors in [0, 1], the meters that one tile spans, and the
-    brightness that it has by itself (0 for all but lamps and windows)."""
+    brightness that it emits (0 but for lamps and windows)."""
 
     texture: str
     color: Vector
@@ -92,10 +92,43 @@ class Solid:
         return [(round_m, z), (x, y), (x, y)] if self.shape == "cylinder" else [(round_m, np.pi * z / 2)]
 
 
+def box(m: Material, x, y, bottom, w, d, h, yaw=0.0, tilt=0.0) -> Solid:
+    return _solid("box", m, x, y, bottom + h / 2, (w / 2, d / 2, h / 2), yaw, tilt)
+
+
+def tube(m: Material, x, y, bottom, radius, h) -> Solid:
+    return _solid("cylinder", m, x, y, bottom + h / 2, (radius, radius, h / 2))
+
+
+def ball(m: Material, x, y, z, half_w, half_d, half_h, yaw=0.0, tilt=0.0) -> Solid:
+    return _solid("ellipsoid", m, x, y, z, (half_w, half_d, half_h), yaw, tilt)
+
+
+def _solid(shape, m, x, y, z, half, yaw=0.0, tilt=0.0) -> Solid:
+    return Solid(shape, as_vector((x, y, z)), as_vector(half), (m,), float(yaw), float(tilt))
+
+
+def moved(parts: list[Solid], x: float, y: float, yaw: float = 0.0) -> list[Solid]:
+    """Parts turned about the vertical through the origin, then shifted by x, y in meters."""
+    cos, sin = np.cos(yaw), np.sin(yaw)
+    result = []
+    for part in parts:
+        px, py, pz = part.center_m
+        center = (float(cos * px - sin * py + x), float(sin * px + cos * py + y), pz)
+        result.append(replace(part, center_m=center, yaw_rad=float(part.yaw_rad + yaw)))
+    return result
+
+
+def extent(parts: list[Solid]) -> tuple[np.ndarray, np.ndarray]:
+    """Lowest and highest x, y, z of some solids, meters."""
+    low, high = zip(*(part.bounds() for part in parts), strict=True)
+    return np.min(low, axis=0), np.max(high, axis=0)
+
+
 @dataclass(frozen=True)
 class Light:
-    """A parallelogram that shines: center, two half sides, power per color, and the direction that a window faces
-    (None shines all around)."""
+    """A luminous parallelogram: center, two half sides, power per color, and the direction that a window faces
+    (None: light goes in all directions)."""
 
     center_m: Vector
     half_u_m: Vector
@@ -125,7 +158,7 @@ class CameraPath:
         heading, pitch = self.heading_rad + self.sweep_rad * sin, self.pitch_rad + 0.04 * np.sin(2 * phase_rad)
         forward = np.array([np.cos(heading) * np.cos(pitch), np.sin(heading) * np.cos(pitch), -np.sin(pitch)])
         level = np.array([np.sin(heading), -np.cos(heading), 0.0])
-        roll = 0.02 * np.sin(phase_rad + 1.0)  # no hand is steady
+        roll = 0.02 * np.sin(phase_rad + 1.0)  # roll of a hand-held camera
         right = np.cos(roll) * level + np.sin(roll) * np.cross(forward, level)
         pose = np.eye(4)
         pose[:3] = np.stack([right, np.cross(forward, right), forward, np.array(self.center_m) + shift], axis=1)
@@ -134,8 +167,7 @@ class CameraPath:
 
 @dataclass(frozen=True)
 class Scene:
-    """Solids (the room is one of them), lights, the seed of all that is random in their picture, and a way to look
-    around."""
+    """Solids (the room is the first), lights, the seed of the random parts of the picture, and the camera's path."""
 
     solids: tuple[Solid, ...]
     lights: tuple[Light, ...]

@@ -1,6 +1,6 @@
 """Frames of a camera that moves through a random room: color with exact depth.
 
-`rooms` describes, `raycast` finds the depth, `render` draws; here the sensor's flaws are added.
+`rooms` makes the scene, `raycast` computes depth, `render` draws; this module adds the sensor's noise and blur.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from fastdepth_ros.data.synthetic.materials import paint
 from fastdepth_ros.data.synthetic.render import Renderer
 from fastdepth_ros.data.synthetic.rooms import random_scene
 from fastdepth_ros.data.synthetic.scene import Camera
-from fastdepth_ros.data.synthetic.textures import paint
 
 KINECT = Camera(518.858, 519.470, 324.58, 252.74, 640, 480)
 
-NOISE = 0.012  # of the sensor, in [0, 1]
-BLUR_PX = 0.6  # of the lens, and of the edges between solids
-VIGNETTE = 0.22  # light lost in the corners
+NOISE = 0.012  # standard deviation of the sensor's noise, in [0, 1]
+BLUR_PX = 0.6  # standard deviation of the blur of the lens
+VIGNETTE = 0.22  # share of the light that is lost in the corners
 
 
 @dataclass(frozen=True)
@@ -34,12 +34,12 @@ class SyntheticFrame:
 
 
 def room_sequence(frames: int, *, seed: int = 0, camera: Camera = KINECT) -> Iterator[SyntheticFrame]:
-    """One loop of a camera through a random room: frame `frames` would be the first again.
+    """Frames of one closed loop of a camera through a random room.
 
     Args:
-        frames: how many, at least 1. The loop has the same length whatever their number.
-        seed: of the room and of the sensor's noise.
-        camera: what the picture is taken with.
+        frames: number of frames on the loop, at least 1; the loop does not depend on it.
+        seed: seed of the room and of the sensor's noise.
+        camera: camera that takes the frames.
 
     Raises:
         ValueError: fewer than one frame.
@@ -66,7 +66,7 @@ def _vignette(camera: Camera) -> np.ndarray:
 
 
 def sensed(color: np.ndarray, vignette: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Picture as a small camera takes it: soft, darker in the corners, noisy. uint8 HxWx3."""
+    """Add blur, vignette and noise of a small camera; uint8 HxWx3."""
     color = cv2.GaussianBlur(color * vignette, (0, 0), BLUR_PX)
     color += np.float32(NOISE) * rng.standard_normal(color.shape, np.float32)
     return np.clip(color * 255 + 0.5, 0, 255).astype(np.uint8)

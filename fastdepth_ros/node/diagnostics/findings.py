@@ -12,22 +12,22 @@ OK, WARN, ERROR = 0, 1, 2  # DiagnosticStatus.level, as whole numbers
 LEVELS = {OK: "OK", WARN: "WARN", ERROR: "ERROR"}
 TASKS = ("depth", "input", "camera_info", "stamps", "clock", "timing", "backend")
 SHARED_MEMORY = (
-    "frames over 0.5 MB do not fit into the shared memory of Fast DDS as it comes. Make the publisher reliable, or "
-    "start its process with config/shared_memory.xml (doc/diagnostics.md)"
+    "frames over 0.5 MB exceed the default shared memory of Fast DDS. Make the publisher reliable, or start its "
+    "process with config/shared_memory.xml (doc/diagnostics.md)"
 )
-OR_SCALE = "; for correct meters without it, set focal_scale to the number of fastdepth calibrate-scale"
+OR_SCALE = "; for metric depth without camera_info, set focal_scale to the result of fastdepth calibrate-scale"
 
 
 @dataclass(frozen=True)
 class Kind:
-    """One thing that can be wrong.
+    """Kind of a finding.
 
     Args:
-        task: of the diagnostic status that tells it, `node: task` (REP 107).
-        level: WARN where depth still comes or is not wanted, ERROR where it should come and does not.
-        text: what was found; the names in braces are filled in.
-        remedy: what to do.
-        follows_from: findings that cause it; beside one of them it is not told.
+        task: task of the diagnostic status that reports it, `node: task` (REP 107).
+        level: WARN while depth is published or nobody needs it, ERROR while depth is missing.
+        text: message; the names in braces are replaced by values.
+        remedy: action for the user.
+        follows_from: causes; the finding is not reported beside one of them.
     """
 
     task: str
@@ -43,8 +43,8 @@ NO_DEPTH = (
     "failed",
     "backend_slow",
     "backend_hung",
-)  # causes of no depth while frames come in
-CLOCK = ("no_clock", "clock_awaited", "clock_still", "clock_jump")  # causes of ages and stamps that cannot be true
+)  # causes of missing depth while frames arrive
+CLOCK = ("no_clock", "clock_awaited", "clock_still", "clock_jump")  # causes of wrong ages and stamps
 FEW_FRAMES = ("no_publisher", "no_frames", "nothing_arrives", "frames_lost", "incompatible_qos", "wrong_type")
 
 KINDS = {
@@ -52,13 +52,13 @@ KINDS = {
         "depth", WARN, "unconfigured: no depth", "configure and activate it: ros2 lifecycle set {node} configure"
     ),
     "inactive": Kind("depth", WARN, "inactive: no depth", "activate it: ros2 lifecycle set {node} activate"),
-    "finalized": Kind("depth", WARN, "shut down: no depth", "start the process anew"),
+    "finalized": Kind("depth", WARN, "shut down: no depth", "start the process again"),
     "cannot_run": Kind(
-        "depth", ERROR, "cannot run: {reason}", "put right what it names, then configure and activate {node}"
+        "depth", ERROR, "cannot run: {reason}", "correct the named cause, then configure and activate {node}"
     ),
-    "backend_lost": Kind("backend", ERROR, "{reason}", "none: launch starts the process anew"),
+    "backend_lost": Kind("backend", ERROR, "{reason}", "none: launch starts the process again"),
     "paused": Kind(
-        "depth", WARN, "paused by {service}: no depth", "call it with true: ros2 service call {service} "
+        "depth", WARN, "paused by {service}: no depth", "resume: ros2 service call {service} "
         "std_srvs/srv/SetBool '{{data: true}}'",
     ),
     "no_publisher": Kind(
@@ -67,139 +67,139 @@ KINDS = {
     ),
     "no_frames": Kind(
         "input", WARN, "no frame on {topic} for {silent_s:.0f} s: its {publishers} publishers send nothing",
-        "see whether the camera runs: ros2 topic hz {topic}",
+        "check that the camera runs: ros2 topic hz {topic}",
     ),
     "nothing_arrives": Kind(
         "input", ERROR, "no frame on {topic} for {silent_s:.0f} s, though it has {best_effort} best-effort publishers",
-        f"if ros2 topic hz shows that they send: {SHARED_MEMORY}",
+        f"check that they publish: ros2 topic hz {{topic}}. If so, {SHARED_MEMORY}",
     ),
     "frames_lost": Kind(
-        "input", WARN, "{lost} frames of {topic} got lost on the way in the last second", SHARED_MEMORY
+        "input", WARN, "{lost} frames of {topic} were lost in transport in the last second", SHARED_MEMORY
     ),
     "incompatible_qos": Kind(
-        "input", ERROR, "{publishers} on {topic} and our subscription do not fit: {reason}",
-        "set the parameter reliability to auto, or let the publisher offer what we ask for",
+        "input", ERROR, "QoS of {publishers} on {topic} is incompatible with the subscription: {reason}",
+        "set the parameter reliability to auto, or change the QoS of the publisher",
     ),
     "wrong_type": Kind(
-        "input", ERROR, "{topic} carries {types}, we subscribe {wanted}",
+        "input", ERROR, "{topic} has the type {types}, the node subscribes {wanted}",
         "remap image to a topic of that type, or set image_transport",
     ),
     "unreadable": Kind(
         "input", WARN, "{count} frames unreadable in the last second: {error}",
-        "let the camera driver send whole images in an encoding listed in doc/node.md",
+        "configure the camera driver to publish complete images in an encoding listed in doc/node.md",
     ),
     "no_picture": Kind(
-        "input", WARN, "{count} frames in the last second are of one color, without a picture: their depth is a guess",
-        "see whether the lens is covered or the exposure is wrong: ros2 run rqt_image_view rqt_image_view {topic}",
+        "input", WARN, "{count} frames in the last second have a single color: their depth is meaningless",
+        "check the lens cover and the exposure: ros2 run rqt_image_view rqt_image_view {topic}",
     ),
     "frame_id_unusable": Kind(
-        "input", WARN, "the frame_id of the frames is {frame_id!r}, which tf does not know: nobody can place the depth",
-        "set the frame_id of the camera driver to a frame of tf, without a slash at its start",
+        "input", WARN, "the frame_id of the frames is {frame_id!r}, not a valid tf frame: depth cannot be transformed",
+        "set the frame_id of the camera driver to a tf frame, without a leading slash",
     ),
     "bits_risen": Kind(
-        "input", WARN, "16-bit samples use more bits than all before, {bits}: frames are darker than they were",
-        "set the parameter bits to what the sensor has",
+        "input", WARN, "16-bit samples use more bits than before, {bits}: frames are now darker",
+        "set the parameter bits to the number of bits of the sensor",
     ),
     "output_qos": Kind(
-        "depth", WARN, "{subscribers} asks for more than {topic} offers: {reason}",
-        "let it ask for volatile durability and no deadline",
+        "depth", WARN, "QoS of {subscribers} is incompatible with {topic}: {reason}",
+        "subscribe with volatile durability and no deadline",
     ),
     "camera_info_awaited": Kind(
         "camera_info", WARN, "depth is held back for the first camera_info on {topic}, at most {wait_s:g} s",
-        "none if it comes; camera_info_wait_s is the limit, and focal_scale as a number or off waits for none",
+        "none if it arrives; to change the limit, set camera_info_wait_s; to use no camera_info, set focal_scale",
     ),
     "camera_info_missing": Kind(
         "camera_info", WARN, "no camera_info on {topic}, which has no publisher: {lacking}",
-        f"remap camera_info to the camera's; the launch file takes the one beside the image topic{OR_SCALE}",
+        f"remap camera_info to the topic of the camera; the launch file uses the one beside the image topic{OR_SCALE}",
     ),
     "camera_info_silent": Kind(
-        "camera_info", WARN, "no camera_info on {topic} is heard, though it has {publishers} publishers: {lacking}",
-        f"see whether they send: ros2 topic echo {{topic}}; remap camera_info to one that does{OR_SCALE}",
+        "camera_info", WARN, "no camera_info received on {topic}, which has {publishers} publishers: {lacking}",
+        f"check that they publish: ros2 topic echo {{topic}}; or remap camera_info to another topic{OR_SCALE}",
     ),
     "camera_info_mismatch": Kind(
-        "camera_info", WARN, "camera_info is of another size than the frames: {why}: {lacking}",
-        f"take the camera_info of the very image topic, or calibrate at this resolution{OR_SCALE}",
+        "camera_info", WARN, "camera_info has another size than the frames: {why}: {lacking}",
+        f"use the camera_info of this image topic, or calibrate at this resolution{OR_SCALE}",
     ),
     "camera_info_uncalibrated": Kind(
-        "camera_info", WARN, "no consumer can use camera_info: {why}: {lacking}",
-        f"calibrate the camera and give the file to its driver{OR_SCALE}",
+        "camera_info", WARN, "camera_info is unusable: {why}: {lacking}",
+        f"calibrate the camera and load the calibration in its driver{OR_SCALE}",
     ),
     "unscaled": Kind(
         "camera_info", WARN, "depth is not scaled to the camera's focal length: {reason}",
-        f"take a camera_info and a model that belong together{OR_SCALE}",
+        f"use a camera_info and a model that match{OR_SCALE}",
     ),
     "stamp_zero": Kind(
         "stamps", WARN, "{count} stamps in the last second are zero or negative",
-        "let the camera driver stamp its frames; age and tf cannot be right",
+        "configure the camera driver to stamp its frames; without stamps, age and tf are wrong",
     ),
     "stamp_future": Kind(
         "stamps", WARN, "stamps are {seconds:.2f} s in the future",
-        "synchronize the clocks of the computers (chrony, PTP), or set use_sim_time as the camera has it",
+        "synchronize the clocks of the computers (chrony, PTP), or use the same use_sim_time as the camera",
         CLOCK,
     ),
     "stamp_past": Kind(
-        "stamps", WARN, "stamps are {seconds:.0f} s in the past as the frames arrive",
-        "let the camera driver stamp with the system's time, not with the time since boot; replay a bag with --clock "
-        "and use_sim_time; else synchronize the clocks of the computers (chrony, PTP)",
+        "stamps", WARN, "stamps are {seconds:.0f} s in the past when the frames arrive",
+        "configure the camera driver to stamp with system time, not time since boot; replay a bag with --clock and "
+        "use_sim_time; otherwise synchronize the clocks of the computers (chrony, PTP)",
         CLOCK,
     ),
     "stamp_jump": Kind(
-        "stamps", WARN, "stamps do not go on with time: from one frame to the next by {seconds:+.2f} s",
-        "see whether two cameras publish this topic, or the driver's clock was set",
+        "stamps", WARN, "stamps jump by {seconds:+.2f} s from one frame to the next",
+        "check whether two cameras publish this topic, or the clock of the driver was set",
         CLOCK,
     ),
     "no_clock": Kind(
-        "clock", ERROR, "use_sim_time is true, and nobody publishes /clock",
+        "clock", ERROR, "use_sim_time is true, and /clock has no publisher",
         "start the simulator or play the bag with --clock, or set use_sim_time to false",
     ),
     "clock_awaited": Kind(
-        "clock", OK, "use_sim_time is true, and the first /clock has not come yet",
-        "none if it comes; else start the simulator or play the bag with --clock",
+        "clock", OK, "use_sim_time is true, and the first /clock has not arrived",
+        "none if it arrives; otherwise start the simulator or play the bag with --clock",
     ),
-    "clock_still": Kind("clock", WARN, "simulated time stands still at {seconds:.2f} s", "let the simulation go on"),
+    "clock_still": Kind("clock", WARN, "simulated time stands still at {seconds:.2f} s", "resume the simulation"),
     "clock_jump": Kind(
-        "clock", WARN, "time jumped by {seconds:+.2f} s; what was remembered of earlier frames is forgotten",
-        "none is needed after a loop of a bag; a computer's clock should be slewed, not set",
+        "clock", WARN, "time jumped by {seconds:+.2f} s; state from earlier frames was cleared",
+        "none after a loop of a bag; slew the clock of a computer instead of setting it",
     ),
     "old_frames": Kind(
         "timing", WARN,
-        "depth was up to {age_ms:.0f} ms old, max_age_ms is {max_age_ms:.0f}; up to {own_ms:.0f} ms of it in here",
-        "if it took most of it, a smaller model, a faster backend, smaller frames; else see what delays the frames on "
-        "their way, or synchronize the clocks",
+        "depth was up to {age_ms:.0f} ms old (max_age_ms {max_age_ms:.0f}); the node took up to {own_ms:.0f} ms of it",
+        "if the node took most of it, use a smaller model, a faster backend or smaller frames; otherwise find the "
+        "delay before the node, or synchronize the clocks",
         ("stamp_zero", "stamp_past", "stamp_jump", *CLOCK, "backend_slow", "backend_hung"),
     ),
     "low_rate": Kind(
         "timing", WARN, "{rate_hz:.1f} Hz out at {rate_in_hz:.1f} Hz in, min_rate_hz is {min_rate_hz:g}",
-        "raise the camera's rate, where less comes in than is asked for; else a smaller model or a faster backend",
+        "if the input rate is too low, raise the rate of the camera; otherwise use a smaller model or a faster backend",
         (*FEW_FRAMES, *NO_DEPTH, *CLOCK, "no_output"),
     ),
     "failed": Kind(
         "backend", ERROR, "{count} frames failed in the last second: {error}",
-        "if it stays, set backend or device to another, or configure the node anew",
+        "if it persists, set another backend or device, or configure the node again",
     ),
     "no_output": Kind(
-        "backend", ERROR, "frames come in, but no depth came out for {seconds} s",
-        "wait for the first answer of a slow engine; set backend, device or model to a faster one",
+        "backend", ERROR, "frames arrive, but no depth came out for {seconds} s",
+        "wait for the first result of a slow engine, or set a faster backend, device or model",
         NO_DEPTH,
     ),
     "backend_slow": Kind(
         "backend", WARN, "the backend took {seconds:.1f} s for a frame, backend_deadline_s is {deadline_s:g}",
-        "see what else uses the processor; set model, backend, device or threads to something faster",
+        "check the load of the processor; set a faster model, backend or device, or other threads",
     ),
     "backend_hung": Kind(
         "backend", ERROR,
-        "the backend did not answer within {deadline_s:g} s: its frame is given up, it is loaded anew",
-        "none if it comes back; if it hangs again, the process ends, and launch starts it anew",
+        "the backend did not return within {deadline_s:g} s: its frame is lost, the backend is loaded again",
+        "none if it recovers; if it hangs again, the process ends, and launch starts it again",
     ),
 }  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A kind of the table with its case filled in.
+    """A kind of the table with its values.
 
     Args:
-        consequence: level of the gravest finding that follows from it and is therefore not told.
+        consequence: highest level of the findings that follow from it and are therefore not reported.
     """
 
     name: str
@@ -220,27 +220,27 @@ class Finding:
 
 
 def causes(found: Sequence[Finding]) -> list[Finding]:
-    """Findings that are not consequences of others; a cause gets the worst level of its consequences."""
+    """Findings that are no consequences of others; a cause gets the highest level of its consequences."""
     names = {finding.name for finding in found}
-    told = [finding for finding in found if names.isdisjoint(finding.kind.follows_from)]
+    reported = [finding for finding in found if names.isdisjoint(finding.kind.follows_from)]
     return [
         replace(
             cause,
             consequence=max((other.level for other in found if cause.name in other.kind.follows_from), default=OK),
         )
-        for cause in told
+        for cause in reported
     ]
 
 
 def worst(findings: Iterable[Finding]) -> Finding | None:
-    """The gravest; among equals the first in the order of the table."""
+    """Finding of the highest level; among equals the first in the order of the table."""
     order = list(KINDS)
     return min(findings, key=lambda finding: (-finding.level, order.index(finding.name)), default=None)
 
 
 def as_markdown() -> str:
     """The table in doc/diagnostics.md."""
-    rows = ["| finding | task | level | message | remedy | not told beside |", "|---|---|---|---|---|---|"]
+    rows = ["| finding | task | level | message | remedy | not reported beside |", "|---|---|---|---|---|---|"]
     for name, kind in KINDS.items():
         texts = [" ".join(_open(text).split()) for text in (kind.text, kind.remedy)]
         beside = ", ".join(f"`{cause}`" for cause in kind.follows_from)
@@ -249,7 +249,7 @@ def as_markdown() -> str:
 
 
 def _open(text: str) -> str:
-    """Text with its fields named, without their formats."""
+    """Text with the names of its fields, without their formats."""
     return "".join(literal + (f"*{name}*" if name else "") for literal, name, _, _ in Formatter().parse(text))
 
 

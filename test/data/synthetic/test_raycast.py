@@ -12,8 +12,8 @@ from fastdepth_ros.data.synthetic.raycast import cast, locate, surface
 from fastdepth_ros.data.synthetic.scene import Camera, Material, Scene, Solid
 
 SMALL = Camera(KINECT.fx / 5, KINECT.fy / 5, KINECT.cx / 5, KINECT.cy / 5, 128, 96)
-GREY, RED = Material("plain", (0.6, 0.6, 0.6)), Material("plain", (0.9, 0.05, 0.05))
-ROOM = Solid("box", (0.0, 0.0, 1.3), (2.5, 3.0, 1.3), (GREY,), inward=True)
+GRAY, RED = Material("plain", (0.6, 0.6, 0.6)), Material("plain", (0.9, 0.05, 0.05))
+ROOM = Solid("box", (0.0, 0.0, 1.3), (2.5, 3.0, 1.3), (GRAY,), inward=True)
 LOOKING_ALONG_Y = np.array([[1.0, 0, 0, 0], [0, 0, 1.0, -2.0], [0, -1.0, 0, 1.2], [0, 0, 0, 1.0]])
 
 

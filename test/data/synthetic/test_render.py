@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from fastdepth_ros.data.synthetic import KINECT
+from fastdepth_ros.data.synthetic.materials import paint
 from fastdepth_ros.data.synthetic.raycast import cast
 from fastdepth_ros.data.synthetic.render import Renderer
 from fastdepth_ros.data.synthetic.scene import Camera, Light, Material, Scene, Solid
-from fastdepth_ros.data.synthetic.textures import paint
 
 SMALL = Camera(KINECT.fx / 5, KINECT.fy / 5, KINECT.cx / 5, KINECT.cy / 5, 128, 96)
-GREY, RED = Material("plain", (0.6, 0.6, 0.6)), Material("plain", (0.9, 0.05, 0.05))
-ROOM = Solid("box", (0.0, 0.0, 1.3), (2.5, 3.0, 1.3), (GREY,), inward=True)
+GRAY, RED = Material("plain", (0.6, 0.6, 0.6)), Material("plain", (0.9, 0.05, 0.05))
+ROOM = Solid("box", (0.0, 0.0, 1.3), (2.5, 3.0, 1.3), (GRAY,), inward=True)
 LAMP = Light((0.0, 0.0, 2.3), (0.2, 0.0, 0.0), (0.0, 0.2, 0.0), (2.0, 2.0, 2.0))
 LOOKING_ALONG_Y = np.array([[1.0, 0, 0, 0], [0, 0, 1.0, -2.0], [0, -1.0, 0, 1.2], [0, 0, 0, 1.0]])
 

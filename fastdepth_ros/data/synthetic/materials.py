@@ -1,13 +1,14 @@
-"""Textures: the colors of a home, and seamless tiles drawn from a seed."""
+"""Materials: colors, seamless textures drawn from a seed, and the style of one room."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import cv2
 import numpy as np
 
-from fastdepth_ros.data.synthetic.scene import TILE_PX, Material
+from fastdepth_ros.data.synthetic.scene import TILE_PX, Material, Vector, as_vector
 
 WHITE = (0.92, 0.91, 0.88)
 WALLS = [WHITE, (0.90, 0.86, 0.76), (0.80, 0.83, 0.78), (0.76, 0.82, 0.86), (0.84, 0.80, 0.77), (0.86, 0.78, 0.66)]
@@ -21,7 +22,7 @@ TEXTURES: dict[str, Callable[[np.random.Generator, np.ndarray, np.ndarray], np.n
 
 
 def texture(draw):
-    """Registers a function (rng, color, accent) -> float TILE_PX x TILE_PX x 3 in [0, 1] under its name."""
+    """Register a function (rng, color, accent) -> float TILE_PX x TILE_PX x 3 in [0, 1] by its name."""
     TEXTURES[draw.__name__] = draw
     return draw
 
@@ -45,7 +46,7 @@ def noise(rng: np.random.Generator, columns: int, rows: int) -> np.ndarray:
 
 
 def _enlarged(grid: np.ndarray, by_x: int, by_y: int) -> np.ndarray:
-    """A seamless image, smoothly larger, and still seamless."""
+    """Enlarge a seamless image smoothly; it stays seamless."""
     wide = cv2.resize(np.pad(grid, 2, "wrap"), None, fx=by_x, fy=by_y, interpolation=cv2.INTER_CUBIC)
     return wide[2 * by_y : -2 * by_y, 2 * by_x : -2 * by_x]
 
@@ -148,7 +149,7 @@ def ornament(rng, color, accent):
 
 @texture
 def books(rng, color, accent):
-    """A shelf's width of spines; the tops differ in height, above them it is dark."""
+    """Spines of the width of a shelf, of different heights; dark above."""
     tile, x = np.full((TILE_PX, TILE_PX, 3), 0.10), 0
     while x < TILE_PX:
         end = x + int(rng.integers(14, 38))
@@ -165,7 +166,7 @@ def books(rng, color, accent):
 
 @texture
 def painting(rng, color, accent):
-    """Somebody's landscape: two colors under a third, with strokes."""
+    """A landscape: two colors with patches of a third, and brush strokes."""
     height = np.linspace(0, 1, TILE_PX)[:, None, None]
     hills = 1 / (1 + np.exp(-30 * (height - 0.5 - 0.12 * noise(rng, 2, 1) - 0.04 * noise(rng, 8, 1))))
     strokes = 1 + 0.12 * noise(rng, 64, 32) + 0.1 * clouds(rng, 4, 4)
@@ -175,7 +176,38 @@ def painting(rng, color, accent):
 
 @texture
 def outdoors(rng, color, accent):
-    """An over-exposed garden behind a window."""
+    """An overexposed garden behind a window."""
     height = np.linspace(0, 1, TILE_PX)[:, None, None]
     trees = 1 / (1 + np.exp(-14 * (height - 0.45 - 0.12 * noise(rng, 4, 1) - 0.08 * noise(rng, 8, 8))))
     return _mix(np.array([0.62, 0.70, 0.55]) * (1 + 0.12 * clouds(rng, 4, 4)), np.array([0.97, 0.98, 1.0]), trees)
+
+
+class Style:
+    """Matching materials of one room, chosen by the random generator of that room."""
+
+    def __init__(self, rng: np.random.Generator):
+        self.rng = rng
+        self.wood = self.material("wood", self.pick(WOODS), span_m=(1.2, 0.6))
+        self.upright = replace(self.wood, texture="wood_upright", span_m=(0.6, 1.2))
+        self.fabric = self.material(self.pick(["cloth", "cloth", "checks", "stripes"]), self.pick(FABRICS), 0.6)
+        self.metal = self.material("plain", METAL)
+        self.white = self.material("plain", WHITE)
+        self.spines = [self.material("books", WHITE) for _ in range(2)]
+
+    def pick(self, options):
+        return options[int(self.rng.integers(len(options)))]
+
+    def between(self, low: float, high: float) -> float:
+        return float(self.rng.uniform(low, high))
+
+    def material(self, name: str, color: Vector, span_m=1.0, accent: Vector | None = None, glow=0.0) -> Material:
+        """A material whose color varies slightly around the given one."""
+        vary = self.rng.normal(1, 0.05) * self.rng.normal(1, 0.02, 3)
+        color = as_vector(np.clip(np.array(color) * vary, 0.02, 0.98))
+        other = as_vector(self.rng.uniform(0.25, 0.9, 3)) if accent is None else accent
+        span_m = span_m if isinstance(span_m, tuple) else (span_m, span_m)
+        return Material(name, color, other, span_m, int(self.rng.integers(1 << 30)), glow)
+
+    def fitted(self, name: str, color: Vector, size_m: tuple[float, float], glow=0.0) -> Material:
+        """A material whose tile covers a face exactly once."""
+        return self.material(name, color, size_m, self.pick([*WALLS, *GREENS, *FABRICS]), glow)

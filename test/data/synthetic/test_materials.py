@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from fastdepth_ros.data.synthetic.materials import TEXTURES, paint
 from fastdepth_ros.data.synthetic.scene import Material
-from fastdepth_ros.data.synthetic.textures import TEXTURES, paint
 
 
 @pytest.mark.parametrize("name", sorted(TEXTURES))

@@ -1,0 +1,149 @@
+"""One run of the benchmark: engines, network halves, peers, node, energy and flicker, as one set of results."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from contextlib import ExitStack
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tqdm import tqdm
+
+from fastdepth_ros.artifact.artifact import find_artifact
+from fastdepth_ros.backends import BackendOptions
+from fastdepth_ros.bench.energy import find_meters, power_mode
+from fastdepth_ros.bench.flicker import flicker
+from fastdepth_ros.bench.harness import idle_power_w, measure
+from fastdepth_ros.bench.node import Scene, run_scene
+from fastdepth_ros.bench.plan import Plan, Request, plan_eager, plan_engines, plan_halves, plan_peers, thread_counts
+from fastdepth_ros.bench.results import Results, results_of
+from fastdepth_ros.errors import FastDepthError
+
+NODE_WARM_UP_S = 2.0
+CAMERA_HZ = 30.0
+
+
+class Pace(NamedTuple):
+    """Turns of each subject, timed frames in a turn, seconds of each camera on the ROS graph."""
+
+    rounds: int
+    frames: int
+    node_s: float
+
+
+FULL, QUICK = Pace(10, 20, 10.0), Pace(4, 6, 4.0)
+
+
+def run_bench(
+    request: Request, *, quick: bool = False, rounds: int | None = None, frames: int | None = None,
+    peers: bool = False, node: bool = True, mode: str = "",
+) -> Results:  # fmt: skip
+    """Measure everything that the request and the options name. A subject that fails is listed in `failed`.
+
+    Args:
+        quick: fewer rounds, and no steps of Fig. 3.
+        rounds, frames: in place of those of the pace.
+        peers: also networks of other papers; needs torch.
+        node: also the node on a ROS graph, where rclpy is installed.
+        mode: power mode of the machine, for the report; "" asks the machine.
+
+    Raises:
+        FastDepthError: a model or a backend of the request does not exist.
+    """
+    pace = QUICK if quick else FULL
+    rounds, frames = rounds or pace.rounds, frames or pace.frames
+    settings = {"rounds": rounds, "frames": frames, "quick": quick, "power_mode": mode or power_mode()}
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        plan = _plan(request, folder, quick=quick, peers=peers)
+        meters = [stack.enter_context(meter) for meter in find_meters()]
+        scenes = _scenes(request, plan, quick=quick) if node else []
+        total = len(plan.subjects) * (rounds + 1) + len(scenes) + 1
+        bar = stack.enter_context(tqdm(total=total, unit="turn", disable=not sys.stderr.isatty()))
+
+        def progress(name: str) -> None:
+            bar.set_postfix_str(name, refresh=False)
+            bar.update()
+
+        idle_w = idle_power_w(meters)
+        measured, failed = measure(plan.subjects, rounds, frames, meters, progress)
+        results = results_of(plan.subjects, measured, failed, settings)
+        results["node"] = []
+        for scene in scenes:
+            progress(f"node {scene.size}")
+            try:
+                results["node"].append(run_scene(scene, NODE_WARM_UP_S, pace.node_s))
+            except FastDepthError as error:
+                failed[f"node {scene.size}"] = str(error)
+        progress("flicker")
+        results["flicker"] = [row for model in request.models for row in _flicker(model, request.device, failed)]
+        notes, names = [*results["notes"], *plan.notes], {meter.name: meter.what for meter in meters}
+        return {**results, "failed": failed, "notes": notes, "idle_w": idle_w, "meters": names}
+
+
+def _flicker(model: str, device: str, failed: dict[str, str]) -> list[dict[str, Any]]:
+    """Flicker of a model on the default backend; a failure is noted in `failed`."""
+    artifact = find_artifact(model)
+    try:
+        return flicker(artifact, artifact.load(options=BackendOptions(device=device)))
+    except FastDepthError as error:
+        failed[f"{artifact.name}/flicker"] = str(error)
+        return []
+
+
+def _plan(request: Request, folder: Path, *, quick: bool, peers: bool) -> Plan:
+    plans = [plan_engines(request), plan_halves(request, folder, steps=not quick)]
+    plans.append(plan_peers(request, folder) if peers else plan_eager(request))
+    subjects = [subject for plan in plans for subject in plan.subjects]
+    return Plan(subjects, list(dict.fromkeys(note for plan in plans for note in plan.notes)))
+
+
+def _scenes(request: Request, plan: Plan, *, quick: bool) -> list[Scene]:
+    if find_spec("rclpy") is None:
+        plan.notes.append("no node: rclpy is not installed")
+        return []
+    parameters = {"threads": str(max(request.threads or thread_counts())), "device": request.device}
+    first = {"model": request.models, "backend": request.backends, "precision": request.precisions}
+    parameters |= {name: values[0] for name, values in first.items() if values and values[0]}
+    parameters["power_save"] = str(request.power_save).lower()
+    scene = Scene("640x480", CAMERA_HZ, parameters)
+    if quick:
+        return [scene]
+    camera_grid = replace(scene, parameters={**parameters, "output_size": "camera"})
+    return [scene, camera_grid, replace(scene, size="1920x1080")]
+
+
+def write_plots(out: Path, results: Results) -> list[str]:
+    """Write the plots for which there are figures; their names. Without matplotlib: none, and a note."""
+    if find_spec("matplotlib") is None:
+        results["notes"].append("no pictures: pip install matplotlib")
+        return []
+    from fastdepth_ros.bench.plots import write_accuracy, write_halves
+
+    made = {"fig1.png": write_accuracy, "fig3.png": write_halves}
+    return [name for name, write in made.items() if write(out / name, results)]
+
+
+def summary(results: Results) -> str:
+    """The results as text, the fastest first."""
+    lines = [results["machine"]["processor"]]
+    lines.append(f"{'':<44}{'threads':>8}{'median ms':>11}{'min':>8}{'p99':>8}{'x floor':>9}")
+    for row in sorted(results["rows"], key=lambda row: row["median_ms"]):
+        if row["group"] != "half":
+            ratio = f"{row['ratio']:.1f}" if "ratio" in row else ""
+            name = row["name"].rpartition("/")[0] if row["group"] in ("engine", "eager") else row["name"]
+            figures = "".join(
+                f"{row[key]:>{width}.2f}" for key, width in (("median_ms", 11), ("min_ms", 8), ("p99_ms", 8))
+            )
+            lines.append(f"{name:<44}{row['threads']:>8}{figures}{ratio:>9}")
+    for scene in results["node"]:
+        overhead, age = scene["stages_ms"]["overhead"], scene["stages_ms"]["age"]
+        lines.append(
+            f"node, {scene['size']} at {scene['rate_hz']:.0f} Hz: overhead p50 {overhead[0]:.2f} ms, "
+            f"age p95 {age[1]:.1f} ms, {scene['counts']['replaced']} replaced, {scene['node_cpu']:.2f} cores"
+        )
+    lines += [f"{name}: {why}" for name, why in results["failed"].items()]
+    return "\n".join(lines)
