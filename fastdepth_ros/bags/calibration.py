@@ -17,10 +17,9 @@ from fastdepth_ros.bags.ground_truth_sensor import Sensor
 from fastdepth_ros.bags.inspect import look_into
 from fastdepth_ros.bags.recording import BagError, message_from, open_bag
 from fastdepth_ros.bags.request import Estimate, Request, Task
-from fastdepth_ros.depth.camera_info import is_rectified
+from fastdepth_ros.depth.camera_info import is_rectified, stamp_ns
 from fastdepth_ros.depth.estimator import DepthResult
 from fastdepth_ros.depth.frame import FrameError, decode_message
-from fastdepth_ros.depth.stamps import stamp_ns
 from fastdepth_ros.errors import FastDepthError
 
 QUARTILES = (25, 50, 75)

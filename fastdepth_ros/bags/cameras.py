@@ -9,8 +9,7 @@ from rosbags.highlevel import AnyReader
 from rosbags.interfaces import Connection
 
 from fastdepth_ros.bags.recording import CAMERA_INFO_TYPE, camera_info_of_images, read_messages
-from fastdepth_ros.depth.camera_info import FrameCamera, frame_camera
-from fastdepth_ros.depth.stamps import StampCache, stamp_ns
+from fastdepth_ros.depth.camera_info import FrameCamera, StampCache, frame_camera, stamp_ns
 
 _REACH_NS = 1_000_000_000
 

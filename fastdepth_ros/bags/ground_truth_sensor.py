@@ -11,11 +11,11 @@ import numpy as np
 from fastdepth_ros.bags.cameras import Cameras
 from fastdepth_ros.bags.ground_truth import only_within, registered, truth_errors, truth_pixels
 from fastdepth_ros.bags.request import Truth
+from fastdepth_ros.depth.camera_info import stamp_ns
 from fastdepth_ros.depth.depth_image import meters_of
 from fastdepth_ros.depth.estimator import DepthResult
 from fastdepth_ros.depth.frame import FrameError
 from fastdepth_ros.depth.geometry import Crop
-from fastdepth_ros.depth.stamps import stamp_ns
 
 
 class Sensor:

@@ -19,10 +19,9 @@ from fastdepth_ros.bags.parts import PartWriter
 from fastdepth_ros.bags.recording import TYPES, message_from, open_bag, told
 from fastdepth_ros.bags.request import CAMERA_INFO, DEPTH, Estimate, Recipe, Task
 from fastdepth_ros.bags.summary import Summary
-from fastdepth_ros.depth.camera_info import FrameCamera, is_rectified
+from fastdepth_ros.depth.camera_info import FrameCamera, is_rectified, stamp_ns
 from fastdepth_ros.depth.depth_image import DEPTH_ENCODINGS
 from fastdepth_ros.depth.frame import Frame, FrameError, decode_message
-from fastdepth_ros.depth.stamps import stamp_ns
 from fastdepth_ros.jobs.pool import Work
 
 

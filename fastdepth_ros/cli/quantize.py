@@ -38,8 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace) -> None:
     from fastdepth_ros.deploy.quantize import quantize_artifact
+    from fastdepth_ros.depth.estimator import network_input
     from fastdepth_ros.depth.geometry import field_of_view
-    from fastdepth_ros.depth.preprocess import network_input
     from fastdepth_ros.view.frame_sample import sample_bag, sample_folder, sample_rooms
 
     require_at_least(parsed, 1, "frames")

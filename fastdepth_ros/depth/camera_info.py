@@ -1,11 +1,13 @@
-"""camera_info of ROS 1 or ROS 2: its topic, the camera of frames of one size, and that of their depth."""
+"""camera_info of ROS 1 or ROS 2: its topic, the camera that it gives frames and depth, and a cache by stamp."""
 
 from __future__ import annotations
 
 import re
+import threading
+from bisect import bisect_right, insort
 from dataclasses import dataclass
 from math import isfinite
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -16,6 +18,7 @@ _SMALLEST, _LARGEST = 1e-9, 1e9  # beyond these a matrix is no camera's, and its
 _SHORTEST_PX = 1.0  # of focal lengths: drivers without a calibration also send the identity
 _FISHEYE = ("equidistant", "fisheye", "kannala_brandt", "omnidirectional")  # distort whatever their coefficients are
 _IDENTITY = np.eye(3).ravel()
+Message = TypeVar("Message")
 
 
 @dataclass(frozen=True)
@@ -186,3 +189,38 @@ def _diagonal(name: str, matrix: np.ndarray) -> str:
 
 def _field(info: Any, name: str) -> Any:
     return getattr(info, name if hasattr(info, "k") else name.upper())
+
+
+def stamp_ns(message: Any) -> int:
+    """Stamp of a message with a header, in nanoseconds; rclpy's Time refuses negative ones, which drivers can send."""
+    stamp = message.header.stamp
+    return stamp.sec * 1_000_000_000 + stamp.nanosec
+
+
+class StampCache(Generic[Message]):
+    """Messages by their stamp; one thread may add while another one looks.
+
+    Args:
+        keep: how many of the newest are kept; 0 keeps all.
+    """
+
+    def __init__(self, keep: int = 0) -> None:
+        self._keep = keep
+        self._stamps_ns: list[int] = []
+        self._messages: dict[int, Message] = {}
+        self._lock = threading.Lock()
+
+    def add(self, stamp_ns: int, message: Message) -> None:
+        with self._lock:
+            if stamp_ns not in self._messages:
+                insort(self._stamps_ns, stamp_ns)
+            self._messages[stamp_ns] = message
+            if self._keep and len(self._stamps_ns) > self._keep:
+                del self._messages[self._stamps_ns.pop(0)]
+
+    def at(self, stamp_ns: int) -> Message | None:
+        """The message of this very stamp, else the newest before it, else the first; None if there is none."""
+        with self._lock:
+            if not self._stamps_ns:
+                return None
+            return self._messages[self._stamps_ns[max(bisect_right(self._stamps_ns, stamp_ns) - 1, 0)]]

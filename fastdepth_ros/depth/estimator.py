@@ -22,7 +22,6 @@ from fastdepth_ros.depth.geometry import (
     network_view,
     trained_view,
 )
-from fastdepth_ros.depth.preprocess import network_input
 from fastdepth_ros.depth.temporal import TemporalFilter
 from fastdepth_ros.errors import FastDepthError
 
@@ -30,6 +29,13 @@ OUTPUTS = ("network", "camera")
 OUTSIDE = ("keep", "invalid")
 UNKNOWN = "the camera is unknown"
 PERCENTILES = (50, 95, 99)  # of the stage times on /diagnostics
+_CONVERSIONS = {
+    "bgr": {"rgb": cv2.COLOR_BGR2RGB},
+    "rgb": {"bgr": cv2.COLOR_RGB2BGR},
+    "rgba": {"rgb": cv2.COLOR_RGBA2RGB, "bgr": cv2.COLOR_RGBA2BGR},
+    "bgra": {"rgb": cv2.COLOR_BGRA2RGB, "bgr": cv2.COLOR_BGRA2BGR},
+    "mono": {"rgb": cv2.COLOR_GRAY2RGB, "bgr": cv2.COLOR_GRAY2BGR},
+}
 
 
 @dataclass(frozen=True)
@@ -192,6 +198,23 @@ class DepthEstimator:
         else:
             ratio, scale, why = camera_scale(k, onto_input, self._trained_focal)
         return (ratio, scale, why) if self._fixed_scale is None else (ratio, self._fixed_scale, "")
+
+
+def network_input(frame: Frame, crop: Crop, size_px: int, channels: str = "rgb") -> np.ndarray:
+    """Network input of a frame: crop, the only resize (bilinear, as in training), then the channel order.
+
+    Args:
+        frame: any size, any channel order.
+        crop: part of the frame that the network sees.
+        size_px: side of the network input.
+        channels: order of the network input, "rgb" or "bgr"; a frame of that order is not converted.
+
+    Returns:
+        uint8 (size, size, 3).
+    """
+    view = frame.pixels[crop.top : crop.top + crop.height, crop.left : crop.left + crop.width]
+    small = cv2.resize(view, (size_px, size_px), interpolation=cv2.INTER_LINEAR)
+    return small if frame.order == channels else cv2.cvtColor(small, _CONVERSIONS[frame.order][channels])
 
 
 def stage_key(stage: str, percentile: int) -> str:

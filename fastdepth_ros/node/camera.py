@@ -9,7 +9,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode
 from sensor_msgs.msg import CompressedImage, Image
 
-from fastdepth_ros.depth.stamps import stamp_ns
+from fastdepth_ros.depth.camera_info import stamp_ns
 from fastdepth_ros.node.parameters import Settings
 from fastdepth_ros.node.pipeline import Arrival, Pipeline
 from fastdepth_ros.node.subscription import ImageSubscription, InfoSubscription

@@ -14,11 +14,10 @@ from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
-from fastdepth_ros.depth.camera_info import FrameCamera, camera_info_fields
+from fastdepth_ros.depth.camera_info import FrameCamera, camera_info_fields, stamp_ns
 from fastdepth_ros.depth.depth_image import DEPTH_ENCODINGS
 from fastdepth_ros.depth.estimator import DepthResult
 from fastdepth_ros.depth.frame import Frame, SensorBits, UnknownEncodingError, decode_message
-from fastdepth_ros.depth.stamps import stamp_ns
 from fastdepth_ros.pictures.color_map import color_depth
 
 try:  # a robot has it; it knows more encodings than we do
@@ -91,9 +90,9 @@ class DepthPublishers:
 
 
 class ImageBytes:
-    """Serialized image messages: the pixels are copied once, and nothing else is done anew but the stamp.
+    """Serialized image messages: the pixels are copied once; of the rest only the stamp changes from frame to frame.
 
-    rclpy publishes bytes as they are; of a message it makes first a C structure and then those bytes.
+    rclpy publishes bytes as they are; a message it first converts to a C structure, then to those bytes.
     """
 
     def __init__(self) -> None:
@@ -119,10 +118,10 @@ class ImageBytes:
 
 
 class CameraInfoReader(Generic[Content]):
-    """Serialized camera_info to what is made of it: read only when something but the stamp has changed.
+    """Reader of serialized camera_info: it is deserialized only when more than the stamp has changed.
 
     Args:
-        make: of a message, which is shared by all that say the same.
+        make: content of a message; messages that differ by the stamp alone share it.
     """
 
     def __init__(self, make: Callable[[CameraInfo], Content]) -> None:
@@ -149,7 +148,7 @@ class CameraInfoReader(Generic[Content]):
 
 
 class CameraInfoBytes:
-    """Serialized messages of the camera behind the depth images; made anew when camera, frame or grid change."""
+    """Serialized messages of the camera behind the depth images; serialized again when camera, frame or grid change."""
 
     def __init__(self) -> None:
         self._source: FrameCamera | None = None

@@ -1,4 +1,4 @@
-"""`fastdepth_cameras`: the nodes of several cameras in one process, each on an executor and a thread of its own."""
+"""`fastdepth_cameras`: nodes of several cameras in one process, each with its own executor and thread."""
 
 from __future__ import annotations
 
@@ -21,8 +21,15 @@ from rclpy.utilities import remove_ros_args
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.cores import available_cores
 from fastdepth_ros.node.camera_list import ListedCamera, read_cameras, thread_share
-from fastdepth_ros.node.node import FastDepthNode, end_for, tune_process
-from fastdepth_ros.node.shutdown import SHUTDOWN_GRACE_S, arm_hard_watchdog, end_process, is_of_the_end, withdraw
+from fastdepth_ros.node.node import FastDepthNode, tune_process
+from fastdepth_ros.node.shutdown import (
+    SHUTDOWN_GRACE_S,
+    arm_hard_watchdog,
+    end_for,
+    end_process,
+    is_of_the_end,
+    withdraw,
+)
 from fastdepth_ros.node.worker import BackendLost
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-import time
 import traceback
 from collections.abc import Callable
 from dataclasses import asdict, fields
 from functools import wraps
-from typing import Any, NoReturn
+from typing import Any
 
 import cv2
 import rclpy
@@ -33,14 +32,7 @@ from fastdepth_ros.node.diagnostics.report import PERIOD_S, Reporter, diagnostic
 from fastdepth_ros.node.diagnostics.statistics import Snapshot
 from fastdepth_ros.node.engine import LOADING_ERRORS, load_engine, run_with_deadline
 from fastdepth_ros.node.pipeline import Pipeline
-from fastdepth_ros.node.shutdown import (
-    EXIT_CODE,
-    SHUTDOWN_GRACE_S,
-    arm_hard_watchdog,
-    end_process,
-    exit_now,
-    is_of_the_end,
-)
+from fastdepth_ros.node.shutdown import arm_hard_watchdog, end_for, end_process, is_of_the_end
 from fastdepth_ros.node.subscription import unfit_subscribers
 from fastdepth_ros.node.worker import PERIOD_S as WATCH_PERIOD_S
 from fastdepth_ros.node.worker import BackendLost
@@ -306,13 +298,6 @@ def tune_process() -> None:
     """Set up Python and OpenCV for a process of nodes."""
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     cv2.setNumThreads(1)  # waking another thread costs more than a small resize, and they spin
-
-
-def end_for(lost: BackendLost) -> NoReturn:
-    """End the process, which an engine that hangs would keep from ending, for launch to start it anew."""
-    print(f"fastdepth_ros: {lost}", file=sys.stderr, flush=True)
-    time.sleep(SHUTDOWN_GRACE_S)
-    exit_now(EXIT_CODE)
 
 
 def main(arguments: list[str] | None = None) -> int:

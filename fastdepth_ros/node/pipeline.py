@@ -9,11 +9,10 @@ from typing import NamedTuple
 from rclpy.lifecycle import LifecycleNode
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from fastdepth_ros.depth.camera_info import FrameCamera, frame_camera, is_distorted, is_rectified
+from fastdepth_ros.depth.camera_info import FrameCamera, StampCache, frame_camera, is_distorted, is_rectified
 from fastdepth_ros.depth.estimator import DepthResult
 from fastdepth_ros.depth.frame import SAMPLE_BITS, Frame, FrameError, SensorBits
 from fastdepth_ros.depth.geometry import fixed_focal_scale
-from fastdepth_ros.depth.stamps import StampCache
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.node.diagnostics.statistics import Statistics
 from fastdepth_ros.node.engine import Engine, changed_engine, load_engine

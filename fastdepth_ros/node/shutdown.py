@@ -35,7 +35,7 @@ def withdraw(node: LifecycleNode) -> None:
 
 
 def is_of_the_end(error: Exception) -> bool:
-    """True if an executor's error comes of a signal, which ends the context under its hands, or that is about to.
+    """Whether an executor's error is caused by a signal that has ended the context, or is about to.
 
     An interrupt in the middle of a message's conversion leaves pybind11 as RuntimeError before the context has ended.
     """
@@ -65,8 +65,8 @@ def own_segments(pid: int) -> list[Path]:
 
 
 def exit_now(code: int) -> NoReturn:
-    """End the process without destructors. What they would free outside of it is freed here: each end would cost half
-    a megabyte of memory, or 35 with config/shared_memory.xml, until the computer is started anew."""
+    """End the process without destructors; shared memory files are removed here. Each process would leave half
+    a megabyte of memory, or 35 with config/shared_memory.xml, until the computer restarts."""
     sys.stdout.flush()
     sys.stderr.flush()
     for path in own_segments(os.getpid()):
@@ -85,11 +85,18 @@ def end_process(nodes: Iterable[Any], code: int) -> NoReturn:
         try:
             node.stop_work()
             withdraw(node)
-        except Exception:  # the others are to finish all the same
+        except Exception:  # the other nodes still have to finish
             traceback.print_exc()
             code = code or 1
     time.sleep(SHUTDOWN_GRACE_S)
     exit_now(code)
+
+
+def end_for(lost: Exception) -> NoReturn:
+    """End a process whose backend hangs, with EXIT_CODE, so that launch starts it again."""
+    print(f"fastdepth_ros: {lost}", file=sys.stderr, flush=True)
+    time.sleep(SHUTDOWN_GRACE_S)
+    exit_now(EXIT_CODE)
 
 
 def arm_hard_watchdog(limit_s: float) -> None:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-PERIOD_S = 0.1  # of Watchdog.check
+PERIOD_S = 0.1  # of Watchdog.check, in seconds
 Item = TypeVar("Item")
 
 

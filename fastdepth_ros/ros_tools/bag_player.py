@@ -23,7 +23,7 @@ from rosgraph_msgs.msg import Clock
 from fastdepth_ros.bags.contents import of_topic
 from fastdepth_ros.bags.reader import BagReader
 from fastdepth_ros.bags.recording import IMAGE_TYPES, TYPES, BagError, open_bag, raw_messages
-from fastdepth_ros.depth.stamps import stamp_ns
+from fastdepth_ros.depth.camera_info import stamp_ns
 from fastdepth_ros.ros_tools.shared_memory import use_shared_memory
 
 CLOCK_PERIOD_S = 0.01

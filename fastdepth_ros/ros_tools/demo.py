@@ -27,11 +27,10 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from fastdepth_ros.bags.recording import TYPES, busiest_camera_topic, image_connections, new_bag, open_bag
 from fastdepth_ros.bags.synthetic_bag import IMAGE_TOPIC, TRUTH_TOPIC, write_synthetic_bag
-from fastdepth_ros.depth.camera_info import camera_info_beside, without_transport
+from fastdepth_ros.depth.camera_info import camera_info_beside, stamp_ns, without_transport
 from fastdepth_ros.depth.depth_image import meters_of
 from fastdepth_ros.depth.estimator import PERCENTILES, stage_times_ms
 from fastdepth_ros.depth.geometry import trained_view
-from fastdepth_ros.depth.stamps import stamp_ns
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.processes import module_running, own_domain
 from fastdepth_ros.metrics.depth import depth_errors, mean_errors

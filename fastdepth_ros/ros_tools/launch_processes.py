@@ -84,13 +84,13 @@ class Ending:
 
 
 class Respawn:
-    """Starts a process anew where it ends, and gives up one that ends at once STARTS times in a row.
+    """Restarts a process that ends, and gives it up when it ends at once STARTS times in a row.
 
     A hung backend's end does not count: only another process can help there, and on a robot it has to come, however
     often. Once no process is left, the launch ends with the reason.
 
     Args:
-        on: whether to start anew at all; if not, the launch goes on without a process that ends.
+        on: whether to restart; if not, the launch goes on without a process that has ended.
     """
 
     def __init__(self, on: bool, ending: Ending) -> None:

@@ -14,11 +14,10 @@ from rclpy.qos import qos_profile_sensor_data
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from fastdepth_ros.depth.camera_info import camera_info_beside, frame_camera, is_rectified
+from fastdepth_ros.depth.camera_info import StampCache, camera_info_beside, frame_camera, is_rectified, stamp_ns
 from fastdepth_ros.depth.depth_image import meters_of
 from fastdepth_ros.depth.estimator import stage_times_ms
 from fastdepth_ros.depth.frame import FrameError, SensorBits
-from fastdepth_ros.depth.stamps import StampCache, stamp_ns
 from fastdepth_ros.node.messages import frame_from_message
 from fastdepth_ros.node.subscription import ImageSubscription, InfoSubscription
 from fastdepth_ros.pictures.image_files import as_bgr

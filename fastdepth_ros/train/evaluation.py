@@ -13,9 +13,9 @@ from fastdepth_ros.data.authors import authors_view
 from fastdepth_ros.data.camera import pair_focal_scale, pair_view
 from fastdepth_ros.data.datasets import Dataset, Pair
 from fastdepth_ros.data.pairs import WHOLE
+from fastdepth_ros.depth.estimator import network_input
 from fastdepth_ros.depth.frame import Frame
 from fastdepth_ros.depth.geometry import Focal
-from fastdepth_ros.depth.preprocess import network_input
 from fastdepth_ros.metrics.depth import depth_errors, mean_errors, median_scale, near_delta1, pooled_errors
 from fastdepth_ros.pictures.panel import PanelRow
 

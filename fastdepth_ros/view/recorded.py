@@ -18,11 +18,10 @@ from fastdepth_ros.bags.notes import depth_lens_note, lens_note
 from fastdepth_ros.bags.reader import BagReader
 from fastdepth_ros.bags.recording import BagError, busiest_camera_topic, image_connections, open_bag, read_messages
 from fastdepth_ros.depth import depth_image
-from fastdepth_ros.depth.camera_info import frame_camera, is_rectified
+from fastdepth_ros.depth.camera_info import frame_camera, is_rectified, stamp_ns
 from fastdepth_ros.depth.depth_image import meters_of
 from fastdepth_ros.depth.estimator import stage_times_ms
 from fastdepth_ros.depth.frame import FrameError, SensorBits, decode_message
-from fastdepth_ros.depth.stamps import stamp_ns
 from fastdepth_ros.pictures.color_map import color_depth
 from fastdepth_ros.pictures.image_files import as_bgr, jpeg
 from fastdepth_ros.view.projection import view_of

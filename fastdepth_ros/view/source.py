@@ -16,9 +16,8 @@ from fastdepth_ros.bags.cameras import first_camera_info
 from fastdepth_ros.bags.notes import lens_note
 from fastdepth_ros.bags.reader import BagReader
 from fastdepth_ros.bags.recording import busiest_camera_topic, image_connections, open_bag, read_messages
-from fastdepth_ros.depth.camera_info import frame_camera, is_rectified
+from fastdepth_ros.depth.camera_info import frame_camera, is_rectified, stamp_ns
 from fastdepth_ros.depth.frame import SAMPLE_BITS, Frame, FrameError, SensorBits, decode_message
-from fastdepth_ros.depth.stamps import stamp_ns
 from fastdepth_ros.errors import FastDepthError
 
 BAG_SUFFIXES = (".bag", ".mcap", ".db3")

@@ -18,9 +18,9 @@ from fastdepth_ros.bags.request import Request
 from fastdepth_ros.bags.run import write_depth_bags
 from fastdepth_ros.bags.worker import WINDOWS
 from fastdepth_ros.cli import main
+from fastdepth_ros.depth.camera_info import stamp_ns
 from fastdepth_ros.depth.estimator import DepthEstimator
 from fastdepth_ros.depth.frame import Frame
-from fastdepth_ros.depth.stamps import stamp_ns
 from fastdepth_ros.jobs.pool import local
 
 

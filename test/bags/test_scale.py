@@ -21,7 +21,7 @@ from running import arguments, raw_messages, read_bag, run_bag
 from fastdepth_ros.bags.parts import PartsFolder
 from fastdepth_ros.bags.recording import image_connections, open_bag
 from fastdepth_ros.bags.times import recorded_times
-from fastdepth_ros.depth.stamps import stamp_ns
+from fastdepth_ros.depth.camera_info import stamp_ns
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 

@@ -15,9 +15,9 @@ from fastdepth_ros.backends import BackendError, BackendOptions, ModelFile, back
 from fastdepth_ros.data.synthetic.sequence import room_sequence
 from fastdepth_ros.deploy.export import OPSET, write_onnx
 from fastdepth_ros.deploy.rewrite import rewrite
+from fastdepth_ros.depth.estimator import network_input
 from fastdepth_ros.depth.frame import Frame
 from fastdepth_ros.depth.geometry import trained_view
-from fastdepth_ros.depth.preprocess import network_input
 from fastdepth_ros.nn.checkpoints import load_checkpoint
 from fastdepth_ros.nn.deployed import DeployedVariant
 from fastdepth_ros.nn.encoders import MobileNet

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from fastdepth_ros.depth.estimator import network_input
 from fastdepth_ros.depth.frame import Frame, FrameError
 from fastdepth_ros.depth.geometry import Crop, trained_view
-from fastdepth_ros.depth.preprocess import network_input
 
 CORNERS = {"red": (250, 10, 20), "green": (30, 240, 40), "blue": (50, 60, 230), "yellow": (220, 210, 5)}
 

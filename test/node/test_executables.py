@@ -15,7 +15,7 @@ import pytest
 from rosbags.highlevel import AnyReader
 
 from fastdepth_ros.cli import main
-from fastdepth_ros.depth.stamps import stamp_ns
+from fastdepth_ros.depth.camera_info import stamp_ns
 
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 

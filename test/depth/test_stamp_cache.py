@@ -3,7 +3,7 @@
 import sys
 import threading
 
-from fastdepth_ros.depth.stamps import StampCache
+from fastdepth_ros.depth.camera_info import StampCache
 
 
 def filled(keep: int = 0) -> StampCache[str]:
