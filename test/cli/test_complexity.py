@@ -36,7 +36,7 @@ def as_text(number: int) -> str:
     return output("--table", str(number))
 
 
-@pytest.mark.parametrize("number", TABLES)
+@pytest.mark.parametrize("number", [number for number in TABLES if number != 1])  # whose rows are counted in test/nn
 def test_a_table_as_json_has_whole_numbers_in_the_papers_order(number):
     found = as_json(number)
     rows = found["rows"]

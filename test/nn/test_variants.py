@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import cycle, product
 
 import pytest
 import torch
@@ -95,15 +95,17 @@ def test_the_depth_of_each_combination_is_finite(answers, encoder):
         assert narrow(RGB).isfinite().all(), (decoder, kernel, skip)
 
 
-@pytest.mark.parametrize("encoder", NAMES["encoder"])
-def test_a_variant_is_made_of_the_parts_of_these_names(encoder):
+@pytest.mark.parametrize(
+    ("encoder", "decoder", "skip"),
+    list(zip(NAMES["encoder"], cycle(NAMES["decoder"]), cycle(("none", "add", "concat")))),
+)
+def test_a_variant_is_made_of_the_parts_of_these_names(encoder, decoder, skip):
     with torch.device("meta"):
-        for decoder, skip in zip(NAMES["decoder"], ("none", "add", "concat", "add")):
-            network = DepthNetwork.of(encoder, decoder, kernel="standard", skip=skip).eval()
-            assert network(torch.empty(1, 3, 224, 224)).shape == (1, 1, 224, 224)
-            assert type(network.encoder) is ENCODERS[encoder]
-            assert {type(layer) for layer in network.decoder} == {DECODERS[decoder]}
-            assert {type(join) for join in network.joins} == {JOINS[skip]}
+        network = DepthNetwork.of(encoder, decoder, kernel="standard", skip=skip).eval()
+        assert network(torch.empty(1, 3, 224, 224)).shape == (1, 1, 224, 224)
+    assert type(network.encoder) is ENCODERS[encoder]
+    assert {type(layer) for layer in network.decoder} == {DECODERS[decoder]}
+    assert {type(join) for join in network.joins} == {JOINS[skip]}
 
 
 @torch.inference_mode()

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from processes import end
 from rosbags.highlevel import AnyReader
 
 from fastdepth_ros.cli import main
@@ -42,9 +43,7 @@ def process(module: str, *arguments: str) -> Iterator[subprocess.Popen]:
     try:
         yield running
     finally:
-        if running.poll() is None:
-            running.kill()
-        running.communicate()
+        end(running)
 
 
 def node(model: Path, *more: str) -> list[str]:

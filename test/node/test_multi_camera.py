@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from processes import end
 
 from fastdepth_ros.artifact.artifact import find_artifact
 from fastdepth_ros.backends import BackendOptions
@@ -102,9 +103,7 @@ def running(
         yield processes
     finally:
         for process in processes:
-            if process.poll() is None:
-                process.kill()
-            process.communicate()
+            end(process)
 
 
 @pytest.mark.parametrize("processes", ["one", "several"])
@@ -196,12 +195,14 @@ def test_a_camera_whose_model_is_missing_does_not_take_the_other_along(graph, ar
 
 FAILING = """
 import sys
+from pathlib import Path
 from fastdepth_ros.node import multi_camera as cameras
 from fastdepth_ros.node.clock import ClockWatch
 check = ClockWatch.check
+FAIL = Path(__file__).with_name("fail")
 
 def failing(self):
-    if self._node.get_namespace() == "/bad" and self._node._label == "active":
+    if self._node.get_namespace() == "/bad" and self._node._label == "active" and FAIL.exists():
         raise LookupError("no clock")
     return check(self)
 
@@ -222,6 +223,8 @@ def test_a_camera_that_fails_is_told_and_withdrawn_and_the_other_goes_on(graph, 
     (tmp_path / "failing.py").write_text(FAILING)
     diagnostics, depths = Listener(graph, "/diagnostics", DiagnosticArray), Listener(graph, "/good/depth/image", Image)
     with running([[cameras]], [sys.executable, str(tmp_path / "failing.py")]) as (process,):
+        wait_until(lambda: said(diagnostics, "bad/fastdepth: depth"), "the node")  # else its last word is not heard
+        (tmp_path / "fail").touch()
         wait_until(lambda: "LookupError: no clock" in said(diagnostics, "bad/fastdepth: depth"), "the failure", 60)
         wait_until(lambda: not graph.peer.count_publishers("/bad/depth/image"), "the failed camera to withdraw")
         wait_until(lambda: not graph.peer.count_services("/bad/fastdepth/check_golden"), "its services to go")

@@ -53,6 +53,42 @@ PARTS: dict[str, Part] = {  # rows and columns of the window that each panel has
 }
 
 
+class Told:
+    """A viewer that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.moments: list[Moment] = []
+
+    def show(self, moment: Moment) -> None:
+        self.moments.append(moment)
+
+    def show_health(self, text: str, level: int) -> None:
+        self.texts.append(text)
+
+
+def test_a_running_node_is_shown_with_frame_depth_and_stage_times(graph, artifact_folder):
+    graph.activated(artifact_folder, remap={"image": "/eye/image_raw"})
+    told, camera = Told(), CameraDriver(graph, "/eye/image_raw")
+    camera.wait()
+    graph.do(lambda: graph.add(Viewer(told, "/depth/image", "", 10.0, context=graph.context)))
+    pixels = np.full((480, 640, 3), MAGENTA_BGR, np.uint8)
+    sent = iter(range(1, 999))
+
+    def shown() -> Moment | None:
+        number = next(sent)
+        camera.send_info(number)
+        camera.send(number, pixels)
+        time.sleep(0.2)  # the view shows at most 10 a second
+        return next((moment for moment in told.moments if moment.bgr is not None and moment.k is not None), None)
+
+    moment = wait_until(shown, "a frame and its depth")
+    assert moment.depth.shape == (224, 224) and (moment.bgr == pixels).all() and (moment.view == MAGENTA_BGR).all()
+    assert moment.k[0][0] == pytest.approx(518.858 * 224 / 584)
+    wait_until(lambda: any((moment.stages_ms or {}).get("infer", 0) > 0 for moment in told.moments), "stage times")
+
+
+@pytest.mark.slow
 @pytest.mark.timeout(360)
 def test_a_browser_shows_frame_depth_cloud_and_stage_times_of_a_node(graph, artifact_folder, tmp_path):
     node = graph.fastdepth(model=str(artifact_folder), remap={"image": "/eye/image_raw", "camera_info": "/camera_info"})
@@ -99,19 +135,6 @@ def test_a_browser_shows_frame_depth_cloud_and_stage_times_of_a_node(graph, arti
         view.send_signal(signal.SIGINT)
         assert view.wait(30) in (0, 130), log.read_text()
     assert "Traceback" not in log.read_text()
-
-
-class Told:
-    """A viewer that keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-
-    def show(self, moment: Moment) -> None:
-        pass
-
-    def show_health(self, text: str, level: int) -> None:
-        self.texts.append(text)
 
 
 def test_a_latched_camera_info_that_is_older_than_the_view_is_asked_for(graph):

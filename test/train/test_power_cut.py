@@ -58,8 +58,9 @@ def same_weights(one: Path, other: Path) -> bool:
     return all(torch.equal(first[name], second[name]) for name in second)
 
 
+@pytest.mark.parametrize("both", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["in turns", "both"])
 @pytest.mark.parametrize("epochs", [1, 2], ids=["between two epochs", "finished"])
-def test_every_file_of_a_training_run_resumes_or_is_named(epochs, root, tmp_path, monkeypatch):
+def test_every_file_of_a_training_run_resumes_or_is_named(both, epochs, root, tmp_path, monkeypatch):
     for picture in ("write_learning_curve", "write_samples"):
         monkeypatch.setattr(f"fastdepth_ros.train.trainer.{picture}", lambda *_: None)
     whole, job = tmp_path / "whole", tmp_path / "job"
@@ -80,7 +81,7 @@ def test_every_file_of_a_training_run_resumes_or_is_named(epochs, root, tmp_path
         else:
             begun.run()
     named = set()
-    for file, copy in cuts(job, tmp_path / "cut"):
+    for file, copy in cuts(job, tmp_path / "cut", both=both):
         result, told = attempt(FastDepthError, lambda out: trainer(root, out).run(), copy)
         if result is None:
             assert str(copy / file) in told and ("remove" in told or "choose another" in told)
@@ -111,8 +112,9 @@ def search(start: Path, root: Path, out: Path, work: Work = trial.TRIALS) -> Net
     return netadapt
 
 
+@pytest.mark.parametrize("both", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["in turns", "both"])
 @pytest.mark.parametrize("trials", [4, 999], ids=["in an iteration", "finished"])
-def test_every_file_of_a_search_resumes_or_is_named(trials, root, tmp_path, quick_trials):
+def test_every_file_of_a_search_resumes_or_is_named(both, trials, root, tmp_path, quick_trials):
     start, job = tmp_path / "start.safetensors", tmp_path / "job"
     save_checkpoint(fresh(PRUNABLE, seed=3), start)
     whole = search(start, root, tmp_path / "whole")
@@ -130,7 +132,7 @@ def test_every_file_of_a_search_resumes_or_is_named(trials, root, tmp_path, quic
     except KeyboardInterrupt:
         assert list(job.glob("proposals-00*/*.safetensors"))
     assert (job / "history.csv").exists()
-    for file, copy in cuts(job, tmp_path / "cut"):
+    for file, copy in cuts(job, tmp_path / "cut", both=both):
         resumed, told = attempt(FastDepthError, search, start, root, copy)
         if resumed is None:
             assert file == "search.json" and str(copy / file) in told and "give another folder" in told

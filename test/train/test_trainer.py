@@ -133,7 +133,9 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not(few, tmp_path):
     assert not torch.equal(weights(tmp_path / "one")["head.weight"], weights(tmp_path / "other")["head.weight"])
 
 
-@pytest.mark.parametrize("after", [PAIRS + 14, PAIRS // 2], ids=["in epoch 2", "in epoch 1"])
+@pytest.mark.parametrize(
+    "after", [PAIRS + 14, pytest.param(PAIRS // 2, marks=pytest.mark.slow)], ids=["in epoch 2", "in epoch 1"]
+)
 def test_a_run_that_was_killed_resumes_to_the_bits_of_an_uninterrupted_one(
     uninterrupted, dataset, tmp_path, monkeypatch, after
 ):
@@ -219,7 +221,7 @@ PAPER = load_recipe("paper", {"epochs": 1, "batch": 4, "holdout": 0.25})
 STRONG = load_recipe("strong", {"epochs": 1, "batch": 4, "holdout": 0.25})
 
 
-@pytest.mark.parametrize("recipe", [PAPER, STRONG], ids=["paper", "strong"])
+@pytest.mark.parametrize("recipe", [pytest.param(PAPER, marks=pytest.mark.slow), STRONG], ids=["paper", "strong"])
 def test_one_epoch_that_is_killed_in_the_middle_ends_in_the_same_bits(dataset, tmp_path, monkeypatch, recipe):
     trainer(recipe, dataset, tmp_path / "whole").run()
     with monkeypatch.context() as patch:
