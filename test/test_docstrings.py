@@ -42,7 +42,7 @@ def test_no_docstring_begins_with_a_preposition():
     assert not [place for place, text in found if begins_with_a_riddle(text)]
 
 
-def test_no_module_docstring_of_a_test_or_launch_file_begins_with_a_preposition():
+def test_no_test_or_launch_file_begins_with_a_preposition():
     files = [path for folder in ("test", "launch") for path in sorted((ROOT / folder).rglob("*.py"))]
     texts = {path: ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) for path in files}
     assert sum(map(bool, texts.values())) > 100

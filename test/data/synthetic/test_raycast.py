@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from seen_points import seen_points
 
 from fastdepth_ros.data.synthetic import KINECT, random_scene
 from fastdepth_ros.data.synthetic.raycast import cast, locate, surface
@@ -15,13 +16,6 @@ SMALL = Camera(KINECT.fx / 5, KINECT.fy / 5, KINECT.cx / 5, KINECT.cy / 5, 128, 
 GRAY, RED = Material("plain", (0.6, 0.6, 0.6)), Material("plain", (0.9, 0.05, 0.05))
 ROOM = Solid("box", (0.0, 0.0, 1.3), (2.5, 3.0, 1.3), (GRAY,), inward=True)
 LOOKING_ALONG_Y = np.array([[1.0, 0, 0, 0], [0, 0, 1.0, -2.0], [0, -1.0, 0, 1.2], [0, 0, 0, 1.0]])
-
-
-def seen_points(camera: Camera, depth: np.ndarray, pose: np.ndarray) -> np.ndarray:
-    """World points (H, W, 3) of a depth image, with K and the pose only."""
-    v, u = np.mgrid[: camera.height, : camera.width].astype(float)
-    rays = np.stack([(u - camera.cx) / camera.fx, (v - camera.cy) / camera.fy, np.ones_like(u)], axis=-1)
-    return (rays * depth[..., None]) @ pose[:3, :3].T + pose[:3, 3]
 
 
 def test_depth_of_floor_and_wall_follows_from_the_camera_matrix():

@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from seen_points import seen_points
 
 from fastdepth_ros.data.synthetic import KINECT, Camera, random_scene, room_sequence
 from fastdepth_ros.data.synthetic.raycast import cast
 from fastdepth_ros.data.synthetic.scene import Solid
 
 SMALL = Camera(KINECT.fx / 5, KINECT.fy / 5, KINECT.cx / 5, KINECT.cy / 5, 128, 96)
-
-
-def seen_points(camera: Camera, depth: np.ndarray, pose: np.ndarray) -> np.ndarray:
-    """World points (H, W, 3) of a depth image, with K and the pose only."""
-    v, u = np.mgrid[: camera.height, : camera.width].astype(float)
-    rays = np.stack([(u - camera.cx) / camera.fx, (v - camera.cy) / camera.fy, np.ones_like(u)], axis=-1)
-    return (rays * depth[..., None]) @ pose[:3, :3].T + pose[:3, 3]
 
 
 def outside_m(solid: Solid, points: np.ndarray) -> np.ndarray:
