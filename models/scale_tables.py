@@ -18,13 +18,12 @@ import numpy as np
 
 from fastdepth_ros.artifact.artifact import Artifact, find_artifacts
 from fastdepth_ros.backends import BackendOptions
-from fastdepth_ros.data.nyu_labeled import open_nyu_labeled
-from fastdepth_ros.data.pairs import Pair
+from fastdepth_ros.data.datasets import Pair
+from fastdepth_ros.data.nyu import open_nyu_labeled
 from fastdepth_ros.data.synthetic.sequence import KINECT, room_sequence
 from fastdepth_ros.depth.estimator import DepthEstimator, DepthResult, EstimatorOptions
 from fastdepth_ros.depth.frame import Frame
-from fastdepth_ros.metrics.depth import depth_errors
-from fastdepth_ros.metrics.steadiness import temporal_noise
+from fastdepth_ros.metrics.depth import depth_errors, temporal_noise
 
 IMAGES = 40  # of the test split, evenly spread
 LENSES = ((1.0, "trained"), (1.0, "full"), (1.25, "trained"), (1.5, "trained"), (2.0, "trained"))

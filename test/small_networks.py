@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from fastdepth_ros.nn.channels import Channels
-from fastdepth_ros.nn.fastdepth import FastDepth, initialize
+from fastdepth_ros.nn.network import FastDepth, initialize
 
 TINY = Channels((4, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8), (8, 8, 8, 8, 4))
 UNEVEN = Channels((4, 6, 5, 7, 5, 8, 6, 5, 4, 5, 6, 7, 8, 9), (7, 8, 7, 6, 4))

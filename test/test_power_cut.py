@@ -12,8 +12,8 @@ import pytest
 from fastdepth_ros.bags.parts import PartsFolder, PartWriter
 from fastdepth_ros.bags.recording import BagError
 from fastdepth_ros.bags.summary import Summary
+from fastdepth_ros.data.datasets import DatasetError
 from fastdepth_ros.data.folder_writer import FolderWriter
-from fastdepth_ros.data.pairs import DatasetError
 from fastdepth_ros.jobs.atomic_io import whole_file, write_whole
 
 KEPT = pytest.mark.parametrize("kept", [0.0, 0.5], ids=["empty", "half"])

@@ -15,6 +15,7 @@ from fastdepth_ros.errors import FastDepthError
 
 SPACING_PX = 16
 TOLERANCE_M = 1e-3
+AGREEMENT_M = 1e-4  # between engines that compute the same file
 
 
 def golden_frame(size_px: int) -> np.ndarray:
@@ -22,6 +23,9 @@ def golden_frame(size_px: int) -> np.ndarray:
 
     Returns:
         uint8 (size, size, 3).
+
+    >>> golden_frame(224)[0, 0].tolist()
+    [60, 40, 170]
     """
     y, x = np.mgrid[:size_px, :size_px]
     tiles = ((x // 14 + y // 14) % 2) * 40
@@ -62,6 +66,22 @@ def check_golden(backend: Backend, record: Mapping[str, Any], size_px: int) -> f
             f"{backend.engine} is off by {off_m:.4f} m on the golden frame, {tolerance_m} m is allowed: "
             "this engine does not compute this network"
         )
+    return off_m
+
+
+def require_agreement(one: Backend, other: Backend, size_px: int, names: str) -> float:
+    """Difference between two backends of the same network over all pixels of the golden frame and of noise, meters.
+
+    Args:
+        names: "ONNX differs from PyTorch", for the error.
+
+    Raises:
+        FastDepthError: over AGREEMENT_M, or one of them gives NaN.
+    """
+    noise = np.random.default_rng(0).integers(0, 256, (size_px, size_px, 3), dtype=np.uint8)
+    off_m = float(np.max([np.abs(one.infer(rgb) - other.infer(rgb)).max() for rgb in (golden_frame(size_px), noise)]))
+    if not off_m <= AGREEMENT_M:  # NaN fails too
+        raise FastDepthError(f"{names} by {off_m} m, {AGREEMENT_M} m is allowed")
     return off_m
 
 

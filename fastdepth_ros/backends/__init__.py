@@ -1,7 +1,7 @@
 """Engines that run an artifact, one a file. Importing this folder imports no engine."""
 
-from fastdepth_ros.backends import onnxruntime, openvino, pytorch, tvm  # noqa: F401  (they register themselves)
 from fastdepth_ros.backends.base import (
+    BACKENDS,
     Backend,
     BackendError,
     BackendOptions,
@@ -9,14 +9,9 @@ from fastdepth_ros.backends.base import (
     NotInstalledError,
     backend_class,
     backend_names,
-)
+)  # fmt: skip
 
 __all__ = [
-    "Backend",
-    "BackendError",
-    "BackendOptions",
-    "ModelFile",
-    "NotInstalledError",
-    "backend_class",
+    "BACKENDS", "Backend", "BackendError", "BackendOptions", "ModelFile", "NotInstalledError", "backend_class",
     "backend_names",
-]
+]  # fmt: skip

@@ -1,7 +1,9 @@
-"""Interface of a backend, and the registry of backends."""
+"""Interface of a backend, the registry of backends, and the cache of built engines."""
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -12,9 +14,11 @@ import numpy as np
 
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.cores import available_cores
+from fastdepth_ros.registry import Registry
 
 PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 CHANNELS = ("rgb", "bgr")
+INTERFACE = ("model_format", "module", "install", "infer")  # what a class must have to be a backend
 
 
 class BackendError(FastDepthError):
@@ -55,6 +59,9 @@ class BackendOptions:
 
     Raises:
         BackendError: an unknown precision or channel order.
+
+    >>> BackendOptions(threads=3).thread_limit
+    3
     """
 
     threads: int = 0
@@ -78,7 +85,6 @@ class Backend(Protocol):
     """An engine with a model loaded.
 
     Class attributes:
-        name: under which it is registered.
         model_format: key of the artifact's file that it runs.
         module: the import that must be there.
         install: what to type when it is not.
@@ -91,7 +97,6 @@ class Backend(Protocol):
         channels: order of the network input's channels: "rgb", or "bgr" where the options ask for it.
     """
 
-    name: str
     model_format: str
     module: str
     install: str
@@ -113,7 +118,11 @@ class Backend(Protocol):
 
 
 def engine_text(name_and_version: str, device: str, computes: str) -> str:
-    """Text of `Backend.engine`."""
+    """Text of `Backend.engine`.
+
+    >>> engine_text("onnxruntime 1.31.1", "cpu", in_f32("fp16"))
+    'onnxruntime 1.31.1 (cpu, fp16 file, f32 arithmetic)'
+    """
     return f"{name_and_version} ({device})" if computes == "fp32" else f"{name_and_version} ({device}, {computes})"
 
 
@@ -122,41 +131,65 @@ def in_f32(precision: str) -> str:
     return f"{precision} file, f32 arithmetic"
 
 
-_REGISTRY: dict[str, type[Backend]] = {}
-
-
-def register_backend(cls: type[Backend]) -> type[Backend]:
-    """Class decorator: makes a backend available under its `name`."""
-    _REGISTRY[cls.name] = cls
-    return cls
+BACKENDS = Registry[type[Backend]](
+    "backend",
+    modules=[f"fastdepth_ros.backends.{name}" for name in ("onnxruntime", "openvino", "pytorch", "tvm")],
+    entry_points="fastdepth_ros.backends",
+    error=BackendError,
+)
 
 
 def backend_names(formats: Container[str] | None = None) -> list[str]:
-    """Names of the backends, or of those that run a file of one of these formats; installed or not."""
-    return sorted(name for name, cls in _REGISTRY.items() if formats is None or cls.model_format in formats)
+    """Names of the backends, or of those that run a file of one of these formats; installed or not.
+
+    Raises:
+        BackendError: a backend of another distribution has to be imported for its format, and cannot be.
+    """
+    return sorted(name for name in BACKENDS if formats is None or BACKENDS[name].model_format in formats)
 
 
 def backend_class(name: str) -> type[Backend]:
     """Look a backend up, without importing its engine.
 
     Raises:
-        BackendError: unknown; lists what there is.
+        BackendError: unknown, or another distribution's that cannot be imported or is no backend; lists what there is.
         NotInstalledError: its engine is not on this machine; lists what there is.
     """
-    if name not in _REGISTRY:
-        raise BackendError(f"unknown backend {name!r}; there is {_listing()}")
-    cls = _REGISTRY[name]
-    if not _installed(cls):
-        raise NotInstalledError(f"backend {name!r} is not installed: {cls.install}; there is {_listing()}")
+    if name not in BACKENDS:
+        raise BackendError(f"unknown backend {name!r}", f"there is {_listing()}")
+    cls = BACKENDS[name]
+    lacking = [attribute for attribute in INTERFACE if not hasattr(cls, attribute)]
+    if lacking:
+        raise BackendError(f"backend {name!r} is {cls!r}, which lacks {', '.join(lacking)}", f"there is {_listing()}")
+    if find_spec(cls.module) is None:
+        raise NotInstalledError(f"backend {name!r} is not installed: {cls.install}", f"there is {_listing()}")
     return cls
 
 
-def _installed(cls: type[Backend]) -> bool:
-    return find_spec(cls.module) is not None
-
-
 def _listing() -> str:
-    def entry(cls: type[Backend]) -> str:
-        return cls.name if _installed(cls) else f"{cls.name} (not installed: {cls.install})"
+    """The names, each with what keeps it from running here."""
+    return ", ".join(f"{name} ({why})" if (why := _obstacle(name)) else name for name in backend_names())
 
-    return ", ".join(entry(_REGISTRY[name]) for name in backend_names())
+
+def _obstacle(name: str) -> str:
+    try:
+        cls = BACKENDS[name]
+        return "" if find_spec(cls.module) else f"not installed: {cls.install}"
+    except (BackendError, AttributeError):
+        return "broken"
+
+
+def engine_cache(engine: str, model: ModelFile) -> Path:
+    """A folder of the user's for one release of an engine that takes minutes to build a model file for a GPU.
+
+    It is made if need be.
+
+    Args:
+        engine: with its version: "tensorrt-1.31.1".
+        model: whose content names the folder, so that new weights never meet an old engine.
+    """
+    digest = model.facts.get("sha256") or hashlib.sha256(model.path.read_bytes()).hexdigest()
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = cache / "fastdepth_ros" / engine / digest[:16]
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

@@ -15,7 +15,11 @@ _HEAD = bytes((8 << 3 | 2, len(ORDER))) + ORDER.encode() + bytes((9 << 3 | 2, 24
 
 
 def channel_order(channels: str) -> np.ndarray:
-    """int64 (3,): which channel of RGB each channel of the network input is."""
+    """int64 (3,): which channel of RGB each channel of the network input is.
+
+    >>> channel_order("bgr").tolist()
+    [2, 1, 0]
+    """
     return np.array(["rgb".index(channel) for channel in channels], np.int64)
 
 

@@ -8,19 +8,19 @@ from typing import Any
 import numpy as np
 
 from fastdepth_ros.backends.base import (
+    BACKENDS,
     BackendError,
     BackendOptions,
     ModelFile,
+    engine_cache,
     engine_text,
     in_f32,
-    register_backend,
-)
-from fastdepth_ros.backends.cache import engine_cache
+)  # fmt: skip
 from fastdepth_ros.backends.channels import read_model
 from fastdepth_ros.backends.native import host_features
 
 
-@register_backend
+@BACKENDS.register("onnxruntime")
 class OnnxRuntimeBackend:
     """Runs `model.onnx` on the execution provider that `device` names: cpu, cuda, tensorrt, ...
 
@@ -28,7 +28,6 @@ class OnnxRuntimeBackend:
         BackendError: the provider is not in this build of ONNX Runtime, or the file is not what its manifest says.
     """
 
-    name = "onnxruntime"
     model_format = "onnx"
     module = "onnxruntime"
     install = "pip install onnxruntime"
@@ -96,6 +95,9 @@ def computes(provider: str, precision: str, cpu_features: Container[str]) -> str
 
     It cannot be asked. On a CPU, kernels in float16 exist for Arm alone; elsewhere casts surround those in float32.
     CUDA has none in int8.
+
+    >>> computes("CPUExecutionProvider", "fp16", ["avx2"]), computes("CUDAExecutionProvider", "fp16", [])
+    ('fp16 file, f32 arithmetic', 'fp16')
     """
     without_f16 = provider == "CPUExecutionProvider" and "asimdhp" not in cpu_features
     without_int8 = provider == "CUDAExecutionProvider"

@@ -10,21 +10,21 @@ from typing import Any
 import numpy as np
 
 from fastdepth_ros.backends.base import (
+    BACKENDS,
     BackendError,
     BackendOptions,
     ModelFile,
+    engine_cache,
     engine_text,
     in_f32,
-    register_backend,
-)
-from fastdepth_ros.backends.cache import engine_cache
+)  # fmt: skip
 from fastdepth_ros.backends.channels import read_model
 
 _making = threading.Lock()
 _core: Any = None
 
 
-@register_backend
+@BACKENDS.register("openvino")
 class OpenVinoBackend:
     """Runs `model.onnx` on the device that `device` names: cpu, gpu, gpu.1, npu, ...
 
@@ -32,7 +32,6 @@ class OpenVinoBackend:
         BackendError: the device is not there or cannot compute so, or the file is not what its manifest says.
     """
 
-    name = "openvino"
     model_format = "onnx"
     module = "openvino"
     install = "pip install 'fastdepth_ros[openvino]'"
@@ -106,6 +105,9 @@ def arithmetic(options: BackendOptions, capabilities: Container[str]) -> tuple[s
 
     Raises:
         BackendError: the device computes in nothing that suits the precision.
+
+    >>> arithmetic(BackendOptions(precision="fp16"), ["FP32"]), arithmetic(BackendOptions(precision="fp16"), ["FP16"])
+    (('f32', 'fp16 file, f32 arithmetic'), ('f16', 'fp16'))
     """
     precision = options.precision
     if precision == "fp16" and "FP16" in capabilities:
@@ -120,11 +122,7 @@ def arithmetic(options: BackendOptions, capabilities: Container[str]) -> tuple[s
 
 
 def _settings(model: ModelFile, options: BackendOptions, kind: str, version: str) -> dict[str, Any]:
-    settings: dict[str, Any] = {
-        "PERFORMANCE_HINT": "LATENCY",
-        "NUM_STREAMS": 1,
-        "INFERENCE_PRECISION_HINT": kind,
-    }
+    settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": kind}
     if options.device.lower() == "cpu":
         settings["ENABLE_CPU_PINNING"] = False  # two processes would sit on the same cores
         if options.thread_limit:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastdepth_ros.backends.base import BackendError, BackendOptions, ModelFile, engine_text, register_backend
+from fastdepth_ros.backends.base import BACKENDS, BackendError, BackendOptions, ModelFile, engine_text
 
 
-@register_backend
+@BACKENDS.register("pytorch")
 class PyTorchBackend:
     """Runs `model.safetensors` on the torch device that `device` names: cpu, cuda, cuda:1, ...
 
@@ -15,7 +15,6 @@ class PyTorchBackend:
         BackendError: the device is not there, or the file does not hold the network of its manifest.
     """
 
-    name = "pytorch"
     model_format = "safetensors"
     module = "torch"
     install = "pip install 'fastdepth_ros[torch]'"

@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
 
-from fastdepth_ros.backends.base import BackendError, BackendOptions, ModelFile, engine_text, register_backend
+from fastdepth_ros.backends.base import BACKENDS, BackendError, BackendOptions, ModelFile, engine_text
 from fastdepth_ros.backends.native import check_library
 from fastdepth_ros.jobs.cores import available_cores
 
@@ -19,7 +19,7 @@ SETTINGS = {
 PACKAGES = {"tvm": "apache-tvm", "tvm_ffi": "apache-tvm-ffi"}
 
 
-@register_backend
+@BACKENDS.register("tvm")
 class TvmBackend:
     """Runs `model.so` on the device that it was compiled for: cpu, or cuda.
 
@@ -28,7 +28,6 @@ class TvmBackend:
             the module is loaded, since loading such a one would end the process.
     """
 
-    name = "tvm"
     model_format = "tvm"
     module = "tvm"
     install = "pip install 'fastdepth_ros[tvm]'"

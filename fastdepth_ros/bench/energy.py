@@ -16,10 +16,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any
 
+from fastdepth_ros.registry import Registry
+
 SAMPLE_S = 0.05
 WHOLE_BOARD = ("VDD_IN", "POM_5V_IN", "SYS_5V0", "total")  # rails that hold all others, as Jetsons name them
 Joules = Mapping[str, float]
-FINDERS: dict[str, Callable[[Path], Meter | None]] = {}
+METERS = Registry[Callable[[Path], "Meter | None"]]("energy meter")  # functions that look for one under a root
 
 
 class Meter(AbstractContextManager["Meter"]):
@@ -47,19 +49,9 @@ class Meter(AbstractContextManager["Meter"]):
         """Nothing is held open."""
 
 
-def finder(name: str) -> Callable[[Callable[[Path], Meter | None]], Callable[[Path], Meter | None]]:
-    """Decorator of a function that looks for one kind of meter under a root."""
-
-    def keep(find: Callable[[Path], Meter | None]) -> Callable[[Path], Meter | None]:
-        FINDERS[name] = find
-        return find
-
-    return keep
-
-
 def find_meters(root: Path = Path("/")) -> list[Meter]:
     """Meters that are present and that this user may read."""
-    return [meter for find in FINDERS.values() if (meter := find(root)) is not None]
+    return [meter for name in METERS if (meter := METERS[name](root)) is not None]
 
 
 def power_mode(root: Path = Path("/")) -> str:
@@ -125,7 +117,7 @@ class Sampler(Meter):
             self._last = now
 
 
-@finder("rapl")
+@METERS.register("rapl")
 def find_rapl(root: Path) -> Meter | None:
     """RAPL of Intel and AMD in powercap: packages and their memory."""
     zones = {}
@@ -144,7 +136,7 @@ def find_rapl(root: Path) -> Meter | None:
     return Counter("rapl", "processor and memory, by RAPL", read, wraps_j)
 
 
-@finder("ina3221")
+@METERS.register("ina3221")
 def find_ina3221(root: Path) -> Meter | None:
     """The INA3221 of a Jetson in sysfs: as hwmon from JetPack 5 on, as an IIO device before that."""
     drivers = root / "sys/bus/i2c/drivers"
@@ -170,7 +162,7 @@ def _watts(values: list[int]) -> float:
     return values[0] / 1e3 if len(values) == 1 else values[0] * values[1] / 1e6
 
 
-@finder("tegrastats")
+@METERS.register("tegrastats")
 def find_tegrastats(root: Path) -> Meter | None:
     """The program of a Jetson, where its sysfs is not open to this user."""
     if root != Path("/") or not shutil.which("tegrastats") or any((root / "sys/bus/i2c/drivers").glob("ina3221*/*")):
@@ -203,12 +195,16 @@ class Tegrastats(Sampler):
 
 
 def rails_of(line: str) -> dict[str, float]:
-    """Watts by rail, of a line of tegrastats."""
+    """Watts by rail, of a line of tegrastats.
+
+    >>> rails_of("RAM 2/8 VDD_IN 4532mW/4532mW POM_5V_IN 1832/1832")
+    {'VDD_IN': 4.532, 'POM_5V_IN': 1.832}
+    """
     found = re.findall(r"\b((?:VDD|POM|SYS|VIN|CPU|GPU|SOC|CV)_?\w*) (\d+)(?:mW)?/\d+(?:mW)?", line)
     return {rail: int(milliwatts) / 1e3 for rail, milliwatts in found}
 
 
-@finder("nvml")
+@METERS.register("nvml")
 def find_nvml(root: Path) -> Meter | None:
     """A GPU of NVIDIA, the first one."""
     if root != Path("/") or find_spec("pynvml") is None:

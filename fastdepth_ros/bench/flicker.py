@@ -11,7 +11,7 @@ from fastdepth_ros.backends import Backend
 from fastdepth_ros.data.synthetic.sequence import NOISE, room_sequence
 from fastdepth_ros.depth.estimator import DepthEstimator, EstimatorOptions
 from fastdepth_ros.depth.frame import Frame
-from fastdepth_ros.metrics.steadiness import temporal_noise
+from fastdepth_ros.metrics.depth import temporal_noise
 
 FRAMES, SETTLED = 40, 20  # seen, and of them those that count: the filter needs some to settle
 STRENGTHS = (0.0, 0.8)  # of the filter over time

@@ -1,16 +1,150 @@
-"""All subjects in turns, with what each of them takes of the machine."""
+"""Subjects in turns, each in a process of its own, with what each of them takes of the machine.
+
+No engine's threads, memory or crash are another's.
+"""
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from fastdepth_ros.bench.energy import Meter
-from fastdepth_ros.bench.process import SubjectError, Worker, pause
-from fastdepth_ros.bench.subject import Subject
-from fastdepth_ros.bench.timing import Latency, latency
+from fastdepth_ros.bench.subject import Loaded, Subject
+from fastdepth_ros.bench.timing import PAUSE_S, WARM_UP, Latency, latency, timed
+from fastdepth_ros.errors import FastDepthError
+
+LOAD_TIMEOUT_S = 300.0
+TURN_S, WARM_UP_S = 1.0, 0.3  # a slow network gets fewer frames in a turn, one at least
+
+
+class SubjectError(FastDepthError):
+    """A subject that cannot be loaded or that ended; the message says why."""
+
+
+class Turn(NamedTuple):
+    """Single runs, the processor time that the process took for one, and the most memory that it has held."""
+
+    times_ms: list[float]
+    cpu_ms: float
+    memory_mb: float
+
+
+class Worker:
+    """A subject's process.
+
+    Attributes:
+        engine: what the engine calls itself.
+        computes: what it computes, if it is a backend, else empty.
+        load_s: how long it took to load, its engine's import included.
+
+    Raises:
+        SubjectError: it cannot be loaded.
+    """
+
+    def __init__(self, subject: Subject) -> None:
+        self.subject = subject
+        self._connection, theirs = multiprocessing.Pipe()
+        self._process = multiprocessing.get_context("spawn").Process(
+            target=_serve, args=(theirs, subject.load), name=subject.name, daemon=True
+        )
+        with _environment(subject.environment()):
+            self._process.start()
+        theirs.close()
+        try:
+            self.engine, self.computes, self.load_s = self._answer(LOAD_TIMEOUT_S)
+        except SubjectError:
+            self.close()
+            raise
+
+    def warm_up(self) -> None:
+        self.turn(0)
+
+    def turn(self, frames: int) -> Turn:
+        """Time some runs; the warm-up's three where `frames` is 0.
+
+        Raises:
+            SubjectError: it failed or ended; so do all calls after that.
+        """
+        self._ask(frames)
+        return self._answer(LOAD_TIMEOUT_S)
+
+    def close(self) -> None:
+        self._connection.close()  # ends its loop
+        self._process.join(5)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join()
+
+    def _ask(self, frames: int) -> None:
+        try:
+            self._connection.send(frames)
+        except (BrokenPipeError, ConnectionResetError) as error:
+            raise SubjectError(f"its process ended with code {self._process.exitcode}") from error
+
+    def _answer(self, timeout_s: float) -> Any:
+        try:
+            if not self._connection.poll(timeout_s):
+                raise SubjectError(f"no answer within {timeout_s:.0f} s")
+            answer = self._connection.recv()
+        except (EOFError, ConnectionResetError, BrokenPipeError) as error:
+            self._process.join(5)
+            raise SubjectError(f"its process ended with code {self._process.exitcode}") from error
+        if isinstance(answer, Exception):
+            raise SubjectError(str(answer))
+        return answer
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _serve(connection: Connection, load: Callable[[], Loaded]) -> None:
+    """Main loop of a subject's process: load, then one round per number received."""
+    try:
+        started = time.monotonic()
+        loaded = load()
+        connection.send((loaded.engine, loaded.computes, time.monotonic() - started))
+        while True:
+            connection.send(_timed_turn(loaded.run, connection.recv()))
+    except (EOFError, BrokenPipeError, KeyboardInterrupt):
+        return
+    except Exception as error:  # an engine's own, of whatever class; it is told where the subject is measured
+        connection.send(SubjectError(f"{type(error).__name__}: {error}"))
+
+
+def _timed_turn(run: Callable[[], object], frames: int) -> Turn:
+    times_ms: list[float] = []
+    cpu_s, started = time.process_time(), time.monotonic()
+    for _ in range(frames or WARM_UP):
+        times_ms.append(timed(run))
+        if time.monotonic() - started > (TURN_S if frames else WARM_UP_S):
+            break
+    cpu_ms = (time.process_time() - cpu_s) * 1e3 / len(times_ms)
+    return Turn(times_ms, cpu_ms, _memory_mb())
+
+
+def _memory_mb() -> float:
+    """The most that this process has held; getrusage would count its parent's too."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
+
 
 IDLE_S = 2.0
 Progress = Callable[[str], object]
@@ -101,7 +235,7 @@ def idle_power_w(meters: Sequence[Meter]) -> dict[str, float]:
 
 
 def _turn(tally: _Tally, frames: int, meters: Sequence[Meter]) -> None:
-    pause()
+    time.sleep(PAUSE_S)  # what spins stops
     tally.worker.warm_up()
     before, started = [meter.total_j() for meter in meters], time.monotonic()
     turn = tally.worker.turn(max(frames, tally.worker.subject.at_least))
@@ -117,12 +251,7 @@ def _turn(tally: _Tally, frames: int, meters: Sequence[Meter]) -> None:
 def _measured(tally: _Tally) -> Measured:
     runs = sum(len(times_ms) for times_ms in tally.rounds_ms)
     return Measured(
-        tally.worker.engine,
-        latency(tally.rounds_ms),
-        tally.worker.load_s,
-        tally.cpu_ms / runs,
-        tally.memory_mb,
+        tally.worker.engine, latency(tally.rounds_ms), tally.worker.load_s, tally.cpu_ms / runs, tally.memory_mb,
         {name: joules / runs for name, joules in tally.joules.items()},
-        {name: joules / tally.seconds for name, joules in tally.joules.items()},
-        tally.worker.computes,
-    )
+        {name: joules / tally.seconds for name, joules in tally.joules.items()}, tally.worker.computes,
+    )  # fmt: skip

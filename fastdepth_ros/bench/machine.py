@@ -141,16 +141,8 @@ def _library() -> ctypes.CDLL:
         source.write_text(FMA_SOURCE)
         native = "-mcpu=native" if platform.machine() == "aarch64" else "-march=native"
         command = [
-            _compiler(),
-            "-O3",
-            native,
-            "-ffp-contract=fast",
-            "-shared",
-            "-fPIC",
-            str(source),
-            "-o",
-            str(library),
-        ]
+            _compiler(), "-O3", native, "-ffp-contract=fast", "-shared", "-fPIC", str(source), "-o", str(library),
+        ]  # fmt: skip
         subprocess.run(command, check=True, capture_output=True)
         return ctypes.CDLL(str(library))
 

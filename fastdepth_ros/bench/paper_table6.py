@@ -22,8 +22,7 @@ from fastdepth_ros.deploy.steps import read_plan
 from fastdepth_ros.deploy.targets import find_target
 from fastdepth_ros.deploy.tune import Device, tune
 from fastdepth_ros.nn.checkpoints import save_checkpoint
-from fastdepth_ros.nn.fastdepth import initialize
-from fastdepth_ros.nn.network import DepthNetwork
+from fastdepth_ros.nn.network import DepthNetwork, initialize
 
 ROWS = {  # decoder, as the paper calls it -> its kernel and its skips
     "standard": ("standard", "none"),

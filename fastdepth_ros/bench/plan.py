@@ -6,24 +6,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 from fastdepth_ros.artifact.artifact import Artifact, find_artifacts
 from fastdepth_ros.backends import BackendError, BackendOptions, backend_class, backend_names
 from fastdepth_ros.bench.machine import machine_subjects
-from fastdepth_ros.bench.subject import Subject, load_estimator, load_onnx, load_torch_eager
-from fastdepth_ros.errors import FastDepthError
+from fastdepth_ros.bench.subject import Subject, load_estimator, load_torch_eager
 from fastdepth_ros.jobs.cores import available_cores
 
 FRAME_PX = (480, 640)  # height, width
 NYU_ACCURACY = "nyu-labeled/test/authors"  # key of a manifest's accuracy
-FIG3 = {  # the steps of the paper's Fig. 3: encoder, decoder, kernel, skip
-    "ResNet-50 + UpProj": ("resnet50", "upproj", "standard", "none"),
-    "MobileNet + NNConv5": ("mobilenet", "nnconv5", "standard", "none"),
-    "depthwise decoder": ("mobilenet", "nnconv5", "depthwise", "none"),
-    "skip-add": ("mobilenet", "nnconv5", "depthwise", "add"),
-}
 
 
 @dataclass
@@ -102,55 +94,6 @@ def artifact_facts(artifact: Artifact, precision: str = "fp32") -> dict[str, Any
     return {"model": artifact.name, "macs": artifact.manifest.get("macs"), **known}
 
 
-def plan_halves(request: Request, folder: Path, *, steps: bool) -> Plan:
-    """Encoder, decoder and whole of each model, and of the paper's steps, in ONNX Runtime with all threads.
-
-    Args:
-        folder: where the halves are written.
-        steps: also those of Fig. 3, with random weights; needs torch.
-    """
-    plan = Plan()
-    if find_spec("onnx") is None:
-        plan.notes.append("no encoder and decoder apart: needs onnx: pip install onnx")
-        return plan
-    from fastdepth_ros.bench.split import cut
-
-    threads = max(request.threads or thread_counts())
-    for name, path in _networks(request, folder, plan, steps):
-        try:
-            parts = dict(zip(("encoder", "decoder"), cut(path, folder, name)))
-        except FastDepthError as error:
-            plan.notes.append(f"{name} is not cut in two: {error}")
-            continue
-        for part, file in {**parts, "whole": path}.items():
-            facts = {"group": "half", "model": name, "part": part}
-            plan.subjects.append(Subject(f"half/{name}/{part}", partial(load_onnx, file, threads), threads, facts))
-    return plan
-
-
-def plan_peers(request: Request, folder: Path) -> Plan:
-    """Subjects of others: torch eager as in the authors' scripts, and networks of other papers with random weights.
-
-    Args:
-        folder: where the networks are written.
-    """
-    from fastdepth_ros.bench.peers import PEERS, write_network
-    from fastdepth_ros.nn.complexity import complexity
-    from fastdepth_ros.nn.paper.prior_work import PRIOR
-
-    plan = plan_eager(request)
-    threads = max(request.threads or thread_counts())
-    for registry, group in ((PEERS, "peer"), (PRIOR, "prior")):
-        for name in registry.names():
-            network, file = registry[name](), folder / f"{name}.onnx"
-            size = network.input_px if group == "prior" else (network.size_px,) * 2
-            write_network(network, size, file)
-            macs = complexity(network, size)["total"].macs
-            facts = {"group": group, "model": name, "size_px": list(size), "macs": macs}
-            plan.subjects.append(Subject(f"{group}/{name}", partial(load_onnx, file, threads), threads, facts))
-    return plan
-
-
 def plan_eager(request: Request) -> Plan:
     """torch eager on each model that has a checkpoint, where torch is installed."""
     plan = Plan()
@@ -183,25 +126,3 @@ def _backends(artifact: Artifact, wanted: Sequence[str], precision: str, plan: P
             yield name
         else:
             plan.notes.append(f"{artifact.name} has no {cls.model_format} file of {precision} for backend {name}")
-
-
-def _networks(request: Request, folder: Path, plan: Plan, steps: bool) -> Iterator[tuple[str, Path]]:
-    if steps and find_spec("torch") is not None:
-        import torch
-
-        from fastdepth_ros.deploy.export import write_onnx
-        from fastdepth_ros.nn.fastdepth import initialize
-        from fastdepth_ros.nn.network import DepthNetwork
-
-        for name, (encoder, decoder, kernel, skip) in FIG3.items():
-            file = folder / f"{name}.onnx"
-            with torch.no_grad():
-                network = DepthNetwork.of(encoder, decoder, kernel=kernel, skip=skip).eval()
-                initialize(network)
-                write_onnx(network, file)
-            yield name, file
-    elif steps:
-        plan.notes.append("no steps of Fig. 3: they need torch")
-    for artifact in find_artifacts(request.models):
-        if "onnx" in artifact.manifest["files"]:
-            yield artifact.name, artifact.model_file("onnx").path.resolve()

@@ -43,9 +43,7 @@ def write_accuracy(path: Path, results: Results) -> bool:
     axis.set_xlabel("frames a second, batch 1")
     axis.set_ylabel("delta1 on the test split of NYU Depth v2")
     axis.grid(alpha=0.3)
-    handles, labels = axis.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize="small")
-    write_figure(path, figure)
+    write_figure(path, figure, legend_columns=3)
     return True
 
 
@@ -75,8 +73,7 @@ def write_halves(path: Path, results: Results) -> bool:
     threads = found[names[0]]["whole"]["threads"]
     axis.set_ylabel(f"ms in ONNX Runtime, {threads} thread{'s' if threads > 1 else ''}")
     figure.suptitle(results["machine"]["processor"], fontsize="medium")
-    figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=2)
-    write_figure(path, figure)
+    write_figure(path, figure, legend_columns=2)
     return True
 
 

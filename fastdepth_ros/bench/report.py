@@ -6,8 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from fastdepth_ros.bench.compare import Change
-from fastdepth_ros.bench.results import Results
+from fastdepth_ros.bench.results import Change, Results
 from fastdepth_ros.jobs.atomic_io import write_whole
 
 GROUPS = {"engine": "ours", "eager": "PyTorch eager", "peer": "peer", "prior": "prior work"}
@@ -166,12 +165,9 @@ def _flicker(results: Results) -> str:
         for row in results.get("flicker", [])
     ]  # fmt: skip
     heads = (
-        "model",
-        "temporal_filter",
-        "standard deviation over time, median pixel, mm",
-        "p95 pixel, mm",
+        "model", "temporal_filter", "standard deviation over time, median pixel, mm", "p95 pixel, mm",
         "of the depth",
-    )
+    )  # fmt: skip
     text = "A room that stands still, with a small camera's noise anew in each frame.\n"
     return f"## Flicker\n\n{_table(heads, rows)}\n{text}" if rows else ""
 

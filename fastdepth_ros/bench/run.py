@@ -18,7 +18,8 @@ from fastdepth_ros.bench.energy import find_meters, power_mode
 from fastdepth_ros.bench.flicker import flicker
 from fastdepth_ros.bench.harness import idle_power_w, measure
 from fastdepth_ros.bench.node import Scene, run_scene
-from fastdepth_ros.bench.plan import Plan, Request, plan_eager, plan_engines, plan_halves, plan_peers, thread_counts
+from fastdepth_ros.bench.paper_subjects import plan_halves, plan_peers
+from fastdepth_ros.bench.plan import Plan, Request, plan_eager, plan_engines, thread_counts
 from fastdepth_ros.bench.results import Results, results_of
 from fastdepth_ros.errors import FastDepthError
 

@@ -12,10 +12,9 @@ from tqdm import tqdm
 
 from fastdepth_ros.backends import backend_names
 from fastdepth_ros.backends.base import PRECISIONS
-from fastdepth_ros.bench.compare import caveats, changes
 from fastdepth_ros.bench.plan import Request
 from fastdepth_ros.bench.report import comparison, write_report
-from fastdepth_ros.bench.results import read_results, write_results
+from fastdepth_ros.bench.results import caveats, changes, read_results, write_results
 from fastdepth_ros.bench.run import FULL, run_bench, summary, write_plots
 from fastdepth_ros.cli.options import add_json_option
 

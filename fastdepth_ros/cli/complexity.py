@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace) -> None:
     from fastdepth_ros.nn.complexity import complexity
-    from fastdepth_ros.nn.fastdepth import FastDepth
+    from fastdepth_ros.nn.network import FastDepth
     from fastdepth_ros.nn.paper.table_text import table_as_json, table_as_text
 
     if parsed.table is not None:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from fastdepth_ros.cli.options import add_data_folder_option
-from fastdepth_ros.data.pairs import TRAINED, VIEWS
+from fastdepth_ros.data.datasets import TRAINED, VIEWS
 from fastdepth_ros.errors import FastDepthError
 
 DEFAULT_SIDE_PX = 160

@@ -22,8 +22,7 @@ from fastdepth_ros.nn.channels import NAMED, Channels, find_channels
 from fastdepth_ros.train.recipe import load_recipe, recipe_names
 
 if TYPE_CHECKING:
-    from fastdepth_ros.prune.resources import Resource
-    from fastdepth_ros.prune.table import LatencyTable
+    from fastdepth_ros.prune.resources import LatencyTable, Resource
 
 RESOURCES = ("macs", "weights", "latency")  # prune.resources.RESOURCES, which needs torch
 ENGINES = ("onnxruntime", "openvino", "pytorch", "tvm")  # prune.engines.ENGINES, which needs torch, and TVM
@@ -147,7 +146,7 @@ def _prune(parsed: argparse.Namespace) -> None:
     from fastdepth_ros.prune.measure import networks_ms_here
     from fastdepth_ros.prune.netadapt import NetAdapt, Search
     from fastdepth_ros.prune.plots import write_channels, write_search
-    from fastdepth_ros.prune.table import load_table
+    from fastdepth_ros.prune.resources import load_table
     from fastdepth_ros.prune.trial import TRIALS, Training
 
     for name in ("start", "out", "root", "budget"):
@@ -210,8 +209,7 @@ def _as_text(result: dict[str, Any]) -> str:
 
 
 def _resource(parsed: argparse.Namespace, network: str | None = None) -> Resource:
-    from fastdepth_ros.prune.resources import resource
-    from fastdepth_ros.prune.table import load_table
+    from fastdepth_ros.prune.resources import load_table, resource
 
     table: LatencyTable | None = load_table(parsed.table, network) if parsed.table else None
     return resource(parsed.resource, table)

@@ -88,9 +88,8 @@ def run(parsed: argparse.Namespace) -> None:
 
 
 def _network(parsed: argparse.Namespace, seed: int) -> DepthNetwork:
-    from fastdepth_ros.nn.fastdepth import FastDepth, initialize
     from fastdepth_ros.nn.importers.importer import load_imagenet_encoder
-    from fastdepth_ros.nn.network import DepthNetwork
+    from fastdepth_ros.nn.network import DepthNetwork, FastDepth, initialize
     from fastdepth_ros.prune.surgery import resized_checkpoint
 
     chosen = {kind: getattr(parsed, kind) for kind in PARTS if getattr(parsed, kind)}

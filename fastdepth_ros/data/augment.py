@@ -47,14 +47,9 @@ STEADY = Range(scale=(0.92, 1.08), shift=1.0, tint=0.1, gamma=1.3)
 
 
 def augment(
-    rgb: np.ndarray,
-    depth: np.ndarray,
-    size_px: int,
-    rng: np.random.Generator,
-    reach: Range = AUTHORS,
-    *,
+    rgb: np.ndarray, depth: np.ndarray, size_px: int, rng: np.random.Generator, reach: Range = AUTHORS, *,
     whole: bool = False,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """A random training sample from one pair.
 
     Args:

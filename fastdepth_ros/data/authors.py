@@ -34,6 +34,9 @@ def authors_view(image: np.ndarray, size_px: int) -> np.ndarray:
 
     Raises:
         ValueError: narrower than the crop once its height is reduced to 250.
+
+    >>> authors_view(np.zeros((480, 640, 3), np.uint8), 224).shape
+    (224, 224, 3)
     """
     height, width = image.shape[:2]
     rows, columns = (

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fastdepth_ros.data.pairs import WHOLE, DatasetError, Pair
+from fastdepth_ros.data.datasets import WHOLE, DatasetError, Pair
 from fastdepth_ros.depth.geometry import (
     LARGEST,
     SMALLEST,
@@ -24,7 +24,7 @@ from fastdepth_ros.depth.geometry import (
     focal_ratio,
     focal_scale,
     is_plausible,
-)
+)  # fmt: skip
 
 INTRINSICS = "intrinsics.json"
 MILLIMETERS = ("millimetre", "millimeter", "mm")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from tqdm import tqdm
 
-from fastdepth_ros.data.pairs import Dataset, DatasetError, Pair
+from fastdepth_ros.data.datasets import Dataset, DatasetError, Pair
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ import cv2
 import numpy as np
 
 from fastdepth_ros.data.camera import INTRINSICS, Intrinsics, read_intrinsics
+from fastdepth_ros.data.datasets import DATASETS, TRAINED, VIEWS, DatasetError, Pair, require_split
 from fastdepth_ros.data.image_files import read_images
-from fastdepth_ros.data.pairs import TRAINED, VIEWS, DatasetError, Pair, register_dataset, require_split
 
 SETTINGS = "dataset.json"
 COLOR_FOLDERS = ("rgb", "color")
@@ -26,7 +26,11 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".PNG", ".JPG", ".JPEG")  
 
 @dataclass(frozen=True)
 class DepthScale:
-    """meters = (stored + depth_offset) * depth_scale_m, 0 (unknown) where that is not positive."""
+    """meters = (stored + depth_offset) * depth_scale_m, 0 (unknown) where that is not positive.
+
+    >>> DepthScale()(np.array([[0, 1500]], np.uint16)).round(3)
+    array([[0. , 1.5]], dtype=float32)
+    """
 
     depth_scale_m: float = 0.001
     depth_offset: float = 0.0
@@ -78,7 +82,7 @@ class FolderDataset:
         return next((file for file in files if file.exists()), files[1])
 
 
-@register_dataset("folder")
+@DATASETS.register("folder")
 def open_folder(root: Path, split: str) -> FolderDataset:
     """Folders of one's own: `split.csv` with the columns ``name,split``, or ``index,split`` for names of four digits.
 

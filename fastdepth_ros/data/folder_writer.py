@@ -12,7 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from fastdepth_ros.data.pairs import DatasetError
+from fastdepth_ros.data.datasets import DatasetError
 from fastdepth_ros.jobs.atomic_io import write_whole
 
 QUALITY = (cv2.IMWRITE_JPEG_QUALITY, 95)

@@ -14,7 +14,7 @@ from torch.utils.data import Dataset as TorchDataset
 from tqdm import tqdm
 
 from fastdepth_ros.data.camera import of_training_camera
-from fastdepth_ros.data.pairs import WHOLE, Dataset, Joined, Pair
+from fastdepth_ros.data.datasets import WHOLE, Dataset, Joined, Pair
 from fastdepth_ros.errors import FastDepthError
 
 Transform = Callable[..., tuple[np.ndarray, np.ndarray]]

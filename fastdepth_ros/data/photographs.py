@@ -9,8 +9,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from fastdepth_ros.data.datasets import DatasetError
 from fastdepth_ros.data.image_files import decoded
-from fastdepth_ros.data.pairs import DatasetError
 
 
 class Photographs:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import warnings
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -15,19 +14,16 @@ import torch
 
 from fastdepth_ros import __version__
 from fastdepth_ros.artifact.artifact import INPUT_SIZE_PX, INTERFACE, VERSION, sha256_of, write_manifest
-from fastdepth_ros.artifact.golden import golden_frame, golden_record
+from fastdepth_ros.artifact.golden import golden_frame, golden_record, require_agreement
 from fastdepth_ros.backends import BackendOptions, ModelFile, backend_class
-from fastdepth_ros.deploy.agreement import AGREEMENT_M, largest_difference_m
 from fastdepth_ros.deploy.rewrite import rewrite
 from fastdepth_ros.depth.geometry import TRAINED_FOCAL
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.atomic_io import whole_folder
 from fastdepth_ros.nn.checkpoints import save_checkpoint
 from fastdepth_ros.nn.complexity import complexity
-from fastdepth_ros.nn.deployed import deployed
+from fastdepth_ros.nn.deployed import OPSET, deployed, traced_onnx
 from fastdepth_ros.nn.network import DepthNetwork
-
-OPSET = 17  # what the oldest supported ONNX Runtime (1.12, 2022) reads
 
 
 def export_artifact(network: DepthNetwork, out: Path, facts: Mapping[str, Any], *, half: bool = False) -> float:
@@ -64,14 +60,7 @@ def write_onnx(network: DepthNetwork, path: Path) -> list[str]:
     """
     runnable = deployed(network)
     example = torch.zeros(1, INPUT_SIZE_PX, INPUT_SIZE_PX, 3, dtype=torch.uint8)
-    with warnings.catch_warnings():
-        # The tracing exporter is deprecated, but the new one turns the pads and the upsample into larger graphs.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        torch.onnx.export(
-            runnable, (example,), str(path), input_names=["rgb"], output_names=["depth"], opset_version=OPSET,
-            dynamo=False,
-        )  # fmt: skip
-    model = onnx.load(path)
+    model = onnx.load_from_string(traced_onnx(runnable, example, names=("rgb", "depth")))
     onnx.helper.set_model_props(model, {"opset": str(OPSET)})
     model.producer_version, model.doc_string = torch.__version__.partition("+")[0], ""
     applied = [*runnable.rewritings, *rewrite(model)]
@@ -83,18 +72,14 @@ def _compare(folder: Path) -> tuple[float, dict[str, Any]]:
     options = BackendOptions()
     reference = backend_class("pytorch")(ModelFile(folder / "model.safetensors", INPUT_SIZE_PX), options)
     deployed = backend_class("onnxruntime")(ModelFile(folder / "model.onnx", INPUT_SIZE_PX, OPSET), options)
-    off_m = largest_difference_m(reference, deployed, INPUT_SIZE_PX)
-    if not off_m <= AGREEMENT_M:  # NaN fails too
-        raise FastDepthError(f"ONNX differs from PyTorch by {off_m} m, {AGREEMENT_M} m is allowed")
+    off_m = require_agreement(reference, deployed, INPUT_SIZE_PX, "ONNX differs from PyTorch")
     return off_m, golden_record(reference, INPUT_SIZE_PX)
 
 
 def _rounded(network: DepthNetwork, folder: Path) -> tuple[float, dict[str, Any]]:
     saved = backend_class("pytorch")(ModelFile(folder / "model.safetensors", INPUT_SIZE_PX), BackendOptions())
     rgb = golden_frame(INPUT_SIZE_PX)
-    with torch.inference_mode():
-        exact = network.eval()(torch.from_numpy(rgb).permute(2, 0, 1)[None] / 255)[0, 0].numpy()
-    off_m = float(np.abs(exact - saved.infer(rgb)).max())
+    off_m = float(np.abs(network.eval().infer(rgb) - saved.infer(rgb)).max())
     if not np.isfinite(off_m):
         raise FastDepthError("a kernel leaves the range of float16; export it whole")
     return off_m, golden_record(saved, INPUT_SIZE_PX)

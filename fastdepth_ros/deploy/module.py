@@ -8,14 +8,7 @@ from dataclasses import dataclass
 import tvm
 from tvm import relax, te, tirx
 
-from fastdepth_ros.deploy.kernels import (
-    blocks_of,
-    convolution,
-    out_lanes,
-    packed_bias,
-    packed_weight,
-    repeated,
-)
+from fastdepth_ros.deploy.kernels import blocks_of, convolution, out_lanes, packed_bias, packed_weight, repeated
 from fastdepth_ros.deploy.schedules import Tile, schedule, schedule_copy, tiles
 from fastdepth_ros.deploy.steps import IMAGE, Plan, Step
 

@@ -1,5 +1,7 @@
-"""Errors of a depth map against the truth: per image, their mean over images as the FastDepth authors report it, and
-pooled over all pixels."""
+"""Errors of a depth map against the truth, and flicker of a static scene's depth over time.
+
+Errors are per image, their mean over images as the FastDepth authors report it, or pooled over all pixels.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +29,10 @@ def depth_errors(depth: np.ndarray, truth: np.ndarray) -> dict[str, float]:
 
     Raises:
         ValueError: shapes differ, no pixel has a truth, or a prediction is not finite.
+
+    >>> errors = depth_errors(np.array([[1.0, 2.5]]), np.array([[1.0, 2.0]]))
+    >>> errors["mae"], errors["rel"], errors["delta1"]
+    (0.25, 0.125, 0.5)
     """
     if depth.shape != truth.shape:
         raise FastDepthError(f"depth has shape {depth.shape}, truth {truth.shape}")
@@ -56,6 +62,9 @@ def median_scale(depth: np.ndarray, truth: np.ndarray) -> float:
 
     Returns:
         1 where the depth's median is not above 0.
+
+    >>> median_scale(np.array([1.0, 2.0, 3.0]), np.array([2.0, 4.0, 0.0]))
+    2.0
     """
     valid = truth > 0
     typical = float(np.median(depth[valid]))
@@ -63,7 +72,11 @@ def median_scale(depth: np.ndarray, truth: np.ndarray) -> float:
 
 
 def near_delta1(depth: np.ndarray, truth: np.ndarray, within_m: float = NEAR_M) -> tuple[float | None, int]:
-    """delta1 of the pixels whose truth is above 0 and under `within_m`, and their number; None where there is none."""
+    """delta1 of the pixels whose truth is above 0 and under `within_m`, and their number; None where there is none.
+
+    >>> near_delta1(np.array([1.0, 1.0, 9.0]), np.array([1.0, 1.4, 3.0]))
+    (0.5, 2)
+    """
     near = np.where(truth < within_m, truth, 0)
     pixels = int(np.count_nonzero(near > 0))
     return (depth_errors(depth, near)["delta1"] if pixels else None), pixels
@@ -86,6 +99,10 @@ def pooled_errors(errors: Sequence[dict[str, float]], pixels: Sequence[int]) -> 
 
     Raises:
         ValueError: no image.
+
+    >>> one, two = (depth_errors(np.full(n, 2.0), np.full(n, truth)) for n, truth in ((1, 1.0), (3, 2.0)))
+    >>> pooled_errors([one, two], [1, 3])["mae"], mean_errors([one, two])["mae"]
+    (0.25, 0.5)
     """
     if not errors:
         raise FastDepthError("no image to pool")
@@ -97,3 +114,41 @@ def pooled_errors(errors: Sequence[dict[str, float]], pixels: Sequence[int]) -> 
         else:
             pooled[name] = float(np.average(values, weights=pixels))
     return pooled
+
+
+MIN_IMAGES = 2
+
+
+def temporal_noise(depths: np.ndarray) -> dict[str, float]:
+    """Temporal standard deviation of the depth that a still camera sees of a still scene.
+
+    Args:
+        depths: float (images, H, W) meters; NaN invalid, +inf beyond range.
+
+    Returns:
+        std_m, std_p95_m (median and 95th percentile over pixels of the standard deviation over time, meters),
+        relative (median over pixels of it over the pixel's mean depth), measured (share of pixels that have a depth in
+        every image), flickering (share of those that have one in some only).
+
+    Raises:
+        ValueError: fewer than two images, or no pixel with a depth in all of them.
+
+    >>> noise = temporal_noise(np.array([[[2.0, 1.0]], [[2.0, np.nan]]]))
+    >>> noise["std_m"], noise["measured"], noise["flickering"]
+    (0.0, 0.5, 0.5)
+    """
+    if depths.ndim != 3 or len(depths) < MIN_IMAGES:
+        raise FastDepthError(f"depth images have shape {depths.shape}, flicker needs (at least {MIN_IMAGES}, H, W)")
+    known = np.isfinite(depths) & (depths > 0)
+    always = known.all(axis=0)
+    if not always.any():
+        raise FastDepthError("no pixel has a depth in every image")
+    steady = depths[:, always].astype(np.float64)  # (images, pixels)
+    deviation_m = steady.std(axis=0, ddof=1)
+    return {
+        "std_m": float(np.median(deviation_m)),
+        "std_p95_m": float(np.percentile(deviation_m, 95)),
+        "relative": float(np.median(deviation_m / steady.mean(axis=0))),
+        "measured": float(always.mean()),
+        "flickering": float((known.any(axis=0) & ~always).mean()),
+    }

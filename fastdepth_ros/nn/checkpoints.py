@@ -17,8 +17,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.atomic_io import whole_file
 from fastdepth_ros.nn.channels import Channels
-from fastdepth_ros.nn.fastdepth import FastDepth
-from fastdepth_ros.nn.network import DepthNetwork
+from fastdepth_ros.nn.network import DepthNetwork, FastDepth
 
 AnyNetwork = TypeVar("AnyNetwork", bound=DepthNetwork)
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from fastdepth_ros.nn.fastdepth import INPUT_SIZE
+from fastdepth_ros.nn.channels import INPUT_PX
 
 COUNTED = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
 
@@ -21,7 +21,7 @@ class Complexity:
     macs: int
 
 
-def complexity(network: nn.Module, size_px: int | tuple[int, int] = INPUT_SIZE) -> dict[str, Complexity]:
+def complexity(network: nn.Module, size_px: int | tuple[int, int] = INPUT_PX) -> dict[str, Complexity]:
     """Count the convolutions and fully connected layers of a network and of each of its direct children.
 
     A transposed convolution is counted at its input: each pixel meets each weight once.
@@ -32,6 +32,9 @@ def complexity(network: nn.Module, size_px: int | tuple[int, int] = INPUT_SIZE) 
 
     Returns:
         Complexity by child (encoder, decoder, head); the whole network under "total".
+
+    >>> complexity(nn.Sequential(nn.Conv2d(3, 8, 3, padding=1)), 4)["total"]
+    Complexity(weights=216, macs=3456)
     """
     height_px, width_px = (size_px, size_px) if isinstance(size_px, int) else size_px
     network = network.to("meta").eval()

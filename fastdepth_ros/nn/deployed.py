@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import tempfile
+import warnings
+from pathlib import Path
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from fastdepth_ros.nn.checkpoints import folded
-from fastdepth_ros.nn.fastdepth import FastDepth
 from fastdepth_ros.nn.layers import upsample
-from fastdepth_ros.nn.network import DepthNetwork
+from fastdepth_ros.nn.network import DepthNetwork, FastDepth
+
+OPSET = 17  # what the oldest supported ONNX Runtime (1.12, 2022) reads
 
 
 class Deployed(nn.Module):
@@ -50,6 +54,25 @@ class DeployedVariant(nn.Module):
 def deployed(network: DepthNetwork) -> Deployed | DeployedVariant:
     """Network in the form that a backend runs."""
     return Deployed(network) if isinstance(network, FastDepth) else DeployedVariant(network)
+
+
+def traced_onnx(module: nn.Module, example: Tensor, *, names: tuple[str, str] | None = None) -> bytes:
+    """ONNX of any module in eval mode, of opset 17, with its batch norm folded.
+
+    The tracing exporter is deprecated, but the new one turns the pads and the upsample into larger graphs.
+
+    Args:
+        example: the input; its shape becomes the graph's.
+        names: of the graph's input and output; None takes the exporter's own.
+    """
+    inputs, outputs = ([name] for name in names) if names else (None, None)
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        file = Path(folder) / "model.onnx"
+        torch.onnx.export(
+            module.eval(), (example,), file, input_names=inputs, output_names=outputs, opset_version=OPSET, dynamo=False
+        )
+        return file.read_bytes()
 
 
 class DoublePointwise(nn.Module):

@@ -13,14 +13,9 @@ from torch.nn import functional
 
 # Of each stage of Lite0: layers, kernel, stride, expansion of the channels, channels.
 STAGES = (
-    (1, 3, 1, 1, 16),
-    (2, 3, 2, 6, 24),
-    (2, 5, 2, 6, 40),
-    (3, 3, 2, 6, 80),
-    (3, 5, 1, 6, 112),
-    (4, 5, 2, 6, 192),
+    (1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112), (4, 5, 2, 6, 192),
     (1, 3, 1, 6, 320),
-)
+)  # fmt: skip
 SKIP_STAGES = (0, 1, 2)  # the last at 1/2, 1/4 and 1/8
 
 
@@ -67,9 +62,13 @@ class EfficientNetLite(nn.Module):
     Args:
         width: factor on the channels of every stage, rounded to a multiple of 8; the stem keeps its 32.
         depth: factor on the layers of every stage but the first and the last, rounded up.
+        stages: three that end with a map which `forward` returns, before the last one.
+
+    Attributes:
+        widths: channels of the four maps.
     """
 
-    def __init__(self, width: float, depth: float) -> None:
+    def __init__(self, width: float, depth: float, stages: tuple[int, int, int] = SKIP_STAGES) -> None:
         super().__init__()
         self._conv_stem = SamePad(3, 32, 3, 2, bias=False)
         self._bn0 = norm(32)
@@ -83,11 +82,10 @@ class EfficientNetLite(nn.Module):
                 block = InvertedBottleneck(inputs, outputs, kernel, stride if layer == 0 else 1, expansion)
                 self._blocks.append(block)
                 inputs = outputs
-            if stage in SKIP_STAGES:
+            if stage in stages:
                 self._skips.append(len(self._blocks) - 1)
                 widths.append(outputs)
-        half, quarter, eighth = widths
-        self.widths = (half, quarter, eighth, inputs)
+        self.widths = (*widths, inputs)
 
     def forward(self, rgb: Tensor) -> tuple[Tensor, ...]:
         x = (rgb * 255 - 127) / 128

@@ -1,21 +1,25 @@
-"""An encoder, five decoder layers, three skips and a head: every variant of the paper's tables."""
+"""Depth networks: an encoder, five decoder layers, three skips and a head, as in the paper's tables.
+
+`FastDepth` (Wofk et al., ICRA 2019, Fig. 2) is MobileNet, NNConv5 depthwise and additive skips, of any channel list.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fastdepth_ros.nn.decoders import DECODERS, NNConv5
-from fastdepth_ros.nn.encoders import ENCODERS, Encoder
-from fastdepth_ros.nn.layers import KERNELS
-from fastdepth_ros.nn.registry import Registry
+from fastdepth_ros.nn.channels import Channels
+from fastdepth_ros.nn.encoders import ENCODERS, Encoder, MobileNet
+from fastdepth_ros.nn.layers import DECODERS, KERNELS, NNConv5
+from fastdepth_ros.registry import Registry
 
 DECODER_WIDTHS = (512, 256, 128, 64, 32)
-JOINS = Registry("skip")
+JOINS = Registry[Callable[..., Any]]("skip")
 
 
 def parts() -> dict[str, list[str]]:
@@ -78,15 +82,9 @@ class DepthNetwork(nn.Module):
     """
 
     def __init__(
-        self,
-        encoder: Encoder,
-        decoder: str = "nnconv5",
-        *,
-        kernel: str = "depthwise",
-        skip: str = "add",
-        widths: Sequence[int] = DECODER_WIDTHS,
-        batch_norm: bool = True,
-    ) -> None:
+        self, encoder: Encoder, decoder: str = "nnconv5", *, kernel: str = "depthwise", skip: str = "add",
+        widths: Sequence[int] = DECODER_WIDTHS, batch_norm: bool = True,
+    ) -> None:  # fmt: skip
         super().__init__()
         layer, join = DECODERS[decoder], JOINS[skip]
         half, quarter, eighth, inputs = encoder.widths
@@ -134,6 +132,43 @@ class DepthNetwork(nn.Module):
             return functional.avg_pool2d(self(rgb), 2)
         return torch.relu(self.head(last.convolve(self.before_last(rgb))))
 
+    def infer(self, rgb: np.ndarray) -> np.ndarray:
+        """One image on the network's own device: uint8 (224, 224, 3) RGB to float32 (224, 224) meters."""
+        with torch.inference_mode():
+            image = torch.from_numpy(rgb).to(self.head.weight.device).permute(2, 0, 1)[None].float() / 255
+            return self(image)[0, 0].cpu().numpy()
+
     def forward(self, rgb: Tensor) -> Tensor:
         """Forward pass of the paper: (N, 3, 224, 224) in [0, 1] to (N, 1, 224, 224) meters."""
         return torch.relu(self.head(self.decoder[-1](self.before_last(rgb))))
+
+
+class FastDepth(DepthNetwork):
+    """The variant that the paper ends with, of any channel list.
+
+    Args:
+        channels: output channels per layer.
+        batch_norm: False builds the folded form, whose convolutions have biases instead.
+    """
+
+    encoder: MobileNet
+
+    def __init__(self, channels: Channels, *, batch_norm: bool = True) -> None:
+        encoder = MobileNet(channels.encoder, batch_norm=batch_norm)
+        super().__init__(encoder, widths=channels.decoder, batch_norm=batch_norm)
+        self.channels = channels
+
+    def description(self) -> dict[str, Any]:
+        return {"channels": self.channels.as_mapping()}
+
+
+def initialize(network: DepthNetwork, *, mean_depth_m: float = 2.7, seed: int = 0) -> None:
+    """He-normal kernels; a head that starts at the mean depth, where no output is clipped by the last ReLU."""
+    generator = torch.Generator().manual_seed(seed)
+    for module in network.modules():
+        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu", generator=generator)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+    nn.init.normal_(network.head.weight, std=0.01, generator=generator)
+    nn.init.constant_(network.head.get_parameter("bias"), mean_depth_m)

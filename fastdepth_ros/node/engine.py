@@ -31,9 +31,8 @@ class LockedBackend:
     """
 
     def __init__(self, backend: Backend, wait_s: float = LOCK_WAIT_S) -> None:
-        self.name, self.model_format, self.engine = backend.name, backend.model_format, backend.engine
-        self.module, self.install = backend.module, backend.install
-        self.computes, self.channels = backend.computes, backend.channels
+        self.model_format, self.module, self.install = backend.model_format, backend.module, backend.install
+        self.engine, self.computes, self.channels = backend.engine, backend.computes, backend.channels
         self._backend, self._wait_s = backend, wait_s
         self._lock = threading.Lock()
 

@@ -63,8 +63,14 @@ def write_picture(path: Path, bgr: np.ndarray) -> None:
             raise OSError(f"cannot write {partial}")
 
 
-def write_figure(path: Path, figure: Figure) -> None:
-    """Write a matplotlib figure as .png, atomically."""
+def write_figure(path: Path, figure: Figure, *, legend_columns: int = 0) -> None:
+    """Write a matplotlib figure as .png, atomically.
+
+    Args:
+        legend_columns: of the legend below it, of all that has a label; 0 draws none.
+    """
+    if legend_columns:
+        figure.legend(loc="outside lower center", ncols=legend_columns, fontsize="small")
     with whole_file(path) as partial:
         figure.savefig(partial)
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from tqdm import tqdm
 
 from fastdepth_ros.data.datasets import Dataset
@@ -45,7 +44,7 @@ def table_vii(pairs: Dataset, checkpoints: dict[str, Path]) -> list[dict[str, An
     for name, checkpoint in checkpoints.items():
         network, _ = load_checkpoint(checkpoint)
         each = (pairs[index] for index in tqdm(range(len(pairs)), desc=f"testing {name}", leave=False))
-        errors = accuracy(network, each, torch.device("cpu"))
+        errors = accuracy(network, each)
         count = complexity(network)["total"]
         row = {"network": name, "weights": count.weights, "macs": count.macs}
         rows.append({**row, "rmse": round(errors["rmse"], 4), "delta1": round(errors["delta1"], 4)})

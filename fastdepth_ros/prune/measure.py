@@ -1,4 +1,4 @@
-"""Measure a lookup table: every kind of layer of a network, at several numbers of channels, on one engine.
+"""Measurement of a lookup table: every kind of layer of a network, at several numbers of channels, on one engine.
 
 A layer alone costs more than within a network, by what the engine takes for one call and for the layout of its input.
 So a layer that keeps the size of its map is timed in chains of two lengths, and the difference counts: a 1x1
@@ -9,21 +9,71 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from importlib.metadata import version
 from importlib.util import find_spec
 from statistics import median
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from fastdepth_ros.bench.machine import processor_name
-from fastdepth_ros.nn.channels import SKIPS, Channels
+from fastdepth_ros.nn.channels import INPUT_PX, SKIPS, Channels, LayerShape, layer_shapes
 from fastdepth_ros.nn.checkpoints import folded
-from fastdepth_ros.nn.fastdepth import FastDepth, initialize
+from fastdepth_ros.nn.deployed import traced_onnx
 from fastdepth_ros.nn.layers import upsample
-from fastdepth_ros.nn.shapes import INPUT_PX, LayerShape, layer_shapes
-from fastdepth_ros.prune.engines import ENGINES, Run, engine_version
-from fastdepth_ros.prune.table import LatencyTable
+from fastdepth_ros.nn.network import FastDepth, initialize
+from fastdepth_ros.prune.resources import LatencyTable
+from fastdepth_ros.registry import Registry
+
+Run = Callable[[], object]
+ENGINES = Registry[Callable[[nn.Module, Tensor, int], Run]]("engine")  # of (module, input, threads)
+
+
+def engine_version(name: str) -> str:
+    """ "onnxruntime 1.31.0"; raises FastDepthError, with the known ones, for an unknown name."""
+    ENGINES[name]
+    return f"{name} {version('torch' if name == 'pytorch' else name)}"
+
+
+@ENGINES.register("onnxruntime")
+def with_onnxruntime(module: nn.Module, example: Tensor, threads: int) -> Run:
+    import onnxruntime
+
+    from fastdepth_ros.backends.onnxruntime import session_options
+
+    session = onnxruntime.InferenceSession(
+        traced_onnx(module, example), session_options(threads), providers=["CPUExecutionProvider"]
+    )
+    feed = {session.get_inputs()[0].name: example.numpy()}
+    return lambda: session.run(None, feed)
+
+
+@ENGINES.register("openvino")
+def with_openvino(module: nn.Module, example: Tensor, threads: int) -> Run:
+    from fastdepth_ros.backends.openvino import shared_core
+
+    hints = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+    if threads:
+        hints["INFERENCE_NUM_THREADS"] = str(threads)
+    core = shared_core()
+    request = core.compile_model(core.read_model(traced_onnx(module, example)), "CPU", hints).create_infer_request()
+    array = example.numpy()
+    return lambda: request.infer([array], share_inputs=True)
+
+
+@ENGINES.register("pytorch")
+def with_pytorch(module: nn.Module, example: Tensor, threads: int) -> Run:
+    frozen = torch.jit.freeze(torch.jit.trace(module.eval(), example))
+
+    def run() -> Tensor:
+        with torch.inference_mode():
+            return frozen(example)
+
+    if threads:
+        torch.set_num_threads(threads)
+    return run
+
 
 SKIP_SIDES = [INPUT_PX * 2**decoder // 64 for decoder in SKIPS.values()]  # of what is enlarged, then added to
 HEAD_PX = 112  # deployed, the last convolution runs before the last upsampling

@@ -28,11 +28,10 @@ from fastdepth_ros.deploy.steps import Plan, Step, read_plan
 from fastdepth_ros.deploy.targets import BuildTarget
 from fastdepth_ros.deploy.tune import EVALUATOR, TIMEOUT_S, Device, Meter
 from fastdepth_ros.errors import FastDepthError
-from fastdepth_ros.nn.channels import Channels
-from fastdepth_ros.nn.fastdepth import FastDepth, initialize
-from fastdepth_ros.nn.shapes import LayerShape, layer_shapes
+from fastdepth_ros.nn.channels import Channels, LayerShape, layer_shapes
+from fastdepth_ros.nn.network import FastDepth, initialize
 from fastdepth_ros.prune.measure import HEAD_PX, checked, grid
-from fastdepth_ros.prune.table import LatencyTable, place
+from fastdepth_ros.prune.resources import LatencyTable, place
 
 SHARES = (0.25, 0.5, 1.0)  # fewer than for an engine: each kernel is compiled first
 

@@ -24,8 +24,7 @@ def write_search(path: Path, start_cost: float, steps: Sequence[Step], resource:
     whole = f"{start_cost:,.0f}" if start_cost >= 1000 else f"{start_cost:.4g}"
     axis.set_xlabel(f"share of the start's {whole} {resource.unit}")
     axis.set_ylabel("held-out delta1 after a short tuning")
-    axis.legend()
-    write_figure(path, figure)
+    write_figure(path, figure, legend_columns=2)
 
 
 def write_channels(path: Path, before: Channels, after: Channels) -> None:
@@ -40,5 +39,4 @@ def write_channels(path: Path, before: Channels, after: Channels) -> None:
     axis.axvline(13.5, color="0.5", linewidth=0.8)
     axis.set_xticks(places, names, rotation=60, ha="right")
     axis.set_ylabel("channels")
-    axis.legend()
-    write_figure(path, figure)
+    write_figure(path, figure, legend_columns=2)

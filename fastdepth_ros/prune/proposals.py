@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from fastdepth_ros.nn.channels import PARTS, Channels
-from fastdepth_ros.nn.shapes import tied
+from fastdepth_ros.nn.channels import PARTS, Channels, tied
 from fastdepth_ros.prune.resources import Resource
 
 MULTIPLE = 8  # of the channel counts: what vector units take at once
@@ -16,7 +15,13 @@ def group_names() -> list[str]:
 
 
 def with_count(channels: Channels, group: str, count: int) -> Channels:
-    """The channels with another count in all layers of a group."""
+    """The channels with another count in all layers of a group.
+
+    >>> from fastdepth_ros.nn.channels import UNPRUNED
+    >>> fewer = with_count(UNPRUNED, "encoder.5", 128)
+    >>> fewer.encoder[5], fewer.decoder[1]
+    (128, 128)
+    """
     counts = channels.as_mapping()
     for part, number in tied(*_layer(group)):
         counts[part][number] = count
@@ -32,6 +37,12 @@ def proposals(channels: Channels, resource: Resource, target: float, multiple: i
     """Channels that meet the target by one group alone, with the most filters possible, for each group.
 
     A group that cannot meet it is left out.
+
+    >>> from fastdepth_ros.nn.channels import UNPRUNED
+    >>> from fastdepth_ros.prune.resources import resource
+    >>> found = proposals(UNPRUNED, resource("weights"), 3_900_000)
+    >>> found["encoder.13"].encoder[13], "encoder.0" in found
+    (1000, False)
     """
     found = {}
     for group in group_names():

@@ -10,8 +10,7 @@ from torch import Tensor, nn
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.nn.channels import PARTS, SKIPS, Channels
 from fastdepth_ros.nn.checkpoints import CheckpointError, load_checkpoint
-from fastdepth_ros.nn.fastdepth import FastDepth, initialize
-from fastdepth_ros.nn.network import DepthNetwork
+from fastdepth_ros.nn.network import DepthNetwork, FastDepth, initialize
 
 Layer = tuple[str, int]  # part and number: ("encoder", 5), ("decoder", 1); the decoder's numbers start at 0 here
 

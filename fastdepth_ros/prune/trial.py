@@ -9,20 +9,19 @@ from functools import lru_cache
 from itertools import count, islice
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import nn
 
 from fastdepth_ros.data.augment import augment_steady
 from fastdepth_ros.data.camera import of_training_camera
-from fastdepth_ros.data.datasets import Dataset, Joined, Pair, Subset, open_dataset, open_named
+from fastdepth_ros.data.datasets import Dataset, Joined, Pair, hold_out, open_dataset, open_named
 from fastdepth_ros.data.loader import PairLoader
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.pool import Work
 from fastdepth_ros.metrics.depth import depth_errors, mean_errors
-from fastdepth_ros.nn.channels import Channels
+from fastdepth_ros.nn.channels import INPUT_PX, Channels
 from fastdepth_ros.nn.checkpoints import CheckpointError, load_checkpoint, load_fastdepth, save_checkpoint
-from fastdepth_ros.nn.fastdepth import INPUT_SIZE, FastDepth
+from fastdepth_ros.nn.network import DepthNetwork, FastDepth
 from fastdepth_ros.prune.surgery import slimmed
 from fastdepth_ros.train.evaluation import authors_protocol
 from fastdepth_ros.train.losses import log_depth_loss
@@ -51,7 +50,7 @@ class Training:
     steps: int = 40
     batch: int = 16
     learning_rate: float = 5e-4
-    input_px: int = INPUT_SIZE
+    input_px: int = INPUT_PX
     also: tuple[str, ...] = ()
     repeat: int = 1
     seed: int = 0
@@ -106,25 +105,18 @@ def run_trial(trial: Trial) -> dict[str, float]:
     tuned, held_out = _split(trial.training)
     _tune(network, tuned, trial, device)
     pairs = (held_out[index] for index in range(len(held_out)))
-    errors = accuracy(network, pairs, device, trial.training.input_px)
+    errors = accuracy(network, pairs, trial.training.input_px)
     trial.out.parent.mkdir(parents=True, exist_ok=True)
     notes = {"group": trial.out.stem, **{name: repr(errors[name]) for name in ("delta1", "rmse")}}
     save_checkpoint(network.cpu(), trial.out, notes)
     return {name: errors[name] for name in ("delta1", "rmse")}
 
 
-def accuracy(
-    network: nn.Module, pairs: Iterable[Pair], device: torch.device, size_px: int = INPUT_SIZE
-) -> dict[str, float]:
+def accuracy(network: DepthNetwork, pairs: Iterable[Pair], size_px: int = INPUT_PX) -> dict[str, float]:
     """Mean errors by the authors' protocol, on a grid of `size_px`."""
     network.eval()
-    errors = []
-    with torch.inference_mode():
-        for pair in map(of_training_camera, pairs):
-            view, truth = authors_protocol(pair, size_px)
-            rgb = torch.from_numpy(view).to(device).permute(2, 0, 1)[None].float() / 255
-            errors.append(depth_errors(network(rgb)[0, 0].cpu().numpy(), truth))
-    return mean_errors(errors)
+    views = (authors_protocol(of_training_camera(pair), size_px) for pair in pairs)
+    return mean_errors([depth_errors(network.infer(view), truth) for view, truth in views])
 
 
 def _tune(network: FastDepth, dataset: Dataset, trial: Trial, device: torch.device) -> None:
@@ -151,11 +143,9 @@ def _tune(network: FastDepth, dataset: Dataset, trial: Trial, device: torch.devi
 def _split(training: Training) -> tuple[Dataset, Dataset]:
     """Pairs for tuning and pairs for judging, chosen by the seed alone."""
     dataset = open_dataset(training.dataset, training.root, "train")
-    order = np.random.default_rng(training.seed).permutation(len(dataset)).tolist()
-    held_out = max(1, round(len(dataset) * training.holdout))
-    own = Subset(dataset, sorted(order[held_out:]))
+    own, held_out = hold_out(dataset, training.holdout, training.seed, least=1)
     others = [open_named(each, "train") for each in training.also]
-    return Joined((*[own] * training.repeat, *others)), Subset(dataset, sorted(order[:held_out]))
+    return Joined((*[own] * training.repeat, *others)), held_out
 
 
 TRIALS = Work(run_trial)

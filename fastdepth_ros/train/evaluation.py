@@ -11,8 +11,7 @@ import numpy as np
 from fastdepth_ros.backends import Backend
 from fastdepth_ros.data.authors import authors_view
 from fastdepth_ros.data.camera import pair_focal_scale, pair_view
-from fastdepth_ros.data.datasets import Dataset, Pair
-from fastdepth_ros.data.pairs import WHOLE
+from fastdepth_ros.data.datasets import WHOLE, Dataset, Pair
 from fastdepth_ros.depth.estimator import network_input
 from fastdepth_ros.depth.frame import Frame
 from fastdepth_ros.depth.geometry import Focal

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from fastdepth_ros.data.datasets import TRAINED, WHOLE
 from fastdepth_ros.data.folder_writer import FolderWriter
-from fastdepth_ros.data.pairs import TRAINED, WHOLE
 from fastdepth_ros.data.photographs import Photographs
 from fastdepth_ros.depth.geometry import trained_view
 from fastdepth_ros.errors import FastDepthError

@@ -18,6 +18,10 @@ def log_depth_loss(depth: Tensor, target: Tensor, *, invariance: float = 0.5, gr
 
     Returns:
         A scalar.
+
+    >>> depth = torch.full((1, 1, 16, 16), 2.0)
+    >>> log_depth_loss(depth, depth).item() < 1e-3 < log_depth_loss(2 * depth, depth).item()
+    True
     """
     valid = target > 0
     difference = depth.clamp_min(MIN_DEPTH_M).log() - target.clamp_min(MIN_DEPTH_M).log()
@@ -45,7 +49,11 @@ def _gradients(difference: Tensor, valid: Tensor) -> Tensor:
 
 
 def metric_loss(depth: Tensor, target: Tensor) -> Tensor:
-    """Mean absolute error in meters (the paper's)."""
+    """Mean absolute error in meters (the paper's).
+
+    >>> metric_loss(torch.tensor([1.0, 2.0, 5.0]), torch.tensor([2.0, 2.0, 0.0])).item()
+    0.5
+    """
     valid = target > 0
     return (torch.where(valid, depth - target, torch.zeros_like(depth)).abs().sum()) / valid.sum().clamp_min(1)
 

@@ -10,7 +10,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -21,7 +20,7 @@ from tqdm import tqdm
 from fastdepth_ros.data.augment import augment, augment_mixed, augment_steady
 from fastdepth_ros.data.authors import authors_train
 from fastdepth_ros.data.camera import of_training_camera
-from fastdepth_ros.data.datasets import Dataset, Joined, Subset
+from fastdepth_ros.data.datasets import Dataset, Joined, hold_out
 from fastdepth_ros.data.loader import PairLoader
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.metrics.depth import depth_errors, mean_errors
@@ -79,7 +78,7 @@ class Trainer:
             "recipe": asdict(recipe), "network": network.description(), "first_weights": fingerprint(network),
             "pairs": pairs, "amp": amp,
         }  # fmt: skip
-        own, self.held_out = _hold_out(dataset, recipe)
+        own, self.held_out = hold_out(dataset, recipe.holdout, recipe.seed)
         training = Joined((*[own] * recipe.repeat, *others))
         if len(training) < recipe.batch:
             raise FastDepthError(f"{len(training)} pairs do not fill one batch of {recipe.batch}")
@@ -195,11 +194,7 @@ class Trainer:
         network = self.result.eval()
         pairs = [of_training_camera(self.held_out[index]) for index in range(len(self.held_out))]
         views, truths = zip(*(authors_protocol(pair, self.recipe.input_px) for pair in pairs))
-        depths = []
-        with torch.no_grad():
-            for view in views:
-                rgb = torch.from_numpy(view).to(self.device)
-                depths.append(network(rgb.permute(2, 0, 1)[None].float() / 255)[0, 0].cpu().numpy())
+        depths = [network.infer(view) for view in views]
         if not self.rank:
             write_samples(self.folder.path / "samples.png", views[:SAMPLES], depths[:SAMPLES], truths[:SAMPLES])
         return mean_errors([depth_errors(depth, truth) for depth, truth in zip(depths, truths)])
@@ -261,13 +256,6 @@ def _device() -> torch.device:
     if int(os.environ.get("WORLD_SIZE", 1)) > 1 and not torch.distributed.is_initialized():
         torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
     return device
-
-
-def _hold_out(dataset: Dataset, recipe: Recipe) -> tuple[Subset, Subset]:
-    """The pairs to train on and those that only choose the best checkpoint, from the seed alone."""
-    order: Sequence[int] = np.random.default_rng(recipe.seed).permutation(len(dataset)).tolist()
-    held_out = round(len(dataset) * recipe.holdout)
-    return Subset(dataset, sorted(order[held_out:])), Subset(dataset, sorted(order[:held_out]))
 
 
 def _optimizer(

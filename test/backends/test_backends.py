@@ -12,7 +12,7 @@ import pytest
 import setuptools
 
 from fastdepth_ros.artifact.golden import golden_frame
-from fastdepth_ros.backends import BackendError, BackendOptions, ModelFile, backend_class, backend_names, base
+from fastdepth_ros.backends import BACKENDS, BackendError, BackendOptions, ModelFile, backend_class, backend_names
 from fastdepth_ros.backends.onnxruntime import computes, provider_options
 from fastdepth_ros.jobs.cores import available_cores
 
@@ -40,7 +40,7 @@ def test_the_engines_are_there():
 
 @pytest.mark.parametrize("backend", FILES)
 def test_an_engine_is_had_by_its_name(backend):
-    assert engine_class(backend).name == backend
+    assert engine_class(backend).__module__ == f"fastdepth_ros.backends.{backend}"
 
 
 @pytest.mark.parametrize("name", ["tensorflow", "", "ONNXRuntime"])
@@ -61,7 +61,7 @@ def test_a_backend_that_is_not_installed_names_the_extra_that_installs_it(monkey
     assert "onnxruntime" in str(refusal.value)
     with pytest.raises(BackendError, match=r"pytorch \(not installed: pip install 'fastdepth_ros\[torch\]'\)"):
         backend_class("tensorflow")
-    assert backend_class("onnxruntime").name == "onnxruntime"
+    assert backend_class("onnxruntime").module == "onnxruntime"
 
 
 def test_the_extras_that_backends_name_exist(monkeypatch):
@@ -70,16 +70,16 @@ def test_the_extras_that_backends_name_exist(monkeypatch):
     monkeypatch.chdir(ROOT)
     runpy.run_path("setup.py")
     for name in backend_names():
-        for extra in re.findall(r"\[(\w+)\]", base._REGISTRY[name].install):
+        for extra in re.findall(r"\[(\w+)\]", BACKENDS[name].install):
             assert extra in found["extras_require"]
 
 
 def test_a_backend_registers_with_one_decorator(monkeypatch):
-    monkeypatch.setattr(base, "_REGISTRY", dict(base._REGISTRY))
+    monkeypatch.setattr(BACKENDS, "_items", dict(BACKENDS._items))
 
-    @base.register_backend
+    @BACKENDS.register("paper")
     class Paper:
-        name, model_format, module, install = "paper", "txt", "no_such_engine", "buy a pencil"
+        model_format, module, install, infer = "txt", "no_such_engine", "buy a pencil", None
 
     assert "paper" in backend_names()
     with pytest.raises(BackendError, match="not installed: buy a pencil"):

@@ -129,7 +129,7 @@ def test_truth_that_is_too_far_in_time_or_no_image_is_told(tmp_path, artifact_fo
 @pytest.mark.shared
 def test_metrics_of_the_nyu_bag_are_those_of_evaluate_on_the_same_images(shared, tmp_path, capsys):
     from fastdepth_ros.cli import main
-    from fastdepth_ros.data.nyu_labeled import open_nyu_labeled
+    from fastdepth_ros.data.nyu import open_nyu_labeled
 
     model = Path(__file__).resolve().parents[2] / "models" / "fastdepth-pruned"
     bag = shared / "data" / "bags" / "nyu_raw_mcap"

@@ -15,14 +15,14 @@ pytest.importorskip("torch", reason="torch is not installed")
 import onnxruntime
 import torch
 
-from fastdepth_ros.bench.compare import caveats, changes
-from fastdepth_ros.bench.peers import PEERS
-from fastdepth_ros.bench.plan import Request, plan_engines, plan_halves
+from fastdepth_ros.bench.paper_subjects import cut, plan_halves
+from fastdepth_ros.bench.plan import Request, plan_engines
 from fastdepth_ros.bench.report import comparison, write_report
-from fastdepth_ros.bench.split import cut
+from fastdepth_ros.bench.results import caveats, changes
 from fastdepth_ros.cli import main
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.nn.complexity import complexity
+from fastdepth_ros.nn.paper.peers import PEERS
 
 ARGUMENTS = ["--quick", "--no-node", "--threads", "1", "--rounds", "2", "--frames", "2", "--backends", "onnxruntime"]
 

@@ -8,10 +8,9 @@ from functools import partial
 import pytest
 from loads import load_crash, load_failing, load_nothing, load_sleep, load_work
 
-from fastdepth_ros.bench import process
-from fastdepth_ros.bench.harness import measure
+from fastdepth_ros.bench import harness
+from fastdepth_ros.bench.harness import Worker, measure
 from fastdepth_ros.bench.machine import machine_figures, machine_subjects, processor_name
-from fastdepth_ros.bench.process import Worker
 from fastdepth_ros.bench.results import read_results, results_of, write_results
 from fastdepth_ros.bench.subject import Subject
 from fastdepth_ros.errors import FastDepthError
@@ -47,7 +46,7 @@ def test_what_fails_is_told_and_the_others_go_on():
 
 
 def test_a_slow_subject_gets_fewer_frames(monkeypatch):
-    worker = Worker(Subject("sleep", partial(load_sleep, process.TURN_S * 0.6)))
+    worker = Worker(Subject("sleep", partial(load_sleep, harness.TURN_S * 0.6)))
     try:
         assert len(worker.turn(10).times_ms) == 2
     finally:

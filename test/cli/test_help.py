@@ -83,7 +83,7 @@ def test_names_in_the_help_are_those_of_the_registries():
     from fastdepth_ros.cli import complexity, prune, train
     from fastdepth_ros.nn.network import parts
     from fastdepth_ros.nn.paper.tables import TABLES
-    from fastdepth_ros.prune.engines import ENGINES
+    from fastdepth_ros.prune.measure import ENGINES
     from fastdepth_ros.prune.resources import RESOURCES
 
     assert {kind: sorted(names) for kind, names in train.PARTS.items()} == {k: sorted(n) for k, n in parts().items()}

@@ -198,7 +198,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """A small FastDepth as torch saves it."""
     torch = pytest.importorskip("torch", reason="torch is not installed")
     from fastdepth_ros.nn.channels import Channels
-    from fastdepth_ros.nn.fastdepth import FastDepth, initialize
+    from fastdepth_ros.nn.network import FastDepth, initialize
 
     network = FastDepth(Channels.from_mapping(CHANNELS))
     initialize(network, mean_depth_m=2.0)

@@ -18,12 +18,12 @@ pytest.importorskip("tvm", reason="tvm is not installed")
 import tvm
 
 from fastdepth_ros.artifact.artifact import find_artifact, sha256_of
+from fastdepth_ros.artifact.golden import require_agreement
 from fastdepth_ros.backends import BackendOptions, ModelFile, backend_class
 from fastdepth_ros.backends.tvm import installed_versions
 from fastdepth_ros.cli import main
 from fastdepth_ros.deploy import compile as compile_module
 from fastdepth_ros.deploy import module
-from fastdepth_ros.deploy.agreement import largest_difference_m
 from fastdepth_ros.deploy.compile import compile_artifact, tuned_tiles, write_library
 from fastdepth_ros.deploy.export import write_onnx
 from fastdepth_ros.deploy.module import kernels
@@ -162,10 +162,11 @@ def test_a_linker_that_is_missing_is_named_and_nothing_is_left(artifact_folder, 
 
 def test_code_that_gives_nan_on_one_frame_is_refused(artifact_folder, compiled_folder, monkeypatch):
     engines = [find_artifact(artifact_folder).load(), find_artifact(compiled_folder).load("tvm")]
-    assert largest_difference_m(*engines, 224) <= 1e-4
+    assert require_agreement(*engines, 224, "TVM differs") <= 1e-4
     honest, calls = engines[1].infer, count()
     monkeypatch.setattr(engines[1], "infer", lambda rgb: honest(rgb) * (np.nan if next(calls) else 1))
-    assert np.isnan(largest_difference_m(*engines, 224))
+    with pytest.raises(FastDepthError, match="TVM differs by nan m"):
+        require_agreement(*engines, 224, "TVM differs")
 
 
 def test_code_that_computes_something_else_is_refused_and_nothing_is_left(

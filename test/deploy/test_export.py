@@ -21,7 +21,7 @@ from fastdepth_ros.deploy.export import export_artifact
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.nn.checkpoints import load_fastdepth
 from fastdepth_ros.nn.complexity import complexity
-from fastdepth_ros.nn.fastdepth import FastDepth
+from fastdepth_ros.nn.network import FastDepth
 
 FACTS = {"training_data": "noise", "licence": "Apache-2.0", "accuracy": {"noise": {"rmse": 1.5}}}
 

@@ -13,8 +13,7 @@ from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.nn.channels import PRUNED
 from fastdepth_ros.nn.complexity import complexity
 from fastdepth_ros.nn.encoders import MobileNet
-from fastdepth_ros.nn.fastdepth import FastDepth
-from fastdepth_ros.nn.network import DepthNetwork
+from fastdepth_ros.nn.network import DepthNetwork, FastDepth
 
 ENCODER, WIDTHS = (4, 6, 5, 7, 5, 8, 6, 5, 4, 5, 6, 7, 8, 9), (7, 8, 7, 6, 4)
 

@@ -8,7 +8,7 @@ import pytest
 
 from fastdepth_ros.artifact.artifact import find_artifact
 from fastdepth_ros.backends import Backend, BackendOptions
-from fastdepth_ros.data.nyu_labeled import open_nyu_labeled
+from fastdepth_ros.data.nyu import open_nyu_labeled
 from fastdepth_ros.depth.estimator import DepthEstimator, EstimatorOptions
 from fastdepth_ros.depth.frame import Frame
 from fastdepth_ros.depth.geometry import Focal, field_of_view, fixed_focal_scale, focal_ratio, focal_scale

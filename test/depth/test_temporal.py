@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fastdepth_ros.depth.temporal import GATE, MAX_GAP_NS, TemporalFilter, blended
-from fastdepth_ros.metrics.steadiness import temporal_noise
+from fastdepth_ros.metrics.depth import temporal_noise
 
 NOISE = 0.01  # of the depth
 NEAR_M, FAR_M = 2.0, 4.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fastdepth_ros.metrics.steadiness import temporal_noise
+from fastdepth_ros.metrics.depth import temporal_noise
 
 
 def test_it_is_the_standard_deviation_over_time_of_each_pixel():

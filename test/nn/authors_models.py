@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from fastdepth_ros.nn.channels import UNPRUNED, Channels
-from fastdepth_ros.nn.fastdepth import FastDepth
+from fastdepth_ros.nn.network import FastDepth
 
 SMALL = Channels(encoder=(2, 3, 4, 5, 4, 6, 5, 4, 3, 2, 3, 4, 5, 6), decoder=(4, 6, 5, 3, 2))
 FORMATS = pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])

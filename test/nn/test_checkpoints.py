@@ -12,7 +12,7 @@ from small_networks import UNEVEN, fresh
 
 from fastdepth_ros.nn.channels import PRUNED, Channels
 from fastdepth_ros.nn.checkpoints import CheckpointError, folded, load_checkpoint, network_of, save_checkpoint
-from fastdepth_ros.nn.fastdepth import FastDepth
+from fastdepth_ros.nn.network import FastDepth
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 
 from fastdepth_ros.nn.channels import PRUNED, UNPRUNED, Channels
 from fastdepth_ros.nn.complexity import complexity
-from fastdepth_ros.nn.fastdepth import FastDepth
+from fastdepth_ros.nn.network import FastDepth
 
 ODD = Channels((3, 5, 4, 6, 2, 7, 3, 5, 4, 9, 8, 2, 5, 11), (6, 7, 6, 5, 3))
 

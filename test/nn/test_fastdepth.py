@@ -11,7 +11,7 @@ from torch.nn import functional
 from fastdepth_ros.nn.channels import Channels
 from fastdepth_ros.nn.checkpoints import folded
 from fastdepth_ros.nn.deployed import Deployed
-from fastdepth_ros.nn.fastdepth import FastDepth, initialize
+from fastdepth_ros.nn.network import FastDepth, initialize
 
 
 def lively(channels: Channels = UNEVEN, seed: int = 0) -> FastDepth:

@@ -24,8 +24,8 @@ from authors_models import FORMATS, HOLD, SMALL, authors_code, same, save, shake
 
 from fastdepth_ros.nn.channels import PRUNED, UNPRUNED, Channels  # noqa: E402
 from fastdepth_ros.nn.checkpoints import CheckpointError, folded, save_checkpoint  # noqa: E402
-from fastdepth_ros.nn.fastdepth import FastDepth, initialize  # noqa: E402
 from fastdepth_ros.nn.importers.importer import import_foreign, import_network, load_imagenet_encoder  # noqa: E402
+from fastdepth_ros.nn.network import FastDepth, initialize  # noqa: E402
 
 # --- what is read -----------------------------------------------------------------------------------------------------
 

@@ -14,8 +14,8 @@ import torch
 
 from fastdepth_ros.nn.channels import ENCODER_STRIDES, PRUNED, SKIPS, Channels
 from fastdepth_ros.nn.checkpoints import CheckpointError
-from fastdepth_ros.nn.fastdepth import FastDepth
 from fastdepth_ros.nn.importers.tflite import LARGEST_FILE_BYTES, import_tflite
+from fastdepth_ros.nn.network import FastDepth
 
 flatbuffers = pytest.importorskip("flatbuffers")
 tflite = pytest.importorskip("tflite")

@@ -14,8 +14,8 @@ from torch.nn import functional  # noqa: E402
 
 from fastdepth_ros.nn.channels import ENCODER_STRIDES, PRUNED, UNPRUNED  # noqa: E402
 from fastdepth_ros.nn.checkpoints import CheckpointError  # noqa: E402
-from fastdepth_ros.nn.fastdepth import FastDepth, initialize  # noqa: E402
 from fastdepth_ros.nn.importers.importer import load_imagenet_encoder  # noqa: E402
+from fastdepth_ros.nn.network import FastDepth, initialize  # noqa: E402
 
 GOOGLE = Path(__file__).resolve().parents[3] / "shared" / "data" / "weights" / "mobilenet_v1_1.0_224_imagenet.npz"
 
@@ -72,10 +72,57 @@ def test_pruned_and_folded_encoders_are_refused(random_archive):
             load_imagenet_encoder(network, random_archive)
 
 
-def assert_same_features(path: Path) -> None:
+@pytest.fixture
+def keras_file(random_archive, tmp_path):
+    """The same variables as Keras stores them in mobilenet_1_0_224_tf_no_top.h5."""
+    import h5py
+
+    path = tmp_path / "mobilenet_1_0_224_tf_no_top.h5"
+    with np.load(random_archive) as archive, h5py.File(path, "w") as file:
+        for name in archive.files:
+            _, layer, *rest = name.split("/")
+            _, number, *kind = layer.split("_")
+            keras = f"conv_{'dw' if kind == ['depthwise'] else 'pw'}_{number}" if kind else "conv1"
+            if rest[0] == "BatchNorm":
+                file[f"{keras}_bn/{keras}_bn/{rest[1]}:0"] = archive[name]
+            else:
+                file[f"{keras}/{keras}/{rest[0].replace('weights', 'kernel')}:0"] = archive[name]
+    return path
+
+
+def test_a_file_of_keras_gives_the_features_of_the_same_variables(random_archive, keras_file):
+    assert_same_features(random_archive, keras_file)
+    ours, theirs = FastDepth(UNPRUNED), FastDepth(UNPRUNED)
+    load_imagenet_encoder(ours, random_archive)
+    load_imagenet_encoder(theirs, keras_file)
+    for name, value in ours.encoder.state_dict().items():
+        assert torch.equal(value, theirs.encoder.state_dict()[name]), name
+
+
+def test_a_damaged_file_of_keras_says_what_it_lacks(keras_file, tmp_path):
+    import h5py
+
+    with h5py.File(keras_file, "a") as file:
+        del file["conv_pw_5_bn/conv_pw_5_bn/beta:0"]
+    with pytest.raises(CheckpointError, match=r"0 arrays beta:0 in the layer conv_pw_5_bn"):
+        load_imagenet_encoder(FastDepth(UNPRUNED), keras_file)
+    with h5py.File(keras_file, "a") as file:
+        file.create_dataset("conv_pw_5_bn/conv_pw_5_bn/beta:0", (1 << 40,), "f4", chunks=(1 << 20,))
+    with pytest.raises(CheckpointError, match="larger than any of MobileNet v1"):
+        load_imagenet_encoder(FastDepth(UNPRUNED), keras_file)
+    with h5py.File(keras_file, "a") as file:
+        del file["conv_dw_2"]
+    with pytest.raises(CheckpointError, match="conv_dw_2"):
+        load_imagenet_encoder(FastDepth(UNPRUNED), keras_file)
+    (tmp_path / "half.h5").write_bytes(keras_file.read_bytes()[:2000])
+    with pytest.raises(CheckpointError, match=r"half\.h5 holds no weights of Keras' MobileNet"):
+        load_imagenet_encoder(FastDepth(UNPRUNED), tmp_path / "half.h5")
+
+
+def assert_same_features(path: Path, read: Path | None = None) -> None:
     network = FastDepth(UNPRUNED)
     initialize(network, seed=0)
-    load_imagenet_encoder(network, path)
+    load_imagenet_encoder(network, read or path)
     encoder = network.encoder.eval().double()  # of random layers, single precision alone differs by more
     pad_as_tensorflow(encoder)
     rgb = torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(1)).double()

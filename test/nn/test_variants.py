@@ -10,12 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fastdepth_ros.nn.channels import UNPRUNED
-from fastdepth_ros.nn.decoders import DECODERS, DeConv5, NNConv5, UpConv, UpProj
 from fastdepth_ros.nn.efficientnet import SamePad
 from fastdepth_ros.nn.encoders import ENCODERS, load_classifier
-from fastdepth_ros.nn.fastdepth import FastDepth
-from fastdepth_ros.nn.layers import KERNELS, insert_zeros
-from fastdepth_ros.nn.network import JOINS, AddSkip, DepthNetwork, parts
+from fastdepth_ros.nn.layers import DECODERS, KERNELS, DeConv5, NNConv5, UpConv, UpProj, insert_zeros
+from fastdepth_ros.nn.network import JOINS, AddSkip, DepthNetwork, FastDepth, parts
 
 NAMES = parts()
 # Weights of the classifier, layers of each stage, channels of the maps.

@@ -10,16 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
-from fastdepth_ros.backends.base import register_backend
+from fastdepth_ros.backends.base import BACKENDS
 from fastdepth_ros.backends.onnxruntime import OnnxRuntimeBackend
 
 FAULT = Path(os.environ["FAULT"])
 
 
-@register_backend  # before the table of parameters lists the backends
+@BACKENDS.register("faulty")  # before the table of parameters lists the backends
 class FaultyBackend(OnnxRuntimeBackend):
-    name = "faulty"
-
     def infer(self, rgb: np.ndarray) -> np.ndarray:
         fault = FAULT.read_text() if FAULT.exists() else ""
         if fault == "fail":

@@ -8,15 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from fastdepth_ros.backends.base import register_backend
+from fastdepth_ros.backends import BACKENDS
 from fastdepth_ros.backends.onnxruntime import OnnxRuntimeBackend
 
 
-@register_backend
+@BACKENDS.register("odd")
 class OddBackend(OnnxRuntimeBackend):
     """ONNX Runtime that is slow, off, broken or still loading; it does not bear two calls at once."""
 
-    name = "odd"
     delay_s = 0.0
     off_m = 0.0
     error: BaseException | None = None  # of each load and each call

@@ -14,7 +14,7 @@ import pytest
 from fastdepth_ros.artifact.artifact import MANIFEST, find_artifact
 from fastdepth_ros.depth.estimator import DepthEstimator
 from fastdepth_ros.depth.frame import Frame
-from fastdepth_ros.metrics.steadiness import temporal_noise
+from fastdepth_ros.metrics.depth import temporal_noise
 
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 

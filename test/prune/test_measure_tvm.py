@@ -14,8 +14,7 @@ from fastdepth_ros.deploy.targets import find_target
 from fastdepth_ros.deploy.tune import Device
 from fastdepth_ros.nn.channels import Channels
 from fastdepth_ros.prune.measure_tvm import measure_tvm
-from fastdepth_ros.prune.resources import resource
-from fastdepth_ros.prune.table import load_table
+from fastdepth_ros.prune.resources import load_table, resource
 
 pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="g++ is not installed")
 

@@ -12,11 +12,10 @@ from small_pairs import write_pairs
 
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.pool import Work, cluster, local
-from fastdepth_ros.nn.channels import NAMED, SKIPS, UNPRUNED
+from fastdepth_ros.nn.channels import NAMED, SKIPS, UNPRUNED, layer_shapes
 from fastdepth_ros.nn.checkpoints import load_checkpoint, save_checkpoint
 from fastdepth_ros.nn.complexity import complexity
-from fastdepth_ros.nn.fastdepth import FastDepth
-from fastdepth_ros.nn.shapes import layer_shapes
+from fastdepth_ros.nn.network import FastDepth
 from fastdepth_ros.prune.netadapt import NetAdapt, Search
 from fastdepth_ros.prune.proposals import count_of, group_names, proposals, with_count
 from fastdepth_ros.prune.resources import Resource, resource

@@ -8,7 +8,7 @@ from torch import nn
 
 from fastdepth_ros.nn.channels import SKIPS, Channels
 from fastdepth_ros.nn.checkpoints import folded
-from fastdepth_ros.nn.fastdepth import FastDepth, initialize
+from fastdepth_ros.nn.network import FastDepth, initialize
 from fastdepth_ros.prune.surgery import filter_norms, slimmed, widened
 
 WHOLE = Channels((4, 8, 8, 12, 8, 8, 8, 8, 8, 8, 8, 8, 8, 16), (8, 8, 12, 8, 4))

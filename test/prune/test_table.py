@@ -10,12 +10,9 @@ import pytest
 from fastdepth_ros.bench.machine import processor_name
 from fastdepth_ros.cli import main
 from fastdepth_ros.errors import FastDepthError
-from fastdepth_ros.nn.channels import NAMED, UNPRUNED, Channels
-from fastdepth_ros.nn.shapes import LayerShape, layer_shapes
-from fastdepth_ros.prune.engines import ENGINES, engine_version
-from fastdepth_ros.prune.measure import grid, measure, networks_ms_here
-from fastdepth_ros.prune.resources import resource
-from fastdepth_ros.prune.table import LatencyTable, load_table
+from fastdepth_ros.nn.channels import NAMED, UNPRUNED, Channels, LayerShape, layer_shapes
+from fastdepth_ros.prune.measure import ENGINES, engine_version, grid, measure, networks_ms_here
+from fastdepth_ros.prune.resources import LatencyTable, load_table, resource
 
 TINY = Channels((4, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8), (8, 8, 8, 8, 4))
 

@@ -13,7 +13,9 @@ import pytest
 from fastdepth_ros.artifact.artifact import find_artifact
 from fastdepth_ros.backends import BackendOptions
 from fastdepth_ros.data.authors import authors_view
-from fastdepth_ros.data.datasets import FolderDataset, Pair, nyu_labeled_meters
+from fastdepth_ros.data.datasets import Pair
+from fastdepth_ros.data.folder import FolderDataset
+from fastdepth_ros.data.nyu import nyu_labeled_meters
 from fastdepth_ros.depth.estimator import DepthEstimator
 from fastdepth_ros.depth.frame import Frame
 from fastdepth_ros.depth.geometry import TRAINED_FOCAL, trained_view

@@ -13,7 +13,7 @@ from fastdepth_ros.data.datasets import DatasetError, open_dataset
 from fastdepth_ros.data.folder_writer import FolderWriter
 from fastdepth_ros.data.photographs import Photographs
 from fastdepth_ros.nn.checkpoints import save_checkpoint
-from fastdepth_ros.nn.fastdepth import FastDepth
+from fastdepth_ros.nn.network import FastDepth
 from fastdepth_ros.train.labels import Teacher, label_photographs
 
 

@@ -18,8 +18,7 @@ from power import cuts  # noqa: E402
 from small_networks import PRUNABLE, TINY, fresh  # noqa: E402
 from small_pairs import write_pairs  # noqa: E402
 
-from fastdepth_ros.data.datasets import open_dataset  # noqa: E402
-from fastdepth_ros.data.pairs import DatasetError  # noqa: E402
+from fastdepth_ros.data.datasets import DatasetError, open_dataset  # noqa: E402
 from fastdepth_ros.data.photographs import Photographs  # noqa: E402
 from fastdepth_ros.errors import FastDepthError  # noqa: E402
 from fastdepth_ros.jobs.pool import Work, local  # noqa: E402

@@ -17,12 +17,12 @@ import torch
 from small_networks import TINY, fresh
 from small_pairs import write_pairs
 
-from fastdepth_ros.data.datasets import FolderDataset, open_dataset
+from fastdepth_ros.data.datasets import open_dataset
+from fastdepth_ros.data.folder import FolderDataset
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.nn.channels import Channels
 from fastdepth_ros.nn.checkpoints import load_checkpoint, save_checkpoint
-from fastdepth_ros.nn.fastdepth import FastDepth, initialize
-from fastdepth_ros.nn.network import DepthNetwork
+from fastdepth_ros.nn.network import DepthNetwork, FastDepth, initialize
 from fastdepth_ros.train import trainer as trainer_module
 from fastdepth_ros.train.recipe import Recipe, load_recipe
 from fastdepth_ros.train.trainer import Trainer

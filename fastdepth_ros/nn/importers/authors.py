@@ -10,11 +10,7 @@ from fastdepth_ros.nn.channels import ENCODER_STRIDES
 SKIP_ADD = "mobilenet-nnconv5dw-skipadd"  # the paper's FastDepth, pruned or not
 
 # The first tensor of a part tells it; a depthwise layer is nested one deeper.
-ENCODERS = {
-    "conv0.0.weight": "mobilenet",
-    "mobilenet.0.0.weight": "mobilenet",
-    "layer1.0.conv1.weight": "resnet",
-}
+ENCODERS = {"conv0.0.weight": "mobilenet", "mobilenet.0.0.weight": "mobilenet", "layer1.0.conv1.weight": "resnet"}
 DECODERS = {
     "decode_conv1.0.weight": "nnconv{}",
     "decode_conv1.0.0.weight": "nnconv{}dw",
@@ -103,7 +99,11 @@ def variant_name(shapes: Mapping[str, tuple[int, ...]], kinds: Mapping[str, str]
 
 
 def why_unread(variant: str) -> str:
-    """Reason why a network of the authors, given by name, cannot be read here."""
+    """Reason why a network of the authors, given by name, cannot be read here.
+
+    >>> why_unread("resnet34-upproj")
+    'the ResNets here are 18 and 50'
+    """
     for pattern, reason in UNREAD.items():
         if re.match(pattern, variant):
             return reason
@@ -161,6 +161,9 @@ def encoder_names(theirs: str) -> dict[str, str]:
 
     Args:
         theirs: pattern of a layer's name: ``conv{}`` with skips, ``mobilenet.{}`` without, ``model.{}`` on ImageNet.
+
+    >>> encoder_names("model.{}")["encoder.1.pw.bn"]
+    'model.1.4'
     """
     names = {}
     for layer in range(len(ENCODER_STRIDES)):

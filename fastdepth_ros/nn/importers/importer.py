@@ -23,13 +23,12 @@ from torch import Tensor, nn
 from fastdepth_ros.nn.channels import Channels
 from fastdepth_ros.nn.checkpoints import CheckpointError, load_checkpoint, network_of
 from fastdepth_ros.nn.encoders import MobileNet, load_classifier
-from fastdepth_ros.nn.fastdepth import FastDepth
 from fastdepth_ros.nn.importers.authors import SKIP_ADD, VARIANTS, encoder_names, layer_names, variant_name, why_unread
 from fastdepth_ros.nn.importers.pickle_stubs import Shell, StoredTensor
 from fastdepth_ros.nn.importers.tflite import import_tflite
-from fastdepth_ros.nn.importers.tfslim import read_tfslim_mobilenet
+from fastdepth_ros.nn.importers.tfslim import KERAS_SUFFIXES, read_tfslim_mobilenet
 from fastdepth_ros.nn.importers.unpickle import Saved, read_saved
-from fastdepth_ros.nn.network import DepthNetwork
+from fastdepth_ros.nn.network import DepthNetwork, FastDepth
 
 HOLDERS = ("model", "state_dict", "model_state_dict")  # keys under which a checkpoint keeps its network
 PARALLEL = ("DataParallel", "DistributedDataParallel")
@@ -99,14 +98,14 @@ def load_imagenet_encoder(network: DepthNetwork, path: Path) -> None:
     Args:
         network: its encoder's weights and batch norms are replaced. MobileNet is unpruned, as the classifier is.
         path: for MobileNet the authors' file, ``{"state_dict": {"module.model.0.0.weight": ...}}``, also without
-            `module.` or as a whole module, or an `.npz` of TF-Slim's variables (`nn.tfslim`); for another encoder the
-            state dict of the classifier it was cut from.
+            `module.` or as a whole module, or Google's classifier as `.npz` of TF-Slim or `.h5` of Keras (`tfslim`);
+            for another encoder the state dict of the classifier it was cut from.
 
     Raises:
         CheckpointError: not such a file, or an encoder with other channels or without batch norm.
     """
     encoder = network.get_submodule("encoder")
-    if path.suffix == ".npz":
+    if path.suffix in (".npz", *KERAS_SUFFIXES):
         _load_tfslim(encoder, path)
         return
     foreign = _read_foreign(path)
@@ -127,7 +126,7 @@ def load_imagenet_encoder(network: DepthNetwork, path: Path) -> None:
 
 def _load_tfslim(encoder: nn.Module, path: Path) -> None:
     if not isinstance(encoder, MobileNet):
-        raise CheckpointError(f"{path} is of TF-Slim's MobileNet, the encoder is a {type(encoder).__name__}")
+        raise CheckpointError(f"{path} is of Google's MobileNet v1, the encoder is a {type(encoder).__name__}")
     expected = {name: value.shape for name, value in encoder.state_dict().items() if "num_batches" not in name}
     try:
         tensors = read_tfslim_mobilenet(path)

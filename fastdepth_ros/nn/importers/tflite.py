@@ -21,9 +21,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fastdepth_ros.nn.channels import ENCODER_STRIDES, SKIPS, Channels
+from fastdepth_ros.nn.channels import ENCODER_STRIDES, INPUT_PX, SKIPS, Channels
 from fastdepth_ros.nn.checkpoints import CheckpointError, network_of
-from fastdepth_ros.nn.fastdepth import INPUT_SIZE, FastDepth
+from fastdepth_ros.nn.network import FastDepth
 
 LARGEST_FILE_BYTES = 32 * 2**20  # the unpruned network in float32 is half of it
 MALFORMED = (struct.error, IndexError, OverflowError, TypeError, ValueError)  # what the bindings raise on bad offsets
@@ -131,7 +131,7 @@ class _Walk:
         self.at, *others = _integers(self.graph.InputsAsNumpy(), "inputs of the graph", at_least=1)
         if others:
             raise _DiffersError(f"it has {1 + len(others)} inputs, expected 1")
-        self.channels, self.side_px = 3, INPUT_SIZE
+        self.channels, self.side_px = 3, INPUT_PX
         self._check_input()
 
     def convolution(self, name: str, kernel: int, activation: str, *, stride: int = 1, depthwise: bool = False) -> None:
@@ -190,7 +190,7 @@ class _Walk:
     def _check_input(self) -> None:
         tensor = self._tensor(self.at)
         shape = _integers(tensor.ShapeAsNumpy(), "dimensions of the input")
-        _expect("the graph", "input shape", shape, [1, INPUT_SIZE, INPUT_SIZE, 3])
+        _expect("the graph", "input shape", shape, [1, INPUT_PX, INPUT_PX, 3])
         kind = _name(self.tflite.TensorType, tensor.Type())
         lowest = {"UINT8": 0, "INT8": -128}.get(kind)
         if lowest is None:

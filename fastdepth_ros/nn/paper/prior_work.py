@@ -6,15 +6,18 @@ chose. Built from their papers; where those leave a size open, it is the one tha
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fastdepth_ros.nn.decoders import DECODERS
-from fastdepth_ros.nn.registry import Registry
-from fastdepth_ros.nn.resnet import resnet50
+from fastdepth_ros.nn.encoders import resnet50
+from fastdepth_ros.nn.layers import DECODERS
+from fastdepth_ros.registry import Registry
 
-PRIOR = Registry("prior work")
+PRIOR = Registry[Callable[..., Any]]("prior work")
 NYU_INPUT_PX = (228, 304)
 COARSE_PX = (55, 74)  # a quarter of the input
 FINE_PX = (109, 147)  # half of it

@@ -9,10 +9,9 @@ from functools import partial
 import torch
 from torch import nn
 
-from fastdepth_ros.nn.channels import PRUNED, UNPRUNED
+from fastdepth_ros.nn.channels import INPUT_PX, PRUNED, UNPRUNED
 from fastdepth_ros.nn.complexity import Complexity, complexity
-from fastdepth_ros.nn.fastdepth import INPUT_SIZE, FastDepth
-from fastdepth_ros.nn.network import DepthNetwork
+from fastdepth_ros.nn.network import DepthNetwork, FastDepth
 from fastdepth_ros.nn.paper.prior_work import NYU_INPUT_PX, prior_work
 
 CONVENTION = (
@@ -41,7 +40,7 @@ class Row:
     build: Callable[[], nn.Module]
     paper: Mapping[str, str]
     parts: tuple[str, ...] = ("total",)
-    size_px: tuple[int, int] = (INPUT_SIZE, INPUT_SIZE)
+    size_px: tuple[int, int] = (INPUT_PX, INPUT_PX)
     explained: str = ""
     random_weights: bool = False
 
@@ -79,7 +78,11 @@ class Table:
 
 
 def as_printed(value: float, example: str) -> str:
-    """`value` with as many decimals as `example` has."""
+    """`value` with as many decimals as `example` has.
+
+    >>> as_printed(0.7371, "0.74"), as_printed(12.85, "12.9")
+    ('0.74', '12.8')
+    """
     return f"{value:.{len(example.partition('.')[2])}f}"
 
 
@@ -88,16 +91,9 @@ def _printed(figures: str, columns: tuple[str, ...] = COLUMNS) -> dict[str, str]
 
 
 def _variant(
-    name: str,
-    figures: str,
-    *,
-    encoder: str = "mobilenet",
-    decoder: str = "nnconv5",
-    kernel: str = "standard",
-    skip: str = "none",
-    parts: tuple[str, ...] = ("total",),
-    explained: str = "",
-) -> Row:
+    name: str, figures: str, *, encoder: str = "mobilenet", decoder: str = "nnconv5", kernel: str = "standard",
+    skip: str = "none", parts: tuple[str, ...] = ("total",), explained: str = "",
+) -> Row:  # fmt: skip
     build = partial(DepthNetwork.of, encoder, decoder, kernel=kernel, skip=skip)
     return Row(name, build, _printed(figures), parts, explained=explained)
 

@@ -6,32 +6,19 @@ et al. 2024): ViT-S/14 and a DPT head (Ranftl et al. 2021). Built from their pap
 
 from __future__ import annotations
 
-import warnings
-from pathlib import Path
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fastdepth_ros.nn.efficientnet import STAGES, InvertedBottleneck, SamePad
-from fastdepth_ros.nn.registry import Registry
+from fastdepth_ros.nn.efficientnet import EfficientNetLite
+from fastdepth_ros.nn.paper.prior_work import ResidualUnit
+from fastdepth_ros.registry import Registry
 
-OPSET = 17
-PEERS = Registry("peer")
-LITE3_WIDTH, LITE3_DEPTH = 1.2, 1.4  # factors on EfficientNet-Lite0
+PEERS = Registry[Callable[..., Any]]("peer")
 PATCH_PX, WIDTH, HEADS, BLOCKS, TAPS = 14, 384, 6, 12, (2, 5, 8, 11)  # ViT-S/14; the blocks that the head reads
-
-
-class ResidualUnit(nn.Module):
-    """ReLU and 3x3, twice, beside the input."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(channels, channels, 3, padding=1)
-        self.second = nn.Conv2d(channels, channels, 3, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.second(functional.relu(self.first(functional.relu(x))))
 
 
 class Fusion(nn.Module):
@@ -71,31 +58,14 @@ class MidasSmallLike(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem = nn.Sequential(SamePad(3, 32, 3, 2, bias=False), nn.BatchNorm2d(32), nn.ReLU6())
-        self.stages, widths, inputs = nn.ModuleList(), [], 32
-        for number, (layers, kernel, stride, expansion, outputs) in enumerate(STAGES):
-            outputs = int(outputs * LITE3_WIDTH + 4) // 8 * 8
-            layers = layers if number in (0, 6) else -int(-layers * LITE3_DEPTH // 1)
-            stage = nn.Sequential()
-            for layer in range(layers):
-                stage.append(InvertedBottleneck(inputs, outputs, kernel, stride if layer == 0 else 1, expansion))
-                inputs = outputs
-            self.stages.append(stage)
-            widths.append(inputs)
-        self.read = nn.ModuleList(
-            nn.Conv2d(widths[stage], outputs, 3, padding=1)
-            for stage, outputs in ((1, 64), (2, 128), (4, 256), (6, 512))
-        )
+        self.encoder = EfficientNetLite(width=1.2, depth=1.4, stages=(1, 2, 4))
+        outputs = (64, 128, 256, 512)
+        self.read = nn.ModuleList(nn.Conv2d(n, out, 3, padding=1) for n, out in zip(self.encoder.widths, outputs))
         self.fuse = nn.ModuleList((Fusion(512, 256, coarsest=True), Fusion(256, 128), Fusion(128, 64), Fusion(64, 64)))
         self.head = Head(64)
 
     def forward(self, rgb: Tensor) -> Tensor:
-        x, maps = self.stem(rgb), []
-        for number, stage in enumerate(self.stages):
-            x = stage(x)
-            if number in (1, 2, 4, 6):
-                maps.append(x)
-        quarter, eighth, sixteenth, last = (read(x) for read, x in zip(self.read, maps))
+        quarter, eighth, sixteenth, last = (read(x) for read, x in zip(self.read, self.encoder(rgb)))
         x = self.fuse[0](last)
         for fuse, kept in zip(list(self.fuse)[1:], (sixteenth, eighth, quarter)):
             x = fuse(x, kept)
@@ -169,10 +139,3 @@ def depth_anything_252() -> nn.Module:
 @PEERS.register("depth-anything-v2-small-like-518")
 def depth_anything_518() -> nn.Module:
     return DepthAnythingSmallLike(518)
-
-
-def write_network(network: nn.Module, size_px: tuple[int, int], path: Path) -> None:
-    """ONNX of any network of (1, 3, height, width) in [0, 1]."""
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")
-        torch.onnx.export(network.eval(), (torch.rand(1, 3, *size_px),), str(path), opset_version=OPSET, dynamo=False)
