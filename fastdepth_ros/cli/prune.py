@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from fastdepth_ros.prune.resources import LatencyTable, Resource
 
 RESOURCES = ("macs", "weights", "latency")  # prune.resources.RESOURCES, which needs torch
-ENGINES = ("onnxruntime", "openvino", "pytorch", "tvm")  # prune.engines.ENGINES, which needs torch, and TVM
+ENGINES = ("onnxruntime", "openvino", "pytorch", "tvm")  # prune.measure.ENGINES, which needs torch, and TVM
 OFF = 0.15  # relative error of a whole network's predicted latency above which a warning is printed
 
 SUMS_OF_LAYERS = (
