@@ -1,4 +1,4 @@
-"""The node's clock: simulated time that stands still, loops or is missing, a computer's clock that is set."""
+"""Check of the node's clock: simulated time that stands still, jumps or is missing, a system clock that is set."""
 
 from __future__ import annotations
 

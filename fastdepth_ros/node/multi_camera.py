@@ -110,7 +110,7 @@ def _spin_one(node: FastDepthNode) -> int:
         executor.spin()
     except ExternalShutdownException:
         pass
-    except BackendLost as error:  # every camera of the process starts anew with it
+    except BackendLost as error:  # the whole process restarts
         end_for(error)
     except Exception as error:
         if not is_of_the_end(error) and rclpy.ok():

@@ -142,7 +142,7 @@ class FastDepthNode(LifecycleNode):
             self.get_logger().fatal(f"cannot be put right: {type(error).__name__}: {error}")
             self._label = "finalized"
             return TransitionCallbackReturn.FAILURE
-        return TransitionCallbackReturn.SUCCESS  # to unconfigured, from where it can be configured anew
+        return TransitionCallbackReturn.SUCCESS  # to unconfigured, from where it can be configured again
 
     def close(self) -> None:
         """Stop the worker and free backend and publishers, whatever the state."""
@@ -243,7 +243,7 @@ class FastDepthNode(LifecycleNode):
             settings = parameters.read(self, changed)
             engine = run_with_deadline(lambda: pipeline.prepare(settings), settings.load_deadline_s, self._listen)
             if engine.abandoned:
-                raise BackendError("the backend hung meanwhile and is loaded anew; set the parameters again")
+                raise BackendError("the backend hung meanwhile and is loaded again; set the parameters again")
         except LOADING_ERRORS as error:
             self.get_logger().error(f"{', '.join(changed)} not changed: {error}")
             return [str(error)]

@@ -38,7 +38,7 @@ class Calibration:
     """Content of a camera_info, evaluated once for each size of frame.
 
     Args:
-        lens: what is wrong with it, "" if nothing is.
+        lens: what is wrong with the lens model, "" if nothing.
     """
 
     info: CameraInfo
@@ -102,7 +102,7 @@ class Pipeline:
     def change(self, settings: Settings, engine: Engine) -> None:
         """Use other settings from the next frame on."""
         if engine.backend is not self._engine.backend:
-            self.facts.pop("golden frame", None)  # the new one passed it too, by how much was not written down
+            self.facts.pop("golden frame", None)  # the new one passed it too, its error was not kept
         if settings.bits != self.settings.bits:
             self._sensor = SensorBits(settings.bits)
         self.settings, self._engine = settings, engine
@@ -146,7 +146,7 @@ class Pipeline:
         except RuntimeError as error:  # of rclpy: no such message
             self._log_once("camera_info", f"camera_info unreadable: {error}")
             return
-        if stamp < self._newest_info_ns - BACKWARD_NS:  # a bag that loops, a driver that starts anew
+        if stamp < self._newest_info_ns - BACKWARD_NS:  # a bag that loops, a driver that restarts
             self.reset_cameras()
         self._newest_info_ns = max(stamp, self._newest_info_ns)
         self._cameras.add(stamp, calibration)
@@ -176,7 +176,7 @@ class Pipeline:
             inferred = engine.estimator.infer(frame)
             if engine.abandoned:
                 return
-            camera = self._camera_of(stamp, frame)  # now, for it may come after its image
+            camera = self._camera_of(stamp, frame)  # as late as possible: it may come after its image
             result = engine.estimator.measure(inferred, camera.matrix, stamp, camera.why)
             estimated = time.perf_counter_ns()
             self._show_scale(result)
@@ -197,8 +197,8 @@ class Pipeline:
             )
         except FrameError as error:
             self._drop("unreadable", getattr(message, "encoding", ""), error)
-        except Exception as error:  # an engine's own; whatever it is, the next frame may be good
-            if self._node.context.ok() and not engine.abandoned:  # else the node is shut down under our hands
+        except Exception as error:  # of any kind, from the engine; the next frame may be good
+            if self._node.context.ok() and not engine.abandoned:  # else the node is shutting down
                 self._drop("failed", "", error)
 
     def _decoded(self, message: Image | CompressedImage) -> Frame:

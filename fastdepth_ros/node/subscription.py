@@ -1,4 +1,4 @@
-"""The subscriptions of images and camera_info, with the QoS that their publishers offer."""
+"""Subscriptions of images and camera_info whose QoS follows their publishers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ except ImportError:  # Humble
 
 DISCOVERY_PERIOD_S = 0.1
 POLICIES = {"reliable": ReliabilityPolicy.RELIABLE, "best_effort": ReliabilityPolicy.BEST_EFFORT}
-# simulated time stands still until somebody plays, who may wait for us
+# simulated time stands still until a bag is played, and its player may wait for this subscription
 STEADY = Clock(clock_type=ClockType.STEADY_TIME)
 LATCHED = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
@@ -36,7 +36,7 @@ class Publishers:
     """Publishers of a topic, without the endpoints that killed nodes left behind.
 
     Discovery keeps the endpoints of a process that was killed for some 20 s. Of the endpoints of one node and type,
-    those that came last are taken for the living.
+    only those that came last count.
     """
 
     def __init__(self, node: Node, topic: str) -> None:
@@ -109,7 +109,7 @@ class MatchedSubscription:
             self._node.destroy_subscription(self._subscription)
 
     def _match(self) -> None:
-        """Subscribe as the publishers of this moment want it."""
+        """Subscribe with the QoS for the present publishers."""
         self._living = self._publishers.living()
         qos = self._choose(self._living)
         if qos is not None and qos != self._qos:
@@ -138,7 +138,7 @@ class MatchedSubscription:
 
 
 class InfoSubscription:
-    """The camera_info of every publisher, with the latched message of those that latch.
+    """camera_info of every publisher, with the latched message of those that latch.
 
     A latched message was sent once, maybe before this node started; only a reliable, transient local subscription
     receives it. It does not match publishers that offer less, so where both kinds publish there are two.
@@ -161,10 +161,10 @@ class InfoSubscription:
 
 
 class ImageSubscription(MatchedSubscription):
-    """The images, at depth 1.
+    """Image subscription with a queue of 1.
 
-    Best effort hears every publisher but may lose large images; reliable hears only publishers that offer it. So it
-    waits for the first publisher, then subscribes reliable where every publisher offers that, else best effort.
+    Best effort matches every publisher but may lose large images; reliable matches only publishers that offer it. So it
+    waits for the first publisher, then subscribes reliable if every publisher offers it, else best effort.
 
     Args:
         topic: fully resolved.
@@ -230,12 +230,12 @@ class ImageSubscription(MatchedSubscription):
 
 
 def info_qos(publishers: list[Any]) -> QoSProfile:
-    """The QoS of a camera_info subscription that hears all of these publishers, and the latched message if it can."""
+    """QoS of a camera_info subscription that matches all of these publishers, latched if they all latch."""
     return LATCHED if publishers and all(map(_latches, publishers)) else qos_profile_sensor_data
 
 
 def second_info_qos(publishers: list[Any]) -> QoSProfile | None:
-    """The QoS of another one, for the publishers that latch beside others that do not; None if there are none."""
+    """QoS of a second subscription, for publishers that latch where others do not; None if there are none."""
     return LATCHED if info_qos(publishers) != LATCHED and any(map(_latches, publishers)) else None
 
 

@@ -16,11 +16,11 @@ class BackendLost(Exception):  # noqa: N818 (not an error of the caller's: the e
 
 
 class NewestFirst(Generic[Item]):
-    """Calls `work(item)` on a thread of its own, for the newest of the items offered while it was busy.
+    """Worker thread that calls `work(item)` with the newest item; older waiting items are replaced, not queued.
 
     Args:
         work: must not raise.
-        replaced: called for each item that a newer one pushed out.
+        replaced: called for each item that a newer one replaced.
         prepare: called once on that thread before any item; must not raise.
     """
 
@@ -60,7 +60,7 @@ class NewestFirst(Generic[Item]):
         return not self._thread.is_alive()
 
     def abandon(self) -> list[Item]:
-        """End the thread as soon as its work returns, if ever.
+        """End the thread when its work returns, if ever.
 
         Returns:
             The item that waits, if one does.
@@ -135,12 +135,12 @@ class Watchdog(Generic[Item]):
             BackendLost: it hung before, or loading it again failed.
         """
         if self._failure is not None:
-            raise BackendLost(f"the backend hung and cannot be loaded anew: {self._failure}")
+            raise BackendLost(f"the backend hung and cannot be loaded again: {self._failure}")
         deadline_s = self.load_deadline_s if self.reloading else self.deadline_s
         if not deadline_s or self._worker.busy_s < deadline_s:
             return
         if self._reloads:
-            what = "is not loaded anew" if self.reloading else "hangs again"
+            what = "is not loaded again" if self.reloading else "hangs again"
             raise BackendLost(f"the backend {what} after {deadline_s:g} s: the process ends")
         self._reloads, self.reloading = 1, True
         waiting = self._worker.abandon()

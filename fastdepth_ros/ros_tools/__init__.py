@@ -1,1 +1,1 @@
-"""Processes beside the node: demo, bag player, viewer, benchmark camera."""
+"""Tools around the node: demo, bag player, viewer, benchmark camera, launch files."""

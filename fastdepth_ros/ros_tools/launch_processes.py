@@ -52,7 +52,7 @@ def check_programs(context: LaunchContext, actions: Sequence[Action]) -> None:
 
 def _remedy(package: str) -> str:
     ours = package == __package__.partition(".")[0]
-    return "build and source it anew" if ours else f"apt install ros-$ROS_DISTRO-{package.replace('_', '-')}"
+    return "build and source it again" if ours else f"apt install ros-$ROS_DISTRO-{package.replace('_', '-')}"
 
 
 class Ending:

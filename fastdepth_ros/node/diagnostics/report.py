@@ -15,7 +15,7 @@ from fastdepth_ros.node.diagnostics.statistics import Snapshot
 
 PERIOD_S = 1.0
 LOG_PERIOD_S = 10.0  # of one finding that comes and goes
-DROPS = ("unreadable", "failed", "abandoned")  # frames that gave no depth though no newer one came
+DROPS = ("unreadable", "failed", "abandoned")  # frames that gave no depth, apart from replaced ones
 COUNTS = (
     "received", "published", "replaced", *DROPS, "lost", "paused", "held", "camera_info_missing",
     "camera_info_mismatch", "camera_info_uncalibrated", "unscaled", "stamp_zero", "stamp_future", "stamp_past",
@@ -39,7 +39,7 @@ class Reporter:
             if now - self._logged_at.get(name, -LOG_PERIOD_S) >= LOG_PERIOD_S:
                 self._logged_at[name] = now
                 self._logged.add(name)
-                if found[name].level == ERROR:  # rclpy wants one level a line of code
+                if found[name].level == ERROR:  # rclpy allows one level per line of code
                     self._logger.error(found[name].message)
                 elif found[name].level == WARN:
                     self._logger.warning(found[name].message)
@@ -54,7 +54,7 @@ class Reporter:
 def diagnostic_array(
     stamp: Time, node_name: str, findings: Sequence[Finding], facts: Mapping[str, str], snapshot: Snapshot | None
 ) -> DiagnosticArray:
-    """The message: `depth`, which is as bad as the worst of all and holds the figures, then one status per task.
+    """The message: `depth` with the worst level and the figures, then one status per task.
 
     Args:
         facts: state, backend, model and the like.
