@@ -216,7 +216,7 @@ def test_a_camera_info_that_never_comes_is_told(graph, artifact_folder):
     camera, diagnostics = CameraDriver(graph), Diagnostics(graph)
     camera.wait()
     camera.send(1, picture())
-    wait_until(lambda: "no camera_info on /camera_info" in diagnostics.newest.message, "a diagnostic")
+    wait_until(lambda: "no camera_info received on /camera_info" in diagnostics.newest.message, "a diagnostic")
     assert diagnostics.newest.level == DiagnosticStatus.WARN
 
 
