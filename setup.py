@@ -58,11 +58,18 @@ setup(
         # other releases of the ffi crash where kernels are measured
         "tvm": ["apache-tvm[rpc]>=0.27,<0.28", "apache-tvm-ffi==0.1.14.post0", "onnx>=1.14"],
         "openvino": ["openvino>=2023.3"],
-        "bags": ["rosbags>=0.11", "ruamel.yaml", "apsw", "mcap>=1.0", "matplotlib>=3.5"],
+        "bags": ["rosbags>=0.11", "pyyaml", "apsw", "mcap>=1.0", "matplotlib>=3.5"],
         "bench": ["matplotlib>=3.7", "nvidia-ml-py", "onnx>=1.14"],
         "cluster": ["ray>=2.10"],
-        "demo": ["rosbags>=0.11", "apsw", "mcap>=1.0", "rich>=12"],
-        "view": ["rosbags>=0.11", "apsw", "mcap>=1.0", "av>=12", 'rerun-sdk>=0.41; python_version >= "3.11"'],
+        "demo": ["rosbags>=0.11", "pyyaml", "apsw", "mcap>=1.0", "rich>=12"],
+        "view": [
+            "rosbags>=0.11",
+            "pyyaml",
+            "apsw",
+            "mcap>=1.0",
+            "av>=12",
+            'rerun-sdk>=0.41; python_version >= "3.11"',
+        ],
         "ros": [
             "ros-rclpy[fastrtps]==9.1.2",
             "ros-sensor-msgs==5.5.1",

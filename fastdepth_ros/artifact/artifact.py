@@ -18,7 +18,7 @@ from fastdepth_ros.backends import Backend, BackendOptions, ModelFile, backend_c
 from fastdepth_ros.depth.estimator import DepthEstimator, EstimatorOptions
 from fastdepth_ros.depth.geometry import Focal
 from fastdepth_ros.errors import FastDepthError
-from fastdepth_ros.jobs.atomic_io import write_whole
+from fastdepth_ros.jobs.atomic_io import atomic_write
 from fastdepth_ros.share import share_folder
 
 MANIFEST = "manifest.json"
@@ -196,7 +196,7 @@ def file_key(model_format: str, precision: str) -> str:
 
 def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
     """Write the manifest, atomically."""
-    write_whole(folder / MANIFEST, manifest_text(manifest) + "\n")
+    atomic_write(folder / MANIFEST, manifest_text(manifest) + "\n")
 
 
 def manifest_text(manifest: Mapping[str, Any]) -> str:

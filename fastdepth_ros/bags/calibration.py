@@ -1,29 +1,29 @@
-"""The factor that brings the network's depth to the truth, fitted on a recording: a depth sensor's, or a distance."""
+"""Calibration of the scale on a recording, by a depth sensor or a known distance; its plot."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 from rosbags.highlevel import AnyReader
 from tqdm import tqdm
 
-from fastdepth_ros.bags.cameras import Cameras
-from fastdepth_ros.bags.contents import of_topic, read_window
-from fastdepth_ros.bags.ground_truth_sensor import Sensor
-from fastdepth_ros.bags.inspect import look_into
-from fastdepth_ros.bags.recording import BagError, message_from, open_bag
+from fastdepth_ros.bags.inspect import inspect_bag
+from fastdepth_ros.bags.reader import BagError, message_from, open_bag
 from fastdepth_ros.bags.request import Estimate, Request, Task
-from fastdepth_ros.depth.camera_info import is_rectified, stamp_ns
+from fastdepth_ros.bags.worker import read_window
+from fastdepth_ros.depth.camera_info import stamp_ns
 from fastdepth_ros.depth.estimator import DepthResult
 from fastdepth_ros.depth.frame import FrameError, decode_message
 from fastdepth_ros.errors import FastDepthError
 
 QUARTILES = (25, 50, 75)
-CENTER_SHARE = 0.1  # of the depth image's sides: what a known distance is of, where no region is named
+BINS = 120  # of the plot, along each axis
+CENTER_SHARE = 0.1  # of the sides of the depth image: default region of a known distance
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class Distance:
     """A known distance along the optical axis.
 
     Args:
-        meters: of what the region shows.
-        region: left, top, width, height in frame pixels; None is the middle tenth of the depth image.
+        meters: distance of the surface in the region.
+        region: left, top, width, height in frame pixels; None: the middle tenth of the depth image.
     """
 
     meters: float
@@ -69,12 +69,12 @@ class Distance:
 
 
 class Measured(NamedTuple):
-    """One frame: every pixel that has a depth and a truth.
+    """Pixels of one frame that have a depth and a truth.
 
     Args:
-        depth: (pixels,) what the network said, meters.
+        depth: (pixels,) unscaled depth of the network, meters.
         truth: (pixels,) meters.
-        auto: the focal scale of the frame's camera, None where it is unknown.
+        auto: focal scale of the frame's camera; None if unknown.
     """
 
     depth: np.ndarray
@@ -87,12 +87,12 @@ class Measured(NamedTuple):
 
 
 class Measurement(NamedTuple):
-    """A recording.
+    """Comparison of a recording.
 
     Args:
-        frames: that could be compared.
-        unmeasured: how many could not be, by reason.
-        notes: what should be known of the bag.
+        frames: frames that could be compared.
+        unmeasured: number of the others, by reason.
+        notes: remarks for the user on the bag.
     """
 
     frames: list[Measured]
@@ -109,7 +109,7 @@ def measure(path: Path, request: Request, distance: Distance | None) -> Measurem
     Raises:
         BagError: the bag cannot be read, or lacks what the request names.
     """
-    opened, estimate = look_into(path, request), request.recipe.estimator()
+    opened, estimate = inspect_bag(path, request), request.recipe.estimator()
     measured: list[Measured] = []
     unmeasured: dict[str, int] = {}
     total = sum(len(window.kept) for window in opened.windows)
@@ -126,7 +126,7 @@ def measure(path: Path, request: Request, distance: Distance | None) -> Measurem
 
 
 def fit(measured: list[Measured]) -> dict[str, Any]:
-    """The scale and its spread.
+    """Scale and its spread.
 
     Returns:
         scale (median over all pixels of truth over depth, each frame weighing the same), iqr (its quartiles), by_frame
@@ -154,32 +154,20 @@ def fit(measured: list[Measured]) -> dict[str, Any]:
 
 
 def _compared(reader: AnyReader, task: Task, estimate: Estimate, distance: Distance | None) -> Iterator[Measured | str]:
-    """The frames of one window, or why they could not be measured."""
-    request, source = task.request, task.source
-    contents = read_window(reader, task)
-
-    def cameras(topic: str, image_topic: str) -> Cameras:
-        near, rectified = contents.beside.get(topic, ()), is_rectified(image_topic)
-        return Cameras(reader, of_topic(reader, topic), near, contents.from_ns, rectified=rectified)
-
-    of_frames = cameras(source.camera_info_topic, request.image_topic)
-    bits = task.sensor()
-    sensor = None
-    if request.truth is not None:
-        infos = cameras(source.truth_info_topic, request.truth.topic)
-        sensor = Sensor(request.truth, contents.beside[request.truth.topic], infos, request.recipe.crop)
+    """Frames of one window, or the reasons why they could not be measured."""
+    contents, bits = read_window(reader, task), task.sensor()
     for record in contents.records:
         message = message_from(reader, record.connection, record.raw)
         try:
             frame = decode_message(message, bits)
             stamp, shape = stamp_ns(message), frame.pixels.shape[:2]
-            k = of_frames.at(stamp, shape).matrix
+            k = contents.camera_infos.at(stamp, shape).matrix
             result = estimate(frame, k)
             if distance is not None:
                 truth = distance.truth(result, shape)
             else:
-                assert sensor is not None, "neither a truth topic nor a distance"
-                truth, _ = sensor.truth(stamp, result, shape, k)
+                assert contents.sensor is not None, "neither a truth topic nor a distance"
+                truth, _ = contents.sensor.truth(stamp, result, shape, k)
         except FrameError as error:
             yield str(error)
             continue
@@ -196,3 +184,37 @@ def _weighted_percentiles(values: np.ndarray, weights: np.ndarray, percents: tup
     share = np.cumsum(weights[order]) / weights.sum()
     places = np.searchsorted(share, np.array(percents) / 100)
     return values[order][np.minimum(places, len(values) - 1)].astype(float).tolist()
+
+
+def calibration_picture(measured: Sequence[Measured], figures: Mapping[str, Any]) -> np.ndarray:
+    """uint8 HxWx3 BGR: how many pixels have which truth and depth, beside the scale; the frames' own scales.
+
+    Args:
+        figures: result of `fit`.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.colors import LogNorm
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 5), layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    pixels, frames = figure.subplots(1, 2)
+    depth, truth = (np.concatenate(values) for values in zip(*((frame.depth, frame.truth) for frame in measured)))
+    far_m = float(np.percentile(np.concatenate([depth, truth]), 99.5))
+    edges = np.linspace(0, far_m, BINS)
+    pixels.hist2d(depth, truth, bins=(edges, edges), norm=LogNorm(), cmap="Blues")
+    lines = [(figures["scale"], "fit", "tab:red", "-"), (figures["auto"], "auto", "tab:green", "--")]
+    for scale, name, color, style in lines:
+        if scale is not None:
+            label = f"{name}: {scale:.3f}"
+            pixels.plot([0, far_m], [0, scale * far_m], color=color, linestyle=style, label=label)
+            frames.axhline(scale, color=color, linestyle=style, label=label)
+    pixels.set(xlim=(0, far_m), ylim=(0, far_m), xlabel="the network's depth [m]", ylabel="truth [m]", aspect="equal")
+    pixels.legend(loc="lower right")
+    lower, middle, upper = np.array([np.percentile(frame.ratios, QUARTILES) for frame in measured]).T
+    error = [middle - lower, upper - middle]
+    frames.errorbar(np.arange(len(middle)), middle, error, fmt="o", markersize=3, linewidth=0.8, color="tab:blue")
+    frames.set(xlabel="frame", ylabel="truth / depth: median and quartiles", ylim=(0, None))
+    frames.grid(alpha=0.3)
+    canvas.draw()
+    return cv2.cvtColor(np.asarray(canvas.buffer_rgba()), cv2.COLOR_RGBA2BGR)

@@ -1,46 +1,45 @@
-"""A first look into a bag: which topics serve, which are copied, and how it is cut into windows."""
+"""Inspection of a bag before the work: its topics, which are copied, and its windows."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from itertools import islice
 from pathlib import Path
 
+import numpy as np
 from rosbags.interfaces import Connection, MessageDefinitionFormat
 from rosbags.rosbag2.metadata import dump_qos_v8
 
-from fastdepth_ros.bags.contents import of_topic
-from fastdepth_ros.bags.notes import camera_info_note, first_message, lens_note
-from fastdepth_ros.bags.reader import BagReader
-from fastdepth_ros.bags.recording import (
+from fastdepth_ros.bags.camera import (
     CAMERA_INFO_TYPE,
-    TYPES,
-    BagError,
+    camera_info_note,
     camera_info_of_images,
+    first_message,
     image_connections,
-    open_bag,
+    lens_note,
 )
+from fastdepth_ros.bags.reader import TYPES, BagError, BagReader, of_topic, open_bag, read_messages, recorded_times
 from fastdepth_ros.bags.request import Request, Source, Topic
-from fastdepth_ros.bags.sampling import used_bits
-from fastdepth_ros.bags.times import recorded_times
 from fastdepth_ros.bags.windows import Window, cut
 from fastdepth_ros.depth.depth_image import DEPTH_ENCODINGS
+from fastdepth_ros.depth.frame import SETTLED_FRAMES, FrameError, SensorBits, decode_message
 
 CAMERA_INFO_TOPIC = "/depth/camera_info"
 
 
 @dataclass(frozen=True)
-class Opened:
-    """Opened bag: its files, windows, topics and notes.
+class InspectedBag:
+    """Content of a bag that a request concerns.
 
     Args:
-        files: of the bag: name, size and time of change, so that another bag in its place is noticed.
-        began_ns: when its recording began.
-        copied: its topics that go into the new bag.
-        sqlite3: whether its storage is that.
-        idle: why no frame of it gets a depth; "" where one does.
-        notes: what should be known of it.
+        files: name, size and time of change of each file, so that another bag in its place is noticed.
+        began_ns: start of the recording.
+        copied: topics that are copied into the new bag.
+        sqlite3: whether its storage is sqlite3.
+        idle: reason why no frame gets a depth; "" if one does.
+        notes: remarks for the user.
     """
 
     source: Source
@@ -53,8 +52,8 @@ class Opened:
     notes: tuple[str, ...] = ()
 
 
-def look_into(path: Path, request: Request) -> Opened:
-    """Open a bag, and say how the request applies to it.
+def inspect_bag(path: Path, request: Request) -> InspectedBag:
+    """Read from a bag what a request concerns.
 
     Raises:
         BagError: the bag cannot be read, or lacks what the request names.
@@ -68,13 +67,15 @@ def look_into(path: Path, request: Request) -> Opened:
         times = recorded_times(reader, images)
         began, ended = reader.start_time, reader.end_time
         windows = cut(times, (began, ended), sum(size for _, size, _ in files), request.selection)
-        bits = request.bits or used_bits(reader, images, times)
+        bits = request.bits or _used_bits(reader, images, times)
         source = Source(path.absolute(), _camera_info(reader, info), _truth_info(reader, request), bits)
         camera = first_message(reader, of_topic(reader, source.camera_info_topic))
         notes = (*reader.notes, *left_out, camera_info_note(reader, info), lens_note(request.image_topic, camera))
     idle = "" if any(window.kept for window in windows) else _why_idle(request, len(times), (began, ended))
     is_sqlite3 = any(".db3" in Path(name).suffixes for name, _, _ in files)
-    return Opened(source, files, began, tuple(windows), copied, is_sqlite3, idle, tuple(note for note in notes if note))
+    return InspectedBag(
+        source, files, began, tuple(windows), copied, is_sqlite3, idle, tuple(note for note in notes if note)
+    )
 
 
 def own_topics(depth_encoding: str) -> tuple[Topic, Topic]:
@@ -168,3 +169,20 @@ def _known_topic(name: str, msgtype: str, qos: str = "") -> Topic:
 def _qos(connection: Connection) -> str:
     profiles = getattr(connection.ext, "offered_qos_profiles", [])
     return dump_qos_v8(profiles) if profiles else ""
+
+
+def _used_bits(reader: BagReader, images: Sequence[Connection], times: np.ndarray) -> int:
+    """The bits that 16-bit samples use, in frames spread evenly over the topic; 0 where no sample has 16 bits.
+
+    Args:
+        times: of the topic's messages, in nanoseconds, ascending.
+    """
+    sensor = SensorBits()
+    chosen = np.linspace(0, max(len(times) - 1, 0), min(SETTLED_FRAMES, len(times))).round().astype(int)
+    for time_ns in np.unique(times[chosen]).tolist():
+        try:
+            for message, _ in islice(read_messages(reader, images, time_ns, time_ns + 1), SETTLED_FRAMES):
+                decode_message(message, sensor)
+        except (BagError, FrameError):
+            continue  # reported by the task of its window
+    return sensor.bits

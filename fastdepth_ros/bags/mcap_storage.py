@@ -1,4 +1,4 @@
-"""An .mcap file of a rosbag2, opened by what it holds: its index where that is whole, else a scan of all of it.
+"""An .mcap file of a rosbag2, read by its index, or by a scan where the index is incomplete.
 
 rosbags refuses a whole file for one schema or QoS profile that it does not know, and for an index that leaves messages
 out; so the index is read here, and the messages of chunks are read by rosbags.
@@ -8,25 +8,28 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Collection, Generator, Iterator
+from collections.abc import Collection, Generator, Iterator, Sequence
 from heapq import merge
 from io import BytesIO
-from struct import unpack
-from typing import BinaryIO, NamedTuple
+from struct import Struct, unpack
+from typing import Any, BinaryIO, NamedTuple
 
-from mcap.data_stream import ReadDataStream
-from mcap.records import Channel, Chunk, ChunkIndex, Schema, Statistics
+import numpy as np
 from rosbags.interfaces import Connection, ConnectionExtRosbag2
 from rosbags.rosbag2 import ReaderError
 from rosbags.rosbag2.storage_mcap import ChunkInfo, McapReader, decompress
 
-from fastdepth_ros.bags.connections import ForeignFileError, definition_of, metadata_of, named, qos_of
+from fastdepth_ros.bags.bag_files import BagError
+from fastdepth_ros.bags.storage import definition_of, metadata_of, named, qos_of
+from fastdepth_ros.errors import FastDepthError
 
 _MAGIC = b"\x89MCAP0\r\n"
 _HEADER, _FOOTER, _SCHEMA, _CHANNEL, _MESSAGE, _CHUNK = 0x01, 0x02, 0x03, 0x04, 0x05, 0x06
-_CHUNK_INDEX, _STATISTICS = 0x08, 0x0B
+_MESSAGE_INDEX, _CHUNK_INDEX, _STATISTICS = 0x07, 0x08, 0x0B
 _FOOTER_BYTES = 37  # with the magic behind it
 _RECORD_BYTES = 9  # before the content of a record: its opcode and size
+_U16, _U32, _U64, _TWO_U64, _OFFSET = Struct("<H"), Struct("<I"), Struct("<Q"), Struct("<QQ"), Struct("<HQ")
+_CHUNK_HEAD, _CHUNK_INDEX_HEAD = Struct("<QQQI"), Struct("<QQQQ")
 _MESSAGE_BYTES = 22  # before the data of a message: channel, sequence and two times
 
 
@@ -59,7 +62,9 @@ class McapStorage(McapReader):
         header = bio.read(size)
         profile = header[4 : 4 + int.from_bytes(header[:4], "little")]
         if profile == b"ros1":
-            raise ForeignFileError("it is ROS 1 in MCAP, which is not read; give the ROS 1 .bag that it was made of")
+            raise BagError(
+                f"{self.path} is ROS 1 in MCAP, which is not read", "give the ROS 1 .bag that it was made of"
+            )
         self.data_start = bio.tell()
         footer_start = bio.seek(-_FOOTER_BYTES, 2)
         footer = bio.read()
@@ -69,7 +74,7 @@ class McapStorage(McapReader):
         if summary_start and not self.data_start <= summary_start <= footer_start:
             raise ReaderError("its summary lies outside of it")
         self.data_end = summary_start or footer_start
-        self._schemas: dict[int, Schema] = {}
+        self._schemas: dict[int, tuple[str, str, bytes]] = {}  # name, language, text
         self._loose: list[_Loose] = []
         self._read_summary(bio, summary_start or footer_start, footer_start)
 
@@ -80,21 +85,38 @@ class McapStorage(McapReader):
         indexed = super().messages(connections, start, stop) if self.chunks else ()
         yield from merge(indexed, self._loose_messages(connections, start, stop), key=lambda record: record[1])
 
+    def times(self, ids: Sequence[int]) -> np.ndarray:
+        """int64 recording times in nanoseconds of the connections with these ids, from the index."""
+        if self.scanned is not None:
+            return np.array([time for one in ids for time in self.scanned.get(one, ())], np.int64)
+        assert self.bio
+        found = [np.empty(0, np.int64)]
+        for chunk in self.chunks:
+            for one in ids:
+                if one not in chunk.message_index_offsets:
+                    continue
+                self.bio.seek(chunk.message_index_offsets[one])
+                opcode, _, _, size = unpack("<BQHI", self.bio.read(15))
+                if opcode != _MESSAGE_INDEX:
+                    raise FastDepthError(f"no message index at {chunk.message_index_offsets[one]}")
+                found.append(np.frombuffer(self.bio.read(size), "<i8")[::2])
+        return np.concatenate(found)
+
     def _read_summary(self, bio: BinaryIO, begin: int, end: int) -> None:
         """Connections, chunks, counts and times by the index; by a scan where the index leaves messages out."""
-        statistics: Statistics | None = None
+        messages: int | None = None  # as the statistics count them
         for opcode, offset, size in _records(bio, begin, end):
             if opcode == _STATISTICS:
-                statistics = Statistics.read(_content(bio, offset, size))
+                (messages,) = _Fields(bio, offset, size).take(_U64)
             elif opcode == _CHUNK_INDEX:
-                self.chunks.append(_chunk_info(ChunkIndex.read(_content(bio, offset, size))))
+                self.chunks.append(_chunk_info(_Fields(bio, offset, size)))
             else:
                 self._describe(bio, opcode, offset, size)
         counts: Counter[int] = Counter()
         for chunk in self.chunks:
             counts.update(chunk.channel_count)
-        whole = statistics is not None and statistics.message_count == sum(counts.values())
-        if statistics is None:
+        whole = messages == sum(counts.values())
+        if messages is None:
             whole = bool(self.chunks) and all(chunk.channel_count for chunk in self.chunks)
         if not (whole and self.connections):
             counts = self._scan(bio)
@@ -118,17 +140,21 @@ class McapStorage(McapReader):
                 self._loose.append(_Loose(time_ns, offset + _MESSAGE_BYTES, size - _MESSAGE_BYTES, channel))
                 self.scanned.setdefault(channel, []).append(time_ns)
             elif opcode == _CHUNK:
-                self._scan_chunk(Chunk.read(_content(bio, offset, size)), offset - _RECORD_BYTES, size + _RECORD_BYTES)
+                self._scan_chunk(bio, offset, size)
             else:
                 self._describe(bio, opcode, offset, size)
         self._loose.sort()
         return Counter({channel: len(times) for channel, times in self.scanned.items()})
 
-    def _scan_chunk(self, chunk: Chunk, offset: int, size: int) -> None:
+    def _scan_chunk(self, bio: BinaryIO, offset: int, size: int) -> None:
         assert self.scanned is not None
-        inside = BytesIO(decompress(chunk.data, chunk.compression, chunk.uncompressed_size, chunk.uncompressed_crc))
+        fields = _Fields(bio, offset, size)
+        _, _, plain_size, crc = fields.take(_CHUNK_HEAD)
+        compression = fields.text()
+        packed = fields.data(_U64)
+        inside = BytesIO(decompress(packed, compression, plain_size, crc))
         counts, times = Counter[int](), []
-        for opcode, place, length in _records(inside, 0, chunk.uncompressed_size):
+        for opcode, place, length in _records(inside, 0, plain_size):
             if opcode == _MESSAGE:
                 channel, time_ns = _message_head(inside, place, length)
                 counts[channel] += 1
@@ -138,27 +164,29 @@ class McapStorage(McapReader):
                 self._describe(inside, opcode, place, length)
         if times:
             info = ChunkInfo(
-                min(times), max(times), offset, size, {}, 0, chunk.compression, len(chunk.data),
-                chunk.uncompressed_size, dict(counts),
+                min(times), max(times), offset - _RECORD_BYTES, size + _RECORD_BYTES, {}, 0, compression, len(packed),
+                plain_size, dict(counts),
             )  # fmt: skip
             self.chunks.append(info)
 
     def _describe(self, bio: BinaryIO, opcode: int, offset: int, size: int) -> None:
         """Take a schema or a channel; any other record is none of ours."""
+        if opcode not in (_SCHEMA, _CHANNEL):
+            return
+        fields = _Fields(bio, offset, size)
+        (number,) = fields.take(_U16)
         if opcode == _SCHEMA:
-            schema = Schema.read(_content(bio, offset, size))
-            self._schemas[schema.id] = schema
-        elif opcode == _CHANNEL:
-            channel = Channel.read(_content(bio, offset, size))
-            if all(known.id != channel.id for known in self.connections):
-                self.connections.append(self._connection(channel))
+            self._schemas[number] = fields.text(), fields.text(), fields.data()
+        elif all(known.id != number for known in self.connections):
+            self.connections.append(self._connection(number, fields))
 
-    def _connection(self, channel: Channel) -> Connection:
-        schema = self._schemas.get(channel.schema_id)
-        name, language, text = (schema.name, schema.encoding, schema.data) if schema else ("__schemaless__", "", b"")
+    def _connection(self, channel: int, fields: _Fields) -> Connection:
+        (schema,) = fields.take(_U16)
+        topic, encoding, metadata = fields.text(), fields.text(), fields.texts()
+        name, language, text = self._schemas.get(schema, ("__schemaless__", "", b""))
         definition = definition_of(language, text.decode(errors="replace"))
-        extra = ConnectionExtRosbag2(channel.message_encoding, qos_of(channel.metadata.get("offered_qos_profiles", "")))
-        return Connection(channel.id, channel.topic, name, definition, "", 0, extra, self)
+        extra = ConnectionExtRosbag2(encoding, qos_of(metadata.get("offered_qos_profiles", "")))
+        return Connection(channel, topic, name, definition, "", 0, extra, self)
 
     def _loose_messages(
         self, connections: Collection[Connection], start: int | None, stop: int | None
@@ -185,9 +213,30 @@ def _records(bio: BinaryIO, begin: int, end: int) -> Iterator[tuple[int, int, in
         yield opcode, begin - size, size
 
 
-def _content(bio: BinaryIO, offset: int, size: int) -> ReadDataStream:
-    bio.seek(offset)
-    return ReadDataStream(BytesIO(_exactly(bio, size)))
+class _Fields:
+    """Fields of one record, read one after the other; integers are little-endian."""
+
+    def __init__(self, bio: BinaryIO, offset: int, size: int) -> None:
+        bio.seek(offset)
+        self._bio = BytesIO(_exactly(bio, size))
+
+    def take(self, form: Struct) -> tuple[Any, ...]:
+        return form.unpack(_exactly(self._bio, form.size))
+
+    def data(self, size: Struct | None = None) -> bytes:
+        """Bytes after their length, of 32 bits by default."""
+        return _exactly(self._bio, self.take(size or _U32)[0])
+
+    def text(self) -> str:
+        return self.data().decode()
+
+    def texts(self) -> dict[str, str]:
+        inside = _Fields(BytesIO(block := self.data()), 0, len(block))
+        found = {}
+        while inside._bio.tell() < len(block):
+            key = inside.text()
+            found[key] = inside.text()
+        return found
 
 
 def _message_head(bio: BinaryIO, offset: int, size: int) -> tuple[int, int]:
@@ -206,14 +255,17 @@ def _exactly(bio: BinaryIO, size: int) -> bytes:
     return data
 
 
-def _chunk_info(index: ChunkIndex) -> ChunkInfo:
-    """Chunk info as rosbags has it; the messages of each channel are counted by the size of their index."""
-    end = index.chunk_start_offset + index.chunk_length + index.message_index_length
-    places = sorted((offset, channel) for channel, offset in index.message_index_offsets.items())
-    ends = [*(offset for offset, _ in places[1:]), end]
+def _chunk_info(fields: _Fields) -> ChunkInfo:
+    """Chunk index as rosbags has it; the messages of each channel are counted by the size of their index."""
+    first_ns, last_ns, start, length = fields.take(_CHUNK_INDEX_HEAD)
+    offsets = dict(_OFFSET.iter_unpack(fields.data()))
+    (index_length,) = fields.take(_U64)
+    compression = fields.text()
+    packed_size, plain_size = fields.take(_TWO_U64)
+    places = sorted((offset, channel) for channel, offset in offsets.items())
+    ends = [*(offset for offset, _ in places[1:]), start + length + index_length]
     counts = {channel: (until - offset - 15) // 16 for (offset, channel), until in zip(places, ends)}
     return ChunkInfo(
-        index.message_start_time, index.message_end_time, index.chunk_start_offset, index.chunk_length,
-        index.message_index_offsets, index.message_index_length, index.compression, index.compressed_size,
-        index.uncompressed_size, {channel: count for channel, count in counts.items() if count},
+        first_ns, last_ns, start, length, offsets, index_length, compression, packed_size, plain_size,
+        {channel: count for channel, count in counts.items() if count},
     )  # fmt: skip

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fastdepth_ros.bags.recording import TYPES
+from fastdepth_ros.bags.reader import TYPES
 from fastdepth_ros.data.synthetic.scene import Camera
 from fastdepth_ros.depth.camera_info import FrameCamera, camera_info_fields
 

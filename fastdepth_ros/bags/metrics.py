@@ -1,4 +1,4 @@
-"""Metrics of a bag against its truth: figures as JSON, and how they go over time as a picture."""
+"""Metrics of a bag against its ground truth: figures as JSON, and a plot over time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from fastdepth_ros.bags.summary import Summary
+from fastdepth_ros.bags.request import Summary
 from fastdepth_ros.jobs.atomic_io import read_json
 from fastdepth_ros.metrics.depth import mean_errors, pooled_errors
 from fastdepth_ros.pictures.image_files import write_picture
@@ -32,7 +32,7 @@ def figures(summary: Summary) -> dict[str, Any]:
     }
 
 
-def write_measures(folder: Path, summary: Summary) -> None:
+def write_metrics(folder: Path, summary: Summary) -> None:
     """`metrics.json` (figures, and the errors of every depth image by its stamp) and `metrics.png`."""
     content = {**figures(summary), "by_time": summary.measured}
     (folder / JSON_NAME).write_text(json.dumps(content, indent=1) + "\n")
@@ -40,8 +40,8 @@ def write_measures(folder: Path, summary: Summary) -> None:
         write_picture(folder / PICTURE_NAME, _picture(summary.measured))
 
 
-def read_measures(folder: Path) -> dict[str, Any]:
-    """The figures that `write_measures` left, without those of single images."""
+def read_metrics(folder: Path) -> dict[str, Any]:
+    """Figures of `write_metrics`, without those of single images."""
     content = read_json(folder / JSON_NAME)
     return {key: value for key, value in content.items() if key != "by_time"}
 

@@ -1,4 +1,4 @@
-"""Options of a run, in a form that is sent to other processes and machines."""
+"""Requests, tasks and summaries of a run, as processes and machines exchange them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Estimate = Callable[..., DepthResult]  # arguments as of `DepthEstimator.__call_
 
 
 class Recipe(Protocol):
-    """Recipe for a worker's estimator; the same recipe gives the same bytes. Hashable, and pickled."""
+    """Recipe of a worker's estimator, hashable and pickled; the same recipe gives the same bytes."""
 
     def estimator(self) -> Estimate: ...
 
@@ -30,16 +30,16 @@ class Recipe(Protocol):
         """Settings that the depth depends on, as JSON."""
 
     def crop(self, height_px: int, width_px: int) -> Crop | None:
-        """The part of the depth of such a frame that the network saw; None is all of it."""
+        """Part of the depth image of a frame of this size that the network saw; None: all of it."""
 
 
 @dataclass(frozen=True)
 class ModelRecipe:
-    """The hot path on an artifact: the arguments of `Artifact.load` and `DepthEstimator`.
+    """Recipe of an estimator on an artifact.
 
     Args:
-        folder: of the artifact.
-        engine: that every worker must have, as `Backend.engine` says it.
+        folder: folder of the artifact.
+        engine: engine and version that every worker must have, as `Backend.engine`.
         estimating: without the filter over time, which would need the frames before each window.
 
     Raises:
@@ -87,15 +87,15 @@ class ModelRecipe:
 
 @dataclass(frozen=True)
 class Truth:
-    """The depth sensor against which the depth is measured.
+    """Recorded depth sensor against which the depth is measured.
 
     Args:
         topic: Image (16UC1 millimeters, 32FC1 meters) or CompressedImage (compressedDepth).
         camera_info_topic: default: `camera_info` beside the topic.
-        tolerance_s: between the stamps of a frame and of its truth.
+        tolerance_s: largest difference between the stamps of a frame and of its truth.
 
     Raises:
-        ValueError: a tolerance that is no span of time.
+        FastDepthError: the tolerance is negative or not finite.
     """
 
     topic: str
@@ -109,7 +109,7 @@ class Truth:
 
 @dataclass(frozen=True)
 class Request:
-    """Options that hold for every bag.
+    """Options of a run, for every bag.
 
     Args:
         image_topic: Image or CompressedImage.
@@ -117,7 +117,7 @@ class Request:
         copied: patterns (`*` and `?`) of further topics that the new bag gets.
         zstd: compress the chunks of the new bag (mcap only).
         depth_encoding: 32FC1 or 16UC1, each on the topic that REP 118 gives it.
-        bits: that 16-bit samples of the images use; 0 finds them in a sample of the topic.
+        bits: bits that 16-bit samples of the images use; 0: found in a sample of the topic.
     """
 
     recipe: Recipe
@@ -136,7 +136,7 @@ class Topic:
     """A topic of the new bag.
 
     Args:
-        definition, encoding: of the type, as MCAP keeps them ("ros2msg" or "ros2idl").
+        definition, encoding: definition of the type and its language ("ros2msg" or "ros2idl"), as in MCAP.
         digest: the type's RIHS01 hash.
         qos: the publishers' profiles, as rosbag2 writes them.
     """
@@ -151,10 +151,10 @@ class Topic:
 
 @dataclass(frozen=True)
 class Source:
-    """A bag to read, and what of it: camera_info topics are "" where the bag has none.
+    """Bag to read; its camera_info topics are "" if it has none.
 
     Args:
-        bits: that 16-bit samples of the images use, as found once for all workers; 0 where none has 16 bits.
+        bits: bits that 16-bit samples of the images use, as found once for all workers; 0: no such samples.
     """
 
     path: Path
@@ -165,11 +165,11 @@ class Source:
 
 @dataclass(frozen=True)
 class Task:
-    """One window of one bag, the work of one call.
+    """Work of one call: one window of one bag.
 
     Args:
-        topics: of the new bag: depth, camera_info, then those that are copied.
-        part: where the result goes, without suffix.
+        topics: topics of the new bag: depth, camera_info, then those that are copied.
+        part: path of the result, without suffix.
     """
 
     request: Request
@@ -185,3 +185,50 @@ class Task:
     @property
     def copied(self) -> tuple[Topic, ...]:
         return self.topics[CAMERA_INFO + 1 :]
+
+
+@dataclass
+class Summary:
+    """Counts of a bag, or of a part of one.
+
+    Args:
+        dropped: frames that gave no depth, by reason.
+        unscaled: depth images not scaled to the camera's focal length, by reason.
+        without_camera_info: depth images without camera_info, by reason.
+        mended_camera_info: camera_infos made of a part of the frame's own, by what was wrong with that.
+        copied: messages of other topics.
+        bits: bits that 16-bit samples use, as found before the work; 0: no such samples.
+        bits_risen: number of frames that used more bits, by the change and its time.
+        unmeasured: depth images without a usable truth, by reason.
+        measured: errors of each other depth image, as `ground_truth.truth_errors`, by stamp.
+    """
+
+    frames_in: int = 0
+    frames_out: int = 0
+    camera_infos_out: int = 0
+    dropped: dict[str, int] = field(default_factory=dict)
+    unscaled: dict[str, int] = field(default_factory=dict)
+    without_camera_info: dict[str, int] = field(default_factory=dict)
+    mended_camera_info: dict[str, int] = field(default_factory=dict)
+    copied: int = 0
+    bits: int = 0
+    bits_risen: dict[str, int] = field(default_factory=dict)
+    unmeasured: dict[str, int] = field(default_factory=dict)
+    measured: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, other: Summary) -> None:
+        """Add the counts of a later part."""
+        self.frames_in += other.frames_in
+        self.frames_out += other.frames_out
+        self.camera_infos_out += other.camera_infos_out
+        self.copied += other.copied
+        self.bits = max(self.bits, other.bits)
+        for name in ("dropped", "unscaled", "without_camera_info", "mended_camera_info", "unmeasured", "bits_risen"):
+            mine, theirs = getattr(self, name), getattr(other, name)
+            for reason, count in theirs.items():
+                mine[reason] = mine.get(reason, 0) + count
+        self.measured += other.measured
+
+    def counts(self) -> dict[str, Any]:
+        """All but the single measurements, as JSON."""
+        return {key: value for key, value in asdict(self).items() if key != "measured"}

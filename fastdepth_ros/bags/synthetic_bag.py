@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from fastdepth_ros.bags.camera import CAMERA_INFO_TYPE
 from fastdepth_ros.bags.messages import camera_info_of, image_message
-from fastdepth_ros.bags.recording import CAMERA_INFO_TYPE, TYPES, new_bag
+from fastdepth_ros.bags.reader import TYPES
+from fastdepth_ros.bags.writer import new_bag
 from fastdepth_ros.data.synthetic import KINECT, room_sequence
 
 IMAGE_TOPIC = "/camera/image_raw"

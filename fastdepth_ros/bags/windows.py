@@ -1,5 +1,4 @@
-"""A recording cut into windows of time, each the work of a moment, with boundaries that depend on nothing but the
-recording and what was asked of it."""
+"""Windows of time that a recording is cut into, at bounds that depend on the recording and the request alone."""
 
 from __future__ import annotations
 
@@ -16,15 +15,15 @@ WINDOW_BYTES = 128 << 20  # a worker holds the messages of one window
 
 @dataclass(frozen=True)
 class Selection:
-    """Selection of the frames of a recording that get a depth.
+    """Frames of a recording that get a depth.
 
     Args:
-        start_s, end_s: seconds since the recording began; an end of None is the recording's.
-        every: of the frames from `start_s` on, every so many.
-        rate_hz: of those, the frame nearest to each of the moments 1 / rate_hz seconds apart; None keeps all.
+        start_s, end_s: seconds since the start of the recording; None: its end.
+        every: use one frame out of this many, from `start_s` on.
+        rate_hz: use of those the frames nearest to moments 1 / rate_hz seconds apart; None: all.
 
     Raises:
-        ValueError: a number out of range.
+        FastDepthError: a number out of range.
     """
 
     start_s: float = 0.0
@@ -46,7 +45,7 @@ class Window:
     """Time span of a recording, from `start_ns` to before `stop_ns`.
 
     Args:
-        kept: which of its frames get a depth, by their order in the window.
+        kept: indices in the window of the frames that get a depth.
     """
 
     start_ns: int
@@ -57,12 +56,12 @@ class Window:
 def cut(
     times_ns: np.ndarray, recording_ns: tuple[int, int], recording_bytes: int, selection: Selection
 ) -> list[Window]:
-    """The windows of a recording, in order; together they are all that was selected of it, each moment once.
+    """Windows of a recording, in order; together they cover the selected time, each moment once.
 
     Args:
-        times_ns: when its frames were recorded, ascending.
-        recording_ns: when it began, and ended (exclusive).
-        recording_bytes: its size; windows of large frames hold fewer of them.
+        times_ns: recording times of its frames, ascending.
+        recording_ns: its start and end (exclusive).
+        recording_bytes: its size; windows of large frames hold fewer frames.
     """
     began, ended = recording_ns
     start = began + round(selection.start_s * 1e9)
@@ -87,7 +86,7 @@ def cut(
 
 
 def _chosen(times_ns: np.ndarray, start: int, stop: int, selection: Selection) -> np.ndarray:
-    """Numbers of the frames that get a depth."""
+    """Indices of the frames that get a depth."""
     numbers = np.flatnonzero((times_ns >= start) & (times_ns < stop))[:: selection.every]
     if selection.rate_hz is None or not len(numbers):
         return numbers

@@ -1,32 +1,35 @@
-"""The work of one window: messages in, a part of the new bag out. Any process of any machine may do it, any number of
-times: it computes the same bytes, and its part appears whole or not at all."""
+"""Work on one window: recorded messages in, a part of the new bag out.
+
+Any process of any machine may do it, any number of times: the bytes are the same, and the part appears atomically.
+"""
 
 from __future__ import annotations
 
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 from rosbags.convert.converter import migrate_bytes
 from rosbags.highlevel import AnyReader
+from rosbags.interfaces import Connection
 
-from fastdepth_ros.bags.cameras import Cameras
-from fastdepth_ros.bags.contents import Record, of_topic, read_window
-from fastdepth_ros.bags.ground_truth_sensor import Sensor
+from fastdepth_ros.bags.camera import CameraInfos
+from fastdepth_ros.bags.ground_truth import DepthSensor
 from fastdepth_ros.bags.messages import camera_info_message, image_message
-from fastdepth_ros.bags.parts import PartWriter
-from fastdepth_ros.bags.recording import TYPES, message_from, open_bag, told
-from fastdepth_ros.bags.request import CAMERA_INFO, DEPTH, Estimate, Recipe, Task
-from fastdepth_ros.bags.summary import Summary
+from fastdepth_ros.bags.reader import TYPES, as_bag_error, message_from, of_topic, open_bag, raw_messages
+from fastdepth_ros.bags.request import CAMERA_INFO, DEPTH, Estimate, Recipe, Summary, Task
+from fastdepth_ros.bags.writer import PartWriter
 from fastdepth_ros.depth.camera_info import FrameCamera, is_rectified, stamp_ns
 from fastdepth_ros.depth.depth_image import DEPTH_ENCODINGS
 from fastdepth_ros.depth.frame import Frame, FrameError, decode_message
 from fastdepth_ros.jobs.pool import Work
 
+_AROUND_NS = 50_000_000  # how far beyond a window its frames' camera_info and truth are searched
+
 
 class Worker:
-    """Keeps the engine and the bag of its last task open for the next."""
+    """Worker that keeps the engine and the bag of its last task open for the next."""
 
     def __init__(self) -> None:
         self._recipe: Recipe | None = None
@@ -73,43 +76,91 @@ def run_task(task: Task) -> Summary:
 
 
 def end_tasks() -> None:
-    """Close what the process's own worker keeps open."""
+    """Close the engine and the bag of the process's own worker."""
     _OF_THIS_PROCESS.close()
 
 
 def one_core() -> None:
-    """OpenCV stays on the core of its worker."""
+    """Keep OpenCV on the core of its worker."""
     cv2.setNumThreads(1)
 
 
 WINDOWS = Work(run_task, one_core, end_tasks)
 
 
+class Record(NamedTuple):
+    """Recorded message: a frame that gets a depth, a message that is copied, or both."""
+
+    connection: Connection
+    recorded_ns: int
+    raw: bytes
+    is_frame: bool
+
+
+class Contents(NamedTuple):
+    """Content of a window.
+
+    Args:
+        records: in the order of recording.
+        camera_infos: camera_info of the frames.
+        sensor: depth sensor; None without a truth topic.
+    """
+
+    records: list[Record]
+    camera_infos: CameraInfos
+    sensor: DepthSensor | None
+
+
+def read_window(reader: AnyReader, task: Task) -> Contents:
+    """Read a task's window, and camera_info and truth around it.
+
+    Raises:
+        BagError: the bag is damaged.
+    """
+    request, source, window, truth = task.request, task.source, task.window, task.request.truth
+    beside: dict[str, list[Any]] = {source.camera_info_topic: [], source.truth_info_topic: []}
+    beside |= {truth.topic: []} if truth else {}
+    copied = {(topic.name, topic.msgtype) for topic in task.copied}
+    wanted = [
+        connection
+        for connection in reader.connections
+        if connection.topic in {request.image_topic, *beside} or (connection.topic, connection.msgtype) in copied
+    ]
+    around = _AROUND_NS + (round(truth.tolerance_s * 1e9) if truth else 0)
+    from_ns, records = window.start_ns - around, []
+    kept, frames = set(window.kept), 0
+    for connection, recorded_ns, raw in raw_messages(reader, wanted, from_ns, window.stop_ns + around):
+        if connection.topic in beside:
+            beside[connection.topic].append(message_from(reader, connection, raw))
+        if not window.start_ns <= recorded_ns < window.stop_ns:
+            continue
+        is_frame = connection.topic == request.image_topic and frames in kept
+        frames += connection.topic == request.image_topic
+        if is_frame or (connection.topic, connection.msgtype) in copied:
+            records.append(Record(connection, recorded_ns, raw, is_frame))
+
+    def infos(topic: str, image_topic: str) -> CameraInfos:
+        rectified = is_rectified(image_topic)
+        return CameraInfos(reader, of_topic(reader, topic), beside[topic], from_ns, rectified=rectified)
+
+    sensor = None
+    if truth is not None:
+        of_truth = infos(source.truth_info_topic, truth.topic)
+        sensor = DepthSensor(truth, beside[truth.topic], of_truth, request.recipe.crop)
+    return Contents(records, infos(source.camera_info_topic, request.image_topic), sensor)
+
+
 class _Window:
     """Depth messages and summary of one window."""
 
     def __init__(self, task: Task, reader: AnyReader, estimate: Estimate) -> None:
-        self.summary = Summary()
         self._task, self._reader, self._estimate = task, reader, estimate
-        contents = read_window(reader, task)
-        self._records = contents.records
-
-        def cameras(topic: str, image_topic: str) -> Cameras:
-            near, rectified = contents.beside.get(topic, ()), is_rectified(image_topic)
-            return Cameras(reader, of_topic(reader, topic), near, contents.from_ns, rectified=rectified)
-
-        self._cameras = cameras(task.source.camera_info_topic, task.request.image_topic)
-        self._sensor: Sensor | None = None
-        self._bits = task.sensor()
-        self.summary.bits = self._bits.bits
-        truth = task.request.truth
-        if truth is not None:
-            infos = cameras(task.source.truth_info_topic, truth.topic)
-            self._sensor = Sensor(truth, contents.beside[truth.topic], infos, task.request.recipe.crop)
+        self._contents, self._bits = read_window(reader, task), task.sensor()
+        self.summary = Summary(bits=self._bits.bits)
 
     def write(self, part: PartWriter) -> None:
         copied = {(topic.name, topic.msgtype): self._task.topics.index(topic) for topic in self._task.copied}
-        for record in self._records:
+        for record in self._contents.records:
             connection = record.connection
             number = copied.get((connection.topic, connection.msgtype))
             if number is not None:
@@ -124,14 +175,14 @@ class _Window:
         try:
             frame = self._frame(message)
             stamp, frame_id = stamp_ns(message), message.header.frame_id
-            camera = self._cameras.at(stamp, frame.pixels.shape[:2])
+            camera = self._contents.camera_infos.at(stamp, frame.pixels.shape[:2])
             result = self._estimate(frame, camera.matrix, unknown=camera.why)
         except FrameError as error:
             _count(self.summary.dropped, str(error))
             return
         if result.unscaled:
             _count(self.summary.unscaled, result.unscaled)
-        self._tell_camera(camera)
+        self._count_camera(camera)
         if not camera.fault:
             info = camera_info_message(stamp, frame_id, camera, result.from_frame, result.depth.shape)
             part.write(CAMERA_INFO, recorded_ns, TYPES.serialize_cdr(info, "sensor_msgs/msg/CameraInfo"))
@@ -140,9 +191,9 @@ class _Window:
         depth = image_message(stamp, frame_id, DEPTH_ENCODINGS[encoding].encode(result.depth), encoding)
         part.write(DEPTH, recorded_ns, TYPES.serialize_cdr(depth, "sensor_msgs/msg/Image"))
         self.summary.frames_out += 1
-        if self._sensor is not None:
+        if self._contents.sensor is not None:
             try:
-                errors = self._sensor.errors(stamp, result, frame.pixels.shape[:2], camera.matrix)
+                errors = self._contents.sensor.errors(stamp, result, frame.pixels.shape[:2], camera.matrix)
                 self.summary.measured.append(errors)
             except FrameError as error:
                 _count(self.summary.unmeasured, str(error))
@@ -155,7 +206,7 @@ class _Window:
             _count(self.summary.bits_risen, text)
         return frame
 
-    def _tell_camera(self, camera: FrameCamera) -> None:
+    def _count_camera(self, camera: FrameCamera) -> None:
         if camera.fault:
             _count(self.summary.without_camera_info, camera.why)
         elif camera.note:
@@ -165,7 +216,7 @@ class _Window:
         if self._reader.is2:
             return record.raw
         msgtype = record.connection.msgtype
-        with told(self._reader.paths[0]):
+        with as_bag_error(self._reader.paths[0]):
             return migrate_bytes(
                 self._reader.typestore, TYPES, msgtype, msgtype, {}, record.raw, src_is2=False, dst_is2=True
             )

@@ -14,7 +14,7 @@ from typing import Any
 
 from fastdepth_ros.depth.estimator import stage_times_ms
 from fastdepth_ros.errors import FastDepthError
-from fastdepth_ros.jobs.processes import module_running, own_domain
+from fastdepth_ros.jobs.processes import isolated_domain, run_module
 
 STAGES = ("wait", "decode", "preprocess", "infer", "postprocess", "publish", "overhead", "total", "age")
 
@@ -45,10 +45,10 @@ def run_scene(scene: Scene, warm_up_s: float, seconds: float) -> dict[str, Any]:
         FastDepthError: no figures came.
     """
     with tempfile.TemporaryDirectory() as folder:
-        environment = {**os.environ, **own_domain(Path(folder))}
+        environment = {**os.environ, **isolated_domain(Path(folder))}
         parameters = [part for name, value in scene.parameters.items() for part in ("-p", f"{name}:={value}")]
         node = ["fastdepth_ros.node.node", "--ros-args", *parameters]
-        with module_running(node, environment, Path(folder, "node.log")) as running:
+        with run_module(node, environment, Path(folder, "node.log")) as running:
             camera = [
                 "fastdepth_ros.ros_tools.benchmark_camera", "--node", str(running.pid), "--size", scene.size,
                 "--rate", str(scene.rate_hz), "--warm-up", str(warm_up_s), "--seconds", str(seconds),

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fastdepth_ros.bench.results import Change, Results
-from fastdepth_ros.jobs.atomic_io import write_whole
+from fastdepth_ros.jobs.atomic_io import atomic_write
 
 GROUPS = {"engine": "ours", "eager": "PyTorch eager", "peer": "peer", "prior": "prior work"}
 PAPER_POWER = (  # Table II: platform, mode, runtime ms, power W, idle W
@@ -27,7 +27,7 @@ def write_report(path: Path, results: Results, pictures: Sequence[str], compared
     parts = [_head(results), _latencies(results), _machine(results), _halves(results), _node(results)]
     parts += [_energy(results), _flicker(results)]
     parts += [compared, *(f"![{name}]({name})\n" for name in pictures), _notes(results)]
-    write_whole(path, "\n".join(filter(None, parts)))
+    atomic_write(path, "\n".join(filter(None, parts)))
 
 
 def comparison(changes: Sequence[Change], caveats: Sequence[str], before: str) -> str:

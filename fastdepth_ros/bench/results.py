@@ -17,7 +17,7 @@ from fastdepth_ros.bench.harness import Measured
 from fastdepth_ros.bench.machine import describe, machine_figures
 from fastdepth_ros.bench.subject import Subject
 from fastdepth_ros.errors import FastDepthError
-from fastdepth_ros.jobs.atomic_io import write_whole
+from fastdepth_ros.jobs.atomic_io import atomic_write
 
 VERSION = 1
 Results = dict[str, Any]
@@ -71,7 +71,7 @@ def _row(subject: Subject, found: Measured, peak_gflops: float | None) -> dict[s
 
 def write_results(path: Path, results: Results) -> None:
     """Write JSON, whole or not at all."""
-    write_whole(path, json.dumps(results, indent=1) + "\n")
+    atomic_write(path, json.dumps(results, indent=1) + "\n")
 
 
 def read_results(path: Path) -> Results:

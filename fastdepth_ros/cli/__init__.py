@@ -33,7 +33,7 @@ VERBS = {
 EXTRAS = {  # module that a verb may lack -> extra that brings it
     "cv2": "opencv", "torch": "torch", "onnx": "torch", "safetensors": "torch", "rosbags": "bags", "apsw": "bags",
     "mcap": "bags", "ray": "cluster", "rerun": "view", "av": "view",
-    "rclpy": "ros", "rich": "demo", "yaml": "train", "h5py": "train", "scipy": "train", "matplotlib": "bags",
+    "rclpy": "ros", "rich": "demo", "yaml": "bags", "h5py": "train", "scipy": "train", "matplotlib": "bags",
     "tensorboard": "train", "tvm": "tvm", "tvm_ffi": "tvm",
     "openvino": "openvino",
 }  # fmt: skip

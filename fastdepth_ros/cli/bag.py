@@ -12,12 +12,11 @@ from typing import Any
 
 from fastdepth_ros.artifact.artifact import Artifact
 from fastdepth_ros.backends import Backend
-from fastdepth_ros.bags.metrics import read_measures
-from fastdepth_ros.bags.recording import BagError
-from fastdepth_ros.bags.request import ModelRecipe, Request, Truth
+from fastdepth_ros.bags.bag_files import find_bags, is_bag
+from fastdepth_ros.bags.metrics import read_metrics
+from fastdepth_ros.bags.reader import BagError
+from fastdepth_ros.bags.request import ModelRecipe, Request, Summary, Truth
 from fastdepth_ros.bags.run import Windows, write_depth_bags
-from fastdepth_ros.bags.sources import find_bags, is_bag
-from fastdepth_ros.bags.summary import Summary
 from fastdepth_ros.bags.windows import Selection
 from fastdepth_ros.bags.worker import WINDOWS
 from fastdepth_ros.cli.depth_options import add_bits_option, add_depth_options, add_field_option, estimator_options
@@ -34,7 +33,8 @@ from fastdepth_ros.cli.options import (
 from fastdepth_ros.depth.depth_image import DEPTH_ENCODINGS
 from fastdepth_ros.depth.frame import SAMPLE_BITS, SensorBits
 from fastdepth_ros.errors import FastDepthError
-from fastdepth_ros.jobs.pool import cluster, cores, local
+from fastdepth_ros.jobs.cores import logical_cores
+from fastdepth_ros.jobs.pool import local_pool, ray_pool
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -149,13 +149,13 @@ def _request(parsed: argparse.Namespace, artifact: Artifact, backend: Backend) -
 
 def _pool(parsed: argparse.Namespace, tasks: int) -> AbstractContextManager[Windows]:
     if parsed.ray:
-        return cluster(WINDOWS, parsed.ray)
-    workers = parsed.workers or (cores() if parsed.device == "cpu" else 1)
-    return local(WINDOWS, min(workers, tasks))
+        return ray_pool(WINDOWS, parsed.ray)
+    workers = parsed.workers or (logical_cores() if parsed.device == "cpu" else 1)
+    return local_pool(WINDOWS, min(workers, tasks))
 
 
 def _figures(out: Path, summary: Summary, parsed: argparse.Namespace) -> dict[str, Any]:
-    return {**summary.counts(), **({"metrics": read_measures(out)} if parsed.truth_topic else {})}
+    return {**summary.counts(), **({"metrics": read_metrics(out)} if parsed.truth_topic else {})}
 
 
 def _print(out: Path, summary: Summary, figures: dict[str, Any], seconds: float, parsed: argparse.Namespace) -> None:

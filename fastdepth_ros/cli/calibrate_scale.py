@@ -7,9 +7,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from fastdepth_ros.bags.calibration import Distance, fit, measure
-from fastdepth_ros.bags.calibration_plot import calibration_picture
-from fastdepth_ros.bags.recording import BagError, busiest_camera_topic, open_bag
+from fastdepth_ros.bags.calibration import Distance, calibration_picture, fit, measure
+from fastdepth_ros.bags.camera import busiest_camera_topic
+from fastdepth_ros.bags.reader import BagError, open_bag
 from fastdepth_ros.bags.request import ModelRecipe, Request, Truth
 from fastdepth_ros.bags.windows import Selection
 from fastdepth_ros.cli.depth_options import add_field_option

@@ -140,7 +140,7 @@ def _predict(parsed: argparse.Namespace) -> None:
 
 
 def _prune(parsed: argparse.Namespace) -> None:
-    from fastdepth_ros.jobs.pool import cluster, local
+    from fastdepth_ros.jobs.pool import local_pool, ray_pool
     from fastdepth_ros.nn.checkpoints import load_fastdepth
     from fastdepth_ros.prune.final import final_tuning, table_vii
     from fastdepth_ros.prune.measure import networks_ms_here
@@ -169,7 +169,7 @@ def _prune(parsed: argparse.Namespace) -> None:
         parsed.dataset, root, parsed.holdout, parsed.steps, parsed.batch, parsed.learning_rate, parsed.input_px,
         tuple(map(_absolute, parsed.also)), recipe.repeat,
     )  # fmt: skip
-    with cluster(TRIALS, parsed.ray) if parsed.ray else local(TRIALS, parsed.workers) as pool:
+    with ray_pool(TRIALS, parsed.ray) if parsed.ray else local_pool(TRIALS, parsed.workers) as pool:
         netadapt = NetAdapt(begin, search, training, what, out, pool)
         winner = netadapt.run()
     after = netadapt.channels(len(netadapt.steps))

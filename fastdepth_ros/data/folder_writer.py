@@ -1,4 +1,4 @@
-"""A `folder` data set, written pair by pair: a killed run goes on where it stopped."""
+"""Writer of a `folder` data set, pair by pair: a killed run resumes where it stopped."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from fastdepth_ros.data.datasets import DatasetError
-from fastdepth_ros.jobs.atomic_io import write_whole
+from fastdepth_ros.jobs.atomic_io import atomic_write
+from fastdepth_ros.jobs.job_folder import JobFolder
 
 QUALITY = (cv2.IMWRITE_JPEG_QUALITY, 95)
 MAX_MM = np.iinfo(np.uint16).max
@@ -22,32 +22,29 @@ PNG_END = b"IEND\xaeB`\x82"
 
 
 class FolderWriter:
-    """Writes ``rgb/NAME.jpg`` and ``depth/NAME.png`` (millimeters), each whole or not at all; ``split.csv`` last.
+    """Writer of ``rgb/NAME.jpg`` and ``depth/NAME.png`` (millimeters), each atomically, then of ``split.csv``.
+
+    A context manager: at its end, other processes may write to the folder.
 
     Args:
-        job: what the pairs are made of, kept in ``job.json``.
+        begun_with: everything that the pairs depend on, kept in ``job.json``.
 
     Raises:
-        DatasetError: the folder holds pairs of another job, or its ``job.json`` is damaged.
+        FastDepthError: the folder holds pairs of another job, its ``job.json`` is damaged, or another process writes
+            to it.
     """
 
-    def __init__(self, root: Path, job: Mapping[str, Any]) -> None:
-        self._root = root
+    def __init__(self, root: Path, begun_with: Mapping[str, Any]) -> None:
+        self._root, self._job = root, JobFolder(root, begun_with)
         for kind in ("rgb", "depth"):
             (root / kind).mkdir(parents=True, exist_ok=True)
-        file, asked = root / "job.json", json.loads(json.dumps(job))
-        begun = any((root / "depth").iterdir())
-        try:
-            found = json.loads(file.read_text()) if file.exists() else None
-        except ValueError as error:
-            if begun:
-                raise DatasetError(
-                    f"{file} is damaged ({error}): what its pairs are made of is lost; choose another folder"
-                ) from error
-            found = None
-        if found != asked and begun:
-            raise DatasetError(f"{root} holds pairs of another job ({file.name} differs); choose another folder")
-        write_whole(file, json.dumps(asked, indent=2) + "\n")
+        self._job.claim(has_results=any((root / "depth").iterdir()))
+
+    def __enter__(self) -> FolderWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._job.release()
 
     def has(self, name: str) -> bool:
         """Whether both files of a pair are there and end as they should."""
@@ -63,16 +60,16 @@ class FolderWriter:
         """
         millimeters = np.where(depth > 0, np.clip(depth * 1000, 1, MAX_MM).round(), 0).astype(np.uint16)
         color = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), QUALITY)[1]
-        write_whole(self._root / "rgb" / f"{name}.jpg", color.tobytes())
-        write_whole(self._depth(name), cv2.imencode(".png", millimeters)[1].tobytes())
+        atomic_write(self._root / "rgb" / f"{name}.jpg", color.tobytes())
+        atomic_write(self._depth(name), cv2.imencode(".png", millimeters)[1].tobytes())
 
     def finish(self, names: Sequence[str], settings: Mapping[str, Any] | None = None) -> None:
         """Say which pairs are the data set, all of them for training, and the settings of its ``dataset.json``."""
         if settings:
-            write_whole(self._root / "dataset.json", json.dumps(settings) + "\n")
+            atomic_write(self._root / "dataset.json", json.dumps(settings) + "\n")
         table = io.StringIO()
         csv.writer(table, lineterminator="\n").writerows([("name", "split"), *((name, "train") for name in names)])
-        write_whole(self._root / "split.csv", table.getvalue())
+        atomic_write(self._root / "split.csv", table.getvalue())
 
     def _depth(self, name: str) -> Path:
         return self._root / "depth" / f"{name}.png"

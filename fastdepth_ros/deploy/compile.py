@@ -29,7 +29,7 @@ from fastdepth_ros.deploy.schedules import Tile
 from fastdepth_ros.deploy.steps import Plan, read_plan
 from fastdepth_ros.deploy.targets import BuildTarget
 from fastdepth_ros.errors import FastDepthError
-from fastdepth_ros.jobs.atomic_io import whole_folder
+from fastdepth_ros.jobs.atomic_io import atomic_folder
 
 LIBRARY = "model.so"
 PIPELINE = relax.get_pipeline("default_build")  # the target's own would look for more to fuse
@@ -63,7 +63,7 @@ def compile_artifact(source: Artifact, target: BuildTarget, out: Path, tuning: P
         FastDepthError: the linker fails, or the code differs from ONNX Runtime by more than 1e-4 m.
         FastDepthError: as the message says.
     """
-    with whole_folder(out) as building:
+    with atomic_folder(out) as building:
         plan = read_plan(source.model_file("onnx").path)
         chosen = tuned_tiles(plan, target, source.folder, tuning)
         write_library(plan, target, chosen, building / LIBRARY)

@@ -19,7 +19,7 @@ from fastdepth_ros.backends import BackendOptions, ModelFile, backend_class
 from fastdepth_ros.deploy.rewrite import rewrite
 from fastdepth_ros.depth.geometry import TRAINED_FOCAL
 from fastdepth_ros.errors import FastDepthError
-from fastdepth_ros.jobs.atomic_io import whole_folder
+from fastdepth_ros.jobs.atomic_io import atomic_folder
 from fastdepth_ros.nn.checkpoints import save_checkpoint
 from fastdepth_ros.nn.complexity import complexity
 from fastdepth_ros.nn.deployed import OPSET, deployed, traced_onnx
@@ -43,7 +43,7 @@ def export_artifact(network: DepthNetwork, out: Path, facts: Mapping[str, Any], 
         FileExistsError: `out` exists.
         FastDepthError: ONNX and PyTorch differ by more than 1e-4 m, or float16 is too small.
     """
-    with whole_folder(out) as building:
+    with atomic_folder(out) as building:
         save_checkpoint(network, building / "model.safetensors", half=half)
         onnx_of = {} if half else {"opset": OPSET, "rewritings": write_onnx(network, building / "model.onnx")}
         off_m, golden = _rounded(network, building) if half else _compare(building)

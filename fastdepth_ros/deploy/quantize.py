@@ -25,7 +25,7 @@ from fastdepth_ros.artifact.artifact import Artifact, file_key, find_artifact, s
 from fastdepth_ros.artifact.golden import SPACING_PX, TOLERANCE_M, golden_frame, golden_record
 from fastdepth_ros.backends import Backend, BackendOptions
 from fastdepth_ros.errors import FastDepthError
-from fastdepth_ros.jobs.atomic_io import whole_folder
+from fastdepth_ros.jobs.atomic_io import atomic_folder
 
 REDUCED = ("int8", "fp16", "bf16")
 # What computes a precision everywhere; bf16 has no file of its own, it is a way to compute the fp32 one.
@@ -67,7 +67,7 @@ def quantize_artifact(
     if key in source.manifest["files"]:
         raise FastDepthError(f"{source.folder} has {precision} already")
     parent = source.model_file("onnx").path
-    with whole_folder(out) as building:
+    with atomic_folder(out) as building:
         for each in source.manifest["files"]:
             shutil.copy(source.verified(each), building)
         name = parent.name if precision == "bf16" else f"model.{precision}.onnx"

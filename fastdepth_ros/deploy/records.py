@@ -16,7 +16,7 @@ from typing import Any
 from fastdepth_ros.deploy.schedules import Tile
 from fastdepth_ros.deploy.targets import BuildTarget
 from fastdepth_ros.errors import FastDepthError
-from fastdepth_ros.jobs.atomic_io import write_whole
+from fastdepth_ros.jobs.atomic_io import atomic_write
 
 LOG = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ class Records:
     def write_best(self, path: Path) -> None:
         """The header and each kernel's fastest trial alone, small enough to ship."""
         header = self.path.read_text().partition("\n")[0]
-        write_whole(path, header + "\n" + "".join(_line(trial) for trial in self.best().values()))
+        atomic_write(path, header + "\n" + "".join(_line(trial) for trial in self.best().values()))
 
 
 def records_path(folder: Path, target: BuildTarget) -> Path:
@@ -105,9 +105,9 @@ def open_records(path: Path, target: BuildTarget, kernels: Iterable[str]) -> Rec
         LOG.warning("%s is cut short after %d bytes: what it lost is measured anew", path, len(whole))
     if not whole:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, json.dumps(_header(target, names)) + "\n")
+        atomic_write(path, json.dumps(_header(target, names)) + "\n")
     elif whole != content:
-        write_whole(path, whole)
+        atomic_write(path, whole)
     return read_records(path, target, names)
 
 

@@ -1,4 +1,4 @@
-"""Atomic, durable writing of files and folders."""
+"""Atomic, durable writes: a file or folder appears complete or not at all, and survives a power cut."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from fastdepth_ros.errors import FastDepthError
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """A name beside `path`, of the same suffix, to write to: it becomes `path` when the block ends without an error.
+def atomic_file(path: Path) -> Iterator[Path]:
+    """Temporary file beside `path`, of the same suffix, that replaces `path` when the block ends without an error.
 
-    A symlink stays, and what it points to is replaced. A file that exists keeps its mode. Each writer has a partial
-    name of its own.
+    A symlink stays, and its target is replaced. The mode of an existing file stays. Each writer has its own temporary
+    file.
     """
     target = path.resolve() if path.is_symlink() else path
     partial = target.with_name(f".partial.{secrets.token_hex(4)}.{target.name}")
@@ -34,7 +34,7 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 def replace_durably(partial: Path, path: Path) -> None:
-    """Rename a file or folder; content and name are on the disk when this returns."""
+    """Rename a file or folder; its content and name are on the disk when this returns."""
     if partial.is_dir():
         for folder, _, files in os.walk(partial):
             for name in (*files, "."):
@@ -53,14 +53,14 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def write_whole(path: Path, content: bytes | str) -> None:
-    """Write a file; text as UTF-8."""
-    with whole_file(path) as partial:
+def atomic_write(path: Path, content: bytes | str) -> None:
+    """Replace the content of a file; text is encoded as UTF-8."""
+    with atomic_file(path) as partial:
         partial.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 class DamagedFileError(FastDepthError):
-    """A damaged file; the message names it."""
+    """A file that is cut short or unreadable; the message names it."""
 
 
 def read_json(path: Path) -> Any:
@@ -76,8 +76,8 @@ def read_json(path: Path) -> Any:
 
 
 @contextmanager
-def whole_folder(path: Path) -> Iterator[Path]:
-    """An empty folder beside `path` to fill: it becomes `path` when the block ends without an error.
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Temporary folder beside `path` that is renamed to `path` when the block ends without an error.
 
     Raises:
         FileExistsError: `path` exists.

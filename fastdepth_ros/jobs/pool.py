@@ -1,4 +1,4 @@
-"""Pools of workers with one interface: processes of this machine, or of a Ray cluster."""
+"""Worker pools with one interface: processes of this machine, or of a Ray cluster."""
 
 from __future__ import annotations
 
@@ -20,7 +20,12 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Pool(Generic[Task, Result]):
-    """Takes tasks; `width` is how many run at once."""
+    """Worker pool.
+
+    Args:
+        submit: runs a task in a worker.
+        width: number of tasks that run at once.
+    """
 
     submit: Callable[[Task], Future[Result]]
     width: int
@@ -32,12 +37,12 @@ def _nothing() -> None:
 
 @dataclass(frozen=True)
 class Work(Generic[Task, Result]):
-    """Callable that a pool applies to each task.
+    """Functions that a pool's workers call; each must be importable by name.
 
     Args:
-        run: a function of a module; any process may call it.
-        prepare: called in a process of the pool's own before its tasks, maybe more than once.
-        finish: called at the end where the work was done in the process that asked for it.
+        run: called for each task.
+        prepare: called in each worker process before its tasks, possibly more than once.
+        finish: called at the end of a pool whose only worker is a thread of this process.
     """
 
     run: Callable[[Task], Result]
@@ -45,14 +50,9 @@ class Work(Generic[Task, Result]):
     finish: Callable[[], None] = _nothing
 
 
-def cores() -> int:
-    """Number of cores of this machine that this process may use."""
-    return len(os.sched_getaffinity(0))
-
-
 @contextmanager
-def local(work: Work[Task, Result], workers: int) -> Iterator[Pool[Task, Result]]:
-    """Pool of processes on this machine, which end with this process; a pool of one works in this process."""
+def local_pool(work: Work[Task, Result], workers: int) -> Iterator[Pool[Task, Result]]:
+    """Pool of processes on this machine, which end with this process; a pool of one worker is a thread."""
     if workers == 1:
         with ThreadPoolExecutor(1) as thread:
             try:
@@ -69,14 +69,14 @@ def local(work: Work[Task, Result], workers: int) -> Iterator[Pool[Task, Result]
 
 
 @contextmanager
-def cluster(work: Work[Task, Result], address: str) -> Iterator[Pool[Task, Result]]:
-    """The CPUs of a Ray cluster. Its nodes see all files under the same paths.
+def ray_pool(work: Work[Task, Result], address: str) -> Iterator[Pool[Task, Result]]:
+    """Pool of the CPUs of a Ray cluster, whose nodes see all files under the same paths.
 
     Args:
-        address: of the head, "auto" for the one this machine belongs to.
+        address: address of the head node; "auto": cluster of this machine.
 
     Raises:
-        ConnectionError: no cluster there.
+        ConnectionError: there is no cluster at the address.
     """
     import ray
 
@@ -85,7 +85,7 @@ def cluster(work: Work[Task, Result], address: str) -> Iterator[Pool[Task, Resul
         try:
             remote: Any = ray.remote(num_cpus=1, max_retries=3)(_on_node)  # a lost node's tasks go to another
             width = int(ray.cluster_resources().get("CPU", 1))
-            yield Pool(lambda task: _plain(remote.remote(work, task).future()), width)
+            yield Pool(lambda task: _local_future(remote.remote(work, task).future()), width)
         finally:
             ray.shutdown()
 
@@ -95,8 +95,8 @@ def _on_node(work: Work[Task, Result], task: Task) -> Result:
     return work.run(task)
 
 
-def _plain(of_ray: Future[Result]) -> Future[Result]:
-    """The same future, its errors as another process of this machine would raise them."""
+def _local_future(of_ray: Future[Result]) -> Future[Result]:
+    """Future with the errors that a process of this machine would raise."""
     future: Future[Result] = Future()
 
     def hand_over(done: Future[Result]) -> None:
@@ -113,7 +113,7 @@ def _plain(of_ray: Future[Result]) -> Future[Result]:
 
 
 def _start_worker(prepare: Callable[[], None]) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's to handle; what is begun, ends
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles it; tasks that run are completed
     prepare()
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

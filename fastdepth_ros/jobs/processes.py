@@ -1,4 +1,4 @@
-"""Modules of the package as processes on their own ROS domain, for demo and benchmark."""
+"""Modules of this package as child processes on an isolated ROS domain, for the demo and the benchmark."""
 
 from __future__ import annotations
 
@@ -11,21 +11,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
-def own_domain(log_folder: Path) -> dict[str, str]:
-    """The environment's part that keeps a graph on this machine, among its own."""
+def isolated_domain(log_folder: Path) -> dict[str, str]:
+    """Environment variables that isolate a ROS graph: a random domain, this machine only."""
     return {
         "ROS_DOMAIN_ID": str(random.randint(1, 100)),
         "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
-        "ROS_LOCALHOST_ONLY": "1",  # what Humble calls it
+        "ROS_LOCALHOST_ONLY": "1",  # its name in Humble
         "ROS_LOG_DIR": str(log_folder.resolve()),
     }
 
 
 @contextmanager
-def module_running(
-    module: Sequence[str], environment: Mapping[str, str], log: Path
-) -> Iterator[subprocess.Popen[bytes]]:
-    """Run `python -m module...`; ended as Ctrl-C would, killed if it does not listen."""
+def run_module(module: Sequence[str], environment: Mapping[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Run `python -m module...`; at the end it gets SIGINT, and SIGKILL if it still runs after 15 s."""
     with log.open("w") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", *module], env=environment, stdout=output, stderr=subprocess.STDOUT

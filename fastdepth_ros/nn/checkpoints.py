@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from fastdepth_ros.errors import FastDepthError
-from fastdepth_ros.jobs.atomic_io import whole_file
+from fastdepth_ros.jobs.atomic_io import atomic_file
 from fastdepth_ros.nn.channels import Channels
 from fastdepth_ros.nn.network import DepthNetwork, FastDepth
 
@@ -40,7 +40,7 @@ def save_checkpoint(
     tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
     if half:
         tensors = {name: tensor.half() if tensor.ndim == 4 else tensor for name, tensor in tensors.items()}
-    with whole_file(path) as partial:
+    with atomic_file(path) as partial:
         save_file(tensors, partial, metadata)
         partial.chmod(0o644)  # safetensors writes it for its owner alone
 

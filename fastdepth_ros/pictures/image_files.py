@@ -10,7 +10,7 @@ import numpy as np
 
 from fastdepth_ros.depth.frame import Frame, FrameError, SensorBits, decode_compressed
 from fastdepth_ros.errors import FastDepthError
-from fastdepth_ros.jobs.atomic_io import whole_file
+from fastdepth_ros.jobs.atomic_io import atomic_file
 from fastdepth_ros.pictures.color_map import color_depth
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def write_depth(path: Path, depth: np.ndarray) -> None:
     if path.suffix == ".png":
         write_picture(path, color_depth(depth))
     elif path.suffix == ".npy":
-        with whole_file(path) as partial:
+        with atomic_file(path) as partial:
             np.save(partial, depth)
     else:
         raise FastDepthError(f"{path}: depth is written as .npy or .png, not {path.suffix!r}")
@@ -58,7 +58,7 @@ def write_depth(path: Path, depth: np.ndarray) -> None:
 
 def write_picture(path: Path, bgr: np.ndarray) -> None:
     """Write uint8 HxWx3 BGR as .png, atomically."""
-    with whole_file(path) as partial:
+    with atomic_file(path) as partial:
         if not cv2.imwrite(str(partial), bgr):
             raise OSError(f"cannot write {partial}")
 
@@ -71,7 +71,7 @@ def write_figure(path: Path, figure: Figure, *, legend_columns: int = 0) -> None
     """
     if legend_columns:
         figure.legend(loc="outside lower center", ncols=legend_columns, fontsize="small")
-    with whole_file(path) as partial:
+    with atomic_file(path) as partial:
         figure.savefig(partial)
 
 

@@ -17,8 +17,10 @@ from pathlib import Path
 from tqdm import tqdm
 
 from fastdepth_ros.errors import FastDepthError
-from fastdepth_ros.jobs.atomic_io import write_whole
-from fastdepth_ros.jobs.pool import Pool, cores
+from fastdepth_ros.jobs.atomic_io import atomic_write
+from fastdepth_ros.jobs.cores import logical_cores
+from fastdepth_ros.jobs.job_folder import JobFolder
+from fastdepth_ros.jobs.pool import Pool
 from fastdepth_ros.nn.channels import Channels
 from fastdepth_ros.nn.checkpoints import CheckpointError, load_fastdepth
 from fastdepth_ros.prune.proposals import MULTIPLE, proposals
@@ -30,7 +32,6 @@ Trials = Pool[Trial, "dict[str, float]"]
 
 LOG = logging.getLogger(__name__)
 HISTORY = "history.csv"
-_ANEW = "give another folder, or delete this one to search anew"
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ class NetAdapt:
         pool: runs `TRIALS`.
 
     Raises:
-        FastDepthError: the folder holds another search.
+        FastDepthError: the folder holds another search, or another process writes to it.
         CheckpointError: the start is no FastDepth.
     """
 
@@ -115,16 +116,16 @@ class NetAdapt:
         self, start: Path, search: Search, training: Training, resource: Resource, out: Path, pool: Trials
     ) -> None:
         self.search, self.training, self.resource, self.out, self.pool = search, training, resource, out, pool
-        out.mkdir(parents=True, exist_ok=True)
         self.start_cost = resource.cost(load_fastdepth(start)[0].channels)
-        self._claim(start)
+        self._folder = JobFolder(out, self._begun_with(start), file="search.json", kind="search")
+        self._folder.claim(has_results=self._winner(0).exists())
         begin = start.read_bytes()
         if not self._winner(0).exists() or self._winner(0).read_bytes() != begin:
-            write_whole(self._winner(0), begin)
+            atomic_write(self._winner(0), begin)
         self.steps = self._steps_so_far()
 
     def run(self) -> Path:
-        """Prune to the budget.
+        """Prune to the budget; then other processes may use the folder.
 
         Returns:
             The last iteration's checkpoint, tuned for a few steps only.
@@ -132,15 +133,10 @@ class NetAdapt:
         Raises:
             FastDepthError: no group can give up what is asked.
         """
-        with tqdm(
-            total=round(self.start_cost - self.search.budget, 6), unit=self.resource.unit, unit_scale=True
-        ) as bar:
-            while (cost := self.cost) > self.search.budget:
-                bar.n = self.start_cost - cost
-                bar.set_description(f"iteration {len(self.steps) + 1}, {cost:.4g} of {self.search.budget:.4g}")
-                self._iterate(cost)
-            bar.n = bar.total
-            bar.refresh()
+        try:
+            self._prune()
+        finally:
+            self._folder.release()
         return self._winner(len(self.steps))
 
     @property
@@ -179,6 +175,17 @@ class NetAdapt:
                 break
         return steps
 
+    def _prune(self) -> None:
+        with tqdm(
+            total=round(self.start_cost - self.search.budget, 6), unit=self.resource.unit, unit_scale=True
+        ) as bar:
+            while (cost := self.cost) > self.search.budget:
+                bar.n = self.start_cost - cost
+                bar.set_description(f"iteration {len(self.steps) + 1}, {cost:.4g} of {self.search.budget:.4g}")
+                self._iterate(cost)
+            bar.n = bar.total
+            bar.refresh()
+
     def _iterate(self, cost: float) -> None:
         iteration = len(self.steps) + 1
         asked = self.search.reduction * self.start_cost * self.search.decay ** (iteration - 1)
@@ -196,7 +203,7 @@ class NetAdapt:
         shutil.rmtree(self._trial(iteration, best.group).parent)
 
     def _tried(self, iteration: int, found: dict[str, Channels]) -> Iterator[Step]:
-        threads = max(1, cores() // self.pool.width) if self.pool.width > 1 else 0
+        threads = max(1, logical_cores() // self.pool.width) if self.pool.width > 1 else 0
         futures: dict[Future[dict[str, float]], str] = {}
         try:
             for place, (group, channels) in enumerate(found.items()):
@@ -215,22 +222,11 @@ class NetAdapt:
             for future in futures:
                 future.cancel()
 
-    def _claim(self, start: Path) -> None:
+    def _begun_with(self, start: Path) -> dict[str, object]:
         also = [each.partition("=")[0] for each in self.training.also]  # data may move
         training = {**asdict(self.training), "root": self.training.dataset, "also": also}
         begin = {"start_sha256": hashlib.sha256(start.read_bytes()).hexdigest(), "start_cost": self.start_cost}
-        claim = json.dumps({"search": asdict(self.search), "training": training, **begin}, indent=1)
-        file = self.out / "search.json"
-        found = file.read_text() if file.exists() else claim
-        try:
-            json.loads(found)
-        except ValueError as error:
-            raise FastDepthError(
-                f"{file} is damaged ({error}): what search the folder holds is lost; {_ANEW}"
-            ) from error
-        if found != claim:
-            raise FastDepthError(f"{self.out} holds another search; give another folder, or delete it")
-        write_whole(file, claim)
+        return {"search": asdict(self.search), "training": training, **begin}
 
     def _winner(self, iteration: int) -> Path:
         return self.out / f"iteration-{iteration:03d}.safetensors"
@@ -247,4 +243,4 @@ class NetAdapt:
         writer = csv.DictWriter(table, rows[0], lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-        write_whole(self.out / HISTORY, table.getvalue())
+        atomic_write(self.out / HISTORY, table.getvalue())

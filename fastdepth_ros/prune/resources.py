@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastdepth_ros.errors import FastDepthError
-from fastdepth_ros.jobs.atomic_io import write_whole
+from fastdepth_ros.jobs.atomic_io import atomic_write
 from fastdepth_ros.nn.channels import INPUT_PX, Channels, LayerShape, layer_shapes
 
 VERSION = 1
@@ -119,7 +119,7 @@ class LatencyTable:
             "head_px": self.head_px, "network_ms": self.network_ms, "columns": COLUMNS,
             "rows": [[*shape, round(ms, 6)] for shape, ms in self.rows.items()],
         }  # fmt: skip
-        write_whole(path, json.dumps(content, indent=1))
+        atomic_write(path, json.dumps(content, indent=1))
 
 
 def load_table(path: Path, network: str | None = None) -> LatencyTable:

@@ -20,9 +20,8 @@ from rclpy.utilities import remove_ros_args
 from rosbags.interfaces import Connection, QosDurability, QosHistory
 from rosgraph_msgs.msg import Clock
 
-from fastdepth_ros.bags.contents import of_topic
-from fastdepth_ros.bags.reader import BagReader
-from fastdepth_ros.bags.recording import IMAGE_TYPES, TYPES, BagError, open_bag, raw_messages
+from fastdepth_ros.bags.camera import IMAGE_TYPES
+from fastdepth_ros.bags.reader import TYPES, BagError, BagReader, of_topic, open_bag, raw_messages
 from fastdepth_ros.depth.camera_info import stamp_ns
 from fastdepth_ros.ros_tools.shared_memory import use_shared_memory
 

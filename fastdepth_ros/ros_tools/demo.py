@@ -25,14 +25,16 @@ from rich.table import Table
 from rosbags.rosbag2 import Writer
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from fastdepth_ros.bags.recording import TYPES, busiest_camera_topic, image_connections, new_bag, open_bag
+from fastdepth_ros.bags.camera import busiest_camera_topic, image_connections
+from fastdepth_ros.bags.reader import TYPES, open_bag
 from fastdepth_ros.bags.synthetic_bag import IMAGE_TOPIC, TRUTH_TOPIC, write_synthetic_bag
+from fastdepth_ros.bags.writer import new_bag
 from fastdepth_ros.depth.camera_info import camera_info_beside, stamp_ns, without_transport
 from fastdepth_ros.depth.depth_image import meters_of
 from fastdepth_ros.depth.estimator import PERCENTILES, stage_times_ms
 from fastdepth_ros.depth.geometry import trained_view
 from fastdepth_ros.errors import FastDepthError
-from fastdepth_ros.jobs.processes import module_running, own_domain
+from fastdepth_ros.jobs.processes import isolated_domain, run_module
 from fastdepth_ros.metrics.depth import depth_errors, mean_errors
 from fastdepth_ros.node.messages import frame_from_message
 from fastdepth_ros.pictures.image_files import write_picture
@@ -138,7 +140,7 @@ def run_demo(source: Source, seconds: float, out: Path, node_parameters: dict[st
     """
     console = Console()
     (out / "log").mkdir(parents=True, exist_ok=True)
-    os.environ.update(own_domain(out / "log"))  # the listener is this process
+    os.environ.update(isolated_domain(out / "log"))  # the listener is this process
     environment = dict(os.environ)
     image = without_transport(source.image_topic, source.compressed)
     info = camera_info_beside(image)
@@ -150,8 +152,8 @@ def run_demo(source: Source, seconds: float, out: Path, node_parameters: dict[st
     shutil.rmtree(out / "demo_bag", ignore_errors=True)  # from an earlier demo
     with (
         new_bag(out / "demo_bag") as writer,
-        module_running(node, environment, out / "node.log") as running,
-        module_running(player, environment, out / "camera.log"),
+        run_module(node, environment, out / "node.log") as running,
+        run_module(player, environment, out / "camera.log"),
     ):
         rclpy.init()
         try:

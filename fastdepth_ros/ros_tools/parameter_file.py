@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import io
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from fastdepth_ros.errors import FastDepthError
-from fastdepth_ros.jobs.atomic_io import write_whole
+from fastdepth_ros.jobs.atomic_io import atomic_write
 
 _SECTION = "ros__parameters"
 _NEW = "# Parameters of the fastdepth node.\n/**:\n  ros__parameters: {}\n"
@@ -37,33 +37,54 @@ def read_parameters(path: Path, node: str) -> dict[str, Any]:
 
 
 def write_parameter(path: Path, name: str, value: str) -> None:
-    """Set a parameter to a text, whole or not at all; comments stay, a missing file is made.
+    """Set a parameter to a text, atomically; comments stay, a missing file is made.
 
     The node that has the parameter gets it; where none has it, `/**`, or the file's only node.
 
     Raises:
         ValueError: the file is no parameter file, or it is not clear which of its nodes is meant.
     """
-    # not on every robot
-    from ruamel.yaml import YAML, YAMLError
-    from ruamel.yaml.scalarstring import DoubleQuotedScalarString
-
-    editor = YAML()
-    editor.preserve_quotes, editor.width = True, 1000
     try:
-        content = editor.load(path.read_text() if path.exists() else _NEW)
-    except (YAMLError, UnicodeDecodeError) as error:
+        text = path.read_text() if path.exists() else _NEW
+        content = _with_nodes(yaml.compose(text, yaml.SafeLoader))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise FastDepthError(f"{path} is not YAML: {error}") from error
     parameters = _parameters(path, content, name)
-    parameters.fa.set_block_style()
-    parameters[name] = DoubleQuotedScalarString(value)
-    text = io.StringIO()
-    editor.dump(content, text)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, text.getvalue())
+    atomic_write(path, _with_parameter(path, text, parameters, name, json.dumps(value)))
 
 
-def _parameters(path: Path, content: Any, name: str) -> Any:
+class _Mapping(dict[str, Any]):
+    """Mapping of a YAML file, with the node that says where it is."""
+
+    def __init__(self, node: yaml.MappingNode) -> None:
+        super().__init__((key.value, _with_nodes(value)) for key, value in node.value)
+        self.node = node
+
+
+def _with_nodes(node: yaml.Node | None) -> _Mapping | yaml.Node | None:
+    return _Mapping(node) if isinstance(node, yaml.MappingNode) else node
+
+
+def _with_parameter(path: Path, text: str, parameters: _Mapping, name: str, value: str) -> str:
+    """The text of a file with one value replaced, or one entry more."""
+    node = parameters.node
+    if name in parameters:
+        old = next(inside for key, inside in node.value if key.value == name)
+        if not isinstance(old, yaml.ScalarNode) or old.style in ("|", ">"):
+            raise FastDepthError(f"{path}: {name} is not a single value on a line")
+        begin, end, new = old.start_mark.index, old.end_mark.index, value
+        if begin == end:  # nothing behind the colon
+            new = f" {value}"
+    elif node.value:
+        begin = end = node.value[0][0].start_mark.index
+        new = f"{name}: {value}" + (", " if node.flow_style else "\n" + " " * node.value[0][0].start_mark.column)
+    else:
+        begin, end, new = node.start_mark.index, node.end_mark.index, f"{{{name}: {value}}}"
+    return text[:begin] + new + text[end:]
+
+
+def _parameters(path: Path, content: Any, name: str) -> _Mapping:
     sections = dict(_sections(content))
     holders = [node for node, parameters in sections.items() if name in parameters]
     if not holders:

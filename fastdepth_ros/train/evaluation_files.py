@@ -10,7 +10,7 @@ import numpy as np
 
 from fastdepth_ros.backends import Backend
 from fastdepth_ros.data.datasets import Dataset
-from fastdepth_ros.jobs.atomic_io import whole_file
+from fastdepth_ros.jobs.atomic_io import atomic_file
 from fastdepth_ros.metrics.depth import NAMES
 from fastdepth_ros.pictures.image_files import write_picture
 from fastdepth_ros.pictures.panel import panel
@@ -21,7 +21,7 @@ PANEL_ROWS, WORST = 6, 10
 
 def write_csv(path: Path, rows: Sequence[ImageErrors]) -> None:
     """Write the errors of each image as CSV, atomically."""
-    with whole_file(path) as partial, partial.open("w", newline="") as lines:
+    with atomic_file(path) as partial, partial.open("w", newline="") as lines:
         table = csv.writer(lines)
         table.writerow(["name", "pixels", *NAMES, "delta1_median_scaled", "delta1_near"])
         table.writerows(

@@ -46,28 +46,27 @@ def label_photographs(
         How many photographs were labeled now.
 
     Raises:
-        DatasetError: the folder holds the pairs of other photographs, or was made with other teachers or settings.
-        ValueError: no teacher.
+        FastDepthError: no teacher, or the folder holds pairs of other photographs, teachers or settings.
     """
     if not teachers:
         raise FastDepthError("labels need a teacher")
-    writer = FolderWriter(out, _job(photographs, teachers, view, flip))
-    names = [f"{index:06d}" for index in range(len(photographs))]
-    missing = [index for index, name in enumerate(names) if not writer.has(name)]
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    for teacher in teachers:
-        teacher.network.eval().to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    with tqdm(total=len(missing), desc="labeling", unit="photo") as progress:
-        for start in range(0, len(missing), BATCH):
-            batch = missing[start : start + BATCH]
-            pictures = [photographs[index] for index in batch]
-            if view != WHOLE:
-                pictures = [_view(picture, bottom=index % 2 == 1) for index, picture in zip(batch, pictures)]
-            for index, picture, depth in zip(batch, pictures, _mean_depths(teachers, pictures, flip, device)):
-                enlarged = 1.0 if view == WHOLE else picture.shape[0] / trained_view(*picture.shape[:2]).height
-                writer.add(names[index], picture, depth / enlarged)
-            progress.update(len(batch))
-    writer.finish(names, {"view": view} if view != TRAINED else None)
+    with FolderWriter(out, _job(photographs, teachers, view, flip)) as writer:
+        names = [f"{index:06d}" for index in range(len(photographs))]
+        missing = [index for index, name in enumerate(names) if not writer.has(name)]
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        for teacher in teachers:
+            teacher.network.eval().to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        with tqdm(total=len(missing), desc="labeling", unit="photo") as progress:
+            for start in range(0, len(missing), BATCH):
+                batch = missing[start : start + BATCH]
+                pictures = [photographs[index] for index in batch]
+                if view != WHOLE:
+                    pictures = [_view(picture, bottom=index % 2 == 1) for index, picture in zip(batch, pictures)]
+                for index, picture, depth in zip(batch, pictures, _mean_depths(teachers, pictures, flip, device)):
+                    enlarged = 1.0 if view == WHOLE else picture.shape[0] / trained_view(*picture.shape[:2]).height
+                    writer.add(names[index], picture, depth / enlarged)
+                progress.update(len(batch))
+        writer.finish(names, {"view": view} if view != TRAINED else None)
     return len(missing)
 
 

@@ -1,10 +1,9 @@
-"""Folder of a training run: its settings, its state, and its results so far."""
+"""Folder of a training run: what it was begun with, its state, its log."""
 
 from __future__ import annotations
 
 import csv
 import io
-import json
 import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,7 +13,8 @@ import torch
 from torch.utils.tensorboard import SummaryWriter
 
 from fastdepth_ros.errors import FastDepthError
-from fastdepth_ros.jobs.atomic_io import whole_file, write_whole
+from fastdepth_ros.jobs.atomic_io import atomic_file, atomic_write
+from fastdepth_ros.jobs.job_folder import JobFolder
 
 STATE = "state.pt"
 
@@ -23,33 +23,25 @@ class RunFolder:
     """`run.json` (recipe, network, data), `state.pt` (to resume from), checkpoints, logs and pictures.
 
     Args:
-        claim: what defines the run; a folder that holds another run's claim is refused.
-        writes: whether this is the process that writes; of several, one is.
+        begun_with: everything that defines the run; a folder that holds results of another run is refused.
+        writes: whether this process writes; of several processes of a run, one does.
 
     Raises:
-        FastDepthError: the folder holds another run, or its `run.json` is damaged.
+        FastDepthError: the folder holds another run, its `run.json` is damaged, or another process writes to it.
     """
 
-    def __init__(self, path: Path, claim: Mapping[str, Any], *, writes: bool = True) -> None:
+    def __init__(self, path: Path, begun_with: Mapping[str, Any], *, writes: bool = True) -> None:
         self.path = path
-        asked = json.loads(json.dumps(claim))
-        file = path / "run.json"
-        try:
-            found = json.loads(file.read_text()) if file.exists() else asked
-        except ValueError as error:
-            raise FastDepthError(
-                f"{file} is damaged ({error}): what run the folder holds is lost; choose another"
-            ) from error
-        if found != asked:
-            raise FastDepthError(f"{path} holds another run ({file.name} differs); choose another folder")
-        if not writes:
-            return
-        path.mkdir(parents=True, exist_ok=True)
-        write_whole(file, json.dumps(asked, indent=2) + "\n")
+        self._job = JobFolder(path, begun_with, file="run.json", kind="run")
+        (self._job.claim if writes else self._job.compare)(has_results=(path / STATE).exists())
+
+    def release(self) -> None:
+        """Let other processes write to the folder."""
+        self._job.release()
 
     def save_state(self, state: Mapping[str, Any]) -> None:
         """Write the state, whole or not at all."""
-        with whole_file(self.path / STATE) as partial:
+        with atomic_file(self.path / STATE) as partial:
             torch.save(dict(state), partial)
 
     def load_state(self, device: torch.device) -> dict[str, Any] | None:
@@ -81,4 +73,4 @@ class RunFolder:
         table.writerows(rows)
         file, content = self.path / "log.csv", text.getvalue().encode()
         if not file.exists() or file.read_bytes() != content:
-            write_whole(file, content)
+            atomic_write(file, content)

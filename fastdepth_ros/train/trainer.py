@@ -74,7 +74,7 @@ class Trainer:
         self.rank, self.world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
         self.device = _device()
         pairs = [len(each) for each in (dataset, *others)]
-        claim = {
+        begun_with = {
             "recipe": asdict(recipe), "network": network.description(), "first_weights": fingerprint(network),
             "pairs": pairs, "amp": amp,
         }  # fmt: skip
@@ -82,7 +82,7 @@ class Trainer:
         training = Joined((*[own] * recipe.repeat, *others))
         if len(training) < recipe.batch:
             raise FastDepthError(f"{len(training)} pairs do not fill one batch of {recipe.batch}")
-        self.folder = RunFolder(out, claim, writes=self.rank == 0)
+        self.folder = RunFolder(out, begun_with, writes=self.rank == 0)
         self.loader = PairLoader(
             training, AUGMENTATIONS[recipe.augmentation], recipe.batch, recipe.seed,
             workers=workers, cache=cache, device=self.device, size_px=recipe.input_px, shard=(self.rank, self.world),
@@ -110,9 +110,12 @@ class Trainer:
         Raises:
             FastDepthError: the loss is not finite, and the batch is saved; or a power cut damaged the best checkpoint.
         """
-        while len(self.log) < self.recipe.epochs:
-            self._train_epoch()
-            self._finish_epoch()
+        try:
+            while len(self.log) < self.recipe.epochs:
+                self._train_epoch()
+                self._finish_epoch()
+        finally:
+            self.folder.release()
         result = self.folder.path / (BEST if self.held_out else LAST)
         if not self.rank:
             self._require_whole(result)

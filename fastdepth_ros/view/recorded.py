@@ -13,10 +13,14 @@ from rosbags.highlevel import AnyReader
 from rosbags.interfaces import Connection
 from tqdm import tqdm
 
-from fastdepth_ros.bags.cameras import first_camera_info
-from fastdepth_ros.bags.notes import depth_lens_note, lens_note
-from fastdepth_ros.bags.reader import BagReader
-from fastdepth_ros.bags.recording import BagError, busiest_camera_topic, image_connections, open_bag, read_messages
+from fastdepth_ros.bags.camera import (
+    busiest_camera_topic,
+    depth_lens_note,
+    first_camera_info,
+    image_connections,
+    lens_note,
+)
+from fastdepth_ros.bags.reader import BagError, BagReader, open_bag, read_messages
 from fastdepth_ros.depth import depth_image
 from fastdepth_ros.depth.camera_info import frame_camera, is_rectified, stamp_ns
 from fastdepth_ros.depth.depth_image import meters_of

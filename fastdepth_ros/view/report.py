@@ -13,7 +13,7 @@ from string import Template
 
 import numpy as np
 
-from fastdepth_ros.jobs.atomic_io import write_whole
+from fastdepth_ros.jobs.atomic_io import atomic_write
 from fastdepth_ros.metrics.depth import NAMES
 from fastdepth_ros.pictures.color_map import FAR_M, NEAR_M, TICKS_M, color_bar, scale_share
 from fastdepth_ros.pictures.image_files import jpeg
@@ -29,7 +29,7 @@ CHARTED = ("rmse", "mae", "delta1")
 
 def write_report(path: Path, recorded: Recorded, figures: Figures | None = None) -> None:
     """Write the page, atomically."""
-    write_whole(path, report_page(recorded, figures))
+    atomic_write(path, report_page(recorded, figures))
 
 
 def report_page(recorded: Recorded, figures: Figures | None = None) -> str:

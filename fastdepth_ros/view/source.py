@@ -12,10 +12,8 @@ import cv2
 import numpy as np
 from rosbags.interfaces import Connection
 
-from fastdepth_ros.bags.cameras import first_camera_info
-from fastdepth_ros.bags.notes import lens_note
-from fastdepth_ros.bags.reader import BagReader
-from fastdepth_ros.bags.recording import busiest_camera_topic, image_connections, open_bag, read_messages
+from fastdepth_ros.bags.camera import busiest_camera_topic, first_camera_info, image_connections, lens_note
+from fastdepth_ros.bags.reader import BagReader, open_bag, read_messages
 from fastdepth_ros.depth.camera_info import frame_camera, is_rectified, stamp_ns
 from fastdepth_ros.depth.frame import SAMPLE_BITS, Frame, FrameError, SensorBits, decode_message
 from fastdepth_ros.errors import FastDepthError

@@ -11,7 +11,7 @@ import av
 import cv2
 import numpy as np
 
-from fastdepth_ros.jobs.atomic_io import whole_file
+from fastdepth_ros.jobs.atomic_io import atomic_file
 from fastdepth_ros.pictures.color_map import color_depth, draw_legend
 
 TIME_BASE = Fraction(1, 90_000)  # usual for H.264
@@ -45,7 +45,7 @@ class VideoWriter:
     def __init__(self, path: Path) -> None:
         self._path = path
         with ExitStack() as opened:
-            partial = opened.enter_context(whole_file(path))
+            partial = opened.enter_context(atomic_file(path))
             self._container = av.open(str(partial), "w", format="mp4", options={"movflags": "+faststart"})
             self._whole = opened.pop_all()
         self._stream: av.VideoStream | None = None

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 from mcap.writer import IndexType
 from mcap.writer import Writer as McapWriter
 from rosbags.rosbag1 import Writer as Writer1
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
-from ruamel.yaml import YAML
 
 TOPIC, KIND = "/camera/image_raw", "sensor_msgs/msg/Image"
 FRAMES, START_NS, PERIOD_NS = 6, 1_700_000_000_000_000_000, 100_000_000
@@ -61,11 +61,10 @@ def ros1(path: Path, *, compress: bool = False) -> Path:
 
 def with_metadata(bag: Path, **changes: Any) -> Path:
     """Its metadata.yaml with other values, as recorders and converters have left them."""
-    yaml, file = YAML(typ="safe"), bag / "metadata.yaml"
-    content = yaml.load(file.read_text())
+    file = bag / "metadata.yaml"
+    content = yaml.safe_load(file.read_text())
     content["rosbag2_bagfile_information"].update(changes)
-    with file.open("w") as text:
-        yaml.dump(content, text)
+    file.write_text(yaml.safe_dump(content))
     return bag
 
 

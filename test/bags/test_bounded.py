@@ -15,8 +15,9 @@ from rosbags.rosbag1 import Writer as Writer1
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
-from fastdepth_ros.bags import bounded
-from fastdepth_ros.bags.recording import BagError, image_connections, message_from, open_bag, raw_messages, told
+from fastdepth_ros.bags import storage
+from fastdepth_ros.bags.camera import image_connections
+from fastdepth_ros.bags.reader import BagError, as_bag_error, message_from, open_bag, raw_messages
 
 SIDE = 4096  # 16 MB of zeros, a few kilobytes packed
 IMAGE = "sensor_msgs/msg/Image"
@@ -82,7 +83,7 @@ def read_all(bag: Path) -> int:
 def test_what_unpacks_too_far_is_refused_before_it_is_unpacked(tmp_path, monkeypatch, kind):
     bag = BOMBS[kind](tmp_path)
     assert read_all(bag) == SIDE
-    monkeypatch.setattr(bounded, "MAX_BYTES", 1 << 20)
+    monkeypatch.setattr(storage, "MAX_BYTES", 1 << 20)
     tracemalloc.start()
     with pytest.raises(BagError, match=f"unpack to over {1 << 20}"):
         read_all(bag)
@@ -117,5 +118,5 @@ def test_a_bag_that_defines_images_otherwise_is_not_believed(tmp_path):
 def test_a_record_that_points_before_the_file_is_damage_of_a_named_file(tmp_path):
     (tmp_path / "in.mcap").touch()
     stream = (tmp_path / "in.mcap").open("rb")
-    with stream, pytest.raises(BagError, match=r"in\.mcap is damaged"), told(tmp_path / "in.mcap"):
+    with stream, pytest.raises(BagError, match=r"in\.mcap is damaged"), as_bag_error(tmp_path / "in.mcap"):
         stream.seek(-1)

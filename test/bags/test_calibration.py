@@ -16,7 +16,7 @@ from rosbags.typesys import Stores, get_typestore
 from fastdepth_ros.artifact.artifact import find_artifact
 from fastdepth_ros.bags.calibration import Distance, Measured, fit
 from fastdepth_ros.bags.messages import image_message
-from fastdepth_ros.bags.recording import BagError
+from fastdepth_ros.bags.reader import BagError
 from fastdepth_ros.cli import main
 from fastdepth_ros.depth.estimator import DepthEstimator, DepthResult, EstimatorOptions
 from fastdepth_ros.depth.frame import Frame, FrameError

@@ -172,7 +172,7 @@ def test_a_part_that_was_cut_short_is_computed_anew(storage, tmp_path, artifact_
     bag = write_rosbag2(tmp_path / "in", storage)
     run_bag(bag, tmp_path / "whole", artifact_folder)
     with monkeypatch.context() as patched:
-        patched.setattr(f"fastdepth_ros.bags.unfinished_bag.join_as_{storage.name.lower()}", full_disk)
+        patched.setattr("fastdepth_ros.bags.depth_bag.join_parts", full_disk)
         assert run_bag(bag, tmp_path / "out", artifact_folder) == 1
     part = tmp_path / ".out.parts" / "000000.mcap"
     part.write_bytes(part.read_bytes()[:-100])
@@ -181,7 +181,7 @@ def test_a_part_that_was_cut_short_is_computed_anew(storage, tmp_path, artifact_
     assert raw_messages(tmp_path / "out") == raw_messages(tmp_path / "whole")
 
 
-def full_disk(*_: object) -> None:
+def full_disk(*_: object, **__: object) -> None:
     raise OSError("no space left")
 
 

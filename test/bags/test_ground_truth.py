@@ -14,8 +14,8 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 from running import read_bag, run_bag
 
+from fastdepth_ros.bags.camera import camera_info_of_images
 from fastdepth_ros.bags.ground_truth import registered, truth_errors, truth_pixels
-from fastdepth_ros.bags.recording import camera_info_of_images
 from fastdepth_ros.depth.frame import FrameError
 from fastdepth_ros.metrics.depth import NAMES
 

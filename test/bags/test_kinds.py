@@ -10,8 +10,9 @@ from recorded import write_long
 from rosbags.rosbag2 import StoragePlugin
 from running import raw_messages, run_bag
 
-from fastdepth_ros.bags.inspect import look_into
-from fastdepth_ros.bags.recording import BagError, busiest_camera_topic, open_bag
+from fastdepth_ros.bags.camera import busiest_camera_topic
+from fastdepth_ros.bags.inspect import inspect_bag
+from fastdepth_ros.bags.reader import BagError, open_bag
 from fastdepth_ros.bags.request import Request
 from fastdepth_ros.bags.windows import Selection
 
@@ -46,7 +47,7 @@ def test_a_frame_that_cannot_be_read_is_named_and_the_others_come_out(tmp_path, 
 def test_seconds_count_from_the_first_message_whatever_the_metadata_say(tmp_path):
     bag = WHOLE["late start"](tmp_path)
     request = Request(recipe=None, image_topic=TOPIC, selection=Selection(start_s=0.15, end_s=0.45))
-    opened = look_into(bag, request)
+    opened = inspect_bag(bag, request)
     assert opened.began_ns == START_NS
     assert sum(len(window.kept) for window in opened.windows) == 3
 
@@ -100,4 +101,4 @@ def test_a_type_that_an_old_bag_names_is_its_image(tmp_path):
 
 def test_an_image_topic_of_another_encoding_is_told_by_its_encoding(tmp_path):
     with pytest.raises(BagError, match="protobuf"):
-        look_into(mcap(tmp_path / "in.mcap", image_encoding="protobuf"), Request(recipe=None, image_topic=TOPIC))
+        inspect_bag(mcap(tmp_path / "in.mcap", image_encoding="protobuf"), Request(recipe=None, image_topic=TOPIC))

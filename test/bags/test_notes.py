@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from fastdepth_ros.bags.notes import depth_lens_note, lens_note
+from fastdepth_ros.bags.camera import depth_lens_note, lens_note
 from fastdepth_ros.cli import main
 from fastdepth_ros.depth.frame import FrameError, decode_message
 

@@ -38,7 +38,7 @@ def test_every_file_of_a_job_resumes_or_is_named_and_the_other_bag_goes_on(
     whole, job = tmp_path / "whole", tmp_path / "job"
     assert run_bag(tmp_path / "in", whole, artifact_folder, *OPTIONS, topic=TOPIC) == 0
     with monkeypatch.context() as broken:
-        broken.setattr("fastdepth_ros.bags.unfinished_bag.write_measures", full_disk_for("two"))
+        broken.setattr("fastdepth_ros.bags.depth_bag.write_metrics", full_disk_for("two"))
         assert run_bag(tmp_path / "in", job, artifact_folder, *OPTIONS, topic=TOPIC) == 1
     assert (job / "one").is_dir() and len(list((job / ".two.parts").glob("0*.mcap"))) == 2
     expected = {name: raw_messages(whole / name) for name in ("one", "two")}
@@ -59,11 +59,11 @@ def test_every_file_of_a_job_resumes_or_is_named_and_the_other_bag_goes_on(
 
 
 def full_disk_for(name: str):
-    from fastdepth_ros.bags.metrics import write_measures
+    from fastdepth_ros.bags.metrics import write_metrics
 
     def write(folder: Path, summary: object) -> None:
         if folder.name == name:
             raise OSError("no space left")
-        write_measures(folder, summary)
+        write_metrics(folder, summary)
 
     return write

@@ -21,7 +21,7 @@ from fastdepth_ros.cli import main
 from fastdepth_ros.depth.camera_info import stamp_ns
 from fastdepth_ros.depth.estimator import DepthEstimator
 from fastdepth_ros.depth.frame import Frame
-from fastdepth_ros.jobs.pool import local
+from fastdepth_ros.jobs.pool import local_pool
 
 
 def test_every_frame_comes_out_once_with_its_stamp_and_hot_path_depth(bag, tmp_path, artifact_folder, capsys):
@@ -161,7 +161,7 @@ def test_an_error_of_the_estimator_is_not_taken_for_a_damaged_bag(mcap_bag, tmp_
 
     request = Request(Broken(), IMAGE_TOPIC)
     with pytest.raises(KeyError, match="a bug of ours"):
-        write_depth_bags({tmp_path / "out": [mcap_bag]}, request, lambda tasks: local(WINDOWS, 1))
+        write_depth_bags({tmp_path / "out": [mcap_bag]}, request, lambda tasks: local_pool(WINDOWS, 1))
     assert not (tmp_path / "out").exists()
 
 

@@ -13,14 +13,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from processes import environment
 from recorded import BAGS, IMAGE_TOPIC, INFO_TOPIC, LONG_PERIOD_NS, LONG_START_NS, TEXT_TOPIC, write_long
 from rosbags.rosbag2 import StoragePlugin
 from running import arguments, raw_messages, read_bag, run_bag
 
-from fastdepth_ros.bags.parts import PartsFolder
-from fastdepth_ros.bags.recording import image_connections, open_bag
-from fastdepth_ros.bags.times import recorded_times
+from fastdepth_ros.bags import writer
+from fastdepth_ros.bags.camera import image_connections
+from fastdepth_ros.bags.reader import open_bag, recorded_times
+from fastdepth_ros.bags.writer import PartsFolder
 from fastdepth_ros.depth.camera_info import stamp_ns
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -116,7 +118,7 @@ def test_the_same_command_again_says_what_it_did_and_does_nothing(tmp_path, mcap
 
 def test_of_two_runs_at_once_one_is_refused(tmp_path, mcap_bag, artifact_folder, capsys):
     folder = PartsFolder(tmp_path / "out", {})
-    folder.claim()
+    folder.claim_parts()
     assert run_bag(mcap_bag, tmp_path / "out", artifact_folder) == 1
     folder.release()
     assert "another run is writing" in capsys.readouterr().err
@@ -133,11 +135,8 @@ def test_compressed_bags_give_the_depth_of_plain_ones(tmp_path, artifact_folder,
 
 def split(bag: Path, path: Path) -> Path:
     """The same recording in two files of one bag."""
-    from ruamel.yaml import YAML
-
     path.mkdir()
-    yaml = YAML(typ="safe")
-    metadata = yaml.load((bag / "metadata.yaml").read_text())
+    metadata = yaml.safe_load((bag / "metadata.yaml").read_text())
     information = metadata["rosbag2_bagfile_information"]
     everything = raw_messages(bag)
     names = []
@@ -147,8 +146,7 @@ def split(bag: Path, path: Path) -> Path:
         next(half.glob("*.mcap")).rename(path / names[-1])
     information["relative_file_paths"] = names
     information["files"] = []
-    with (path / "metadata.yaml").open("w") as text:
-        yaml.dump(metadata, text)
+    (path / "metadata.yaml").write_text(yaml.safe_dump(metadata))
     return path
 
 
@@ -260,6 +258,51 @@ def test_several_bags_can_become_one(tmp_path, artifact_folder):
     for _ in range(2):  # the second time, the folder holds the result too
         assert run_bag(tmp_path / "in", tmp_path / "in" / "out", artifact_folder, "--join") == 0
     assert raw_messages(tmp_path / "in" / "out") == raw_messages(tmp_path / "expected")
+
+
+@pytest.mark.parametrize("plugin", [StoragePlugin.MCAP, StoragePlugin.SQLITE3])
+def test_a_long_result_is_a_split_bag_that_every_reader_reads_as_one(tmp_path, artifact_folder, plugin, monkeypatch):
+    bag = write_long(tmp_path / "in", 40, plugin=plugin)
+    options = ("--copy", TEXT_TOPIC, "--workers", 1)
+    assert run_bag(bag, tmp_path / "whole", artifact_folder, *options) == 0
+    monkeypatch.setattr(writer, "FILE_BYTES", 3 << 20)  # 15 depth images
+    assert run_bag(bag, tmp_path / "out", artifact_folder, *options) == 0
+    suffix = {StoragePlugin.MCAP: ".mcap", StoragePlugin.SQLITE3: ".db3"}[plugin]
+    names = [f"out_{number}{suffix}" for number in range(3)]
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["metadata.yaml", *names]
+    expected = raw_messages(tmp_path / "whole")
+    assert raw_messages(tmp_path / "out") == expected
+    with open_bag(tmp_path / "out") as reader:
+        ours = [(c.topic, c.msgtype, recorded_ns, bytes(raw)) for c, recorded_ns, raw in reader.messages()]
+        assert (ours, reader.message_count, reader.notes) == (expected, len(expected), [])
+    metadata = yaml.safe_load((tmp_path / "out" / "metadata.yaml").read_text())["rosbag2_bagfile_information"]
+    assert metadata["relative_file_paths"] == [one["path"] for one in metadata["files"]] == names
+    times = []
+    for one in metadata["files"]:  # each is what it says, and can be read alone
+        alone = raw_messages(tmp_path / "out" / one["path"])
+        start = one["starting_time"]["nanoseconds_since_epoch"]
+        assert (start, start + one["duration"]["nanoseconds"]) == (alone[0][2], alone[-1][2])
+        assert one["message_count"] == len(alone)
+        times += [message[2] for message in alone]
+    assert times == sorted(times) and metadata["message_count"] == len(times) == len(expected)
+    assert metadata["duration"]["nanoseconds"] == times[-1] - times[0]
+    counts = {one["topic_metadata"]["name"]: one["message_count"] for one in metadata["topics_with_message_count"]}
+    assert counts == {"/depth/image": 40, "/depth/camera_info": 40, TEXT_TOPIC: 40}
+
+
+def test_recordings_that_overlap_are_joined_by_time(tmp_path, artifact_folder, monkeypatch):
+    whole = raw_messages(write_long(tmp_path / "whole", 40))
+    run_bag(tmp_path / "whole", tmp_path / "expected", artifact_folder)
+    for name, piece in (("a", whole[::2]), ("b", whole[1::2])):
+        write_pieces(tmp_path / "in" / name, piece)
+    monkeypatch.setattr(writer, "FILE_BYTES", 3 << 20)
+    assert run_bag(tmp_path / "in", tmp_path / "out", artifact_folder, "--join") == 0
+    files = sorted((tmp_path / "out").glob("*.mcap"))
+    times = [message[2] for file in files for message in raw_messages(file)]
+    assert len(files) > 1 and times == sorted(times)
+    assert {one[2] for one in raw_messages(tmp_path / "out") if one[0] == "/depth/image"} == {
+        one[2] for one in whole if one[0] == IMAGE_TOPIC
+    }
 
 
 def test_two_bags_of_one_name_are_refused(tmp_path, artifact_folder, capsys):

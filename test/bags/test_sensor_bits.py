@@ -14,7 +14,7 @@ from rosbags.typesys import Stores, get_typestore
 from running import read_bag, run_bag
 
 from fastdepth_ros.artifact.artifact import find_artifact
-from fastdepth_ros.bags.inspect import look_into
+from fastdepth_ros.bags.inspect import inspect_bag
 from fastdepth_ros.bags.request import Request
 from fastdepth_ros.depth.estimator import DepthEstimator
 from fastdepth_ros.depth.frame import Frame
@@ -79,5 +79,5 @@ def test_a_frame_brighter_than_all_of_the_sample_is_told(tmp_path, artifact_fold
 def test_the_sample_is_of_the_topic_and_stored_for_all_workers(tmp_path, recorded_ns):
     images = [np.full((64, 64), value, np.uint16) for value in (0, 1000, 3000)]
     bag = write_mono16(tmp_path / "in", images, recorded_ns)
-    assert look_into(bag, Request(None, IMAGE_TOPIC)).source.bits == 12
-    assert look_into(bag, Request(None, IMAGE_TOPIC, bits=10)).source.bits == 10
+    assert inspect_bag(bag, Request(None, IMAGE_TOPIC)).source.bits == 12
+    assert inspect_bag(bag, Request(None, IMAGE_TOPIC, bits=10)).source.bits == 10

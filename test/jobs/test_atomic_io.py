@@ -6,12 +6,12 @@ from contextlib import suppress
 
 import pytest
 
-from fastdepth_ros.jobs.atomic_io import whole_file, whole_folder, write_whole
+from fastdepth_ros.jobs.atomic_io import atomic_file, atomic_folder, atomic_write
 
 
 def test_a_file_takes_its_name_at_the_end_and_keeps_its_suffix(tmp_path):
     path = tmp_path / "depth.npy"
-    with whole_file(path) as partial:
+    with atomic_file(path) as partial:
         partial.write_text("half")
         assert partial.suffix == ".npy" and not path.exists()
     assert [one.name for one in tmp_path.iterdir()] == ["depth.npy"]
@@ -19,8 +19,8 @@ def test_a_file_takes_its_name_at_the_end_and_keeps_its_suffix(tmp_path):
 
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
     path = tmp_path / "log.csv"
-    write_whole(path, "ä")
-    with suppress(OSError), whole_file(path) as partial:
+    atomic_write(path, "ä")
+    with suppress(OSError), atomic_file(path) as partial:
         partial.write_text("half")
         raise OSError("full")
     assert path.read_bytes() == "ä".encode()
@@ -28,18 +28,18 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
 
 
 def test_a_folder_takes_its_name_at_the_end_for_everybody_to_read(tmp_path):
-    with whole_folder(tmp_path / "above" / "new") as folder:
-        write_whole(folder / "file", b"content")
+    with atomic_folder(tmp_path / "above" / "new") as folder:
+        atomic_write(folder / "file", b"content")
         assert not (tmp_path / "above" / "new").exists()
     assert (tmp_path / "above" / "new").stat().st_mode & 0o777 == 0o755
     assert [one.name for one in (tmp_path / "above").iterdir()] == ["new"]
 
 
 def test_a_folder_that_fails_leaves_nothing_and_one_that_exists_stays(tmp_path):
-    with pytest.raises(OSError, match="full"), whole_folder(tmp_path / "new"):
+    with pytest.raises(OSError, match="full"), atomic_folder(tmp_path / "new"):
         raise OSError("full")
     assert not list(tmp_path.iterdir())
-    write_whole(tmp_path / "mine", "precious")
-    with pytest.raises(FileExistsError, match="mine exists"), whole_folder(tmp_path / "mine"):
+    atomic_write(tmp_path / "mine", "precious")
+    with pytest.raises(FileExistsError, match="mine exists"), atomic_folder(tmp_path / "mine"):
         pass
     assert (tmp_path / "mine").read_text() == "precious"

@@ -11,7 +11,7 @@ from small_networks import PRUNABLE, fresh
 from small_pairs import write_pairs
 
 from fastdepth_ros.errors import FastDepthError
-from fastdepth_ros.jobs.pool import Work, cluster, local
+from fastdepth_ros.jobs.pool import Work, local_pool, ray_pool
 from fastdepth_ros.nn.channels import NAMED, SKIPS, UNPRUNED, layer_shapes
 from fastdepth_ros.nn.checkpoints import load_checkpoint, save_checkpoint
 from fastdepth_ros.nn.complexity import complexity
@@ -39,7 +39,7 @@ def start(tmp_path_factory) -> Path:
 
 def search(start: Path, training: Training, out: Path, budget: float = 0.7, work=TRIALS, **options) -> NetAdapt:
     wanted = Search("macs", budget * MACS.cost(PRUNABLE), **{"reduction": 0.1, "multiple": 4, **options})
-    with local(work, 1) as pool:
+    with local_pool(work, 1) as pool:
         netadapt = NetAdapt(start, wanted, training, MACS, out, pool)
         netadapt.run()
     return netadapt
@@ -140,7 +140,7 @@ def test_another_search_in_the_same_folder_is_refused(finished, start, training)
 
 def test_a_table_measured_anew_is_another_search(finished, start, training):
     dearer = Resource("macs", "MACs", lambda channels: 1.01 * MACS.cost(channels))
-    with local(TRIALS, 1) as pool, pytest.raises(FastDepthError, match="another search"):
+    with local_pool(TRIALS, 1) as pool, pytest.raises(FastDepthError, match="another search"):
         NetAdapt(start, finished.search, training, dearer, finished.out, pool)
 
 
@@ -176,7 +176,7 @@ def test_a_search_that_makes_no_sense_is_refused(options, told):
 @pytest.mark.timeout(400)
 @pytest.mark.filterwarnings("ignore")  # Ray's own
 def test_two_nodes_of_a_cluster_find_the_same_channels(finished, start, training, tmp_path, two_nodes):
-    with cluster(TRIALS, two_nodes.address) as pool:
+    with ray_pool(TRIALS, two_nodes.address) as pool:
         netadapt = NetAdapt(start, finished.search, training, MACS, tmp_path / "run", pool)
         netadapt.run()
     assert netadapt.steps == finished.steps

@@ -21,6 +21,26 @@ def test_a_missing_file_is_made(tmp_path):
     assert [path.name for path in file.parent.iterdir()] == ["robot.yaml"]
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["/**: {ros__parameters: {threads: 2}}\n", "/**:\n  ros__parameters:\n    focal_scale:\n    threads: 2\n"],
+    ids=["in one line", "without a value"],
+)
+def test_a_file_of_another_style_stays_yaml(tmp_path, text):
+    file = tmp_path / "robot.yaml"
+    file.write_text(text)
+    write_parameter(file, "focal_scale", "1.25")
+    assert yaml.safe_load(file.read_text()) == {"/**": {"ros__parameters": {"focal_scale": "1.25", "threads": 2}}}
+
+
+def test_a_value_of_several_lines_is_refused_and_left_alone(tmp_path):
+    file = tmp_path / "robot.yaml"
+    file.write_text(text := "/**:\n  ros__parameters:\n    focal_scale:\n    - 1\n    threads: 2\n")
+    with pytest.raises(ValueError, match="focal_scale is not a single value"):
+        write_parameter(file, "focal_scale", "1.25")
+    assert file.read_text() == text
+
+
 def test_in_our_own_file_one_line_changes(tmp_path):
     before = (ROOT / "config" / "fastdepth.yaml").read_text()
     file = tmp_path / "robot.yaml"

@@ -12,6 +12,7 @@ from fastdepth_ros.cli import main
 from fastdepth_ros.data.datasets import DatasetError, open_dataset
 from fastdepth_ros.data.folder_writer import FolderWriter
 from fastdepth_ros.data.photographs import Photographs
+from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.nn.checkpoints import save_checkpoint
 from fastdepth_ros.nn.network import FastDepth
 from fastdepth_ros.train.labels import Teacher, label_photographs
@@ -100,7 +101,7 @@ def test_teachers_of_several_sides_and_the_mirrored_photograph_average(archive, 
     found = open_dataset("folder", tmp_path / "lopsided", "train")[0].depth
     np.testing.assert_allclose(found, np.prod(maps, axis=0) ** 0.25, atol=6e-4)
     assert np.abs(maps[0] - maps[2]).max() > 0.01  # the mirrored photograph is seen otherwise
-    with pytest.raises(DatasetError, match="another job"):
+    with pytest.raises(FastDepthError, match="another job"):
         label_photographs(Photographs(archive), teachers, tmp_path / "mean", view="whole")
     with pytest.raises(ValueError, match="need a teacher"):
         label_photographs(Photographs(archive), [], tmp_path / "none")
@@ -123,15 +124,15 @@ def test_a_folder_of_another_job_is_refused_and_left_alone(archive, network, tmp
     label_photographs(Photographs(archive), [Teacher(network, 64)], out)
     other = fresh(seed=9)
     for teacher, side_px in ((network, 96), (other, 64)):
-        with pytest.raises(DatasetError, match="another job"):
+        with pytest.raises(FastDepthError, match="another job"):
             label_photographs(Photographs(archive), [Teacher(teacher, side_px)], out)
     assert len(open_dataset("folder", out, "train")) == 4
 
 
 def test_what_is_no_depth_is_stored_as_unknown(tmp_path):
-    writer = FolderWriter(tmp_path, {})
-    writer.add("0", np.zeros((1, 5, 3), np.uint8), np.array([[0, np.nan, -1, 2, 100]]))
-    writer.finish(["0"])
+    with FolderWriter(tmp_path, {}) as writer:
+        writer.add("0", np.zeros((1, 5, 3), np.uint8), np.array([[0, np.nan, -1, 2, 100]]))
+        writer.finish(["0"])
     assert open_dataset("folder", tmp_path, "train")[0].depth[0].tolist() == pytest.approx([0, 0, 0, 2, 65.535])
 
 

@@ -21,7 +21,7 @@ from small_pairs import write_pairs  # noqa: E402
 from fastdepth_ros.data.datasets import DatasetError, open_dataset  # noqa: E402
 from fastdepth_ros.data.photographs import Photographs  # noqa: E402
 from fastdepth_ros.errors import FastDepthError  # noqa: E402
-from fastdepth_ros.jobs.pool import Work, local  # noqa: E402
+from fastdepth_ros.jobs.pool import Work, local_pool  # noqa: E402
 from fastdepth_ros.nn.checkpoints import load_checkpoint, save_checkpoint  # noqa: E402
 from fastdepth_ros.prune import trial  # noqa: E402
 from fastdepth_ros.prune.netadapt import NetAdapt, Search  # noqa: E402
@@ -105,7 +105,7 @@ def quick_trials(monkeypatch):
 
 def search(start: Path, root: Path, out: Path, work: Work = trial.TRIALS) -> NetAdapt:
     wanted = Search("macs", 0.8 * MACS.cost(PRUNABLE), reduction=0.09, multiple=4)
-    with local(work, 1) as pool:
+    with local_pool(work, 1) as pool:
         netadapt = NetAdapt(start, wanted, trial.Training("nyu-labeled", root, holdout=0.25), MACS, out, pool)
         netadapt.run()
     return netadapt
@@ -134,7 +134,7 @@ def test_every_file_of_a_search_resumes_or_is_named(both, trials, root, tmp_path
     for file, copy in cuts(job, tmp_path / "cut", both=both):
         resumed, told = attempt(FastDepthError, search, start, root, copy)
         if resumed is None:
-            assert file == "search.json" and str(copy / file) in told and "give another folder" in told
+            assert file == "search.json" and str(copy / file) in told and "choose another folder" in told
             continue
         assert resumed.steps == whole.steps, file
         last = f"iteration-{len(whole.steps):03d}.safetensors"
@@ -148,7 +148,7 @@ def test_every_file_of_a_labeled_folder_resumes_or_is_named(tmp_path):
     photographs, teacher, job = Photographs(tmp_path / "photos.npz"), fresh(TINY, seed=3), tmp_path / "job"
     label_photographs(photographs, [Teacher(teacher, 64)], job)
     for file, copy in cuts(job, tmp_path / "cut"):
-        anew, told = attempt(DatasetError, label_photographs, photographs, [Teacher(teacher, 64)], copy)
+        anew, told = attempt(FastDepthError, label_photographs, photographs, [Teacher(teacher, 64)], copy)
         if anew is None:
             assert file == "job.json" and str(copy / file) in told and "choose another" in told
             continue

@@ -16,7 +16,7 @@ from recordings import write_recording
 from rosbags.rosbag2 import Reader, StoragePlugin, Writer
 
 from fastdepth_ros.bags.messages import image_message
-from fastdepth_ros.bags.recording import TYPES
+from fastdepth_ros.bags.reader import TYPES
 from fastdepth_ros.cli import main
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.pictures.color_map import color_depth

@@ -26,15 +26,15 @@ def write_rooms(out: Path, rooms: int, views: int) -> int:
 
     Raises:
         ValueError: `rooms` or `views` is below 1.
-        DatasetError: the folder holds other pairs, such as those of another number of views.
+        FastDepthError: the folder holds other pairs, such as those of another number of views.
     """
     if rooms < 1 or views < 1:
         raise ValueError(f"{rooms} rooms of {views} views; ask for at least 1 of each")
-    writer = FolderWriter(out, {"rooms": FIRST_SEED, "views": views, "camera": asdict(HALF_KINECT)})
-    names = [[f"{room:05d}-{view}" for view in range(views)] for room in range(rooms)]
-    missing = [room for room in range(rooms) if not all(map(writer.has, names[room]))]
-    for room in tqdm(missing, desc="rendering", unit="room"):
-        for name, frame in zip(names[room], room_sequence(views, seed=FIRST_SEED + room, camera=HALF_KINECT)):
-            writer.add(name, frame.rgb, frame.depth)
-    writer.finish([name for room in names for name in room])
+    with FolderWriter(out, {"rooms": FIRST_SEED, "views": views, "camera": asdict(HALF_KINECT)}) as writer:
+        names = [[f"{room:05d}-{view}" for view in range(views)] for room in range(rooms)]
+        missing = [room for room in range(rooms) if not all(map(writer.has, names[room]))]
+        for room in tqdm(missing, desc="rendering", unit="room"):
+            for name, frame in zip(names[room], room_sequence(views, seed=FIRST_SEED + room, camera=HALF_KINECT)):
+                writer.add(name, frame.rgb, frame.depth)
+        writer.finish([name for room in names for name in room])
     return len(missing)

@@ -1,4 +1,4 @@
-"""A new bag in the making: what its bytes depend on, which of its parts are there, and its end."""
+"""One new bag in the making: its job, its parts, and the joining of these."""
 
 from __future__ import annotations
 
@@ -11,30 +11,28 @@ from itertools import chain
 from pathlib import Path
 
 import fastdepth_ros
-from fastdepth_ros.bags.folder import custom_data
-from fastdepth_ros.bags.inspect import Opened, own_topics
-from fastdepth_ros.bags.joining import join_as_mcap, join_as_sqlite3
-from fastdepth_ros.bags.metrics import read_measures, write_measures
-from fastdepth_ros.bags.parts import PartsFolder
-from fastdepth_ros.bags.recording import BagError, open_bag
-from fastdepth_ros.bags.request import Request, Task, Topic
-from fastdepth_ros.bags.summary import Summary
+from fastdepth_ros.bags.bag_files import BagError, custom_data
+from fastdepth_ros.bags.inspect import InspectedBag, own_topics
+from fastdepth_ros.bags.metrics import read_metrics, write_metrics
+from fastdepth_ros.bags.reader import open_bag
+from fastdepth_ros.bags.request import Request, Summary, Task, Topic
+from fastdepth_ros.bags.writer import PartsFolder, join_parts
 from fastdepth_ros.jobs.atomic_io import replace_durably
 
 _JOB, _SUMMARY = "fastdepth_ros.job", "fastdepth_ros.summary"  # keys of the new bag's custom data
 
 
-class Making:
-    """One new bag, from one bag or several.
+class DepthBag:
+    """New bag with the depth of one bag or several.
 
     Args:
-        opened: in any order; they go into the bag in that of their recording.
+        opened: bags, in any order.
 
     Raises:
         BagError: no frame of them gets a depth.
     """
 
-    def __init__(self, out: Path, opened: Sequence[Opened], request: Request) -> None:
+    def __init__(self, out: Path, opened: Sequence[InspectedBag], request: Request) -> None:
         self.out = out
         self._request = request
         self._opened = sorted(opened, key=lambda one: one.began_ns)
@@ -51,7 +49,7 @@ class Making:
         self.folder = PartsFolder(out.absolute(), job)
 
     def _job(self) -> dict[str, object]:
-        """All that the bytes of the new bag depend on, as JSON."""
+        """Everything that the bytes of the new bag depend on, as JSON."""
         request = {key: value for key, value in asdict(self._request).items() if key != "recipe"}
         sources = [{"path": str(one.source.path), "files": one.files, "bits": one.source.bits} for one in self._opened]
         facts = self._request.recipe.facts()
@@ -59,7 +57,7 @@ class Making:
 
     @property
     def notes(self) -> list[str]:
-        """Notes about the bags, each once."""
+        """Remarks on the bags, each once."""
         return list(dict.fromkeys(note for one in self._opened for note in one.notes))
 
     @property
@@ -81,7 +79,7 @@ class Making:
             with open_bag(self.out):  # a bag that is cut short does not open
                 summary = Summary(**json.loads(found[_SUMMARY]))
             if self._request.truth is not None:
-                read_measures(self.out)
+                read_metrics(self.out)
         except (BagError, KeyError, OSError, TypeError, ValueError) as error:
             raise BagError(
                 f"{self.out} was finished and is damaged ({error}); remove it, and the same command computes it anew"
@@ -102,7 +100,7 @@ class Making:
         return Task(self._request, source, window, self._topics, self.folder.part(number))
 
     def take(self, number: int, summary: Summary) -> None:
-        """A window's part is there."""
+        """Count the part of a window."""
         self._summaries[number] = summary
         self.frames_done += len(self._windows[number][1].kept)
 
@@ -122,18 +120,22 @@ class Making:
             raise BagError(f"none of {summary.frames_in} frames of {self._request.image_topic} gave a depth{reasons}")
         building = self.folder.path / self.out.name
         shutil.rmtree(building, ignore_errors=True)  # of a run that was killed while it joined
-        parts = (self.folder.part(number).with_suffix(".mcap") for number in range(len(self._windows)))
+        parts: dict[Path, list[Path]] = {}  # by source
+        for number, (source, _) in enumerate(self._windows):
+            parts.setdefault(source.path, []).append(self.folder.part(number).with_suffix(".mcap"))
         counts = {**asdict(summary), "measured": []}
-        join = join_as_sqlite3 if self._opened[0].sqlite3 else join_as_mcap
-        join(parts, building, self._topics, {_JOB: self._digest, _SUMMARY: json.dumps(counts)})
+        join_parts(
+            list(parts.values()), building, self._topics, {_JOB: self._digest, _SUMMARY: json.dumps(counts)},
+            sqlite3=self._opened[0].sqlite3, zstd=self._request.zstd,
+        )  # fmt: skip
         if self._request.truth is not None:
-            write_measures(building, summary)
+            write_metrics(building, summary)
         replace_durably(building, self.out)
         self.folder.remove()
         return summary
 
     def give_up(self) -> str:
-        """Leave the parts to the next run, and say so; without any, nothing is left."""
+        """Keep the parts for the next run, and say so; without any, remove the folder."""
         self.folder.release()
         if not self._summaries:
             self.folder.remove()
