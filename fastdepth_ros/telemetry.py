@@ -25,8 +25,8 @@ def switch_off_telemetry(
     What the user has set stays: a variable of the environment, or the file in which a library keeps the user's consent.
 
     Args:
-        environment: of this process.
-        modules: that are imported; OpenVINO sends nothing where the package openvino_telemetry is absent, and has
+        environment: environment of this process.
+        modules: imported modules; OpenVINO sends nothing where the package openvino_telemetry is absent, and has
             no variable for it.
         home: folder of the user's; None asks the system.
     """

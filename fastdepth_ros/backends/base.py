@@ -51,10 +51,10 @@ class BackendOptions:
     """Options of a backend.
 
     Args:
-        threads: of the engine; 0 leaves the number to it.
+        threads: number of engine threads; 0: the engine chooses.
         device: "cpu", or what the backend calls its other devices ("cuda", "cuda:1", "tensorrt").
         power_save: threads sleep while they wait, and 0 threads are half the cores; costs milliseconds.
-        precision: of the artifact's file, one of PRECISIONS.
+        precision: precision of the model file, one of PRECISIONS.
         channels: order of the network input's channels, one of CHANNELS.
 
     Raises:

@@ -22,7 +22,7 @@ def check_library(path: Path, cpu_features: Iterable[str]) -> None:
 
     Args:
         path: a shared library of Linux.
-        cpu_features: that its code uses, as /proc/cpuinfo names them.
+        cpu_features: features that its code uses, as in /proc/cpuinfo.
 
     Raises:
         BackendError: no such library, cut short, for another architecture, or for a processor that has more.

@@ -100,7 +100,7 @@ def arithmetic(options: BackendOptions, capabilities: Container[str]) -> tuple[s
     """Precision that the graph computes in: OpenVINO's name, and words for `Backend.computes`.
 
     Args:
-        capabilities: of the device, its OPTIMIZATION_CAPABILITIES. Asked for what it lacks, a device takes another
+        capabilities: OPTIMIZATION_CAPABILITIES of the device. Asked for what it lacks, a device takes another
             precision and does not say so.
 
     Raises:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
+import webbrowser
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from fastdepth_ros.artifact.artifact import DEFAULT_BACKEND, DEFAULT_MODEL, Artifact, find_artifact
 from fastdepth_ros.backends import Backend, BackendOptions, backend_names
@@ -65,6 +67,19 @@ def add_view_options(options: Options) -> None:
     options.add_argument("--port", type=int, default=9090, help="TCP port of the page")
     options.add_argument("--data-port", type=int, default=9876, help="TCP port of the data stream behind the page")
     options.add_argument("--open", action="store_true", help="open the page in the browser of this machine")
+
+
+def view_options(parsed: argparse.Namespace) -> dict[str, Any]:
+    """Arguments of `LiveView` given by `add_view_options`."""
+    return {"host": parsed.host, "web_port": parsed.port, "data_port": parsed.data_port}
+
+
+def print_address(url: str, parsed: argparse.Namespace) -> None:
+    """Print the address of a page, and open it with ``--open``; nothing for a window, whose address is ""."""
+    if url:
+        print(f"open {url}", flush=True)
+        if parsed.open:
+            webbrowser.open(url)
 
 
 def add_image_topic_option(options: Options) -> None:

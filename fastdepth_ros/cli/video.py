@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
@@ -25,11 +26,8 @@ from fastdepth_ros.cli.options import (
     require_suffix,
 )
 from fastdepth_ros.depth.estimator import DepthEstimator
-from fastdepth_ros.depth.frame import FrameError
-from fastdepth_ros.depth.geometry import field_of_view
 from fastdepth_ros.errors import FastDepthError
-from fastdepth_ros.pictures.image_files import as_bgr
-from fastdepth_ros.view.source import Source, open_source
+from fastdepth_ros.view.source import Source, depth_frames, open_source
 from fastdepth_ros.view.video import VideoWriter, side_by_side
 
 
@@ -69,19 +67,12 @@ def run(parsed: argparse.Namespace) -> None:
 
 
 def _write(source: Source, estimator: DepthEstimator, writer: VideoWriter, parsed: argparse.Namespace) -> None:
-    first_ns = None
-    for stamp_ns, frame, found in tqdm(source.frames, total=source.total or None, unit="frame"):
-        first_ns = stamp_ns if first_ns is None else first_ns
-        if parsed.seconds and stamp_ns - first_ns > parsed.seconds * 1e9:
+    frames, first_ns = tqdm(source.frames, total=source.total or None, unit="frame"), None
+    camera_of = partial(camera_matrix, focal_px=parsed.focal_px)
+    for frame in depth_frames(source, frames, estimator, parsed.field_of_view, camera_of):
+        first_ns = frame.stamp_ns if first_ns is None else first_ns
+        if parsed.seconds and frame.stamp_ns - first_ns > parsed.seconds * 1e9:
             break
-        k = camera_matrix(frame, parsed.focal_px)
-        try:
-            crop = field_of_view(parsed.field_of_view, *frame.pixels.shape[:2])
-            depth = estimator(frame, found if k is None else k).depth
-        except FrameError as error:  # of this frame; the next may be good
-            source.leave_out(str(error))
-            continue
-        view = as_bgr(frame)[crop.top : crop.top + crop.height, crop.left : crop.left + crop.width]
-        writer.write(stamp_ns, side_by_side(view, depth, parsed.height))
+        writer.write(frame.stamp_ns, side_by_side(frame.view, frame.result.depth, parsed.height))
     if source.reasons and not writer.pictures:
         raise FastDepthError(f"{parsed.source} gives no picture: {'; '.join(source.notes())}")

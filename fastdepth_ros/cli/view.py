@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import webbrowser
 
-from fastdepth_ros.cli.options import add_view_options
+from fastdepth_ros.cli.options import add_view_options, print_address, view_options
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.ros_tools.viewer import show_node
 from fastdepth_ros.view.live_view import LiveView
@@ -22,11 +21,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(parsed: argparse.Namespace) -> None:
     if not parsed.rate > 0:
         raise FastDepthError(f"--rate is {parsed.rate}, needs to be above 0")
-    with LiveView(
-        window=parsed.window, host=parsed.host, web_port=parsed.port, data_port=parsed.data_port
-    ) as view:  # fmt: skip
-        if view.url:
-            print(f"open {view.url}", flush=True)
-            if parsed.open:
-                webbrowser.open(view.url)
+    with LiveView(window=parsed.window, **view_options(parsed)) as view:
+        print_address(view.url, parsed)
         show_node(view, parsed.depth_topic, parsed.image_topic, parsed.rate)

@@ -26,9 +26,9 @@ class Range:
     Args:
         scale: enlargement, least and most; the depth is divided by it.
         angle_deg: rotation about the axis of view, either way.
-        shift: of the view's center, as a share of what the enlargement leaves outside the view; 0 stays in the middle.
-        jitter: of brightness, contrast and saturation, as a share.
-        tint: of the color channels' gains, as a share.
+        shift: largest shift of the view's center, as a share of the margin that the enlargement leaves; 0: none.
+        jitter: largest relative change of brightness, contrast and saturation.
+        tint: largest relative change of the color channels' gains.
         gamma: exponent of the brightness, at most, or 1 divided by it.
         stretch: horizontal scale of a whole view, least and most: not all that were squeezed were 4:3. The depth stays.
     """

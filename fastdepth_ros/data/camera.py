@@ -1,4 +1,4 @@
-"""The camera of a data set, and what depth the network is taught of it.
+"""Camera of a data set, and the depth to train on for its focal length.
 
 A network knows an object's size in pixels only: it says at which depth the training camera would see it so large.
 """
@@ -86,7 +86,7 @@ def read_intrinsics(root: Path) -> Intrinsics | None:
 
 
 def pair_view(pair: Pair) -> Crop:
-    """The part of a pair that the network sees.
+    """Part of a pair that the network sees.
 
     Raises:
         FrameError: smaller than 32 x 32.

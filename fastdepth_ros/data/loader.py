@@ -66,7 +66,7 @@ class PairLoader:
         """The batches of one epoch.
 
         Args:
-            number: of the epoch, from 0.
+            number: number of the epoch, from 0.
             start_batch: how many batches to leave out, for a run that goes on in the middle.
 
         Returns:

@@ -31,7 +31,7 @@ class FrameCamera:
         note: what a camera_info that can be used has wrong, "" if nothing.
         matrix: (9,) that holds for the frame's pixels; None is unknown. It can be known where `k` and `p` are not.
         k, p, r: (9,), (12,) and (9,) for the frame's own camera_info, all or none.
-        d, distortion_model: as they were.
+        d, distortion_model: distortion, unchanged.
     """
 
     fault: str = ""
@@ -65,7 +65,7 @@ def camera_info_fields(camera: FrameCamera, from_frame: np.ndarray, shape: tuple
     """Fields of the sensor_msgs/CameraInfo of a depth image but for the header: K and P through crop and scale.
 
     Args:
-        camera: of the frame, without a fault.
+        camera: camera of the frame, without a fault.
         from_frame: 3x3 map from frame pixels to depth pixels.
         shape: height and width of the depth image.
     """

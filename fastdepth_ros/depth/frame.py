@@ -137,7 +137,7 @@ def decode_message(message: Any, sensor: SensorBits | None = None) -> Frame:
     """Frame of a sensor_msgs/Image or CompressedImage of ROS 1 or 2, live or recorded.
 
     Args:
-        sensor: as of `decode_raw`.
+        sensor: see `decode_raw`.
 
     Raises:
         FrameError: as of `decode_raw` and `decode_compressed`; for a compressed image it names the format.
@@ -178,10 +178,10 @@ def decode_compressed(
     """A frame from a JPEG, PNG, BMP, WebP, PPM or PGM (sensor_msgs/CompressedImage).
 
     Args:
-        format_name: as image_transport writes it, "bayer_rggb8; png compressed ": encoding of the image, then codec and
+        format_name: format by image_transport, "bayer_rggb8; png compressed ": encoding of the image, then codec and
             order of the pixels that it was given. A gray picture of a Bayer camera is its mosaic.
         upright: turn it as its EXIF says, as for a photograph; a camera's matrix holds in the sensor's orientation.
-        sensor: as of `decode_raw`, for PNG, PPM and PGM of 16 bits.
+        sensor: see `decode_raw`; for PNG, PPM and PGM of 16 bits.
 
     Raises:
         FrameError: corrupt, cut short, of more pixels than any camera has, or a depth image.

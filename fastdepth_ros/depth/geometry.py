@@ -173,7 +173,7 @@ def camera_scale(k: Any, onto_input: np.ndarray, trained: Focal) -> tuple[tuple[
     """`focal_ratio` and `focal_scale` of a camera, and why the scale is not credible: then it is 1; "" if it is.
 
     Args:
-        k, onto_input, trained: as of `focal_ratio`.
+        k, onto_input, trained: arguments of `focal_ratio`.
     """
     ratio = focal_ratio(k, onto_input, trained)
     scale = focal_scale(ratio)

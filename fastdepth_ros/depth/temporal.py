@@ -42,7 +42,7 @@ class TemporalFilter:
         Args:
             depth: float32 HxW meters, NaN invalid.
             view: what must stay equal for pixels to mean the same: size and crop of the frame.
-            stamp_ns: of the frame; None is always next in line.
+            stamp_ns: stamp of the frame; None counts as the next frame.
         """
         if self._previous is not None and self._goes_on(view, stamp_ns):
             depth = blended(self._previous, depth, self._strength)

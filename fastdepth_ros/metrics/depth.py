@@ -58,7 +58,7 @@ def depth_errors(depth: np.ndarray, truth: np.ndarray) -> dict[str, float]:
 
 
 def median_scale(depth: np.ndarray, truth: np.ndarray) -> float:
-    """Factor that brings the median of a depth map to that of the truth, over the pixels whose truth is above 0.
+    """Factor that scales the median of a depth map to that of the truth, over pixels with truth above 0.
 
     Returns:
         1 where the depth's median is not above 0.

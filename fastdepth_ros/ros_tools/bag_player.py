@@ -116,7 +116,7 @@ def playing_qos(connections: Sequence[Connection], *, best_effort: bool) -> QoSP
     reliable unless `best_effort`: that fits every subscriber, whatever the recorded publisher offered.
 
     Args:
-        connections: of one topic, with the QoS that was recorded, or ROS 1's `latching`.
+        connections: connections of one topic, with the recorded QoS, or ROS 1's `latching`.
     """
     of_files = [getattr(one.ext, "offered_qos_profiles", []) for one in connections]  # a split bag repeats them
     latched = max(

@@ -17,7 +17,7 @@ _NEW = "# Parameters of the fastdepth node.\n/**:\n  ros__parameters: {}\n"
 
 
 def read_parameters(path: Path, node: str) -> dict[str, Any]:
-    """Parameters that the file gives a node: of the sections that fit its name, wildcards too, a later one wins.
+    """Parameters of a node in a file: of the sections that match its name, wildcards too, the last one wins.
 
     Args:
         node: its full name, such as /robot/fastdepth.

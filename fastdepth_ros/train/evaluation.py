@@ -47,8 +47,8 @@ class ImageErrors:
 
     Args:
         focal_scale: factor on the network's depth for the image's camera.
-        errors: of the depth with that factor.
-        median_scaled: of the depth whose median is brought to the truth's.
+        errors: errors of the depth with that factor.
+        median_scaled: errors of the depth after its median is scaled to the truth's.
         near: delta1 of the `near_pixels` whose truth is under 1.5 m, None where there is none.
     """
 

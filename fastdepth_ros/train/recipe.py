@@ -25,7 +25,7 @@ class Recipe:
     """Training recipe.
 
     Args:
-        name: for people.
+        name: title of the recipe.
         epochs, batch: batch counts the pairs of one step over all GPUs.
         optimizer: "sgd" (with `momentum`) or "adamw".
         learning_rate: the first of "step", the peak of "one-cycle".
@@ -33,13 +33,13 @@ class Recipe:
         loss: "l1" on metric depth, or "log-depth" (`losses.log_depth_loss`).
         augmentation: "authors" (their transforms), or "warp", "steady" and "mixed" (`data.augment`, loss on half the
             grid).
-        clip_norm: of the gradient; 0 leaves it as it is.
-        ema_decay: of the averaged weights that are evaluated and saved; 0 takes the weights themselves.
+        clip_norm: largest norm of the gradient; 0 does not clip.
+        ema_decay: decay of the averaged weights, which are evaluated and saved; 0 uses the weights themselves.
         input_px: side of the network input that it is trained and evaluated at, a multiple of 32.
         encoder_rate: learning rate of the encoder as a share of the others', for one that starts from trained weights.
         repeat: passes of an epoch over the data set, where others join it.
         holdout: share of the training split that only chooses the best checkpoint.
-        seed: of weights, order and augmentation.
+        seed: seed of weights, order and augmentation.
     """
 
     name: str

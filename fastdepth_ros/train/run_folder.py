@@ -45,7 +45,7 @@ class RunFolder:
             torch.save(dict(state), partial)
 
     def load_state(self, device: torch.device) -> dict[str, Any] | None:
-        """The state of the last save, None for a run that has not begun.
+        """State of the last save, None for a new run.
 
         Raises:
             FastDepthError: the file is damaged.

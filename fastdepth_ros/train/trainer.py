@@ -57,7 +57,7 @@ class Trainer:
         dataset: the training split.
         others: data sets that are trained on beside it; none of their pairs is held out.
         out: the run's folder; an unfinished run of the same recipe, first weights and number of pairs goes on.
-        workers, cache: of the loader.
+        workers, cache: arguments of the loader.
         amp: bfloat16 where it is safe.
         checkpoint_s: seconds between saves inside an epoch.
 

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 
 from fastdepth_ros.depth.camera_info import is_usable
-from fastdepth_ros.depth.geometry import trained_view
+from fastdepth_ros.depth.estimator import DepthResult
+from fastdepth_ros.depth.geometry import Focal, trained_view
 
 MAX_POINTS_PER_SIDE = 160
 
@@ -64,3 +65,21 @@ def view_of(
     if right - left < 2 or bottom - top < 2:  # the matrices are of two cameras
         return frame
     return frame[top:bottom, left:right]
+
+
+def depth_camera(result: DepthResult, camera: np.ndarray | None, trained: Focal | None) -> np.ndarray | None:
+    """3x3 camera matrix of a depth image.
+
+    Args:
+        camera: camera matrix (9,) of the frame. None assumes the training camera, as the network does.
+        trained: focal length of the training camera at the network input, pixels.
+
+    Returns:
+        3x3 matrix; None where neither is known.
+    """
+    if camera is not None:
+        return result.from_frame @ np.reshape(camera, (3, 3))
+    if trained is None:
+        return None
+    rows, columns = result.depth.shape
+    return np.array([[trained.fx, 0, (columns - 1) / 2], [0, trained.fy, (rows - 1) / 2], [0, 0, 1.0]])

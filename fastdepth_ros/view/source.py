@@ -1,12 +1,13 @@
-"""Sources of frames: a bag, a video file, a camera of this machine, or a network stream."""
+"""Sources of frames (bag, video file, camera, network stream), and the depth of their frames."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -15,11 +16,15 @@ from rosbags.interfaces import Connection
 from fastdepth_ros.bags.camera import busiest_camera_topic, first_camera_info, image_connections, lens_note
 from fastdepth_ros.bags.reader import BagReader, open_bag, read_messages
 from fastdepth_ros.depth.camera_info import frame_camera, is_rectified, stamp_ns
+from fastdepth_ros.depth.estimator import DepthEstimator, DepthResult
 from fastdepth_ros.depth.frame import SAMPLE_BITS, Frame, FrameError, SensorBits, decode_message
+from fastdepth_ros.depth.geometry import field_of_view
 from fastdepth_ros.errors import FastDepthError
+from fastdepth_ros.pictures.image_files import as_bgr
 
 BAG_SUFFIXES = (".bag", ".mcap", ".db3")
 USUAL_HZ = 30.0  # rate of a video that names none
+LONGEST_PAUSE_S = 5.0  # between two frames of a recording, in `at_own_pace`
 LEAP_NS = 3600 * 1_000_000_000  # largest step between frames: a clock was set; an mp4 holds no more
 
 
@@ -161,23 +166,26 @@ def _capture(name: int | str, title: str) -> Iterator[cv2.VideoCapture]:
         capture.release()
 
 
-def _camera_frames(capture: cv2.VideoCapture) -> Iterator[Moment]:
+def _captured(capture: cv2.VideoCapture) -> Iterator[Frame]:
     while True:
         read, bgr = capture.read()
         if not read:
-            raise FastDepthError("the camera gives no more frames: unplugged?")
-        yield time.time_ns(), Frame(bgr, "bgr"), None
+            return
+        yield Frame(bgr, "bgr")
+
+
+def _camera_frames(capture: cv2.VideoCapture) -> Iterator[Moment]:
+    for frame in _captured(capture):
+        yield time.time_ns(), frame, None
+    raise FastDepthError("the camera gives no more frames: unplugged?")
 
 
 def _stream_frames(source: Source, capture: cv2.VideoCapture) -> Iterator[Moment]:
     """Frames with the time of their arrival, until the stream ends."""
     count = 0
-    while True:
-        read, bgr = capture.read()
-        if not read:
-            break
+    for frame in _captured(capture):
         count += 1
-        yield time.time_ns(), Frame(bgr, "bgr"), None
+        yield time.time_ns(), frame, None
     if not count:
         raise FastDepthError("the stream gives no frame that can be read")
     source.ended = f"the stream ended after {count} frames: its sender closed it, or nothing more came for 30 s"
@@ -187,13 +195,9 @@ def _file_frames(source: Source, capture: cv2.VideoCapture) -> Iterator[Moment]:
     count, times = 0, _Times(source, before_ns=-1)
     rate_hz = capture.get(cv2.CAP_PROP_FPS)
     period_ns = 1e9 / (rate_hz if rate_hz > 0 else USUAL_HZ)
-    while True:
-        read, bgr = capture.read()
-        if not read:
-            break
-        count += 1
+    for count, frame in enumerate(_captured(capture), start=1):
         stamp_ns = round(capture.get(cv2.CAP_PROP_POS_MSEC) * 1e6)
-        yield times(stamp_ns, round(count * period_ns)), Frame(bgr, "bgr"), None
+        yield times(stamp_ns, round(count * period_ns)), frame, None
     if not count:
         raise FastDepthError("the video holds no frame that can be read")
     source.leave_out("cut short or damaged", source.total - count)
@@ -218,3 +222,55 @@ def _bag_frames(source: Source, reader: BagReader, connections: list[Connection]
             )
         k = frame_camera(info, frame.pixels.shape[:2], rectified=rectified).matrix
         yield times(stamp_ns(message), recorded_ns), frame, k
+
+
+class DepthFrame(NamedTuple):
+    """A frame of a source with its depth.
+
+    Args:
+        stamp_ns: time of the frame, nanoseconds.
+        bgr: uint8 HxWx3, the whole frame.
+        view: the part of `bgr` in the field of view.
+        camera: camera matrix (9,) of the frame, None where unknown.
+        result: depth and stage times.
+    """
+
+    stamp_ns: int
+    bgr: np.ndarray
+    view: np.ndarray
+    camera: np.ndarray | None
+    result: DepthResult
+
+
+def depth_frames(
+    source: Source, frames: Iterable[Moment], estimator: DepthEstimator, field: str,
+    camera_of: Callable[[Frame], np.ndarray | None],
+) -> Iterator[DepthFrame]:  # fmt: skip
+    """Depth of frames of a source. A frame without depth is left out and counted in `source.reasons`.
+
+    Args:
+        field: field of view of the estimator.
+        camera_of: camera matrix (9,) of a frame in place of the source's; None keeps the source's.
+    """
+    for time_ns, frame, found in frames:
+        given = camera_of(frame)
+        camera = found if given is None else given
+        try:
+            crop = field_of_view(field, *frame.pixels.shape[:2])
+            result, bgr = estimator(frame, camera), as_bgr(frame)
+        except FrameError as error:
+            source.leave_out(str(error))
+            continue
+        view = bgr[crop.top : crop.top + crop.height, crop.left : crop.left + crop.width]
+        yield DepthFrame(time_ns, bgr, view, camera, result)
+
+
+def at_own_pace(frames: Iterable[Moment]) -> Iterator[Moment]:
+    """Frames of a recording at the pace of their times; a pause lasts at most `LONGEST_PAUSE_S`."""
+    due_s, last_ns = time.monotonic(), None
+    for moment in frames:
+        if last_ns is not None:
+            due_s += min((moment[0] - last_ns) / 1e9, LONGEST_PAUSE_S)
+            time.sleep(max(due_s - time.monotonic(), 0))
+        last_ns = moment[0]
+        yield moment

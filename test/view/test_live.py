@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import re
 import signal
@@ -11,7 +10,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
 from urllib.request import urlopen
 
 import numpy as np
@@ -25,11 +23,9 @@ from fastdepth_ros.view.projection import point_cloud
 
 pytest.importorskip("rerun", reason="rerun is not installed")
 
-from fastdepth_ros.cli import live
 from fastdepth_ros.errors import FastDepthError
-from fastdepth_ros.view import live_view
+from fastdepth_ros.view import live_view, source
 from fastdepth_ros.view.live_view import LiveView, Moment
-from fastdepth_ros.view.source import Source
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -97,24 +93,19 @@ def test_a_viewer_that_no_longer_answers_is_ended_all_the_same(ports, monkeypatc
 
 def test_a_recording_whose_time_leaps_by_years_goes_on_after_a_pause(monkeypatch):
     slept: list[float] = []
-    monkeypatch.setattr(live.time, "sleep", slept.append)
-    monkeypatch.setattr(live.time, "monotonic", lambda: 100.0 + sum(slept))
+    monkeypatch.setattr(source.time, "sleep", slept.append)
+    monkeypatch.setattr(source.time, "monotonic", lambda: 100.0 + sum(slept))
     frame = Frame(np.zeros((60, 80, 3), np.uint8))
     stamps_ns = [5, 10**18, 10**18 + 10**8, 10**18]
-    source = Source(iter([(stamp_ns, frame, None) for stamp_ns in stamps_ns]), 4, False)
+    recording = source.Source(iter([(stamp_ns, frame, None) for stamp_ns in stamps_ns]), 4, False)
 
     def refuse(*_):
         raise FrameError("no depth is wanted here")
 
-    live._show(source, refuse, SimpleNamespace(running=True), None, parse_live())
-    assert slept == pytest.approx([live.LONGEST_PAUSE_S, 0.1, 0.0], abs=1e-6)
-    assert source.unreadable == 4
-
-
-def parse_live() -> argparse.Namespace:
-    parser = argparse.ArgumentParser()
-    live.add_arguments(parser)
-    return parser.parse_args([])
+    frames = source.at_own_pace(recording.frames)
+    assert not list(source.depth_frames(recording, frames, refuse, "trained", lambda _: None))
+    assert slept == pytest.approx([source.LONGEST_PAUSE_S, 0.1, 0.0], abs=1e-6)
+    assert recording.unreadable == 4
 
 
 def test_without_a_display_a_window_is_refused_and_the_browser_named(tmp_path, artifact_folder, capsys, monkeypatch):
