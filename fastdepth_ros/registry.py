@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Generic, TypeVar
@@ -20,7 +20,8 @@ class Registry(Generic[Item]):
 
     Args:
         kind: what an error calls one of them: "encoder".
-        modules: modules of the package that register items; imported at the first look-up.
+        modules: modules of the package that register items; imported at the first look-up. As a mapping, the module of
+            each name: only that of the item looked up is imported.
         entry_points: group of entry points by which other distributions add items. Each is imported when it is looked
             up, not when the names are listed. A name that the package registers stays the package's.
         error: class of the errors.
@@ -37,11 +38,12 @@ class Registry(Generic[Item]):
     """
 
     def __init__(
-        self, kind: str, *, modules: Sequence[str] = (), entry_points: str = "",
+        self, kind: str, *, modules: Sequence[str] | Mapping[str, str] = (), entry_points: str = "",
         error: type[FastDepthError] = FastDepthError,
     ) -> None:  # fmt: skip
         self.kind, self.error = kind, error
-        self._modules, self._group = modules, entry_points
+        self._module_of = dict(modules) if isinstance(modules, Mapping) else {}
+        self._modules, self._group = () if self._module_of else tuple(modules), entry_points
         self._items: dict[str, Item] = {}
         self._foreign: dict[str, EntryPoint] | None = None  # None: the modules are not imported yet
 
@@ -57,7 +59,7 @@ class Registry(Generic[Item]):
     def names(self) -> list[str]:
         """All names, those of other distributions last."""
         foreign = self._found()
-        return [*self._items, *(name for name in foreign if name not in self._items)]
+        return list(dict.fromkeys((*self._module_of, *self._items, *foreign)))
 
     def __getitem__(self, name: str) -> Item:
         """The item of that name.
@@ -66,6 +68,8 @@ class Registry(Generic[Item]):
             FastDepthError: there is none, and the message lists what there is; or its distribution cannot be imported.
         """
         foreign = self._found()
+        if name in self._module_of and name not in self._items:
+            import_module(self._module_of[name])
         if name in self._items:
             return self._items[name]
         if name not in foreign:
@@ -89,7 +93,7 @@ class Registry(Generic[Item]):
             for module in self._modules:
                 import_module(module)
             for entry in entry_points(group=self._group) if self._group else ():
-                if entry.name in self._items or entry.name in self._foreign:
+                if entry.name in (*self._items, *self._module_of, *self._foreign):
                     LOG.warning(
                         "%s %r of %s is left out: that name is taken", self.kind, entry.name, _distribution(entry)
                     )

@@ -133,7 +133,7 @@ def in_f32(precision: str) -> str:
 
 BACKENDS = Registry[type[Backend]](
     "backend",
-    modules=[f"fastdepth_ros.backends.{name}" for name in ("onnxruntime", "openvino", "pytorch", "tvm")],
+    modules={name: f"fastdepth_ros.backends.{name}" for name in ("onnxruntime", "openvino", "pytorch", "tvm")},
     entry_points="fastdepth_ros.backends",
     error=BackendError,
 )

@@ -18,7 +18,6 @@ from fastdepth_ros.depth.camera_info import FrameCamera, camera_info_fields, sta
 from fastdepth_ros.depth.depth_image import DEPTH_ENCODINGS
 from fastdepth_ros.depth.estimator import DepthResult
 from fastdepth_ros.depth.frame import Frame, SensorBits, UnknownEncodingError, decode_message
-from fastdepth_ros.pictures.color_map import color_depth
 
 try:  # a robot has it; it knows more encodings than we do
     from cv_bridge import CvBridge
@@ -82,6 +81,8 @@ class DepthPublishers:
         if not camera.fault:
             self._info.publish(self._info_bytes(header, camera, result.from_frame, result.depth.shape))
         if self._color.get_subscription_count():
+            from fastdepth_ros.pictures.color_map import color_depth  # most robots never color depth
+
             self._color.publish(self._color_bytes(header, color_depth(result.depth, *colors_m), "bgr8"))
 
     def close(self) -> None:
