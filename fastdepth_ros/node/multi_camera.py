@@ -14,7 +14,7 @@ from pathlib import Path
 
 import rclpy
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import ExternalShutdownException
 from rclpy.parameter import Parameter
 from rclpy.utilities import remove_ros_args
 
@@ -28,6 +28,7 @@ from fastdepth_ros.node.shutdown import (
     end_for,
     end_process,
     is_of_the_end,
+    lasting_executor,
     withdraw,
 )
 from fastdepth_ros.node.worker import BackendLost
@@ -103,7 +104,7 @@ def _spin(nodes: Sequence[FastDepthNode]) -> int:
 
 
 def _spin_one(node: FastDepthNode) -> int:
-    executor = SingleThreadedExecutor()
+    executor = lasting_executor()
     executor.add_node(node)
     try:
         node.autostart()
@@ -119,8 +120,6 @@ def _spin_one(node: FastDepthNode) -> int:
             time.sleep(SHUTDOWN_GRACE_S)
             withdraw(node)  # a request is refused at once, where nobody would answer it
             return 1
-    finally:
-        executor.shutdown()
     return 0
 
 

@@ -17,7 +17,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from std_srvs.srv import SetBool, Trigger
@@ -32,7 +32,7 @@ from fastdepth_ros.node.diagnostics.report import PERIOD_S, Reporter, diagnostic
 from fastdepth_ros.node.diagnostics.statistics import Snapshot
 from fastdepth_ros.node.engine import LOADING_ERRORS, load_engine, run_with_deadline
 from fastdepth_ros.node.pipeline import Pipeline
-from fastdepth_ros.node.shutdown import arm_hard_watchdog, end_for, end_process, is_of_the_end
+from fastdepth_ros.node.shutdown import arm_hard_watchdog, end_for, end_process, is_of_the_end, lasting_executor
 from fastdepth_ros.node.subscription import unfit_subscribers
 from fastdepth_ros.node.worker import PERIOD_S as WATCH_PERIOD_S
 from fastdepth_ros.node.worker import BackendLost
@@ -312,7 +312,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"fastdepth_node: {error}", file=sys.stderr)
         return 1
     nodes: list[FastDepthNode] = []
-    executor = SingleThreadedExecutor()  # now: one that a signal interrupts as it is made complains
+    executor = lasting_executor()  # now: one that a signal interrupts as it is made complains
     code = 0
     try:
         node = FastDepthNode()
@@ -334,7 +334,6 @@ def main(arguments: list[str] | None = None) -> int:
             code = 1
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # launch sends it more than once
     arm_hard_watchdog(0)
-    executor.shutdown()
     return end_process(nodes, code)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import rclpy
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode
 
 EXIT_CODE = 3  # of a process whose backend hangs
@@ -20,6 +21,19 @@ SHUTDOWN_GRACE_S = 0.3  # for the last messages, and for discovery to say that t
 SIGNAL_S = 0.5  # from a signal to the end of the context, which a thread of rclpy brings about
 SHARED_MEMORY = Path("/dev/shm")
 SEGMENT_LOCK = re.compile(r"(fastdds_[0-9a-f]{16})_el")
+
+
+_executors: list[SingleThreadedExecutor] = []
+
+
+def lasting_executor() -> SingleThreadedExecutor:
+    """Executor that is never shut down or freed.
+
+    On SIGINT a thread of rclpy triggers a guard condition of each executor. To free one meanwhile, as
+    `Executor.shutdown` and `Executor.__del__` do, ended one stop in some fifty with SIGSEGV.
+    """
+    _executors.append(SingleThreadedExecutor())
+    return _executors[-1]
 
 
 def withdraw(node: LifecycleNode) -> None:

@@ -23,6 +23,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.serialization import serialize_message
 from sensor_msgs.msg import CameraInfo, Image
 
+from fastdepth_ros.node.shutdown import lasting_executor
 from fastdepth_ros.ros_tools.shared_memory import use_shared_memory
 
 STAMP = struct.Struct("<iI")  # behind the four bytes that say how a message is serialized
@@ -73,7 +74,7 @@ def measure(camera: BenchmarkCamera, rate_hz: float, warm_up_s: float, seconds: 
     Raises:
         TimeoutError: no node subscribed.
     """
-    executor = SingleThreadedExecutor()
+    executor = lasting_executor()
     executor.add_node(camera)
     deadline = time.monotonic() + START_TIMEOUT_S
     while not camera.has_subscribers():

@@ -15,7 +15,6 @@ import cv2
 import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.serialization import deserialize_message
@@ -37,6 +36,7 @@ from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.processes import isolated_domain, run_module
 from fastdepth_ros.metrics.depth import depth_errors, mean_errors
 from fastdepth_ros.node.messages import frame_from_message
+from fastdepth_ros.node.shutdown import lasting_executor
 from fastdepth_ros.pictures.image_files import write_picture
 from fastdepth_ros.pictures.panel import PanelRow, panel
 
@@ -202,7 +202,7 @@ def bag_source(bag: Path, image_topic: str) -> Source:
 
 def _listen(collector: Collector, node: subprocess.Popen[bytes], seconds: float, console: Console) -> None:
     """Listen for some seconds from the first depth on; give up when the node ends or says that it cannot start."""
-    executor = SingleThreadedExecutor()
+    executor = lasting_executor()
     executor.add_node(collector)
     started, drawn, deadline = None, 0.0, time.monotonic() + START_TIMEOUT_S
     with Live(console=console, auto_refresh=False) as live:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
 from rclpy.serialization import deserialize_message
@@ -19,6 +19,7 @@ from fastdepth_ros.depth.depth_image import meters_of
 from fastdepth_ros.depth.estimator import stage_times_ms
 from fastdepth_ros.depth.frame import FrameError, SensorBits
 from fastdepth_ros.node.messages import frame_from_message
+from fastdepth_ros.node.shutdown import lasting_executor
 from fastdepth_ros.node.subscription import ImageSubscription, InfoSubscription
 from fastdepth_ros.pictures.image_files import as_bgr
 from fastdepth_ros.view.live_view import LiveView, Moment
@@ -37,7 +38,7 @@ def show_node(view: LiveView, depth_topic: str, image_topic: str, rate_hz: float
     """
     rclpy.init()
     try:
-        executor = SingleThreadedExecutor()
+        executor = lasting_executor()
         executor.add_node(Viewer(view, depth_topic, image_topic, rate_hz))
         while view.running:
             executor.spin_once(timeout_sec=SPIN_S)

@@ -63,6 +63,41 @@ def test_the_node_ends_without_a_signal_while_subscribers_come_and_go(graph, art
     assert [path for path in segments if path.exists()] == []  # half a megabyte each
 
 
+GUARDED = """
+import sys
+from rclpy.signals import SignalHandlerGuardCondition
+destroy = SignalHandlerGuardCondition.destroy
+
+def destroyed(self):
+    print("destroyed", flush=True)
+    destroy(self)
+
+SignalHandlerGuardCondition.destroy = destroyed
+from fastdepth_ros.node import multi_camera, node
+sys.exit({"node": node, "multi_camera": multi_camera}[sys.argv[1]].main(sys.argv[2:]))
+"""
+
+
+@pytest.mark.parametrize("program", ["node", "multi_camera"])
+def test_what_a_signal_triggers_is_never_freed(graph, artifact_folder, tmp_path, program):
+    # A thread of rclpy triggers it meanwhile: SIGSEGV in rcl_trigger_guard_condition, now and then.
+    listed = f"cameras: [{{name: front, image: image, parameters: {{model: '{artifact_folder}'}}}}]"
+    (tmp_path / "cameras.yaml").write_text(listed)
+    given = {
+        "node": ["--ros-args", "-p", f"model:={artifact_folder}"],
+        "multi_camera": [str(tmp_path / "cameras.yaml")],
+    }[program]
+    topic = {"node": "/depth/image", "multi_camera": "/front/depth/image"}[program]
+    process = subprocess.Popen([sys.executable, "-c", GUARDED, program, *given], stdout=subprocess.PIPE, text=True)
+    try:
+        wait_until(lambda: graph.peer.count_publishers(topic), "the node", timeout_s=60)
+        process.send_signal(signal.SIGINT)
+        printed, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 0 and "destroyed" not in printed
+
+
 def test_a_process_knows_its_own_segments_of_shared_memory_and_no_other(graph):
     own = own_segments(os.getpid())
     if not own:
