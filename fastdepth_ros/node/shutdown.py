@@ -30,7 +30,7 @@ def lasting_executor() -> SingleThreadedExecutor:
     """Executor that is never shut down or freed.
 
     On SIGINT a thread of rclpy triggers a guard condition of each executor. To free one meanwhile, as
-    `Executor.shutdown` and `Executor.__del__` do, ended one stop in some fifty with SIGSEGV.
+    `Executor.shutdown` and `Executor.__del__` do, ended a stop now and then with SIGSEGV.
     """
     _executors.append(SingleThreadedExecutor())
     return _executors[-1]

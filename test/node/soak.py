@@ -149,7 +149,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--model", default="fastdepth-pruned", help="artifact")
-    parser.add_argument("--size", default="320x240", help="of the frames, width x height")
+    parser.add_argument("--size", default="320x240", help="size of the frames, width x height")
     parser.add_argument("--out", type=Path, default=Path("soak"), help="folder of soak.json and soak.png")
     parsed = parser.parse_args()
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
