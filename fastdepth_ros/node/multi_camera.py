@@ -13,7 +13,6 @@ from contextlib import suppress
 from pathlib import Path
 
 import rclpy
-from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 from rclpy.executors import ExternalShutdownException
 from rclpy.parameter import Parameter
 from rclpy.utilities import remove_ros_args
@@ -24,11 +23,10 @@ from fastdepth_ros.node.camera_list import ListedCamera, read_cameras, thread_sh
 from fastdepth_ros.node.node import FastDepthNode, tune_process
 from fastdepth_ros.node.shutdown import (
     SHUTDOWN_GRACE_S,
-    arm_hard_watchdog,
     end_for,
-    end_process,
     is_of_the_end,
     lasting_executor,
+    run_to_end,
     withdraw,
 )
 from fastdepth_ros.node.worker import BackendLost
@@ -69,24 +67,14 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"fastdepth_cameras: {error}", file=sys.stderr)
         return 1
     nodes: list[FastDepthNode] = []
-    code = 0
     tune_process()
-    try:
+
+    def work() -> int:
         share = thread_share(listed, available_cores())
-        nodes += (node_of(camera, share) for camera in chosen)
-        code = _spin(nodes)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    except (InvalidParameterTypeException, InvalidParameterValueException) as error:
-        print(f"fastdepth_cameras: {error}", file=sys.stderr)
-        code = 1
-    except Exception as error:
-        if not is_of_the_end(error):
-            traceback.print_exc()
-            code = 1
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    arm_hard_watchdog(0)
-    return end_process(nodes, code)
+        nodes.extend(node_of(camera, share) for camera in chosen)
+        return _spin(nodes)
+
+    return run_to_end("fastdepth_cameras", nodes, work)
 
 
 def _spin(nodes: Sequence[FastDepthNode]) -> int:

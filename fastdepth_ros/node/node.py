@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
-import traceback
 from collections.abc import Callable
 from dataclasses import asdict, fields
 from functools import wraps
@@ -16,8 +14,6 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
-from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
-from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from std_srvs.srv import SetBool, Trigger
@@ -32,7 +28,7 @@ from fastdepth_ros.node.diagnostics.report import PERIOD_S, Reporter, diagnostic
 from fastdepth_ros.node.diagnostics.statistics import Snapshot
 from fastdepth_ros.node.engine import LOADING_ERRORS, load_engine, run_with_deadline
 from fastdepth_ros.node.pipeline import Pipeline
-from fastdepth_ros.node.shutdown import arm_hard_watchdog, end_for, end_process, is_of_the_end, lasting_executor
+from fastdepth_ros.node.shutdown import arm_hard_watchdog, end_for, lasting_executor, run_to_end
 from fastdepth_ros.node.subscription import unfit_subscribers
 from fastdepth_ros.node.worker import PERIOD_S as WATCH_PERIOD_S
 from fastdepth_ros.node.worker import BackendLost
@@ -313,28 +309,20 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     nodes: list[FastDepthNode] = []
     executor = lasting_executor()  # now: one that a signal interrupts as it is made complains
-    code = 0
-    try:
+
+    def work() -> int:
         node = FastDepthNode()
         nodes.append(node)
         node.own_process = True
         executor.add_node(node)
-        node.autostart()
-        executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    except BackendLost as error:
-        end_for(error)
-    except (InvalidParameterTypeException, InvalidParameterValueException) as error:
-        print(f"fastdepth_node: {error}", file=sys.stderr)
-        code = 1
-    except Exception as error:
-        if not is_of_the_end(error):
-            traceback.print_exc()
-            code = 1
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # launch sends it more than once
-    arm_hard_watchdog(0)
-    return end_process(nodes, code)
+        try:
+            node.autostart()
+            executor.spin()
+        except BackendLost as error:
+            end_for(error)
+        return 0
+
+    return run_to_end("fastdepth_node", nodes, work)
 
 
 if __name__ == "__main__":

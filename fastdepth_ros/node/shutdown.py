@@ -5,15 +5,17 @@ from __future__ import annotations
 import faulthandler
 import os
 import re
+import signal
 import sys
 import time
 import traceback
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 import rclpy
-from rclpy.executors import SingleThreadedExecutor
+from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode
 
 EXIT_CODE = 3  # of a process whose backend hangs
@@ -104,6 +106,31 @@ def end_process(nodes: Iterable[Any], code: int) -> NoReturn:
             code = code or 1
     time.sleep(SHUTDOWN_GRACE_S)
     exit_now(code)
+
+
+def run_to_end(program: str, nodes: Sequence[Any], work: Callable[[], int]) -> NoReturn:
+    """Do the work of a process of nodes, then end the process.
+
+    Args:
+        program: name that error messages begin with.
+        nodes: nodes of the process, added as they are made.
+        work: returns the exit code once the nodes no longer spin.
+    """
+    code = 0
+    try:
+        code = work()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    except (InvalidParameterTypeException, InvalidParameterValueException) as error:
+        print(f"{program}: {error}", file=sys.stderr)
+        code = 1
+    except Exception as error:
+        if not is_of_the_end(error):
+            traceback.print_exc()
+            code = 1
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # launch sends it more than once
+    arm_hard_watchdog(0)
+    end_process(nodes, code)
 
 
 def end_for(lost: Exception) -> NoReturn:
