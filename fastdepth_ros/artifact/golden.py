@@ -6,6 +6,8 @@ An engine upgrade, a driver or a wrong rewriting can change the depth without an
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -44,6 +46,64 @@ def golden_record(backend: Backend, size_px: int) -> dict[str, Any]:
     }
 
 
+@dataclass(frozen=True)
+class GoldenDifference:
+    """Difference between a depth of the golden frame and the record, at the record's pixels.
+
+    Args:
+        mean_m, largest_m: absolute, meters; NaN where the depth has one.
+        median_ratio: median of the depth over that of the record.
+        tolerance_m: largest difference that the record allows.
+    """
+
+    mean_m: float
+    largest_m: float
+    median_ratio: float
+    tolerance_m: float
+
+
+def golden_difference(depth: np.ndarray, record: Mapping[str, Any]) -> GoldenDifference:
+    """Compare a depth of the golden frame with the record.
+
+    Args:
+        depth: float (height, width) meters, of the network input's size.
+
+    Raises:
+        FastDepthError: a malformed record, or a depth of another size.
+    """
+    depth = _sample(depth)
+    try:
+        expected, tolerance_m = np.asarray(record["depth_m"], np.float32), float(record["tolerance_m"])
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise FastDepthError(f"the manifest's golden record is malformed: {type(error).__name__} {error}") from error
+    if expected.shape != depth.shape:
+        raise FastDepthError(f"the manifest's golden depth has shape {expected.shape}, it needs {depth.shape}")
+    off_m, median_m = np.abs(depth - expected), float(np.median(expected))
+    ratio = float(np.median(depth)) / median_m if median_m else float("nan")
+    return GoldenDifference(float(off_m.mean()), float(off_m.max()), ratio, tolerance_m)
+
+
+def read_depth(path: Path, size_px: int) -> np.ndarray:
+    """Depth of the golden frame that another runtime wrote with `numpy.save`.
+
+    Returns:
+        float32 (size, size) meters; axes of length 1 are dropped.
+
+    Raises:
+        FastDepthError: no file of `numpy.save`, no floating-point numbers, or another size.
+    """
+    try:
+        depth = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise FastDepthError(f"{path} is no array that numpy.save wrote ({error})") from error
+    if not isinstance(depth, np.ndarray) or depth.dtype.kind != "f":
+        kind = getattr(depth, "dtype", "a set of arrays")
+        raise FastDepthError(f"{path} holds {kind}, it should hold meters as floating-point numbers")
+    if tuple(axis for axis in depth.shape if axis > 1) != (size_px, size_px):
+        raise FastDepthError(f"{path} has shape {depth.shape}, it should be (1, 1, {size_px}, {size_px})")
+    return depth.reshape(size_px, size_px).astype(np.float32)
+
+
 def check_golden(backend: Backend, record: Mapping[str, Any], size_px: int) -> float:
     """Run the golden frame and compare its depth with the record.
 
@@ -53,20 +113,13 @@ def check_golden(backend: Backend, record: Mapping[str, Any], size_px: int) -> f
     Raises:
         FastDepthError: a malformed record, or a difference above the record's tolerance.
     """
-    depth = _sample(backend.infer(_golden_input(backend, size_px)))
-    try:
-        expected, tolerance_m = np.asarray(record["depth_m"], np.float32), float(record["tolerance_m"])
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise FastDepthError(f"the manifest's golden record is malformed: {type(error).__name__} {error}") from error
-    if expected.shape != depth.shape:
-        raise FastDepthError(f"the manifest's golden depth has shape {expected.shape}, it needs {depth.shape}")
-    off_m = float(np.abs(depth - expected).max())
-    if not off_m <= tolerance_m:  # NaN fails too
+    found = golden_difference(backend.infer(_golden_input(backend, size_px)), record)
+    if not found.largest_m <= found.tolerance_m:  # NaN fails too
         raise FastDepthError(
-            f"{backend.engine} is off by {off_m:.4f} m on the golden frame, {tolerance_m} m is allowed: "
-            "this engine does not compute this network"
+            f"{backend.engine} is off by {found.largest_m:.4f} m on the golden frame, {found.tolerance_m} m is "
+            "allowed: this engine does not compute this network"
         )
-    return off_m
+    return found.largest_m
 
 
 def require_agreement(one: Backend, other: Backend, size_px: int, names: str) -> float:

@@ -16,7 +16,7 @@ VERBS = {
     "complexity": "count weights and multiply-accumulates, and compare them with the paper",
     "demo": "run the node on a real ROS graph and save what it publishes",
     "evaluate": "measure the accuracy of a model on a data set",
-    "export": "convert a checkpoint to an artifact: ONNX, safetensors, manifest",
+    "export": "convert a checkpoint to an artifact, or an artifact to a plain network for accelerators",
     "image": "compute depth for image files",
     "label": "compute depth for photographs, as a data set to train on",
     "live": "show the depth of a webcam in a window or a browser, without ROS",

@@ -7,8 +7,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from fastdepth_ros.artifact.artifact import MANIFEST, find_artifact, manifest_text, sha256_of
+from fastdepth_ros.artifact.artifact import MANIFEST, Artifact, find_artifact, manifest_text, sha256_of
 from fastdepth_ros.artifact.catalog import Entry, find_entry, read_catalog
+from fastdepth_ros.artifact.golden import golden_difference, read_depth
 from fastdepth_ros.backends import BackendOptions, NotInstalledError, backend_names
 from fastdepth_ros.backends.base import PRECISIONS
 from fastdepth_ros.cli.options import add_dataset_options, add_new_artifact_option, require_dataset_and_root
@@ -32,6 +33,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     ):
         verb = verbs.add_parser(action, help=summary)
         verb.add_argument("model", nargs="?", default="", help="artifact folder or name of a bundled model")
+    text = "depth that another runtime computed from golden_input.npy of `fastdepth export --plain`, to check instead"
+    verb.add_argument("--against", type=Path, metavar="NPY", help=text)
+    text = "largest difference from the golden depth in meters (default: the manifest's)"
+    verb.add_argument("--tolerance", type=float, metavar="M", help=text)
     out = argparse.ArgumentParser(add_help=False)
     add_new_artifact_option(out)
     verb = verbs.add_parser("import", help="convert a model of another project to an artifact", parents=[out])
@@ -75,6 +80,8 @@ def _without_golden(facts: Any) -> Any:
 
 def _verify(parsed: argparse.Namespace) -> int:
     artifact = find_artifact(parsed.model)
+    if parsed.against:
+        return _verify_against(parsed.against, artifact, parsed.tolerance)
     failed, ran = False, False
     for precision in PRECISIONS:
         for name in backend_names(artifact.formats(precision)):
@@ -88,6 +95,20 @@ def _verify(parsed: argparse.Namespace) -> int:
                 failed = True
                 print(f"{name}: {error}")
     return int(failed or not ran)
+
+
+def _verify_against(path: Path, artifact: Artifact, tolerance_m: float | None) -> int:
+    if "golden" not in artifact.manifest:
+        raise FastDepthError(f"the manifest of {artifact.name} has no golden depth in fp32 to compare with")
+    found = golden_difference(read_depth(path, artifact.input_size_px), artifact.manifest["golden"])
+    allowed_m = found.tolerance_m if tolerance_m is None else tolerance_m
+    is_same = found.largest_m <= allowed_m  # NaN is not
+    print(
+        f"{path}: {'computes' if is_same else 'does not compute'} {artifact.name}: off from its golden depth by "
+        f"{found.mean_m:.4f} m on average and {found.largest_m:.4f} m at most, {allowed_m} m is allowed; "
+        f"its median is {found.median_ratio:.3f} of the golden one"
+    )
+    return int(not is_same)
 
 
 def _import(parsed: argparse.Namespace) -> int:

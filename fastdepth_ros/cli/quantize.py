@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from tqdm import tqdm
 
 from fastdepth_ros.artifact.artifact import find_artifact, record_accuracy
 from fastdepth_ros.backends import BackendOptions
 from fastdepth_ros.backends.base import PRECISIONS
-from fastdepth_ros.cli.depth_options import add_field_option
+from fastdepth_ros.cli.calibration_frames import add_calibration_options, calibration_frames
 from fastdepth_ros.cli.options import (
     add_dataset_options,
-    add_image_topic_option,
     add_model_option,
     add_new_artifact_option,
     print_notes,
-    require_at_least,
     require_dataset_and_root,
 )
 from fastdepth_ros.data.datasets import Dataset, open_dataset
@@ -27,36 +24,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_option(parser)
     parser.add_argument("--to", choices=PRECISIONS[1:], required=True, help="numeric precision to add")
     add_new_artifact_option(parser)
-    frames = parser.add_mutually_exclusive_group()
-    frames.add_argument("--images", type=Path, metavar="DIR", help="folder of images of your camera to calibrate on")
-    frames.add_argument("--bag", metavar="BAG", help="bag or video to calibrate on (default: synthetic rooms)")
-    add_image_topic_option(parser)
-    parser.add_argument("--frames", type=int, default=32, help="number of frames to calibrate on, evenly spaced")
-    add_field_option(parser)
+    add_calibration_options(parser)
     add_dataset_options(parser, "to measure the accuracy on")
 
 
 def run(parsed: argparse.Namespace) -> None:
     from fastdepth_ros.deploy.quantize import quantize_artifact
-    from fastdepth_ros.depth.estimator import network_input
-    from fastdepth_ros.depth.geometry import field_of_view
-    from fastdepth_ros.view.frame_sample import sample_bag, sample_folder, sample_rooms
 
-    require_at_least(parsed, 1, "frames")
     require_dataset_and_root(parsed)
     dataset = open_dataset(parsed.dataset, parsed.root, "test") if parsed.dataset else None
     print_notes(dataset)
     source = find_artifact(parsed.model)
-    if parsed.images:
-        found, name = sample_folder(parsed.images, parsed.frames), parsed.images.name
-    elif parsed.bag:
-        found, name = sample_bag(parsed.bag, parsed.image_topic, parsed.frames), Path(parsed.bag).name
-    else:
-        found, name = sample_rooms(parsed.frames), "synthetic rooms"
-    field = parsed.field_of_view
-    frames = [
-        network_input(frame, field_of_view(field, *frame.pixels.shape[:2]), source.input_size_px) for frame in found
-    ]
+    frames, name = calibration_frames(parsed, source)
     agreement = quantize_artifact(source, parsed.to, parsed.out, frames, name)
     print(
         f"{parsed.out}: {source.name} in {parsed.to} too; on {agreement.frames} frames of {name} it is off from fp32 "

@@ -56,8 +56,10 @@ def deployed(network: DepthNetwork) -> Deployed | DeployedVariant:
     return Deployed(network) if isinstance(network, FastDepth) else DeployedVariant(network)
 
 
-def traced_onnx(module: nn.Module, example: Tensor, *, names: tuple[str, str] | None = None) -> bytes:
-    """ONNX of any module in eval mode, of opset 17, with its batch norm folded.
+def traced_onnx(
+    module: nn.Module, example: Tensor, *, names: tuple[str, str] | None = None, opset: int = OPSET
+) -> bytes:
+    """ONNX of any module in eval mode, with its batch norm folded.
 
     The tracing exporter is deprecated, but the new one turns the pads and the upsample into larger graphs.
 
@@ -70,7 +72,7 @@ def traced_onnx(module: nn.Module, example: Tensor, *, names: tuple[str, str] | 
         warnings.simplefilter("ignore")
         file = Path(folder) / "model.onnx"
         torch.onnx.export(
-            module.eval(), (example,), file, input_names=inputs, output_names=outputs, opset_version=OPSET, dynamo=False
+            module.eval(), (example,), file, input_names=inputs, output_names=outputs, opset_version=opset, dynamo=False
         )
         return file.read_bytes()
 
