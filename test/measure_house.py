@@ -243,7 +243,6 @@ def frame_way() -> dict[str, Any]:
     recorder = Recorder(subscription.callback.__code__, Publisher.publish.__code__)
     sys.setprofile(profile)
     for number in range(1, FRAMES + 1):
-        recorder.restart()
         info = CameraInfo(height=480, width=640, k=[520.0, 0.0, 320.0, 0.0, 520.0, 240.0, 0.0, 0.0, 1.0])
         info.p = [520.0, 0.0, 320.0, 0.0, 0.0, 520.0, 240.0, 0.0, 0.0, 0.0, 1.0, 0.0]
         image = Image(height=480, width=640, encoding="bgr8", step=1920, data=bytes(range(256)) * 3600)
@@ -251,6 +250,7 @@ def frame_way() -> dict[str, Any]:
             message.header.frame_id, message.header.stamp.sec = "camera", number
         infos.publish(info)
         _spin_until(executor, lambda: True, 0.5)  # the camera_info is heard first
+        recorder.restart()
         images.publish(image)
         _spin_until(executor, lambda number=number: number in heard)
         _spin_until(executor, lambda: True, 0.5)  # the camera_info of the depth is published after the depth

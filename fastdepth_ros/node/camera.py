@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode
+from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
 
-from fastdepth_ros.depth.camera_info import stamp_ns
 from fastdepth_ros.node.parameters import Settings
 from fastdepth_ros.node.pipeline import Arrival, Pipeline
 from fastdepth_ros.node.subscription import ImageSubscription, InfoSubscription
@@ -81,24 +83,36 @@ class Camera:
         def lost(number: int) -> None:
             self._pipeline.statistics.count("lost", topic, number)
 
-        return ImageSubscription(self._node, topic, image_type, settings.reliability, self._on_image, lost)
+        heard = partial(self._on_image, image_type)
+        return ImageSubscription(self._node, topic, image_type, settings.reliability, heard, lost)
 
     def _on_info(self, serialized: bytes) -> None:
         self._pipeline.add_camera_info(serialized)
         self._hold.release()
 
-    def _on_image(self, message: Image | CompressedImage) -> None:
+    def _on_image(self, image_type: type, serialized: bytes) -> None:
         counted = {"received": ""}
         if self.paused:
             counted["paused"] = ""
+        elif (header := _header(serialized)) is None:
+            counted["unreadable"] = f"{len(serialized)} bytes that hold no message"
         else:
-            arrival = Arrival(message, stamp_ns(message), time.perf_counter_ns())
+            stamp_ns = header.stamp.sec * 1_000_000_000 + header.stamp.nanosec
+            arrival = Arrival(image_type, serialized, header, stamp_ns, time.perf_counter_ns())
             self._hold.offer(arrival)
-            frame_id, now_ns = message.header.frame_id, self._node.get_clock().now().nanoseconds
+            frame_id, now_ns = header.frame_id, self._node.get_clock().now().nanoseconds
             if not frame_id or frame_id.startswith("/"):
                 counted["frame_id_unusable"] = frame_id
             counted |= {name: str(seconds) for name, seconds in self._stamps.check(arrival.stamp_ns, now_ns).items()}
         self._pipeline.statistics.count_all(counted)
+
+
+def _header(serialized: bytes) -> Header | None:
+    """The first field of an image message; None if there is none."""
+    try:
+        return deserialize_message(serialized, Header)
+    except RuntimeError:  # of rclpy
+        return None
 
 
 class Hold:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rclpy.lifecycle import LifecycleNode
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from rclpy.serialization import deserialize_message
+from sensor_msgs.msg import CameraInfo
+from std_msgs.msg import Header
 
 from fastdepth_ros.depth.camera_info import FrameCamera, StampCache, frame_camera, is_distorted, is_rectified
 from fastdepth_ros.depth.estimator import DepthResult
@@ -26,9 +29,11 @@ BITS_FACT = "bits used of 16-bit samples"
 
 
 class Arrival(NamedTuple):
-    """An image message with its stamp, and when it was handed over on the performance counter, in nanoseconds."""
+    """A serialized image message with its header, and when it came on the performance counter, in nanoseconds."""
 
-    message: Image | CompressedImage
+    image_type: type  # Image or CompressedImage
+    serialized: bytes
+    header: Header
     stamp_ns: int
     arrived_ns: int
 
@@ -165,11 +170,11 @@ class Pipeline:
 
     def process(self, arrival: Arrival) -> None:
         """Process one frame; one that gives no depth is counted and logged."""
-        message, stamp, arrived_ns = arrival
+        stamp, arrived_ns = arrival.stamp_ns, arrival.arrived_ns
         started = time.perf_counter_ns()
         self._in_work = engine = self._engine
         try:
-            frame = self._decoded(message)
+            frame = self._decoded(arrival)
             decoded = time.perf_counter_ns()
             if frame.is_blank:
                 self.statistics.count("no_picture")
@@ -181,7 +186,7 @@ class Pipeline:
             estimated = time.perf_counter_ns()
             self._show_scale(result)
             colors_m = self.settings.color_near_m, self.settings.color_far_m
-            self._publishers.publish(message.header, result, camera, colors_m)
+            self._publishers.publish(arrival.header, result, camera, colors_m)
             published = time.perf_counter_ns()
             age_ns = self._node.get_clock().now().nanoseconds - stamp
             self.statistics.count_published(
@@ -196,14 +201,18 @@ class Pipeline:
                 }
             )
         except FrameError as error:
-            self._drop("unreadable", getattr(message, "encoding", ""), error)
+            self._drop("unreadable", error)
         except Exception as error:  # of any kind, from the engine; the next frame may be good
             if self._node.context.ok() and not engine.abandoned:  # else the node is shutting down
-                self._drop("failed", "", error)
+                self._drop("failed", error)
 
-    def _decoded(self, message: Image | CompressedImage) -> Frame:
+    def _decoded(self, arrival: Arrival) -> Frame:
         """Decode the frame. A rise of the bits that its 16-bit samples use is reported: from then on, the same light
         gives smaller numbers."""
+        try:
+            message: Any = deserialize_message(arrival.serialized, arrival.image_type)
+        except RuntimeError as error:  # of rclpy
+            raise FrameError(f"{len(arrival.serialized)} bytes that hold no message: {error}") from error
         sensor, before = self._sensor, self._sensor.bits
         frame = frame_from_message(message, sensor)
         if sensor.frames:
@@ -238,10 +247,10 @@ class Pipeline:
         if result.unscaled:
             self.statistics.count("unscaled", result.unscaled)
 
-    def _drop(self, name: str, encoding: str, error: Exception) -> None:
+    def _drop(self, name: str, error: Exception) -> None:
         text = f"{error}" if isinstance(error, FrameError) else f"{type(error).__name__}: {error}"
         self.statistics.count(name, text)
-        self._log_once(f"{type(error).__name__} {encoding}", f"frame {name}: {text}")
+        self._log_once(re.sub(r"\d+", "", text), f"frame {name}: {text}")
 
     def _log_once(self, kind: str, text: str) -> None:
         """Log the first error of each kind; /diagnostics goes on counting."""

@@ -68,11 +68,14 @@ class Publishers:
 class MatchedSubscription:
     """Subscribes a topic and keeps its QoS matched to the publishers it discovers.
 
+    Messages are taken serialized. When publishers leave, Fast DDS (seen in 3.2) may keep a sample in its list whose
+    memory it has given back: deserializing it while taking fails without end, which hangs the process.
+
     Args:
         topic: fully resolved.
+        callback: called with each serialized message.
         choose: the QoS for these publishers; None leaves it as it is, or waits for the first of them.
         lost: called with how many messages the middleware says it lost.
-        raw: messages are given as they are serialized.
     """
 
     def __init__(
@@ -80,14 +83,13 @@ class MatchedSubscription:
         node: Node,
         topic: str,
         message_type: type,
-        callback: Callable[[Any], None],
+        callback: Callable[[bytes], None],
         choose: Callable[[list[Any]], QoSProfile | None],
         lost: Callable[[int], None] | None = None,
-        raw: bool = False,
     ) -> None:
         self.topic = topic
         self._node, self._type, self._callback, self._choose = node, message_type, callback, choose
-        self._lost, self._raw = lost, raw
+        self._lost = lost
         self._qos: QoSProfile | None = None
         self._subscription: Any = None
         self._publishers, self._living = Publishers(node, topic), list[Any]()
@@ -99,14 +101,18 @@ class MatchedSubscription:
         if self._subscription is None:
             return
         with self._subscription.handle:
-            taken = self._subscription.handle.take_message(self._subscription.msg_type, self._subscription.raw)
+            taken = self._subscription.handle.take_message(self._type, True)
         if taken is not None:
-            self._subscription.callback(taken[0])
+            self._on_sample(taken[0])
 
     def destroy(self) -> None:
         self._node.destroy_timer(self._timer)
         if self._subscription is not None:
             self._node.destroy_subscription(self._subscription)
+
+    def _on_sample(self, serialized: bytes) -> None:
+        if serialized:  # else the sample's memory was given back; the next sample takes its place
+            self._callback(serialized)
 
     def _match(self) -> None:
         """Subscribe with the QoS for the present publishers."""
@@ -125,7 +131,7 @@ class MatchedSubscription:
             # Incompatible QoS is reported on /diagnostics, once it has lasted.
             callbacks = SubscriptionEventCallbacks(use_default_callbacks=False, **events)
             return self._node.create_subscription(
-                self._type, self.topic, self._callback, qos, event_callbacks=callbacks, raw=self._raw
+                self._type, self.topic, self._on_sample, qos, event_callbacks=callbacks, raw=True
             )
 
         lost = self._lost
@@ -146,8 +152,7 @@ class InfoSubscription:
 
     def __init__(self, node: Node, topic: str, callback: Callable[[bytes], None]) -> None:
         self._parts = [
-            MatchedSubscription(node, topic, CameraInfo, callback, choose, raw=True)
-            for choose in (info_qos, second_info_qos)
+            MatchedSubscription(node, topic, CameraInfo, callback, choose) for choose in (info_qos, second_info_qos)
         ]
 
     def take(self) -> None:
@@ -169,6 +174,7 @@ class ImageSubscription(MatchedSubscription):
     Args:
         topic: fully resolved.
         reliability: "auto", or "reliable" / "best_effort" to fix it.
+        callback: called with each serialized message.
         lost: called with how many messages the middleware says it lost.
     """
 
@@ -178,7 +184,7 @@ class ImageSubscription(MatchedSubscription):
         topic: str,
         message_type: type,
         reliability: str,
-        callback: Callable[[Any], None],
+        callback: Callable[[bytes], None],
         lost: Callable[[int], None] | None = None,
     ) -> None:
         self.type_name = f"{message_type.__module__.split('.')[0]}/msg/{message_type.__name__}"

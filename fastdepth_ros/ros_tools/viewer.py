@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -81,10 +82,15 @@ class Viewer(Node):
         self._rectified = is_rectified(topic)
         compressed = topic.endswith("/compressed")
         kind = CompressedImage if compressed else Image
-        self._image = ImageSubscription(self, topic, kind, "auto", self._on_frame)
+        self._image = ImageSubscription(self, topic, kind, "auto", partial(self._on_frame, kind))
         InfoSubscription(self, camera_info_beside(topic, compressed), self._on_camera)
 
-    def _on_frame(self, message: Image | CompressedImage) -> None:
+    def _on_frame(self, kind: type, serialized: bytes) -> None:
+        try:
+            message: Any = deserialize_message(serialized, kind)
+        except RuntimeError as error:  # of rclpy
+            self.get_logger().error(f"cannot be shown: {error}", throttle_duration_sec=10.0)
+            return
         self._frames.add(stamp_ns(message), message)
         self._show_if_complete()
 

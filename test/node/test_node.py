@@ -16,6 +16,7 @@ pytest.importorskip("rclpy", reason="rclpy is not installed")
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.qos import ReliabilityPolicy
+from rclpy.serialization import serialize_message
 from ros_graph import KINECT_K, CameraDriver, Diagnostics, Listener, depth_of, facts_of, picture, wait_until
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
@@ -257,6 +258,23 @@ def test_a_corrupt_jpeg_is_counted_and_the_next_good_one_gives_depth(graph, arti
     wait_until(lambda: diagnostics.facts["unreadable"] == "3", "three drops")
     camera.publish(9, CompressedImage(format="jpeg", data=good))
     wait_until(lambda: depths.stamps() == [9], "depth of the good frame")
+
+
+def test_bytes_that_hold_no_message_are_counted_and_the_next_frame_gives_depth(graph, artifact_folder):
+    graph.activated(artifact_folder)
+    camera, bytes_of_images = CameraDriver(graph), graph.peer.create_publisher(Image, "/image", 10)
+    depths, diagnostics = Listener(graph, "/depth/image", Image), Diagnostics(graph)
+    camera.wait()
+    wait_until(lambda: bytes_of_images.get_subscription_count(), "the node to subscribe")
+    whole = serialize_message(Image(header=Header(frame_id="eye"), height=1, width=1, step=3, data=b"abc"))
+    for number, serialized in enumerate([whole[:9], whole[:-1], b"\7" * 40], 1):
+        bytes_of_images.publish(serialized)
+        wait_until(lambda number=number: diagnostics.facts.get("unreadable") == str(number), "a count")
+    assert "hold no message" in diagnostics.told("unreadable", "input").message
+    bytes_of_images.publish(b"")  # what Fast DDS leaves of a sample of a publisher that went
+    camera.send(9, picture())
+    wait_until(lambda: depths.stamps() == [9], "depth of the good frame")
+    assert diagnostics.facts["unreadable"] == "3"
 
 
 def test_frames_may_change_size_and_encoding_from_one_to_the_next(graph, artifact_folder):
