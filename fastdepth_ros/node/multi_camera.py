@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-import time
 import traceback
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from pathlib import Path
+from threading import Event
 
 import rclpy
 from rclpy.executors import ExternalShutdownException
@@ -21,14 +21,7 @@ from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.cores import available_cores
 from fastdepth_ros.node.camera_list import ListedCamera, read_cameras, thread_share
 from fastdepth_ros.node.node import FastDepthNode, tune_process
-from fastdepth_ros.node.shutdown import (
-    SHUTDOWN_GRACE_S,
-    end_for,
-    is_of_the_end,
-    lasting_executor,
-    run_to_end,
-    withdraw,
-)
+from fastdepth_ros.node.shutdown import end_for, is_of_the_end, lasting_executor, run_to_end
 from fastdepth_ros.node.worker import BackendLost
 
 
@@ -83,17 +76,20 @@ def _spin(nodes: Sequence[FastDepthNode]) -> int:
     Returns:
         1 once every node has ended and one failed, for launch to start the process again; else 0.
     """
+    living, ended = set(nodes), Event()
     with ThreadPoolExecutor(len(nodes)) as pool:
-        spinning = [pool.submit(_spin_one, node) for node in nodes]
+        spinning = [pool.submit(_spin_one, node, living, ended) for node in nodes]
         with suppress(KeyboardInterrupt):  # the context ends with it, and the threads with that
             wait(spinning)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # launch sends it more than once
+        ended.set()
     return max(one.result() for one in spinning)
 
 
-def _spin_one(node: FastDepthNode) -> int:
+def _spin_one(node: FastDepthNode, living: set[FastDepthNode], ended: Event) -> int:
     executor = lasting_executor()
     executor.add_node(node)
+    failure: Exception | None = None
     try:
         node.autostart()
         executor.spin()
@@ -104,11 +100,13 @@ def _spin_one(node: FastDepthNode) -> int:
     except Exception as error:
         if not is_of_the_end(error) and rclpy.ok():
             node.get_logger().fatal(f"this camera has ended, the others go on\n{traceback.format_exc()}")
-            node.fail(error)
-            time.sleep(SHUTDOWN_GRACE_S)
-            withdraw(node)  # a request is refused at once, where nobody would answer it
-            return 1
-    return 0
+            failure = error
+    living.discard(node)
+    if not living:
+        ended.set()
+    if failure is not None:
+        node.fail(failure, ended)
+    return int(failure is not None)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict, fields
 from functools import wraps
+from threading import Event
 from typing import Any
 
 import cv2
@@ -150,11 +151,17 @@ class FastDepthNode(LifecycleNode):
                 self._pipeline = None
             self._label = "unconfigured"
 
-    def fail(self, error: Exception) -> None:
-        """Stop the work of a node whose executor has ended, and publish the reason, once."""
-        self.trouble = f"{type(error).__name__}: {error}"
-        self.close()
-        self._publish_diagnostics()
+    def fail(self, error: Exception, ended: Event) -> None:
+        """Stop the work of a node whose executor has ended; publish the reason until the process ends too."""
+        try:
+            self.close()
+        finally:
+            for service in list(self.services):  # a request is refused at once, where nobody would answer it
+                self.destroy_service(service)
+            found = [Finding("camera_ended", {"reason": f"{type(error).__name__}: {error}"})]
+            self._publish(found, {"state": "ended"}, None)
+            while not ended.wait(PERIOD_S):
+                self._publish(found, {"state": "ended"}, None)
 
     def stop_work(self) -> None:
         """Finish the frame in work before the process ends; subscriptions stay, since DDS may call into them."""
@@ -264,6 +271,9 @@ class FastDepthNode(LifecycleNode):
         else:
             found = [Finding(self._label, {"node": self.get_fully_qualified_name()})]
         self._reporter.report(found)
+        self._publish(found, facts, snapshot)
+
+    def _publish(self, found: list[Finding], facts: dict[str, str], snapshot: Snapshot | None) -> None:
         name = self.get_fully_qualified_name()[1:]  # of several nodes, each with its namespace
         self._diagnostics.publish(diagnostic_array(self.get_clock().now(), name, found, facts, snapshot))
 

@@ -72,7 +72,14 @@ CASES = {
     "backend_slow": replace(LOOK, busy_s=1.5),
     "backend_hung": replace(LOOK, reloading=True),
 }
-STATES = {"unconfigured", "inactive", "finalized", "cannot_run", "backend_lost"}  # that the node tells by itself
+STATES = {
+    "unconfigured",
+    "inactive",
+    "finalized",
+    "cannot_run",
+    "camera_ended",
+    "backend_lost",
+}  # that the node tells by itself
 
 
 def test_nothing_is_found_where_nothing_is_wrong():

@@ -56,6 +56,10 @@ KINDS = {
     "cannot_run": Kind(
         "depth", ERROR, "cannot run: {reason}", "correct the named cause, then configure and activate {node}"
     ),
+    "camera_ended": Kind(
+        "depth", ERROR, "this camera has ended: {reason}",
+        "correct the named cause, then start the process of its cameras again; the others go on until then",
+    ),
     "backend_lost": Kind("backend", ERROR, "{reason}", "none: launch starts the process again"),
     "paused": Kind(
         "depth", WARN, "paused by {service}: no depth", "resume: ros2 service call {service} "
