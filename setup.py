@@ -98,8 +98,8 @@ setup(
     entry_points={
         "console_scripts": [
             "fastdepth = fastdepth_ros.cli:main",
-            "fastdepth_node = fastdepth_ros.node.node:main",
-            "fastdepth_cameras = fastdepth_ros.node.multi_camera:main",
+            "fastdepth_node = fastdepth_ros.node:fastdepth_node",
+            "fastdepth_cameras = fastdepth_ros.node:fastdepth_cameras",
             "bag_player = fastdepth_ros.ros_tools.bag_player:main",
             "bag_publisher = fastdepth_ros.ros_tools.bag_player:main",
         ],

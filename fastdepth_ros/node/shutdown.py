@@ -53,8 +53,11 @@ def withdraw(node: LifecycleNode) -> None:
 def is_of_the_end(error: Exception) -> bool:
     """Whether an executor's error is caused by a signal that has ended the context, or is about to.
 
-    An interrupt in the middle of a message's conversion leaves pybind11 as RuntimeError before the context has ended.
+    An interrupt in the middle of a message's conversion leaves pybind11 as TypeError with the interrupt as its cause,
+    or as RuntimeError before the context has ended.
     """
+    if isinstance(error.__cause__, KeyboardInterrupt):
+        return True
     deadline = time.monotonic() + SIGNAL_S
     while isinstance(error, RuntimeError) and rclpy.ok() and time.monotonic() < deadline:
         time.sleep(0.01)

@@ -24,7 +24,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 
-START_S, END_S = 20.0, 20.0  # among so many guests discovery fails now and then; it is stopped all the same
+START_S, END_S = 60.0, 20.0  # among so many guests discovery fails now and then; it is stopped all the same
 FRAME_S = 0.03
 TAKEN_S = 1.0  # after its first depth the node works for at most so long
 STAY_S = 0.15  # of a guest
@@ -43,7 +43,7 @@ TOPICS = {
     "depth/camera_info": CameraInfo,
     "/diagnostics": DiagnosticArray,
 }
-NODE = [sys.executable, "-m", "fastdepth_ros.node.node"]
+NODE = [sys.executable, "-c", "import fastdepth_ros.node as node; raise SystemExit(node.fastdepth_node())"]
 
 
 @dataclass(frozen=True)

@@ -98,6 +98,22 @@ def test_what_a_signal_triggers_is_never_freed(graph, artifact_folder, tmp_path,
     assert process.returncode == 0 and "destroyed" not in printed
 
 
+INTERRUPTED = """
+import os, signal, sys, types
+from fastdepth_ros import node
+sys.meta_path.insert(0, types.SimpleNamespace(
+    find_spec=lambda name, *_: os.kill(os.getpid(), signal.SIGINT) if name == sys.argv[1] else None
+))
+sys.exit(node.fastdepth_node())
+"""
+
+
+@pytest.mark.parametrize("module", ["fastdepth_ros.node.node", "cv2", "rclpy"])
+def test_an_interrupt_while_the_node_is_imported_ends_it_quietly(module):
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED, module], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_a_process_knows_its_own_segments_of_shared_memory_and_no_other(graph):
     own = own_segments(os.getpid())
     if not own:
@@ -106,12 +122,18 @@ def test_a_process_knows_its_own_segments_of_shared_memory_and_no_other(graph):
     assert not set(own) & set(own_segments(os.getppid()))
 
 
+def interrupted(error: Exception) -> Exception:
+    error.__cause__ = KeyboardInterrupt()
+    return error
+
+
 @pytest.mark.parametrize(
     ("error", "ok", "ends"),
     [
         (RuntimeError("of pybind11"), [True, True, False], True),  # the signal came first
         (RuntimeError("a fault"), [True], False),
         (LookupError("a fault"), [False], False),
+        (interrupted(TypeError("of pybind11")), [True], True),
     ],
 )
 def test_an_error_that_a_signal_made_is_told_from_a_fault(monkeypatch, error, ok, ends):
