@@ -1,7 +1,8 @@
-"""Folder of the package's data files: in a checkout, after `pip install`, after a colcon build."""
+"""Folders of this package: its data files, in whatever way it was installed, and the user's cache."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 
@@ -17,3 +18,8 @@ def share_folder() -> Path:
             if (candidate / "package.xml").is_file() and (candidate / "models").is_dir():
                 return candidate
     raise FileNotFoundError(f"no share/fastdepth_ros above {package}; install the package with its data files")
+
+
+def cache_folder() -> Path:
+    """The user's cache of this package; it may not exist yet."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fastdepth_ros"

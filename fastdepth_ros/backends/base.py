@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -15,6 +14,7 @@ import numpy as np
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.cores import available_cores
 from fastdepth_ros.registry import Registry
+from fastdepth_ros.share import cache_folder
 
 PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 CHANNELS = ("rgb", "bgr")
@@ -189,7 +189,6 @@ def engine_cache(engine: str, model: ModelFile) -> Path:
         model: whose content names the folder, so that new weights never meet an old engine.
     """
     digest = model.facts.get("sha256") or hashlib.sha256(model.path.read_bytes()).hexdigest()
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = cache / "fastdepth_ros" / engine / digest[:16]
+    folder = cache_folder() / engine / digest[:16]
     folder.mkdir(parents=True, exist_ok=True)
     return folder

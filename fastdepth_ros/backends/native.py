@@ -62,3 +62,19 @@ def host_features() -> frozenset[str]:
         if name.strip() in ("flags", "Features"):  # x86, Arm
             return frozenset(values.split())
     return frozenset()
+
+
+def processor_name() -> str:
+    """The processor's name, or the board's, as the system gives it."""
+    for line in _text("/proc/cpuinfo").splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() == "model name":
+            return value.strip()
+    return _text("/proc/device-tree/model").strip("\0") or platform.processor() or platform.machine()
+
+
+def _text(path: str) -> str:
+    try:
+        return Path(path).read_text().strip()
+    except OSError:
+        return ""

@@ -75,6 +75,7 @@ class ModelRecipe:
             "files": {key: entry["sha256"] for key, entry in sorted(artifact.manifest["files"].items())},
             "backend": self.backend,
             "engine": self.engine,
+            "precision": self.options.precision,
             "threads": self.options.threads,
             "trained_focal": asdict(artifact.trained_focal) if artifact.trained_focal else None,
             **{name: value for name, value in asdict(self.estimating).items() if name != "temporal_filter"},

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from fastdepth_ros.backends.native import host_features
+from fastdepth_ros.backends.native import host_features, processor_name
 from fastdepth_ros.bench.subject import Loaded, Subject
 from fastdepth_ros.jobs.cores import available_cores
 
@@ -63,15 +63,6 @@ def describe() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "python": platform.python_version(),
     }
-
-
-def processor_name() -> str:
-    """The processor's name, or the board's, as the system gives it."""
-    for line in _read("/proc/cpuinfo").splitlines():
-        name, _, value = line.partition(":")
-        if name.strip() == "model name":
-            return value.strip()
-    return _read("/proc/device-tree/model").strip("\0") or platform.processor() or platform.machine()
 
 
 def machine_subjects(threads: int) -> list[Subject]:

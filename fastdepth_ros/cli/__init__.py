@@ -12,6 +12,7 @@ VERBS = {
     "bag": "compute depth for every frame of a recorded bag",
     "bench": "measure latency and energy on this machine",
     "calibrate-scale": "fit the scale of the depth to a depth sensor or a known distance",
+    "choose": "find the fastest engine on this machine, for the node's backend: auto",
     "compile": "compile an artifact for one kind of processor, with TVM",
     "complexity": "count weights and multiply-accumulates, and compare them with the paper",
     "demo": "run the node on a real ROS graph and save what it publishes",

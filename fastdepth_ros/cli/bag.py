@@ -19,6 +19,7 @@ from fastdepth_ros.bags.request import ModelRecipe, Request, Summary, Truth
 from fastdepth_ros.bags.run import Windows, write_depth_bags
 from fastdepth_ros.bags.windows import Selection
 from fastdepth_ros.bags.worker import WINDOWS
+from fastdepth_ros.choice.choice import Choice
 from fastdepth_ros.cli.depth_options import add_bits_option, add_depth_options, add_field_option, estimator_options
 from fastdepth_ros.cli.options import (
     add_camera_info_option,
@@ -27,8 +28,8 @@ from fastdepth_ros.cli.options import (
     add_output_size_option,
     add_time_options,
     add_tolerance_option,
-    backend_options,
-    load_model,
+    load_chosen_model,
+    wanted_engine,
 )
 from fastdepth_ros.depth.depth_image import DEPTH_ENCODINGS
 from fastdepth_ros.depth.frame import SAMPLE_BITS, SensorBits
@@ -38,7 +39,7 @@ from fastdepth_ros.jobs.pool import local_pool, ray_pool
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_model_options(parser)
+    add_model_options(parser, auto=True)
     parser.add_argument(
         "bag", nargs="+",
         help="rosbag2 folder (mcap, sqlite3), ROS 1 .bag, folder of bags, or quoted pattern; several may be given",
@@ -89,15 +90,16 @@ def run(parsed: argparse.Namespace) -> int:
     if parsed.truth_topic:
         import matplotlib  # noqa: F401 - a missing module is an error before an hour of work
     bags = _bags(parsed)
-    artifact, backend = load_model(parsed)  # a model that does not work ends the verb before any bag is opened
-    request = _request(parsed, artifact, backend)
+    artifact, choice, backend = load_chosen_model(parsed)  # one that does not work ends the verb before a bag is opened
+    request = _request(parsed, artifact, choice, backend)
     started = time.perf_counter()
     try:
         outcome = write_depth_bags(bags, request, lambda tasks: _pool(parsed, tasks))
     except KeyboardInterrupt:
         raise KeyboardInterrupt("the same command goes on from there") from None
     seconds = time.perf_counter() - started
-    facts = {"model": artifact.name, "backend": backend.engine, "seconds": round(seconds, 3)}
+    engine = {"model": artifact.name, "backend": backend.engine, "precision": choice.precision}
+    facts = {**engine, "seconds": round(seconds, 3)}
     if len(bags) == 1 and outcome.failures:
         raise BagError(next(iter(outcome.failures.values())))
     figures = {
@@ -128,11 +130,11 @@ def _bags(parsed: argparse.Namespace) -> dict[Path, list[Path]]:
     return {parsed.out / name: [path] for name, path in found.items()}
 
 
-def _request(parsed: argparse.Namespace, artifact: Artifact, backend: Backend) -> Request:
+def _request(parsed: argparse.Namespace, artifact: Artifact, choice: Choice, backend: Backend) -> Request:
     threads = parsed.threads or (1 if parsed.device == "cpu" else 0)  # a worker has a core
-    options = replace(backend_options(parsed), threads=threads)
+    options = replace(choice.options(wanted_engine(parsed)), threads=threads)
     estimating = estimator_options(parsed, output_size=parsed.output_size)
-    recipe = ModelRecipe(artifact.folder.resolve(), parsed.backend, options, backend.engine, estimating)
+    recipe = ModelRecipe(artifact.folder.resolve(), choice.backend, options, backend.engine, estimating)
     truth = Truth(parsed.truth_topic, parsed.truth_camera_info_topic, parsed.truth_tolerance)
     return Request(
         recipe,

@@ -19,7 +19,7 @@ from fastdepth_ros.cli.options import (
     add_force_option,
     add_model_options,
     add_output_size_option,
-    load_model,
+    load_chosen_model,
     require_new,
 )
 from fastdepth_ros.depth.geometry import FIELDS_OF_VIEW
@@ -28,7 +28,7 @@ from fastdepth_ros.pictures.image_files import read_frame, write_depth
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_model_options(parser)
+    add_model_options(parser, auto=True)
     parser.add_argument(
         "files", nargs="+", type=Path, metavar="FILE", help="jpg, png, bmp, webp, ppm, pgm or npy (RGB)"
     )
@@ -55,7 +55,7 @@ def run(parsed: argparse.Namespace) -> None:
     if len(set(written)) < len(written):
         raise FastDepthError("two of the files have the same name; write them to two folders")
     require_new(written, parsed)
-    artifact, backend = load_model(parsed)
+    artifact, _, backend = load_chosen_model(parsed)
     for file in tqdm(parsed.files, unit="image", disable=len(parsed.files) == 1):
         frame = read_frame(file, parsed.bits)
         field = parsed.field_of_view

@@ -18,7 +18,7 @@ from fastdepth_ros.cli.options import (
     add_image_topic_option,
     add_model_options,
     add_view_options,
-    load_model,
+    load_chosen_model,
     print_address,
     view_options,
 )
@@ -28,7 +28,7 @@ from fastdepth_ros.view.source import at_own_pace, depth_frames, open_source
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_model_options(parser)
+    add_model_options(parser, auto=True)
     parser.add_argument("source", nargs="?", default="0", help="camera (number, /dev/videoN), rtsp://..., video or bag")
     parser.add_argument("--browser", action="store_true", help="serve a page instead of a window; needs no display")
     add_view_options(parser)
@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(parsed: argparse.Namespace) -> None:
-    artifact, backend = load_model(parsed)
+    artifact, _, backend = load_chosen_model(parsed)
     estimator = artifact.estimator(backend, estimator_options(parsed))
     with (
         open_source(parsed.source, parsed.image_topic) as source,

@@ -12,6 +12,7 @@ from typing import Any
 from fastdepth_ros.artifact.artifact import DEFAULT_BACKEND, DEFAULT_MODEL, Artifact, find_artifact
 from fastdepth_ros.backends import Backend, BackendOptions, backend_names
 from fastdepth_ros.backends.base import PRECISIONS
+from fastdepth_ros.choice.choice import AUTO, MAX_ACCURACY_LOSS, Choice, Wanted, load_chosen
 from fastdepth_ros.data.datasets import DATASETS
 from fastdepth_ros.depth.estimator import OUTPUTS
 from fastdepth_ros.errors import FastDepthError
@@ -25,26 +26,48 @@ def add_model_option(options: Options) -> None:
     options.add_argument("--model", default="", help=f"artifact folder or bundled model (default: {DEFAULT_MODEL})")
 
 
-def add_backend_option(options: Options) -> None:
+def add_backend_option(options: Options, *, auto: bool = False) -> None:
     names = ", ".join(backend_names())
-    options.add_argument("--backend", default=DEFAULT_BACKEND, help=f"engine for the network: {names}")
+    text = f"engine for the network: {names}" + ("; auto: the fastest, see `fastdepth choose`" if auto else "")
+    options.add_argument("--backend", default=AUTO if auto else DEFAULT_BACKEND, help=text)
 
 
-def add_model_options(options: Options) -> None:
-    """Model, engine and the engine's settings; `load_model` reads them."""
+def add_model_options(options: Options, *, auto: bool = False) -> None:
+    """Model, engine and the engine's settings; `load_model` reads them.
+
+    Args:
+        auto: the engine and the precision are chosen where they are not named.
+    """
     add_model_option(options)
-    add_backend_option(options)
+    add_backend_option(options, auto=auto)
     options.add_argument("--threads", type=int, default=0, help="number of engine threads; 0 lets the engine choose")
     options.add_argument("--device", default="cpu", help="device that the engine runs on: cpu, cuda, ...")
     text = "numeric precision of the model file; see `fastdepth quantize`"
-    options.add_argument("--precision", choices=PRECISIONS, default="fp32", help=text)
+    if auto:
+        text += "; auto: fp32, or with --backend auto what costs no more accuracy than --max-accuracy-loss"
+        loss = "largest loss of delta1 that --precision auto accepts"
+        options.add_argument("--max-accuracy-loss", type=float, default=MAX_ACCURACY_LOSS, metavar="D", help=loss)
+    precisions = (AUTO, *PRECISIONS) if auto else PRECISIONS
+    options.add_argument("--precision", choices=precisions, default=precisions[0], help=text)
     text = "let waiting threads sleep: less power, higher latency"
     options.add_argument("--power-save", action="store_true", help=text)
 
 
 def load_model(parsed: argparse.Namespace) -> tuple[Artifact, Backend]:
+    """The artifact, and the engine that was named; where one may be chosen, `load_chosen_model`."""
     artifact = find_artifact(parsed.model)
     return artifact, artifact.load(parsed.backend, backend_options(parsed))
+
+
+def load_chosen_model(parsed: argparse.Namespace) -> tuple[Artifact, Choice, Backend]:
+    artifact = find_artifact(parsed.model)
+    return artifact, *load_chosen(artifact, wanted_engine(parsed))
+
+
+def wanted_engine(parsed: argparse.Namespace) -> Wanted:
+    """Limits of the choice given by `add_model_options` with `auto`."""
+    options = BackendOptions(parsed.threads, parsed.device, parsed.power_save)
+    return Wanted(parsed.backend, options, parsed.precision, parsed.max_accuracy_loss)
 
 
 def backend_options(parsed: argparse.Namespace) -> BackendOptions:

@@ -21,7 +21,7 @@ from fastdepth_ros.cli.options import (
     add_force_option,
     add_image_topic_option,
     add_model_options,
-    load_model,
+    load_chosen_model,
     require_new,
     require_suffix,
 )
@@ -32,7 +32,7 @@ from fastdepth_ros.view.video import VideoWriter, side_by_side
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_model_options(parser)
+    add_model_options(parser, auto=True)
     parser.add_argument("source", help="bag, video file, camera (number or /dev/videoN), or rtsp://...")
     parser.add_argument("--out", type=Path, required=True, metavar="MP4", help="H.264 video to write")
     add_image_topic_option(parser)
@@ -51,7 +51,7 @@ def run(parsed: argparse.Namespace) -> None:
     require_new([parsed.out], parsed)
     if parsed.height < 32 or parsed.height % 2:
         raise FastDepthError(f"--height is {parsed.height}, needs an even number from 32 on")
-    artifact, backend = load_model(parsed)
+    artifact, _, backend = load_chosen_model(parsed)
     estimator = artifact.estimator(backend, estimator_options(parsed))
     started = time.perf_counter()
     with open_source(parsed.source, parsed.image_topic, parsed.bits) as source, VideoWriter(parsed.out) as writer:

@@ -12,6 +12,7 @@ import numpy as np
 
 from fastdepth_ros.artifact.artifact import Artifact, find_artifact
 from fastdepth_ros.backends import Backend, BackendError, BackendOptions
+from fastdepth_ros.choice.choice import Choice, Wanted, decide, load_chosen
 from fastdepth_ros.depth.estimator import DepthEstimator, EstimatorOptions
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.node.parameters import Settings
@@ -56,6 +57,7 @@ class Engine:
     """
 
     source: tuple[Any, ...]
+    choice: Choice
     artifact: Artifact
     backend: Backend
     estimator: DepthEstimator
@@ -68,7 +70,11 @@ class Engine:
 
     @property
     def facts(self) -> dict[str, str]:
-        return {"backend": self.backend.engine, "model": self.artifact.name}
+        return {
+            "backend": self.backend.engine,
+            "model": self.artifact.name,
+            "engine choice": f"{self.choice}; {self.choice.why}",
+        }
 
 
 def load_engine(settings: Settings) -> Engine:
@@ -78,8 +84,21 @@ def load_engine(settings: Settings) -> Engine:
         FastDepthError: as the message says.
     """
     artifact = find_artifact(settings.model, settings.model_root)
-    backend = LockedBackend(artifact.load(settings.backend, backend_options(settings)))
-    return Engine(_source(settings), artifact, backend, estimator_for(settings, artifact, backend))
+    choice, loaded = load_chosen(artifact, wanted_engine(settings))
+    backend = LockedBackend(loaded)
+    return Engine(_source(settings), choice, artifact, backend, estimator_for(settings, artifact, backend))
+
+
+def chosen_anew(engine: Engine, settings: Settings) -> Engine:
+    """The engine of the choice that holds now; the same backend where that has not changed.
+
+    Raises:
+        FastDepthError: as the message says.
+    """
+    (choice, *_), _ = decide(engine.artifact, wanted_engine(settings))
+    if replace(choice, why="") == replace(engine.choice, why="") and not engine.abandoned:
+        return replace(engine, choice=choice)
+    return load_engine(settings)
 
 
 def changed_engine(engine: Engine, settings: Settings) -> Engine | None:
@@ -93,8 +112,10 @@ def changed_engine(engine: Engine, settings: Settings) -> Engine | None:
     return replace(engine, estimator=estimator_for(settings, engine.artifact, engine.backend))
 
 
-def backend_options(settings: Settings) -> BackendOptions:
-    return BackendOptions(settings.threads, settings.device, settings.power_save, settings.precision, settings.channels)
+def wanted_engine(settings: Settings) -> Wanted:
+    """What the parameters name of the engine, and what they leave open."""
+    options = BackendOptions(settings.threads, settings.device, settings.power_save, channels=settings.channels)
+    return Wanted(settings.backend, options, settings.precision, settings.max_accuracy_loss)
 
 
 def estimator_for(settings: Settings, artifact: Artifact, backend: Backend) -> DepthEstimator:
@@ -111,7 +132,7 @@ def estimator_for(settings: Settings, artifact: Artifact, backend: Backend) -> D
 
 
 def _source(settings: Settings) -> tuple[Any, ...]:
-    return (settings.backend, settings.model, *astuple(backend_options(settings)))
+    return (settings.model, *astuple(wanted_engine(settings)))
 
 
 def run_with_deadline(

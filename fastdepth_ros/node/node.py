@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import asdict, fields
 from functools import wraps
 from threading import Event
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import rclpy
@@ -20,6 +20,7 @@ from rclpy.parameter import Parameter
 from std_srvs.srv import SetBool, Trigger
 
 from fastdepth_ros.backends import BackendError
+from fastdepth_ros.choice.choice import AUTO
 from fastdepth_ros.node import parameters
 from fastdepth_ros.node.camera import Camera
 from fastdepth_ros.node.clock import ClockWatch
@@ -27,12 +28,15 @@ from fastdepth_ros.node.diagnostics.findings import Finding
 from fastdepth_ros.node.diagnostics.health import HealthInput, findings
 from fastdepth_ros.node.diagnostics.report import PERIOD_S, Reporter, diagnostic_array
 from fastdepth_ros.node.diagnostics.statistics import Snapshot
-from fastdepth_ros.node.engine import LOADING_ERRORS, load_engine, run_with_deadline
+from fastdepth_ros.node.engine import LOADING_ERRORS, load_engine, run_with_deadline, wanted_engine
 from fastdepth_ros.node.pipeline import Pipeline
 from fastdepth_ros.node.shutdown import arm_hard_watchdog, end_for, lasting_executor, run_to_end
 from fastdepth_ros.node.subscription import unfit_subscribers
 from fastdepth_ros.node.worker import PERIOD_S as WATCH_PERIOD_S
 from fastdepth_ros.node.worker import BackendLost
+
+if TYPE_CHECKING:
+    from fastdepth_ros.node.engine_chooser import EngineChooser
 
 HELP = "ROS arguments follow --ros-args: -p NAME:=VALUE, --params-file FILE, -r FROM:=TO; parameters: doc/parameters.md"
 HARD_LIMIT_S = 30.0  # beyond all deadlines of what may block the executor
@@ -64,6 +68,7 @@ class FastDepthNode(LifecycleNode):
         self.add_on_set_parameters_callback(self._on_parameters)
         self._pipeline: Pipeline | None = None  # while configured
         self._camera: Camera | None = None  # while active
+        self._chooser: EngineChooser | None = None  # while configured with backend: auto
         self.trouble = ""  # why the last transition failed
         self.own_process = False  # may the hard watchdog end the process?
         self._label = "unconfigured"
@@ -75,6 +80,7 @@ class FastDepthNode(LifecycleNode):
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # reports also while simulated time stands still
         self._each_second = self.create_timer(PERIOD_S, self._publish_diagnostics, clock=steady)
         self.create_timer(WATCH_PERIOD_S, self._watch, clock=steady)
+        self.create_timer(PERIOD_S, self._check_choice, clock=steady)
 
     def autostart(self) -> None:
         """Configure and activate, if the parameter says so."""
@@ -92,6 +98,7 @@ class FastDepthNode(LifecycleNode):
             self.get_logger().error(f"cannot configure: {error}")
             return TransitionCallbackReturn.FAILURE
         self._pipeline = Pipeline(self, settings, engine)
+        self._renew_chooser(self._pipeline)
         self.trouble, self._label = "", "inactive"
         self.get_logger().info("configured: {model} on {backend}".format(**self._pipeline.facts))
         return TransitionCallbackReturn.SUCCESS
@@ -146,6 +153,9 @@ class FastDepthNode(LifecycleNode):
         try:
             self._close_camera()
         finally:
+            if self._chooser is not None:
+                self._chooser.close()
+                self._chooser = None
             if self._pipeline is not None:
                 self._pipeline.close()
                 self._pipeline = None
@@ -217,6 +227,28 @@ class FastDepthNode(LifecycleNode):
             self._publish_diagnostics()
             raise
 
+    def _renew_chooser(self, pipeline: Pipeline) -> None:
+        """Measure the engines in the background, where the parameters leave the choice open."""
+        if self._chooser is not None:
+            self._chooser.close()
+            self._chooser = None
+        wanted = wanted_engine(pipeline.settings)
+        if wanted.backend == AUTO:
+            from fastdepth_ros.node.engine_chooser import EngineChooser
+
+            self._chooser = EngineChooser(pipeline.artifact, wanted, self.get_logger(), self._take_choice)
+
+    def _check_choice(self) -> None:
+        if self._chooser is not None and self._camera is not None:
+            self._chooser.check()
+
+    def _take_choice(self) -> None:
+        """Swap to the engine that was found to be the fastest; frames go on through the old one while it is loaded."""
+        if (pipeline := self._pipeline) is None:
+            return
+        engine = run_with_deadline(pipeline.prepare_choice, pipeline.settings.load_deadline_s, self._listen)
+        pipeline.change(pipeline.settings, engine)
+
     def _close_camera(self) -> None:
         if self._camera is not None:
             if not self._camera.close():
@@ -253,6 +285,8 @@ class FastDepthNode(LifecycleNode):
         if self._camera is not None:
             self._camera.change(settings)
         pipeline.change(settings, engine)
+        if self._chooser is None or self._chooser.wanted != wanted_engine(settings) or "model" in changed:
+            self._renew_chooser(pipeline)
         return []
 
     def _publish_diagnostics(self) -> None:

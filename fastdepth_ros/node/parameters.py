@@ -50,7 +50,10 @@ class Settings:
     autostart: bool = _parameter(
         True, "configure and activate the node at start; false: a lifecycle manager does it", fixed=True
     )
-    backend: str = _parameter("onnxruntime", "engine that runs the network", choices=tuple(backend_names()))
+    backend: str = _parameter(
+        "auto", "engine that runs the network; auto: the fastest of those installed, once it was measured here",
+        choices=("auto", *backend_names()),
+    )  # fmt: skip
     model: str = _parameter("", "artifact folder, or name of a bundled model; empty: the bundled default")
     model_root: str = _parameter(
         "", "folder that models may be loaded from, besides the bundled ones; empty: any folder", fixed=True
@@ -60,13 +63,20 @@ class Settings:
         "device that the engine runs on: cpu, cuda, tensorrt (onnxruntime); cpu, gpu (openvino); "
         "cpu, cuda:0 (pytorch, tvm)",
     )
-    threads: int = _parameter(0, "number of engine threads; 0: the engine chooses", low=0, high=256)
+    threads: int = _parameter(
+        0, "number of engine threads; 0: the engine chooses, or with backend auto the measurement", low=0, high=256
+    )
     power_save: bool = _parameter(
         False, "let engine threads sleep while they wait, on half the cores if threads is 0: less power, higher latency"
     )
     precision: str = _parameter(
-        "fp32", "numeric precision of the model file; see fastdepth quantize", choices=PRECISIONS
-    )
+        "auto", "numeric precision of the model file; auto: fp32, or with backend auto any that loses no more than "
+        "max_accuracy_loss; see fastdepth quantize", choices=("auto", *PRECISIONS),
+    )  # fmt: skip
+    max_accuracy_loss: float = _parameter(
+        0.003, "largest loss of delta1 against fp32, by the model's manifest, that precision auto accepts",
+        low=0.0, high=1.0,
+    )  # fmt: skip
     channels: str = _parameter(
         "rgb", "channel order of the network input; frames in the other order are converted", choices=CHANNELS
     )

@@ -12,13 +12,14 @@ from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
+from fastdepth_ros.artifact.artifact import Artifact
 from fastdepth_ros.depth.camera_info import FrameCamera, StampCache, frame_camera, is_distorted, is_rectified
 from fastdepth_ros.depth.estimator import DepthResult
 from fastdepth_ros.depth.frame import SAMPLE_BITS, Frame, FrameError, SensorBits
 from fastdepth_ros.depth.geometry import fixed_focal_scale
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.node.diagnostics.statistics import Statistics
-from fastdepth_ros.node.engine import Engine, changed_engine, load_engine
+from fastdepth_ros.node.engine import Engine, changed_engine, chosen_anew, load_engine
 from fastdepth_ros.node.messages import CameraInfoReader, DepthPublishers, frame_from_message
 from fastdepth_ros.node.parameters import Settings
 
@@ -76,6 +77,10 @@ class Pipeline:
         self._logged: set[str] = set()
         self._sensor = SensorBits(settings.bits)
 
+    @property
+    def artifact(self) -> Artifact:
+        return self._engine.artifact
+
     def begin(self) -> None:
         """Reset counters and cached camera_info, on activation."""
         self.statistics = Statistics()
@@ -103,6 +108,14 @@ class Pipeline:
             FastDepthError: as the message says.
         """
         return changed_engine(self._engine, settings) or load_engine(settings)
+
+    def prepare_choice(self) -> Engine:
+        """Engine of the choice that was measured, while the present one goes on; on any thread.
+
+        Raises:
+            FastDepthError: as the message says.
+        """
+        return chosen_anew(self._engine, self.settings)
 
     def change(self, settings: Settings, engine: Engine) -> None:
         """Use other settings from the next frame on."""
@@ -138,7 +151,7 @@ class Pipeline:
     def check_golden(self) -> float | None:
         """`Artifact.check_golden` of the backend, while no frame is in it; on any thread."""
         try:
-            off_m = self._engine.artifact.check_golden(self._engine.backend, self.settings.precision)
+            off_m = self._engine.artifact.check_golden(self._engine.backend, self._engine.choice.precision)
         except FastDepthError as error:
             self.facts["golden frame"] = str(error)
             raise

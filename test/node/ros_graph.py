@@ -73,7 +73,7 @@ class Graph:
 
     def fastdepth(self, *, remap: dict[str, str] | None = None, **parameters: Any) -> Any:
         """A fastdepth node with these parameters, not yet configured."""
-        parameters = {"camera_info_wait_s": 0.0, **parameters}  # many tests send none
+        parameters = {"camera_info_wait_s": 0.0, "backend": "onnxruntime", **parameters}  # many tests send none
         arguments = ["--ros-args"]
         for name, target in (remap or {}).items():
             arguments += ["-r", f"{name}:={target}"]

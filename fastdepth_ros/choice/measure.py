@@ -1,0 +1,181 @@
+"""Measurement of the engines that could run an artifact here, in a process of its own: `python -m` with a JSON request.
+
+Every candidate is called a few times. The best of them then take turns at a camera's pace, with one thread and with
+all, and are judged by the mean of their slowest tenth: a tail is what a robot feels.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from fastdepth_ros.artifact.artifact import Artifact, find_artifact
+from fastdepth_ros.artifact.golden import golden_frame
+from fastdepth_ros.backends import Backend, BackendOptions
+from fastdepth_ros.choice.choice import Choice, Timed, Wanted, as_request, candidates, thread_counts
+from fastdepth_ros.errors import FastDepthError
+from fastdepth_ros.jobs.other_load import OtherLoad
+
+BUDGET_S = 10.0
+GRACE_S = 20.0  # for the start of the process and the load of the last engine
+TRIAL_CALLS, FINALISTS = 10, 3
+PACED_CALLS, PERIOD_S = 60, 1 / 30
+FEWEST_CALLS = 20  # of a slow network within the budget
+QUIET_SHARE = 0.25  # of the cores; above it, others disturb the measurement
+Clock = Callable[[], float]
+
+
+class Measurement:
+    """A measurement that runs in a child process.
+
+    Args:
+        quiet_pids: further processes that do not count as a disturbance.
+    """
+
+    def __init__(self, artifact: Artifact, wanted: Wanted) -> None:
+        self._output: IO[str] = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed with this object
+        request = json.dumps(as_request(artifact, wanted))
+        command = [sys.executable, "-m", "fastdepth_ros.choice.measure", request]
+        self._process = subprocess.Popen(command, stdout=self._output, stderr=subprocess.DEVNULL)
+        self._load = OtherLoad([self._process.pid])
+        self._ends_at = time.monotonic() + BUDGET_S + GRACE_S
+
+    @property
+    def done(self) -> bool:
+        """Whether it has ended; one that takes too long is ended here."""
+        if self._process.poll() is None and time.monotonic() > self._ends_at:
+            self.close()
+        return self._process.poll() is not None
+
+    def result(self) -> tuple[list[Timed], float]:
+        """What was measured, and how many cores others took meanwhile; once it is done.
+
+        Raises:
+            FastDepthError: nothing was; the reason, and what it had come to.
+        """
+        others = self._load.cores()
+        self._output.seek(0)
+        lines = self._output.read().splitlines()
+        last = json.loads(lines[-1]) if lines else {}
+        if "timed" not in last:
+            why = last.get("error") or f"its process ended with code {self._process.returncode}"
+            raise FastDepthError(f"no engine was chosen: {why}" + (f" at {last['at']}" if "at" in last else ""))
+        return [Timed(Choice(**row.pop("choice")), **row) for row in last["timed"]], others
+
+    def wait(self) -> None:
+        while not self.done:
+            time.sleep(0.05)
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+def measure(
+    artifact: Artifact, wanted: Wanted, tell: Callable[[str], object] = lambda text: None, budget_s: float = BUDGET_S
+) -> list[Timed]:
+    """Latency of the best candidates at a camera's pace.
+
+    Args:
+        tell: called with the name of what is loaded next.
+        budget_s: after which no further candidate is loaded, and the turns end.
+
+    Raises:
+        FastDepthError: no candidate works, or the budget ended before there were enough calls.
+    """
+    ends_at = time.monotonic() + budget_s
+    frame, loaded = golden_frame(*_input_size(artifact)), dict[Choice, Backend]()
+    trials: list[Timed] = []
+    for choice in candidates(artifact, wanted):
+        if time.monotonic() > ends_at - budget_s / 2 and trials:
+            break
+        tell(str(choice))
+        backend = _loaded(artifact, choice, wanted)
+        if backend is not None:
+            loaded[choice] = backend
+            trials.append(_timed(choice, [_call_ms(backend, frame) for _ in range(TRIAL_CALLS)]))
+    best = [trial.choice for trial in sorted(trials, key=lambda trial: trial.slowest_tenth_ms)[:FINALISTS]]
+    engines: dict[Choice, Backend] = {}
+    for choice in best:
+        for threads in thread_counts(wanted):
+            final = replace(choice, threads=threads)
+            tell(str(final))
+            backend = loaded.get(final) or _loaded(artifact, final, wanted)
+            if backend is not None:
+                engines[final] = backend
+    if not engines:
+        raise FastDepthError(f"no installed engine runs {artifact.name}")
+    return _paced(engines, frame, ends_at)
+
+
+def _paced(engines: dict[Choice, Backend], frame: np.ndarray, ends_at: float) -> list[Timed]:
+    """Turns of all engines in each period; who is first in it changes, for that one wakes the processor up."""
+    times_ms: dict[Choice, list[float]] = {choice: [] for choice in engines}
+    order, due = list(engines), time.monotonic()
+    for count in range(PACED_CALLS):
+        if time.monotonic() > ends_at:
+            if count < FEWEST_CALLS:
+                raise FastDepthError(f"{count} calls of each engine in the time that there was, needs {FEWEST_CALLS}")
+            break
+        due = max(due + PERIOD_S, time.monotonic())
+        time.sleep(max(0.0, due - time.monotonic()))
+        order = [*order[1:], order[0]]
+        for choice in order:
+            times_ms[choice].append(_call_ms(engines[choice], frame))
+    return [_timed(choice, times) for choice, times in times_ms.items()]
+
+
+def _timed(choice: Choice, times_ms: Sequence[float]) -> Timed:
+    slowest = sorted(times_ms)[-max(1, len(times_ms) // 10) :]
+    return Timed(choice, round(float(np.median(times_ms)), 3), round(float(np.mean(slowest)), 3))
+
+
+def _loaded(artifact: Artifact, choice: Choice, wanted: Wanted) -> Backend | None:
+    """The engine, its golden frame checked; None if it does not work here."""
+    try:
+        return artifact.load(choice.backend, choice.options(wanted))
+    except Exception:  # of any kind, from a broken installation; another engine may work
+        return None
+
+
+def _call_ms(backend: Backend, frame: np.ndarray) -> float:
+    started = time.perf_counter_ns()
+    backend.infer(frame)
+    return (time.perf_counter_ns() - started) / 1e6
+
+
+def _input_size(artifact: Artifact) -> tuple[int, ...]:
+    return (artifact.input_size_px,)
+
+
+def main() -> int:
+    """Measure what the request names; the last line of output holds the result or the error."""
+    request: dict[str, Any] = json.loads(sys.argv[1])
+    options = BackendOptions(**request["wanted"].pop("options"))
+    try:
+        artifact = find_artifact(Path(request["model"]))
+        timed = measure(
+            artifact, Wanted(options=options, **request["wanted"]), lambda text: _print({"at": text})
+        )  # fmt: skip
+    except (FastDepthError, OSError) as error:
+        _print({"error": str(error)})
+        return 1
+    _print({"timed": [asdict(one) for one in timed]})
+    return 0
+
+
+def _print(row: dict[str, Any]) -> None:
+    print(json.dumps(row), flush=True)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,67 @@
+"""Measurement of the engines beside a running node with `backend: auto`, once the machine is quiet."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from fastdepth_ros.artifact.artifact import Artifact
+from fastdepth_ros.choice.choice import Wanted, candidates, is_open, keep_choice, kept_choice
+from fastdepth_ros.choice.measure import QUIET_SHARE, Measurement
+from fastdepth_ros.errors import FastDepthError
+from fastdepth_ros.jobs.cores import logical_cores
+from fastdepth_ros.jobs.other_load import OtherLoad
+
+QUIET_CHECKS = 5  # calls of `check` in a row, a second apart: a machine that boots is not quiet
+
+
+class EngineChooser:
+    """Measures in a child process what the node may choose from, and says when there is a choice.
+
+    Args:
+        logger: of the node.
+        apply: called when a choice was kept.
+    """
+
+    def __init__(self, artifact: Artifact, wanted: Wanted, logger: Any, apply: Callable[[], object]) -> None:
+        self.wanted = wanted
+        self._artifact, self._logger, self._apply = artifact, logger, apply
+        self._load, self._quiet_checks = OtherLoad(), 0
+        self._measurement: Measurement | None = None
+        self._wanting = is_open(candidates(artifact, wanted), wanted) and kept_choice(artifact, wanted)[0] is None
+
+    def check(self) -> None:
+        """Start the measurement, or take its result; called each second on the executor's thread."""
+        if not self._wanting:
+            return
+        if self._measurement is None:
+            self._quiet_checks = self._quiet_checks + 1 if _is_quiet(self._load.cores()) else 0
+            if self._quiet_checks >= QUIET_CHECKS:
+                self._logger.info("measuring which engine is the fastest here, for about 10 s")
+                self._measurement = Measurement(self._artifact, self.wanted)
+        elif self._measurement.done:
+            self._finish(self._measurement)
+            self._measurement, self._quiet_checks = None, 0
+
+    def _finish(self, measurement: Measurement) -> None:
+        try:
+            timed, others = measurement.result()
+            if not _is_quiet(others):
+                self._logger.info(f"others took {others:.1f} cores meanwhile: the engines will be measured again")
+                return
+            choice = keep_choice(self._artifact, self.wanted, timed, time.strftime("%Y-%m-%d"))
+            self._logger.info(f"chosen: {choice}; {choice.why}")
+            self._apply()
+        except (FastDepthError, OSError) as error:  # OSError: the cache folder cannot be written
+            self._logger.warning(f"{error}; the engine stays as it is")
+        self._wanting = False
+
+    def close(self) -> None:
+        if self._measurement is not None:
+            self._measurement.close()
+        self._wanting = False
+
+
+def _is_quiet(cores: float) -> bool:
+    return cores <= QUIET_SHARE * logical_cores()
