@@ -11,10 +11,17 @@ from launch.actions import IncludeLaunchDescription, OpaqueFunction, SetEnvironm
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch_ros.actions import Node
 
-from fastdepth_ros.ros_tools.launch_arguments import camera_info_topic, declared, full_name, is_on, values
+from fastdepth_ros.node.shared_memory import shared_memory_variables
+from fastdepth_ros.ros_tools.launch_arguments import (
+    camera_info_topic,
+    declared,
+    full_name,
+    is_on,
+    no_shared_memory,
+    values,
+)
 from fastdepth_ros.ros_tools.launch_processes import Ending, Respawn, check_programs
 from fastdepth_ros.ros_tools.parameter_file import read_parameters
-from fastdepth_ros.ros_tools.shared_memory import shared_memory_variables
 
 SHARE = Path(get_package_share_directory("fastdepth_ros"))
 DOWNSTREAM = ("image", "camera_info", "namespace", "point_cloud", "laser_scan", "scan_frame")
@@ -68,7 +75,7 @@ def _node(argument: dict[str, str], respawn: Respawn) -> list[Action]:
         namespace=argument["namespace"],
         parameters=[argument["params_file"], overrides],
         remappings=[("image", argument["image"]), ("camera_info", camera_info_topic(argument))],
-        arguments=["--ros-args", "--log-level", argument["log_level"]],
+        arguments=[*no_shared_memory(argument), "--ros-args", "--log-level", argument["log_level"]],
         output="screen",
     )
 

@@ -10,10 +10,10 @@ from launch import Action, LaunchContext, LaunchDescription
 from launch.actions import OpaqueFunction, SetEnvironmentVariable
 
 from fastdepth_ros.node.camera_list import read_cameras
-from fastdepth_ros.ros_tools.launch_arguments import declared, is_on, values
+from fastdepth_ros.node.shared_memory import shared_memory_variables
+from fastdepth_ros.ros_tools.launch_arguments import declared, is_on, no_shared_memory, values
 from fastdepth_ros.ros_tools.launch_processes import Ending, Respawn, check_programs
 from fastdepth_ros.ros_tools.parameter_file import read_parameters
-from fastdepth_ros.ros_tools.shared_memory import shared_memory_variables
 
 SHARE = Path(get_package_share_directory("fastdepth_ros"))
 ARGUMENTS = declared(
@@ -51,7 +51,14 @@ def _cameras(argument: dict[str, str], only: list[str], respawn: Respawn) -> lis
     return respawn.node(
         package="fastdepth_ros",
         executable="fastdepth_cameras",
-        arguments=[argument["cameras"], *only, "--ros-args", "--log-level", argument["log_level"]],
+        arguments=[
+            argument["cameras"],
+            *only,
+            *no_shared_memory(argument),
+            "--ros-args",
+            "--log-level",
+            argument["log_level"],
+        ],  # fmt: skip
         parameters=[argument["params_file"], *([{"use_sim_time": is_on(given)}] if given else [])],
         output="screen",
     )

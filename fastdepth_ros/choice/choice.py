@@ -36,7 +36,7 @@ ONLY_NAMED = ("pytorch",)  # the reference: slow, and its import takes seconds
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the user left open.
+    """Limits of a choice.
 
     Args:
         backend: name, or "auto".

@@ -35,14 +35,10 @@ Clock = Callable[[], float]
 
 
 class Measurement:
-    """A measurement that runs in a child process.
-
-    Args:
-        quiet_pids: further processes that do not count as a disturbance.
-    """
+    """A measurement that runs in a child process, to be closed."""
 
     def __init__(self, artifact: Artifact, wanted: Wanted) -> None:
-        self._output: IO[str] = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed with this object
+        self._output: IO[str] = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed by `close`
         request = json.dumps(as_request(artifact, wanted))
         command = [sys.executable, "-m", "fastdepth_ros.choice.measure", request]
         self._process = subprocess.Popen(command, stdout=self._output, stderr=subprocess.DEVNULL)
@@ -51,13 +47,13 @@ class Measurement:
 
     @property
     def done(self) -> bool:
-        """Whether it has ended; one that takes too long is ended here."""
+        """Is it over? One that takes too long is ended here."""
         if self._process.poll() is None and time.monotonic() > self._ends_at:
-            self.close()
+            self._process.kill()
         return self._process.poll() is not None
 
     def result(self) -> tuple[list[Timed], float]:
-        """What was measured, and how many cores others took meanwhile; once it is done.
+        """Latencies, and the number of cores that others took meanwhile; once it is done.
 
         Raises:
             FastDepthError: nothing was; the reason, and what it had come to.
@@ -76,8 +72,10 @@ class Measurement:
             time.sleep(0.05)
 
     def close(self) -> None:
+        """End it, and forget its result."""
         self._process.kill()
         self._process.wait()
+        self._output.close()
 
 
 def measure(

@@ -27,9 +27,9 @@ def run(parsed: argparse.Namespace) -> None:
     measurement = Measurement(artifact, wanted)
     try:
         measurement.wait()
+        timed, others = measurement.result()
     finally:
         measurement.close()
-    timed, others = measurement.result()
     rows = sorted(timed, key=lambda one: one.slowest_tenth_ms)
     quiet = others <= QUIET_SHARE * logical_cores()
     if parsed.json:

@@ -113,7 +113,7 @@ def changed_engine(engine: Engine, settings: Settings) -> Engine | None:
 
 
 def wanted_engine(settings: Settings) -> Wanted:
-    """What the parameters name of the engine, and what they leave open."""
+    """Limits of the choice of an engine, as the parameters give them."""
     options = BackendOptions(settings.threads, settings.device, settings.power_save, channels=settings.channels)
     return Wanted(settings.backend, options, settings.precision, settings.max_accuracy_loss)
 

@@ -27,7 +27,7 @@ class EngineChooser:
     def __init__(self, artifact: Artifact, wanted: Wanted, logger: Any, apply: Callable[[], object]) -> None:
         self.wanted = wanted
         self._artifact, self._logger, self._apply = artifact, logger, apply
-        self._load, self._quiet_checks = OtherLoad(), 0
+        self._load, self._quiet_checks, self._checks_needed = OtherLoad(), 0, QUIET_CHECKS
         self._measurement: Measurement | None = None
         self._wanting = is_open(candidates(artifact, wanted), wanted) and kept_choice(artifact, wanted)[0] is None
 
@@ -37,7 +37,7 @@ class EngineChooser:
             return
         if self._measurement is None:
             self._quiet_checks = self._quiet_checks + 1 if _is_quiet(self._load.cores()) else 0
-            if self._quiet_checks >= QUIET_CHECKS:
+            if self._quiet_checks >= self._checks_needed:
                 self._logger.info("measuring which engine is the fastest here, for about 10 s")
                 self._measurement = Measurement(self._artifact, self.wanted)
         elif self._measurement.done:
@@ -49,12 +49,15 @@ class EngineChooser:
             timed, others = measurement.result()
             if not _is_quiet(others):
                 self._logger.info(f"others took {others:.1f} cores meanwhile: the engines will be measured again")
+                self._checks_needed *= 4  # each measurement costs the robot 10 s of a core
                 return
             choice = keep_choice(self._artifact, self.wanted, timed, time.strftime("%Y-%m-%d"))
             self._logger.info(f"chosen: {choice}; {choice.why}")
             self._apply()
         except (FastDepthError, OSError) as error:  # OSError: the cache folder cannot be written
             self._logger.warning(f"{error}; the engine stays as it is")
+        finally:
+            measurement.close()
         self._wanting = False
 
     def close(self) -> None:

@@ -21,6 +21,7 @@ from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.cores import available_cores
 from fastdepth_ros.node.camera_list import ListedCamera, read_cameras, thread_share
 from fastdepth_ros.node.node import FastDepthNode, tune_process
+from fastdepth_ros.node.shared_memory import add_shared_memory_option, use_shared_memory
 from fastdepth_ros.node.shutdown import end_for, is_of_the_end, lasting_executor, run_to_end
 from fastdepth_ros.node.worker import BackendLost
 
@@ -49,12 +50,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser("fastdepth_cameras", description=__doc__)
     parser.add_argument("cameras", type=Path, help="YAML file that lists the cameras; see config/cameras.yaml")
     parser.add_argument("--only", metavar="NAME", help="name of the only camera to run, with its share of the cores")
+    add_shared_memory_option(parser)
     given = parser.parse_args(remove_ros_args([sys.argv[0], *(sys.argv[1:] if arguments is None else arguments)])[1:])
     try:
         listed = read_cameras(given.cameras)
         chosen = [camera for camera in listed if given.only in (None, camera.name)]
         if not chosen:
             raise FastDepthError(f"{given.cameras} has no camera {given.only!r}")
+        if given.shared_memory:
+            use_shared_memory()
         rclpy.init(args=arguments)
     except (FastDepthError, RuntimeError) as error:  # of rclpy: a parameter file that is missing or malformed
         print(f"fastdepth_cameras: {error}", file=sys.stderr)

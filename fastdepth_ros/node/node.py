@@ -30,6 +30,7 @@ from fastdepth_ros.node.diagnostics.report import PERIOD_S, Reporter, diagnostic
 from fastdepth_ros.node.diagnostics.statistics import Snapshot
 from fastdepth_ros.node.engine import LOADING_ERRORS, load_engine, run_with_deadline, wanted_engine
 from fastdepth_ros.node.pipeline import Pipeline
+from fastdepth_ros.node.shared_memory import add_shared_memory_option, use_shared_memory
 from fastdepth_ros.node.shutdown import arm_hard_watchdog, end_for, lasting_executor, run_to_end
 from fastdepth_ros.node.subscription import unfit_subscribers
 from fastdepth_ros.node.worker import PERIOD_S as WATCH_PERIOD_S
@@ -344,7 +345,10 @@ def main(arguments: list[str] | None = None) -> int:
     """Entry point of the executable `fastdepth_node`; returns only where no node was begun."""
     given = sys.argv[1:] if arguments is None else arguments
     own = given[: given.index("--ros-args")] if "--ros-args" in given else given
-    argparse.ArgumentParser("fastdepth_node", description=__doc__, epilog=HELP).parse_known_args(own)
+    parser = argparse.ArgumentParser("fastdepth_node", description=__doc__, epilog=HELP)
+    add_shared_memory_option(parser)
+    if parser.parse_known_args(own)[0].shared_memory:
+        use_shared_memory()
     tune_process()
     try:
         rclpy.init(args=arguments)

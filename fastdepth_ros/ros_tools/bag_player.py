@@ -23,7 +23,7 @@ from rosgraph_msgs.msg import Clock
 from fastdepth_ros.bags.camera import IMAGE_TYPES
 from fastdepth_ros.bags.reader import TYPES, BagError, BagReader, of_topic, open_bag, raw_messages
 from fastdepth_ros.depth.camera_info import stamp_ns
-from fastdepth_ros.ros_tools.shared_memory import use_shared_memory
+from fastdepth_ros.node.shared_memory import use_shared_memory
 
 CLOCK_PERIOD_S = 0.01
 SETTLE_S = 0.5  # discovery is two-sided: a subscriber that we see may not see us yet

@@ -23,8 +23,8 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.serialization import serialize_message
 from sensor_msgs.msg import CameraInfo, Image
 
+from fastdepth_ros.node.shared_memory import use_shared_memory
 from fastdepth_ros.node.shutdown import lasting_executor
-from fastdepth_ros.ros_tools.shared_memory import use_shared_memory
 
 STAMP = struct.Struct("<iI")  # behind the four bytes that say how a message is serialized
 PERCENTILES = (50, 95, 99)

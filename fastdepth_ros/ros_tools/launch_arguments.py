@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
@@ -104,7 +104,9 @@ TABLE = {
         SWITCH,
     ),
     "shared_memory": _Argument(
-        "larger shared memory of Fast DDS for large images, for the node and what is launched after it", "false", SWITCH
+        "room for large images in the shared memory of Fast DDS, for the node and what is launched after it",
+        "true",
+        SWITCH,
     ),
     "point_cloud": _Argument(
         "point cloud depth/points by depth_image_proc; xyzrgb has the colors of the image and needs the parameter "
@@ -126,6 +128,11 @@ TABLE = {
     "bag": _Argument("rosbag2 folder or ROS 1 .bag to play", None, check=_exists),
     "rate": _Argument("playback speed; 2.0: twice as fast", "1.0", check=_above_zero),
 }  # fmt: skip
+
+
+def no_shared_memory(argument: Mapping[str, str]) -> list[str]:
+    """Argument of our executables, which take shared memory by themselves."""
+    return [] if is_on(argument["shared_memory"]) else ["--no-shared-memory"]
 
 
 def declared(*names: str, docs: dict[str, str] | None = None, **defaults: str) -> list[DeclareLaunchArgument]:

@@ -23,9 +23,9 @@ from recorded import BAGS
 from ros_graph import Graph, Listener, wait_until
 from sensor_msgs.msg import Image
 
+from fastdepth_ros.node.shared_memory import VARIABLES, shared_memory_variables
 from fastdepth_ros.node.shutdown import EXIT_CODE
 from fastdepth_ros.ros_tools import launch_processes
-from fastdepth_ros.ros_tools.shared_memory import VARIABLES, shared_memory_variables
 
 ROOT = Path(__file__).resolve().parents[2]
 LAUNCH = ROOT / "launch"

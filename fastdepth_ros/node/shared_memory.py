@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
@@ -34,6 +35,12 @@ def shared_memory_variables(environment: Mapping[str, str] = os.environ, memory:
 def variable_read(rclpy_major: int) -> str:
     """The variable that Fast DDS reads in the distribution of this rclpy; the newer one warns of the older's name."""
     return VARIABLES[rclpy_major >= KILTED]
+
+
+def add_shared_memory_option(parser: argparse.ArgumentParser) -> None:
+    """``--no-shared-memory`` of the executables that publish depth."""
+    text = "leave Fast DDS's shared memory as it is: large images may be lost or late"
+    parser.add_argument("--no-shared-memory", dest="shared_memory", action="store_false", help=text)
 
 
 def use_shared_memory() -> None:

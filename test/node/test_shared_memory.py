@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 
@@ -15,12 +16,14 @@ from collections import namedtuple
 from pathlib import Path
 
 import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from ros_graph import wait_until
+from ros_graph import Listener, wait_until
 from sensor_msgs.msg import Image
 
-from fastdepth_ros.ros_tools import shared_memory
-from fastdepth_ros.ros_tools.shared_memory import PROFILE, VARIABLES, shared_memory_variables
+from fastdepth_ros.node import shared_memory
+from fastdepth_ros.node.shared_memory import PROFILE, SEGMENT_BYTES, VARIABLES, shared_memory_variables
+from fastdepth_ros.node.shutdown import own_segments
 from fastdepth_ros.share import share_folder
 
 FRAMES = 60
@@ -28,7 +31,7 @@ CAMERA = """
 import sys, time, rclpy
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
-from fastdepth_ros.ros_tools.shared_memory import use_shared_memory
+from fastdepth_ros.node.shared_memory import use_shared_memory
 use_shared_memory()
 rclpy.init()
 camera = rclpy.create_node("camera")
@@ -52,6 +55,31 @@ def test_a_best_effort_camera_of_640x480_loses_no_frame(graph):
     subprocess.run([sys.executable, "-c", CAMERA, str(FRAMES)], check=True, timeout=60)
     wait_until(lambda: len(stamps) == FRAMES, "all frames")
     assert stamps == list(range(FRAMES))
+
+
+@pytest.mark.parametrize("option", [[], ["--no-shared-memory"]])
+def test_a_node_has_room_for_large_images_unless_told_otherwise(graph, domain, artifact_folder, option, monkeypatch):
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    if not shared_memory_variables():
+        pytest.skip("Fast DDS uses no shared memory here")
+    heard = Listener(graph, "/diagnostics", DiagnosticArray)
+    command = [
+        sys.executable,
+        "-m",
+        "fastdepth_ros.node.node",
+        *option,
+        "--ros-args",
+        "-p",
+        f"model:={artifact_folder}",
+    ]
+    with subprocess.Popen(command) as node:
+        wait_until(lambda: heard.heard, "diagnostics of the node")
+        sizes = [path.stat().st_size for path in own_segments(node.pid)]
+        node.send_signal(signal.SIGINT)
+    if not sizes:
+        pytest.skip("Fast DDS uses no shared memory here")
+    assert (max(sizes) >= SEGMENT_BYTES) == (not option)
 
 
 def test_the_benchmark_camera_tells_what_it_sent_and_what_came_of_it(domain, artifact_folder):
@@ -100,9 +128,7 @@ def test_the_profile_has_the_one_name_that_the_distribution_reads(tmp_path):
 
 
 def test_fast_dds_has_no_complaint_of_the_name(domain):
-    started = (
-        "from fastdepth_ros.ros_tools.shared_memory import use_shared_memory as use; use()\nimport rclpy; rclpy.init()"
-    )
+    started = "from fastdepth_ros.node.shared_memory import use_shared_memory as use; use()\nimport rclpy; rclpy.init()"
     made = subprocess.run(
         [sys.executable, "-c", f"{started}\nrclpy.create_node('camera')"], capture_output=True, text=True, timeout=60
     )

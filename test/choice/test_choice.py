@@ -1,0 +1,166 @@
+"""Choice of the engine: what may be chosen, in which order, and when a kept choice is believed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from manifests import edit_manifest
+
+from fastdepth_ros.artifact.artifact import Artifact, find_artifact
+from fastdepth_ros.backends import BackendOptions
+from fastdepth_ros.choice.choice import Choice, Timed, Wanted, candidates, keep_choice, kept_choice, load_chosen
+from fastdepth_ros.cli import main
+from fastdepth_ros.errors import FastDepthError
+from fastdepth_ros.jobs.other_load import OtherLoad, process_cpu_s
+from fastdepth_ros.share import cache_folder
+
+FULL = {"nyu-labeled/test/authors": {"delta1": 0.725}}
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return cache_folder() / "choices"
+
+
+@pytest.fixture
+def with_int8(spoiled: Path):
+    """The artifact with a precision int8 of a recorded delta1; its file is that of fp32."""
+
+    def make(delta1: float | None, **golden: float) -> Artifact:
+        def change(manifest: dict) -> None:
+            manifest["files"]["onnx-int8"] = manifest["files"]["onnx"]
+            manifest["accuracy"] = FULL
+            accuracy = {} if delta1 is None else {"nyu-labeled/test/authors": {"delta1": delta1}}
+            record = {**manifest["golden"], **golden}
+            manifest["precisions"] = {"int8": {"golden": record, "accuracy": accuracy}}
+
+        edit_manifest(spoiled, change)
+        return find_artifact(spoiled)
+
+    return make
+
+
+def engines(artifact: Artifact, wanted: Wanted) -> list[tuple[str, str]]:
+    return [(choice.backend, choice.precision) for choice in candidates(artifact, wanted)]
+
+
+def test_a_named_backend_takes_fp32(with_int8):
+    assert engines(with_int8(0.725), Wanted("onnxruntime")) == [("onnxruntime", "fp32")]
+
+
+def test_a_named_backend_that_is_not_there_is_refused(artifact_folder):
+    with pytest.raises(FastDepthError, match="unknown backend 'caffe'"):
+        candidates(find_artifact(artifact_folder), Wanted("caffe"))
+
+
+def test_an_unknown_precision_is_refused():
+    with pytest.raises(FastDepthError, match="precision is 'int4', it can be auto, fp32"):
+        Wanted(precision="int4")
+
+
+@pytest.mark.parametrize(("delta1", "chosen"), [(0.7221, True), (0.7219, False), (None, False)])
+def test_auto_takes_a_precision_whose_recorded_loss_is_small(with_int8, delta1, chosen):
+    assert (("onnxruntime", "int8") in engines(with_int8(delta1), Wanted())) == chosen
+
+
+def test_a_named_precision_is_taken_whatever_it_loses(with_int8):
+    found = engines(with_int8(0.5), Wanted(precision="int8"))
+    assert ("onnxruntime", "int8") in found and {precision for _, precision in found} == {"int8"}
+
+
+def test_auto_never_takes_the_reference_engine(artifact_folder):
+    assert "pytorch" not in {backend for backend, _ in engines(find_artifact(artifact_folder), Wanted())}
+
+
+@pytest.mark.needs("openvino")
+def test_before_a_measurement_int8_on_openvino_comes_first(with_int8):
+    assert engines(with_int8(0.725), Wanted())[0] == ("openvino", "int8")
+
+
+def test_an_engine_that_fails_its_golden_check_gives_way_to_the_next(with_int8):
+    artifact = with_int8(0.725, depth_m=[99.0] * 196)
+    choice, backend = load_chosen(artifact, Wanted())
+    assert choice.precision == "fp32" and "int8" in choice.why and "golden" in choice.why
+    assert backend.computes == "fp32"
+
+
+def test_a_named_engine_that_fails_its_golden_check_is_refused(with_int8):
+    artifact = with_int8(0.725, depth_m=[99.0] * 196)
+    with pytest.raises(FastDepthError, match="golden"):
+        load_chosen(artifact, Wanted("onnxruntime", precision="int8"))
+
+
+def kept(artifact: Artifact, wanted: Wanted = Wanted()) -> Choice:  # noqa: B008 - frozen
+    slow, fast = Choice("openvino", "fp32", 0), Choice("onnxruntime", "fp32", 1)
+    return keep_choice(artifact, wanted, [Timed(slow, 1.0, 9.0), Timed(fast, 2.0, 3.0)], "2026-01-01")
+
+
+def test_the_choice_with_the_fastest_slowest_tenth_is_kept(artifact_folder):
+    artifact = find_artifact(artifact_folder)
+    choice = kept(artifact)
+    assert (choice.backend, choice.threads) == ("onnxruntime", 1)
+    assert kept_choice(artifact, Wanted()) == (choice, "")
+    loaded, _ = load_chosen(artifact, Wanted())
+    assert (loaded.backend, loaded.threads) == ("onnxruntime", 1)
+    assert "slowest tenth: 3.00; openvino fp32, all threads 9.00" in loaded.why
+
+
+def test_a_kept_choice_is_of_one_set_of_limits(artifact_folder):
+    artifact = find_artifact(artifact_folder)
+    kept(artifact)
+    assert kept_choice(artifact, Wanted(options=BackendOptions(channels="bgr"))) == (None, "")
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"choice": 3}', '{"measured_for": {}, "choice": {"backend": 5}}'])
+def test_a_damaged_kept_choice_is_not_believed_and_said(artifact_folder, cache, content):
+    artifact = find_artifact(artifact_folder)
+    kept(artifact)
+    (file,) = cache.iterdir()
+    file.write_text(content)
+    choice, _ = load_chosen(artifact, Wanted())
+    assert "is damaged" in choice.why and "shipped order" in choice.why
+
+
+@pytest.mark.parametrize("part", ["processor", "engines"])
+def test_a_kept_choice_of_another_machine_is_not_believed(artifact_folder, cache, part):
+    artifact = find_artifact(artifact_folder)
+    kept(artifact)
+    (file,) = cache.iterdir()
+    content = json.loads(file.read_text())
+    content["measured_for"][part] = "another"
+    file.write_text(json.dumps(content))
+    choice, _ = load_chosen(artifact, Wanted())
+    assert f"was measured with another {part}" in choice.why and "shipped order" in choice.why
+
+
+def test_choose_measures_and_keeps(artifact_folder, capsys, monkeypatch):
+    monkeypatch.setattr("fastdepth_ros.cli.choose.QUIET_SHARE", 10.0)  # the machine of a test is never quiet
+    assert main(["choose", "--model", str(artifact_folder), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["kept"] and {row["choice"]["backend"] for row in found["timed"]} >= {"onnxruntime"}
+    best = min(found["timed"], key=lambda row: row["slowest_tenth_ms"])["choice"]
+    choice, why_not = kept_choice(find_artifact(artifact_folder), Wanted())
+    assert (choice.backend, choice.threads, why_not) == (best["backend"], best["threads"], "")
+
+
+def test_choose_keeps_nothing_on_a_busy_machine(artifact_folder, capsys, monkeypatch, cache):
+    monkeypatch.setattr("fastdepth_ros.cli.choose.QUIET_SHARE", -1.0)
+    assert main(["choose", "--model", str(artifact_folder)]) == 1
+    assert "not kept: others took" in capsys.readouterr().err and not cache.exists()
+
+
+def test_the_load_of_others_leaves_out_the_processes_that_are_named():
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as spinner:
+        everyone, others = OtherLoad(), OtherLoad([spinner.pid])
+        before_s, started = process_cpu_s(spinner.pid), time.monotonic()
+        time.sleep(1.0)
+        spun = (process_cpu_s(spinner.pid) - before_s) / (time.monotonic() - started)
+        difference = everyone.cores() - others.cores()
+        spinner.kill()
+    assert spun > 0 and difference == pytest.approx(spun, abs=0.1)
