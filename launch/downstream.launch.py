@@ -10,7 +10,7 @@ from launch import LaunchContext, LaunchDescription
 from launch.actions import OpaqueFunction
 from launch_ros.actions import Node
 
-from fastdepth_ros.ros_tools.launch_arguments import camera_info_topic, declared, is_on, values
+from fastdepth_ros.ros_tools.launch_arguments import LaunchArgumentError, camera_info_topic, declared, is_on, values
 from fastdepth_ros.ros_tools.launch_processes import check_programs
 
 ARGUMENTS = declared(
@@ -35,6 +35,8 @@ def _nodes(context: LaunchContext) -> list[Node]:
     common = {"namespace": argument["namespace"], "output": "screen"}
     use_sim_time = {"use_sim_time": is_on(argument["use_sim_time"])}
     nodes = []
+    if argument["point_cloud"] == "node":
+        raise LaunchArgumentError("point_cloud:=node: set the parameter points of the node; this starts xyz or xyzrgb")
     if argument["point_cloud"] == "xyz":
         nodes.append(
             Node(

@@ -24,7 +24,8 @@ from fastdepth_ros.ros_tools.launch_processes import Ending, Respawn, check_prog
 from fastdepth_ros.ros_tools.parameter_file import read_parameters
 
 SHARE = Path(get_package_share_directory("fastdepth_ros"))
-DOWNSTREAM = ("image", "camera_info", "namespace", "point_cloud", "laser_scan", "scan_frame")
+OWN_POINTS = "node"  # what point_cloud is where the node makes the points itself
+DOWNSTREAM = ("image", "camera_info", "namespace", "laser_scan", "scan_frame")
 ARGUMENTS = declared(
     "image", "camera_info", "namespace", "backend", "model", "image_transport", "params_file", "use_sim_time", "rviz",
     "fixed_frame", "respawn", "shared_memory", "point_cloud", "laser_scan", "scan_frame", "log_level",
@@ -49,6 +50,7 @@ def _actions(context: LaunchContext) -> list[Action]:
         PythonLaunchDescriptionSource(str(SHARE / "launch" / "downstream.launch.py")),
         launch_arguments=[
             *((name, argument[name]) for name in DOWNSTREAM),
+            ("point_cloud", "none" if argument["point_cloud"] == OWN_POINTS else argument["point_cloud"]),
             ("use_sim_time", str(use_sim_time).lower()),
         ],
     )
@@ -65,9 +67,13 @@ def _use_sim_time(context: LaunchContext, argument: dict[str, str]) -> bool:
 
 def _node(argument: dict[str, str], respawn: Respawn) -> list[Action]:
     """An argument that is empty overrides nothing of the parameter file."""
-    overrides = {name: argument[name] for name in ("backend", "model", "image_transport") if argument[name]}
+    overrides: dict[str, str | bool] = {
+        name: argument[name] for name in ("backend", "model", "image_transport") if argument[name]
+    }
     if argument["use_sim_time"]:
         overrides["use_sim_time"] = is_on(argument["use_sim_time"])
+    if argument["point_cloud"] != "none":  # the topic depth/points has one publisher, whatever params_file says
+        overrides["points"] = argument["point_cloud"] == OWN_POINTS
     return respawn.node(
         package="fastdepth_ros",
         executable="fastdepth_node",

@@ -28,6 +28,7 @@ ALLOWED_SKIPS = (
     "strace is not installed",
     "Fast DDS uses no shared memory here",
     "cv_bridge is not installed",
+    "sensor_msgs_py is not installed",
     "torch is not installed",
     "onnx is not installed",
     "ray is not installed",

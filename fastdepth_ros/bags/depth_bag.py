@@ -37,7 +37,7 @@ class DepthBag:
         self._request = request
         self._opened = sorted(opened, key=lambda one: one.began_ns)
         copied = dict.fromkeys(chain.from_iterable(one.copied for one in self._opened))
-        self._topics: tuple[Topic, ...] = (*own_topics(request.depth_encoding), *copied)
+        self._topics: tuple[Topic, ...] = (*own_topics(request), *copied)
         self._windows = [(one.source, window) for one in self._opened for window in one.windows]
         self._summaries: dict[int, Summary] = {}
         self.frames = sum(len(window.kept) for _, window in self._windows)

@@ -26,7 +26,7 @@ from fastdepth_ros.bags.windows import Window, cut
 from fastdepth_ros.depth.depth_image import DEPTH_ENCODINGS
 from fastdepth_ros.depth.frame import SETTLED_FRAMES, FrameError, SensorBits, decode_message
 
-CAMERA_INFO_TOPIC = "/depth/camera_info"
+CAMERA_INFO_TOPIC, POINTS_TOPIC = "/depth/camera_info", "/depth/points"
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def inspect_bag(path: Path, request: Request) -> InspectedBag:
         files = _stats(reader.files.every)
         images = image_connections(reader, request.image_topic)
         info = request.camera_info_topic or camera_info_of_images(request.image_topic, images)
-        own = {topic.name for topic in own_topics(request.depth_encoding)}
+        own = {topic.name for topic in own_topics(request)}
         copied, left_out = _copied(reader, request.copied, own)
         times = recorded_times(reader, images)
         began, ended = reader.start_time, reader.end_time
@@ -78,10 +78,12 @@ def inspect_bag(path: Path, request: Request) -> InspectedBag:
     )
 
 
-def own_topics(depth_encoding: str) -> tuple[Topic, Topic]:
-    """Topics `request.DEPTH` and `request.CAMERA_INFO`."""
-    depth_topic = f"/depth/{DEPTH_ENCODINGS[depth_encoding].topic}"
-    return _known_topic(depth_topic, "sensor_msgs/msg/Image"), _known_topic(CAMERA_INFO_TOPIC, CAMERA_INFO_TYPE)
+def own_topics(request: Request) -> tuple[Topic, ...]:
+    """Topics `request.DEPTH`, `request.CAMERA_INFO`, and `request.POINTS` where they are asked for."""
+    depth_topic = f"/depth/{DEPTH_ENCODINGS[request.depth_encoding].topic}"
+    points = () if request.points is None else (_known_topic(POINTS_TOPIC, "sensor_msgs/msg/PointCloud2"),)
+    images = _known_topic(depth_topic, "sensor_msgs/msg/Image")
+    return images, _known_topic(CAMERA_INFO_TOPIC, CAMERA_INFO_TYPE), *points
 
 
 def _stats(files: Sequence[Path]) -> tuple[tuple[str, int, int], ...]:

@@ -9,11 +9,14 @@ import numpy as np
 from fastdepth_ros.bags.reader import TYPES
 from fastdepth_ros.data.synthetic.scene import Camera
 from fastdepth_ros.depth.camera_info import FrameCamera, camera_info_fields
+from fastdepth_ros.depth.points import POINT_STEP, point_layout
 
 _Time = TYPES.types["builtin_interfaces/msg/Time"]
 _Header = TYPES.types["std_msgs/msg/Header"]
 _Image = TYPES.types["sensor_msgs/msg/Image"]
 _CameraInfo = TYPES.types["sensor_msgs/msg/CameraInfo"]
+_PointCloud2 = TYPES.types["sensor_msgs/msg/PointCloud2"]
+_PointField = TYPES.types["sensor_msgs/msg/PointField"]
 _Region = TYPES.types["sensor_msgs/msg/RegionOfInterest"]
 
 
@@ -23,6 +26,15 @@ def image_message(stamp_ns: int, frame_id: str, pixels: np.ndarray, encoding: st
     height, width = pixels.shape[:2]
     data = pixels.reshape(-1).view(np.uint8)
     return _Image(_header(stamp_ns, frame_id), height, width, encoding, 0, pixels.nbytes // height, data)
+
+
+def points_message(stamp_ns: int, frame_id: str, points: np.ndarray, is_dense: bool) -> Any:
+    """sensor_msgs/msg/PointCloud2 of `depth.points.filtered_points`."""
+    height, width = points.shape[:2]
+    fields = [_PointField(name, offset, kind, 1) for name, offset, kind in point_layout()]
+    data = points.astype("<f4").reshape(-1).view(np.uint8)
+    step = POINT_STEP * width
+    return _PointCloud2(_header(stamp_ns, frame_id), height, width, fields, False, POINT_STEP, step, data, is_dense)
 
 
 def camera_info_message(

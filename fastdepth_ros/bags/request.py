@@ -15,9 +15,10 @@ from fastdepth_ros.bags.windows import Selection, Window
 from fastdepth_ros.depth.estimator import DepthEstimator, DepthResult, EstimatorOptions
 from fastdepth_ros.depth.frame import SensorBits
 from fastdepth_ros.depth.geometry import Crop, field_of_view
+from fastdepth_ros.depth.points import PointsOptions
 from fastdepth_ros.errors import FastDepthError
 
-DEPTH, CAMERA_INFO = 0, 1  # numbers of the first two topics of every new bag
+DEPTH, CAMERA_INFO, POINTS = 0, 1, 2  # numbers of the first topics of every new bag; points only where asked for
 Estimate = Callable[..., DepthResult]  # arguments as of `DepthEstimator.__call__`
 
 
@@ -119,6 +120,7 @@ class Request:
         zstd: compress the chunks of the new bag (mcap only).
         depth_encoding: 32FC1 or 16UC1, each on the topic that REP 118 gives it.
         bits: bits that 16-bit samples of the images use; 0: found in a sample of the topic.
+        points: settings of the point cloud that each depth image gets beside it; None: it gets none.
     """
 
     recipe: Recipe
@@ -130,6 +132,7 @@ class Request:
     zstd: bool = False
     depth_encoding: str = "32FC1"
     bits: int = 0
+    points: PointsOptions | None = None
 
 
 @dataclass(frozen=True)
@@ -169,7 +172,7 @@ class Task:
     """Work of one call: one window of one bag.
 
     Args:
-        topics: topics of the new bag: depth, camera_info, then those that are copied.
+        topics: topics of the new bag: depth, camera_info, points where asked for, then those that are copied.
         part: path of the result, without suffix.
     """
 
@@ -185,7 +188,7 @@ class Task:
 
     @property
     def copied(self) -> tuple[Topic, ...]:
-        return self.topics[CAMERA_INFO + 1 :]
+        return self.topics[CAMERA_INFO + 1 if self.request.points is None else POINTS + 1 :]
 
 
 @dataclass
@@ -197,6 +200,7 @@ class Summary:
         unscaled: depth images not scaled to the camera's focal length, by reason.
         without_camera_info: depth images without camera_info, by reason.
         mended_camera_info: camera_infos made of a part of the frame's own, by what was wrong with that.
+        points_out: point clouds.
         copied: messages of other topics.
         bits: bits that 16-bit samples use, as found before the work; 0: no such samples.
         bits_risen: number of frames that used more bits, by the change and its time.
@@ -208,6 +212,7 @@ class Summary:
     frames_out: int = 0
     camera_infos_out: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
+    points_out: int = 0
     unscaled: dict[str, int] = field(default_factory=dict)
     without_camera_info: dict[str, int] = field(default_factory=dict)
     mended_camera_info: dict[str, int] = field(default_factory=dict)
@@ -222,6 +227,7 @@ class Summary:
         self.frames_in += other.frames_in
         self.frames_out += other.frames_out
         self.camera_infos_out += other.camera_infos_out
+        self.points_out += other.points_out
         self.copied += other.copied
         self.bits = max(self.bits, other.bits)
         for name in ("dropped", "unscaled", "without_camera_info", "mended_camera_info", "unmeasured", "bits_risen"):

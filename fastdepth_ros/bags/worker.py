@@ -16,13 +16,15 @@ from rosbags.interfaces import Connection
 
 from fastdepth_ros.bags.camera import CameraInfos
 from fastdepth_ros.bags.ground_truth import DepthSensor
-from fastdepth_ros.bags.messages import camera_info_message, image_message
+from fastdepth_ros.bags.messages import camera_info_message, image_message, points_message
 from fastdepth_ros.bags.reader import TYPES, as_bag_error, message_from, of_topic, open_bag, raw_messages
-from fastdepth_ros.bags.request import CAMERA_INFO, DEPTH, Estimate, Recipe, Summary, Task
+from fastdepth_ros.bags.request import CAMERA_INFO, DEPTH, POINTS, Estimate, Recipe, Summary, Task
 from fastdepth_ros.bags.writer import PartWriter
 from fastdepth_ros.depth.camera_info import FrameCamera, is_rectified, stamp_ns
 from fastdepth_ros.depth.depth_image import DEPTH_ENCODINGS
+from fastdepth_ros.depth.estimator import DepthResult
 from fastdepth_ros.depth.frame import Frame, FrameError, decode_message
+from fastdepth_ros.depth.points import filtered_points
 from fastdepth_ros.jobs.pool import Work
 
 _AROUND_NS = 50_000_000  # how far beyond a window its frames' camera_info and truth are searched
@@ -191,12 +193,24 @@ class _Window:
         depth = image_message(stamp, frame_id, DEPTH_ENCODINGS[encoding].encode(result.depth), encoding)
         part.write(DEPTH, recorded_ns, TYPES.serialize_cdr(depth, "sensor_msgs/msg/Image"))
         self.summary.frames_out += 1
+        self._write_points(part, recorded_ns, stamp, frame_id, result, camera)
         if self._contents.sensor is not None:
             try:
                 errors = self._contents.sensor.errors(stamp, result, frame.pixels.shape[:2], camera.matrix)
                 self.summary.measured.append(errors)
             except FrameError as error:
                 _count(self.summary.unmeasured, str(error))
+
+    def _write_points(
+        self, part: PartWriter, recorded_ns: int, stamp: int, frame_id: str, result: DepthResult, camera: FrameCamera
+    ) -> None:
+        options = self._task.request.points
+        if options is None or camera.matrix is None:
+            return
+        points = filtered_points(result.depth, result.from_frame @ camera.matrix.reshape(3, 3), options)
+        message = points_message(stamp, frame_id, points, not options.organized)
+        part.write(POINTS, recorded_ns, TYPES.serialize_cdr(message, "sensor_msgs/msg/PointCloud2"))
+        self.summary.points_out += 1
 
     def _frame(self, message: Any) -> Frame:
         before = self._bits.bits

@@ -20,7 +20,14 @@ from fastdepth_ros.bags.run import Windows, write_depth_bags
 from fastdepth_ros.bags.windows import Selection
 from fastdepth_ros.bags.worker import WINDOWS
 from fastdepth_ros.choice.choice import Choice
-from fastdepth_ros.cli.depth_options import add_bits_option, add_depth_options, add_field_option, estimator_options
+from fastdepth_ros.cli.depth_options import (
+    add_bits_option,
+    add_depth_options,
+    add_field_option,
+    add_points_options,
+    estimator_options,
+    points_options,
+)
 from fastdepth_ros.cli.options import (
     add_camera_info_option,
     add_json_option,
@@ -68,6 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     what.add_argument("--zstd", action="store_true", help="compress the mcap chunks with zstd")
     what.add_argument("--join", action="store_true", help="write one bag from several input bags")
+    add_points_options(parser)
     truth = parser.add_argument_group(
         "comparison with a depth sensor", "metrics.json and metrics.png go into the new bag's folder"
     )
@@ -146,6 +154,7 @@ def _request(parsed: argparse.Namespace, artifact: Artifact, choice: Choice, bac
         parsed.zstd,
         parsed.depth_encoding,
         SensorBits(parsed.bits).bits,  # raises what is wrong with it
+        points_options(parsed),
     )
 
 
@@ -177,6 +186,8 @@ def _print(out: Path, summary: Summary, figures: dict[str, Any], seconds: float,
         print(f"  {count} without depth/camera_info: {reason}")
     for reason, count in summary.mended_camera_info.items():
         print(f"  {count} with a part of depth/camera_info made of the other: {reason}")
+    if parsed.points:
+        print(f"  {summary.points_out} point clouds")
     if summary.copied:
         print(f"  {summary.copied} messages of other topics")
     for reason, count in summary.unmeasured.items():

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import fields
 
 import numpy as np
 
 from fastdepth_ros.depth.estimator import OUTSIDE, EstimatorOptions
 from fastdepth_ros.depth.frame import Frame
 from fastdepth_ros.depth.geometry import AUTO, FIELDS_OF_VIEW
+from fastdepth_ros.depth.points import PointsOptions
 from fastdepth_ros.errors import FastDepthError
+from fastdepth_ros.node.parameters import Settings
 
 
 def add_depth_options(parser: argparse.ArgumentParser) -> None:
@@ -39,6 +42,27 @@ def add_bits_option(parser: argparse.ArgumentParser) -> None:
         "--bits", type=int, default=0, metavar="N",
         help="number of low bits of 16-bit samples that the sensor uses; 0: found from the frames",
     )  # fmt: skip
+
+
+def add_points_options(parser: argparse.ArgumentParser) -> None:
+    """Add options that mean the same as the node's parameters `points_*`."""
+    group = parser.add_argument_group("point cloud", "filters as of the node's parameters of these names")
+    group.add_argument("--points", action="store_true", help="write /depth/points, a PointCloud2 of each depth image")
+    for parameter in fields(Settings):
+        if parameter.name.startswith("points_"):
+            option, default = "--" + parameter.name.replace("_", "-"), parameter.default
+            value = {"action": "store_true"} if default is False else {"type": type(default), "default": default}
+            group.add_argument(option, help=parameter.metadata["doc"], **value)
+
+
+def points_options(parsed: argparse.Namespace) -> PointsOptions | None:
+    """Settings given by `add_points_options`, None without --points.
+
+    Raises:
+        FastDepthError: a value that is not allowed.
+    """
+    options = PointsOptions(**{one.name: getattr(parsed, f"points_{one.name}") for one in fields(PointsOptions)})
+    return options if parsed.points else None
 
 
 def add_focal_option(parser: argparse.ArgumentParser) -> None:

@@ -11,13 +11,14 @@ import numpy as np
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSProfile
 from rclpy.serialization import deserialize_message, serialize_message
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from std_msgs.msg import Header
 
 from fastdepth_ros.depth.camera_info import FrameCamera, camera_info_fields, stamp_ns
 from fastdepth_ros.depth.depth_image import DEPTH_ENCODINGS
 from fastdepth_ros.depth.estimator import DepthResult
 from fastdepth_ros.depth.frame import Frame, SensorBits, UnknownEncodingError, decode_message
+from fastdepth_ros.node.parameters import Settings
 
 try:  # a robot has it; it knows more encodings than we do
     from cv_bridge import CvBridge
@@ -55,26 +56,29 @@ def frame_from_message(message: Image | CompressedImage, sensor: SensorBits | No
 
 
 class DepthPublishers:
-    """Publishers of depth, its camera_info and its colors, in the state of the lifecycle node.
+    """Publishers of depth, its camera_info, its colors and its points, in the state of the lifecycle node.
 
     Args:
         encoding: of the depth image, one of DEPTH_ENCODINGS.
+        points: whether there is a publisher of the points.
     """
 
-    def __init__(self, node: LifecycleNode, encoding: str) -> None:
+    def __init__(self, node: LifecycleNode, encoding: str, points: bool = False) -> None:
         self._node, self._encoding = node, encoding
         self.depth_topic = node.resolve_topic_name(f"depth/{DEPTH_ENCODINGS[encoding].topic}")
         self._depth = node.create_lifecycle_publisher(Image, self.depth_topic, PUBLISHED)
         self._info = node.create_lifecycle_publisher(CameraInfo, "depth/camera_info", PUBLISHED)
         self._color = node.create_lifecycle_publisher(Image, "depth/image_color", PUBLISHED)
+        self._points = node.create_lifecycle_publisher(PointCloud2, "depth/points", PUBLISHED) if points else None
         self._depth_bytes, self._info_bytes, self._color_bytes = ImageBytes(), CameraInfoBytes(), ImageBytes()
 
-    def publish(self, header: Header, result: DepthResult, camera: FrameCamera, colors_m: tuple[float, float]) -> None:
-        """Publish the messages of one frame: no camera_info for a camera with a fault, colors for subscribers alone.
+    def publish(self, header: Header, result: DepthResult, camera: FrameCamera, settings: Settings) -> None:
+        """Publish the messages of one frame: no camera_info for a camera with a fault, no points for an unknown one;
+        colors and points for subscribers alone.
 
         Args:
             header: of the frame.
-            colors_m: distances of the warm and the cold end of the colors.
+            settings: of the colors and the points.
         """
         pixels = DEPTH_ENCODINGS[self._encoding].encode(result.depth)
         self._depth.publish(self._depth_bytes(header, pixels, self._encoding))
@@ -83,10 +87,15 @@ class DepthPublishers:
         if self._color.get_subscription_count():
             from fastdepth_ros.pictures.color_map import color_depth  # most robots never color depth
 
-            self._color.publish(self._color_bytes(header, color_depth(result.depth, *colors_m), "bgr8"))
+            colored = color_depth(result.depth, settings.color_near_m, settings.color_far_m)
+            self._color.publish(self._color_bytes(header, colored, "bgr8"))
+        if self._points is not None and self._points.get_subscription_count() and camera.matrix is not None:
+            from fastdepth_ros.node.point_cloud import point_cloud  # neither do most make points
+
+            self._points.publish(point_cloud(header, result, camera.matrix, settings))
 
     def close(self) -> None:
-        for publisher in (self._depth, self._info, self._color):
+        for publisher in filter(None, (self._depth, self._info, self._color, self._points)):
             self._node.destroy_lifecycle_publisher(publisher)
 
 

@@ -123,6 +123,29 @@ class Settings:
     temporal_filter: float = _parameter(
         0.0, "weight of the previous depth where a pixel changes little, to reduce flicker; 0: off", low=0.0, high=0.95
     )
+    points: bool = _parameter(
+        False, "point cloud depth/points (PointCloud2) besides the depth image; computed while it has a subscriber"
+    )
+    points_stride: int = _parameter(
+        2, "side of the square of depth pixels that gives one point; 2: the network's own resolution", low=1, high=16
+    )
+    points_max_m: float = _parameter(
+        0.0, "range limit of points in meters along the optical axis; 0: no limit", low=0.0, high=1000.0
+    )
+    points_min_confidence: float = _parameter(
+        0.0, "confidence below which a pixel gives no point; 0: off", low=0.0, high=1.0
+    )
+    points_max_slant_deg: float = _parameter(
+        80.0, "largest angle in degrees between a surface and a plane that faces the camera; points on a steeper one "
+        "fly between two surfaces and are left out; 90: off", low=1.0, high=90.0,
+    )  # fmt: skip
+    points_min_cluster: int = _parameter(
+        20, "smallest number of neighboring points of similar depth; fewer are speckles and are left out; 0: off",
+        low=0, high=10000,
+    )  # fmt: skip
+    points_organized: bool = _parameter(
+        False, "rows and columns of the image in the point cloud, NaN where there is no point; false: a list of points"
+    )
     max_age_ms: float = _parameter(
         1000.0, "warn on /diagnostics when depth is older than this; 0: never", low=0.0, high=1e6
     )
@@ -146,6 +169,7 @@ class Settings:
 
 FIXED = {
     "depth_encoding": "names the topic of the depth; deactivate the node and clean it up first",
+    "points": "makes the topic depth/points; deactivate the node and clean it up first",
 }
 PAGE = "doc/parameters.md"
 TX2 = "doc/jetson_tx2.md says how to make its model. Parameters that are not listed keep their defaults."

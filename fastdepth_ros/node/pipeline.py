@@ -73,7 +73,7 @@ class Pipeline:
         self._node = node
         self._rectified = is_rectified(node.resolve_topic_name("image"))
         self._read_info = CameraInfoReader(self._calibration)
-        self._publishers = DepthPublishers(node, settings.depth_encoding)
+        self._publishers = DepthPublishers(node, settings.depth_encoding, settings.points)
         self._logged: set[str] = set()
         self._sensor = SensorBits(settings.bits)
 
@@ -198,8 +198,7 @@ class Pipeline:
             result = engine.estimator.measure(inferred, camera.matrix, stamp, camera.why)
             estimated = time.perf_counter_ns()
             self._show_scale(result)
-            colors_m = self.settings.color_near_m, self.settings.color_far_m
-            self._publishers.publish(arrival.header, result, camera, colors_m)
+            self._publishers.publish(arrival.header, result, camera, self.settings)
             published = time.perf_counter_ns()
             age_ns = self._node.get_clock().now().nanoseconds - stamp
             self.statistics.count_published(

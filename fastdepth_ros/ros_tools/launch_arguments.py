@@ -109,10 +109,10 @@ TABLE = {
         SWITCH,
     ),
     "point_cloud": _Argument(
-        "point cloud depth/points by depth_image_proc; xyzrgb has the colors of the image and needs the parameter "
-        "output_size: camera",
+        "point cloud depth/points; node: by the node itself, filtered for a costmap; xyz, xyzrgb: by depth_image_proc, "
+        "where xyzrgb has the colors of the image and needs the parameter output_size: camera; none: as in params_file",
         "none",
-        ("none", "xyz", "xyzrgb"),
+        ("none", "node", "xyz", "xyzrgb"),
     ),
     "laser_scan": _Argument("laser scan from the rows around the horizon, by depthimage_to_laserscan", "false", SWITCH),
     "scan_frame": _Argument("frame_id of the scan, at the camera: x forward, z up", "camera_link"),

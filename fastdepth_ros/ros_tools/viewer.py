@@ -13,12 +13,13 @@ from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
 from rclpy.serialization import deserialize_message
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
 from fastdepth_ros.depth.camera_info import StampCache, camera_info_beside, frame_camera, is_rectified, stamp_ns
 from fastdepth_ros.depth.depth_image import meters_of
 from fastdepth_ros.depth.estimator import stage_times_ms
 from fastdepth_ros.depth.frame import FrameError, SensorBits
+from fastdepth_ros.depth.points import points_of
 from fastdepth_ros.node.messages import frame_from_message
 from fastdepth_ros.node.shutdown import lasting_executor
 from fastdepth_ros.node.subscription import ImageSubscription, InfoSubscription
@@ -60,6 +61,7 @@ class Viewer(Node):
         super().__init__("fastdepth_view", **options)
         self._view, self._period_s, self._shown_at = view, 1 / rate_hz, 0.0
         self._frames: StampCache[Any] = StampCache(KEPT_FRAMES)
+        self._clouds: StampCache[PointCloud2] = StampCache(KEPT_FRAMES)
         self._depth_cameras: StampCache[CameraInfo] = StampCache(KEPT_FRAMES)
         namespace, is_usual, _ = depth_topic.rpartition("/depth/image")
         self._namespace = namespace[1:] if is_usual else None  # tells the node of this depth from other nodes
@@ -74,6 +76,8 @@ class Viewer(Node):
         self.create_subscription(
             CameraInfo, camera_info_beside(depth_topic), self._on_depth_camera, qos_profile_sensor_data
         )
+        points_topic = f"{depth_topic.rpartition('/')[0]}/points"
+        self.create_subscription(PointCloud2, points_topic, self._on_points, qos_profile_sensor_data)
         self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
         if image_topic:
             self._listen_to(image_topic)
@@ -99,6 +103,10 @@ class Viewer(Node):
 
     def _on_depth_camera(self, message: CameraInfo) -> None:
         self._depth_cameras.add(stamp_ns(message), message)
+        self._show_if_complete()
+
+    def _on_points(self, message: PointCloud2) -> None:
+        self._clouds.add(stamp_ns(message), message)
         self._show_if_complete()
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
@@ -127,7 +135,8 @@ class Viewer(Node):
     def _show_if_complete(self) -> None:
         if self._waiting is not None:
             stamp = stamp_ns(self._waiting)
-            if _of_stamp(self._frames, stamp) is not None and _of_stamp(self._depth_cameras, stamp) is not None:
+            wanted = (self._frames, self._depth_cameras, *([self._clouds] if self._clouds.at(stamp) else []))
+            if all(_of_stamp(each, stamp) is not None for each in wanted):
                 self._show_waiting()
 
     def _show_waiting(self) -> None:
@@ -141,6 +150,8 @@ class Viewer(Node):
             depth = meters_of(message)
             found = _of_stamp(self._frames, stamp)
             frame = as_bgr(frame_from_message(found, self._sensor)) if found is not None else None
+            cloud = _of_stamp(self._clouds, stamp)
+            points = points_of(cloud)[:, :3] if cloud is not None else None
         except FrameError as error:
             self.get_logger().error(f"cannot be shown: {error}", throttle_duration_sec=10.0)
             return
@@ -152,7 +163,7 @@ class Viewer(Node):
         if frame is not None:
             own, _ = _matrix(self._camera, frame.shape[:2], self._rectified)
             seen = view_of(frame, (message.width, message.height), own, k)
-        self._view.show(Moment(stamp, frame, seen, depth, k))
+        self._view.show(Moment(stamp, frame, seen, depth, k, points=points))
 
 
 def _of_stamp(messages: StampCache[Any], stamp: int) -> Any | None:

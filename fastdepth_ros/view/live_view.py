@@ -23,7 +23,7 @@ import rerun_cli
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.pictures.color_map import color_depth
 from fastdepth_ros.telemetry import viewer_environment
-from fastdepth_ros.view.projection import point_cloud
+from fastdepth_ros.view.projection import painted, point_cloud
 
 VIEWER = Path(rerun_cli.__file__).with_name("rerun")
 FLUSH_TIMEOUT_S = 5.0
@@ -47,6 +47,7 @@ class Moment:
         depth: float HxW meters, NaN or 0 invalid.
         k: 3x3 camera matrix of the depth image.
         stages_ms: duration of each stage.
+        points: float (N, 3) meters, in place of a point for each pixel of the depth.
     """
 
     stamp_ns: int
@@ -55,6 +56,7 @@ class Moment:
     depth: np.ndarray | None = None
     k: np.ndarray | None = None
     stages_ms: dict[str, float] | None = None
+    points: np.ndarray | None = None
 
 
 class LiveView:
@@ -125,7 +127,7 @@ class LiveView:
             colored = color_depth(moment.depth)
             self._recording.log("depth", _picture(colored))
             if moment.k is not None:
-                self._show_points(moment.depth, moment.k, colored if moment.view is None else moment.view)
+                self._show_points(moment, moment.depth, moment.k, colored if moment.view is None else moment.view)
         if moment.stages_ms:
             names = tuple(moment.stages_ms)
             if names != self._stages:
@@ -154,10 +156,13 @@ class LiveView:
                 self._viewer.wait(timeout=END_TIMEOUT_S)
                 return
 
-    def _show_points(self, depth: np.ndarray, k: np.ndarray, colors: np.ndarray) -> None:
-        points, picked = point_cloud(depth, k, colors)
-        self._recording.log("world/points", rr.Points3D(points, colors=picked, radii=POINT_RADIUS_M))
+    def _show_points(self, moment: Moment, depth: np.ndarray, k: np.ndarray, colors: np.ndarray) -> None:
         height, width = depth.shape
+        if moment.points is None:
+            points, picked = point_cloud(depth, k, colors)
+        else:
+            points, picked = moment.points, painted(moment.points, k, (width, height), colors)
+        self._recording.log("world/points", rr.Points3D(points, colors=picked, radii=POINT_RADIUS_M))
         pinhole = rr.Pinhole(image_from_camera=k, resolution=[width, height], image_plane_distance=0.3)
         self._recording.log("world/camera", pinhole)
 

@@ -37,6 +37,26 @@ def point_cloud(depth: np.ndarray, k: np.ndarray, colors: np.ndarray) -> tuple[n
     return np.stack([x, y, z], axis=-1).astype(np.float32), np.ascontiguousarray(painted[valid])
 
 
+def painted(points: np.ndarray, k: np.ndarray, depth_size_px: tuple[int, int], colors: np.ndarray) -> np.ndarray:
+    """Colors of points: those of the pixels that they are seen at.
+
+    Args:
+        points: float (N, 3) meters in the optical frame, z above 0.
+        k: 3x3 camera matrix of the depth image that they were made of, a usable one.
+        depth_size_px: its width and height.
+        colors: uint8 BGR picture of the same view, of any size.
+
+    Returns:
+        uint8 (N, 3) RGB.
+    """
+    x, y, z = points.T
+    seen = []
+    for place, side_px, size in ((0, depth_size_px[0], colors.shape[1]), (1, depth_size_px[1], colors.shape[0])):
+        pixel = k[place, place] * (x, y)[place] / z + k[place, 2]
+        seen.append(np.clip((pixel + 0.5) * size / side_px, 0, size - 1).astype(int))
+    return np.ascontiguousarray(colors[seen[1], seen[0], ::-1])
+
+
 def view_of(
     frame: np.ndarray, depth_size_px: tuple[int, int], camera: np.ndarray | None, depth_camera: np.ndarray | None
 ) -> np.ndarray:

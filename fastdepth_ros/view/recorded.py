@@ -26,11 +26,14 @@ from fastdepth_ros.depth.camera_info import frame_camera, is_rectified, stamp_ns
 from fastdepth_ros.depth.depth_image import meters_of
 from fastdepth_ros.depth.estimator import stage_times_ms
 from fastdepth_ros.depth.frame import FrameError, SensorBits, decode_message
+from fastdepth_ros.depth.points import points_of
 from fastdepth_ros.pictures.color_map import color_depth
 from fastdepth_ros.pictures.image_files import as_bgr, jpeg
+from fastdepth_ros.view.cloud_picture import cloud_picture
 from fastdepth_ros.view.projection import view_of
 
 DEPTH_TOPICS = tuple(f"/depth/{encoding.topic}" for encoding in depth_image.DEPTH_ENCODINGS.values())
+POINTS_TOPIC, POINTS_TYPE, CLOUDS_SHOWN = "/depth/points", "sensor_msgs/msg/PointCloud2", 3
 DIAGNOSTICS_TYPE = "diagnostic_msgs/msg/DiagnosticArray"
 PERCENTILES = (5, 50, 95)
 EDGES_M = np.geomspace(0.1, 100.0, 121)  # of the histogram
@@ -72,6 +75,8 @@ class Recorded:
         valid: share of valid pixels of each image.
         histogram: pixels per bin of EDGES_M, over all images.
         image_stamps_ns: stamps of the camera's images, empty where no bag has them.
+        points: number of points of each cloud on POINTS_TOPIC, and the stamps of these clouds.
+        cloud_jpegs: pictures of a few clouds, by stamp.
         unreadable: number of unreadable messages by reason.
         notes: notes on the recording, for people.
     """
@@ -87,6 +92,8 @@ class Recorded:
     image_stamps_ns: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
     health: list[Health] = field(default_factory=list)
     moments: list[Moment] = field(default_factory=list)
+    points: np.ndarray = field(default_factory=lambda: np.empty((2, 0), np.int64))
+    cloud_jpegs: dict[int, bytes] = field(default_factory=dict)
     unreadable: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
 
@@ -127,6 +134,7 @@ def read_recorded(
         connections = image_connections(reader, depth_topic)
         recorded = Recorded(bag.name, depth_topic, notes=notes)
         _read_depths(recorded, reader, connections, shown)
+        _read_points(recorded, reader)
         recorded.health = _health(reader)
         info = first_camera_info(reader, depth_topic, connections)
         depth_camera = _camera_matrix(info, recorded.size_px[::-1], depth_topic)
@@ -168,6 +176,24 @@ def _read_depths(recorded: Recorded, reader: AnyReader, connections: list[Connec
         raise BagError(f"{reader.paths[0]} has no depth image on {recorded.depth_topic}: {why}")
     recorded.stamps_ns = np.array(stamps)
     recorded.percentiles_m, recorded.valid = np.array(percentiles), np.array(valid)
+
+
+def _read_points(recorded: Recorded, reader: BagReader) -> None:
+    connections = [one for one in reader.connections if (one.topic, one.msgtype) == (POINTS_TOPIC, POINTS_TYPE)]
+    total = sum(connection.msgcount for connection in connections)
+    shown = set(np.linspace(0, total - 1, min(CLOUDS_SHOWN, total)).round().astype(int).tolist())
+    counts = []
+    for index, (message, _) in enumerate(read_messages(reader, connections)):
+        try:
+            points = points_of(message)
+        except FrameError as error:
+            recorded.unreadable[f"{POINTS_TOPIC}: {error}"] += 1
+            continue
+        counts.append((len(points), stamp_ns(message)))
+        if index in shown:
+            recorded.cloud_jpegs[stamp_ns(message)] = jpeg(cloud_picture(points))
+    if counts:
+        recorded.points = np.array(counts).T
 
 
 def _read_images(

@@ -43,6 +43,7 @@ def report_page(recorded: Recorded, figures: Figures | None = None) -> str:
         ("Stage times", _stages(recorded)),
         ("Drops and health", _health(recorded)),
         ("Depth", _depth(recorded)),
+        ("Points", _points(recorded)),
         ("Metrics", _metrics(figures)),
     ]
     body = "".join(
@@ -205,6 +206,22 @@ def _depth(recorded: Recorded) -> str:
         "Depth over time", {"median": (seconds, middle)}, band=(seconds, low, high), x_label="time [s]",
         y_label="depth [m]",
     )  # fmt: skip
+
+
+def _points(recorded: Recorded) -> str:
+    """Number of points over time, and pictures of a few clouds; "" for a bag without points."""
+    counts, stamps_ns = recorded.points
+    if not len(counts):
+        return ""
+    pictures = "".join(
+        f'<li><img alt="points from above and from the side" src="{_data(picture)}">'
+        f"<span>{_since(recorded, [stamp])[0]:.1f} s, cells of 1 m</span></li>"
+        for stamp, picture in recorded.cloud_jpegs.items()
+    )
+    chart = line_chart(
+        "Points of a cloud", {"points": (_since(recorded, stamps_ns), counts)}, x_label="time [s]", y_label="points"
+    )
+    return f'<ol class="strip">{pictures}</ol>{chart}'
 
 
 def _metrics(figures: Figures | None) -> str:

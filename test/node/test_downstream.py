@@ -6,6 +6,8 @@ Their interfaces, as their sources say them (Jazzy):
   depthimage_to_laserscan  github.com/ros-perception/depthimage_to_laserscan, src/DepthImageToLaserScanROS.cpp
   nav2_costmap_2d          github.com/ros-navigation/navigation2, nav2_costmap_2d/plugins/obstacle_layer.cpp,
                            voxel_layer.cpp
+  nav2_collision_monitor   the same, nav2_collision_monitor/src/collision_monitor_node.cpp, polygon.cpp, source.cpp,
+                           pointcloud.cpp
 """
 
 from __future__ import annotations
@@ -37,7 +39,16 @@ SOURCE_PARAMETERS = {
     "marking": bool, "clearing": bool, "obstacle_max_range": float, "obstacle_min_range": float,
     "raytrace_max_range": float, "raytrace_min_range": float,
 }  # fmt: skip
-PUBLISHED = {"/depth/points": "PointCloud2", "/scan": "LaserScan"}  # by launch/downstream.launch.py
+MONITOR_PARAMETERS = {
+    "base_frame_id", "odom_frame_id", "cmd_vel_in_topic", "cmd_vel_out_topic", "state_topic", "transform_tolerance",
+    "source_timeout", "base_shift_correction", "stop_pub_timeout", "polygons", "observation_sources",
+}  # fmt: skip
+ZONE_PARAMETERS = {
+    "type", "points", "action_type", "min_points", "slowdown_ratio", "linear_limit", "angular_limit", "visualize",
+    "polygon_pub_topic", "enabled", "footprint_topic", "time_before_collision", "simulation_time_step",
+}  # fmt: skip
+MONITOR_SOURCE_PARAMETERS = {"type", "topic", "enabled", "source_timeout", "min_height", "max_height"}
+PUBLISHED = {"/depth/points": "PointCloud2", "/scan": "LaserScan"}  # by the node, by launch/downstream.launch.py
 
 
 @dataclass(frozen=True)
@@ -110,6 +121,20 @@ def test_the_costmaps_layers_have_parameters_of_nav2_and_published_topics():
             assert source["obstacle_max_range"] <= source["raytrace_max_range"]
             heard[source["topic"]] = source["data_type"]
     assert heard == PUBLISHED
+
+
+def test_the_collision_monitor_has_parameters_of_nav2_and_the_topic_of_the_points():
+    content = yaml.safe_load((ROOT / "config" / "nav2_collision_monitor.yaml").read_text())
+    parameters = content["collision_monitor"]["ros__parameters"]
+    zones, sources = parameters["polygons"], parameters["observation_sources"]
+    assert set(parameters) - {*zones, *sources} <= MONITOR_PARAMETERS
+    for zone in (parameters[name] for name in zones):
+        assert set(zone) <= ZONE_PARAMETERS and zone["action_type"] in ("stop", "slowdown", "limit", "approach")
+        corners = yaml.safe_load(zone["points"])  # Jazzy reads a text of pairs
+        assert len(corners) >= 3 and all(len(corner) == 2 for corner in corners)
+    (points,) = (parameters[name] for name in sources)
+    assert set(points) <= MONITOR_SOURCE_PARAMETERS and points["topic"] == "/depth/points"
+    assert points["type"] == "pointcloud" and points["min_height"] < points["max_height"]
 
 
 @pytest.mark.parametrize(

@@ -187,7 +187,7 @@ def test_two_cameras_come_up_in_one_process_or_in_two(graph: Graph, artifact_fol
         ("fastdepth", ["point_cloud:=xyz"], "apt install ros-$ROS_DISTRO-depth-image-proc"),
         ("fastdepth", ["point_cloud:=xyzrgb", "rviz:=true"], "rviz2 of the package rviz2 is not installed"),
         ("fastdepth", ["laser_scan:=true"], "depthimage_to_laserscan_node of the package depthimage_to_laserscan"),
-        ("fastdepth", ["point_cloud:=xzy"], "Valid options are: ['none', 'xyz', 'xyzrgb']"),
+        ("fastdepth", ["point_cloud:=xzy"], "Valid options are: ['none', 'node', 'xyz', 'xyzrgb']"),
         ("fastdepth", ["laser_scan:=yes"], "Valid options are: ['true',"),
         ("fastdepth", ["rviz:=ture"], "Valid options are: ['true',"),
         ("fastdepth", ["use_sim_time:=ture"], "Valid options are: ['', 'true',"),
@@ -196,6 +196,7 @@ def test_two_cameras_come_up_in_one_process_or_in_two(graph: Graph, artifact_fol
         ("fastdepth", ["params_file:=UNREADABLE"], "cannot be read as a parameter file"),
         ("fastdepth", ["namespace:=1st", "image:=a b", "backend:=none", "log_level:=loud"], "log_level:=loud: it can"),
         ("downstream", ["point_cloud:=xyz", "laser_scan:=true"], "package depthimage_to_laserscan is not installed"),
+        ("downstream", ["point_cloud:=node"], "set the parameter points of the node"),
         ("multi_camera", ["cameras:=UNREADABLE"], "cannot be read as a list of cameras"),
         ("multi_camera", ["cameras:=EMPTY"], "has no list `cameras:` with at least one camera"),
         ("multi_camera", ["params_file:=/none.yaml", "respawn:=0"], "params_file:=/none.yaml: there is no such file"),
@@ -288,6 +289,21 @@ def test_sim_time_of_the_parameter_file_holds_unless_the_argument_is_given(
         told.setdefault(program, []).append(value)
     assert told["fastdepth_node"][-1] == of_node and len(told["fastdepth_node"]) == 1 + len(arguments)
     assert told["rviz2"] == told["point_cloud_xyz_node"] == [beside]
+
+
+@pytest.mark.parametrize(
+    ("argument", "of_node", "beside"),
+    [("none", ["true"], 0), ("node", ["true", "true"], 0), ("xyz", ["true", "false"], 1)],
+)
+def test_the_point_cloud_has_one_publisher_whatever_the_parameter_file_says(installed, argument, of_node, beside):
+    file = installed / "robot.yaml"
+    file.write_text("/**: {ros__parameters: {points: true}}")
+    shows = f'while [ $# -gt 0 ]; do [ "$1" = --params-file ] && cat "$2" >&2; shift; done; {WAIT}'
+    stand_in(installed, "fastdepth_ros", "fastdepth_node", shows)
+    stand_in(installed, "depth_image_proc", "point_cloud_xyz_node", WAIT)
+    output = finished("fastdepth.launch.py", f"point_cloud:={argument}", "respawn:=false", f"params_file:={file}")
+    assert re.findall(r"^\[fastdepth_node-\d\].*points: (\w+)", output, re.M) == of_node
+    assert output.count("[point_cloud_xyz_node-1]: process started") == beside
 
 
 @pytest.mark.parametrize(("sim_time", "of_player"), [("true", "--clock"), ("false", "--restamp")])

@@ -13,7 +13,11 @@ from help_words import help_complaint
 from fastdepth_ros.node.parameters import FILES, PAGE, Settings, as_markdown, as_yaml, complaint
 
 ROOT = Path(__file__).resolve().parents[2]
-OTHER_FILES = {"cameras.yaml", "nav2_costmap.yaml"}  # of other nodes, or no parameter files
+OTHER_FILES = {
+    "cameras.yaml",
+    "nav2_costmap.yaml",
+    "nav2_collision_monitor.yaml",
+}  # of other nodes, or no parameter files
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -22,9 +22,10 @@ pytest.importorskip("rerun", reason="rerun is not installed")
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.qos import DurabilityPolicy, QoSProfile
-from ros_graph import CameraDriver, Diagnostics, Listener, wait_until
-from sensor_msgs.msg import CameraInfo, Image
+from ros_graph import CameraDriver, Diagnostics, Listener, picture, wait_until
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
+from fastdepth_ros.depth.points import points_of
 from fastdepth_ros.ros_tools.viewer import Viewer
 from fastdepth_ros.view.live_view import Moment
 
@@ -86,6 +87,25 @@ def test_a_running_node_is_shown_with_frame_depth_and_stage_times(graph, artifac
     assert moment.depth.shape == (224, 224) and (moment.bgr == pixels).all() and (moment.view == MAGENTA_BGR).all()
     assert moment.k[0][0] == pytest.approx(518.858 * 224 / 584)
     wait_until(lambda: any((moment.stages_ms or {}).get("infer", 0) > 0 for moment in told.moments), "stage times")
+
+
+def test_the_points_of_a_node_are_shown_in_place_of_a_point_for_each_pixel(graph, artifact_folder):
+    graph.activated(artifact_folder, points=True)
+    told, camera, clouds = Told(), CameraDriver(graph), Listener(graph, "/depth/points", PointCloud2)
+    graph.do(lambda: graph.add(Viewer(told, "/depth/image", "/image", 10.0, context=graph.context)))
+    camera.wait()
+    sent = iter(range(1, 999))
+
+    def shown() -> Moment | None:
+        number = next(sent)
+        camera.send_info(number)
+        camera.send(number, picture(480, 640))
+        time.sleep(0.3)
+        return next((moment for moment in told.moments if moment.points is not None), None)
+
+    moment = wait_until(shown, "the points")
+    (cloud,) = [cloud for cloud in clouds.heard if cloud.header.stamp.sec * 10**9 == moment.stamp_ns]
+    np.testing.assert_array_equal(moment.points, points_of(cloud)[:, :3])
 
 
 @pytest.mark.slow

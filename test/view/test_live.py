@@ -19,7 +19,7 @@ from recorded import BAGS
 
 from fastdepth_ros.cli import main
 from fastdepth_ros.depth.frame import Frame, FrameError
-from fastdepth_ros.view.projection import point_cloud
+from fastdepth_ros.view.projection import painted, point_cloud
 
 pytest.importorskip("rerun", reason="rerun is not installed")
 
@@ -145,3 +145,14 @@ def test_a_large_depth_image_gives_no_more_points_than_a_browser_draws():
 def test_a_matrix_that_is_no_cameras_gives_no_points(k):
     points, painted = point_cloud(np.full((40, 60), 2.0, np.float32), k, np.zeros((40, 60, 3), np.uint8))
     assert points.shape == painted.shape == (0, 3)
+
+
+def test_a_point_has_the_color_of_the_pixel_that_it_is_seen_at():
+    depth = np.random.default_rng(0).uniform(1, 3, (40, 60)).astype(np.float32)
+    k, colors = np.array([[50.0, 0, 29], [0, 60, 21], [0, 0, 1]]), np.zeros((80, 120, 3), np.uint8)
+    colors[..., 0], colors[..., 2] = np.arange(80)[:, None], np.arange(120)
+    points, _ = point_cloud(depth, k, colors)
+    shade = painted(points, k, (60, 40), colors)
+    v, u = np.mgrid[:40, :60]
+    np.testing.assert_allclose(shade[:, 0], 2 * u.ravel() + 1, atol=1)
+    np.testing.assert_allclose(shade[:, 2], 2 * v.ravel() + 1, atol=1)

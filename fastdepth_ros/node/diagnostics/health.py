@@ -127,7 +127,9 @@ def _camera_info(given: HealthInput) -> Iterator[Finding]:
             "topic": inputs.info_topic,
             "publishers": inputs.info_publishers,
             "why": details.get(fault, ""),
-            "lacking": "no depth/camera_info" + (", and depth is not scaled to the camera's focal length" * unscaled),
+            "lacking": "no depth/camera_info"
+            + " and no depth/points" * given.settings.points
+            + (", and depth is not scaled to the camera's focal length" * unscaled),
         }
         yield Finding("camera_info_silent" if fault == MISSING and inputs.info_publishers else fault, case)
     if news.get("unscaled") and reason not in (details.get(fault) for fault in faults):
