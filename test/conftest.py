@@ -6,6 +6,7 @@ import importlib.util
 import os
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,9 @@ import fastdepth_ros  # noqa: F401  (switches telemetry off before a test import
 
 # Networks of tests are no faster on two threads, and much slower where the cores have other work; children too.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# A choice of engine that the user's node has kept is none of a test's, nor the other way round.
+CACHE = tempfile.TemporaryDirectory(prefix="fastdepth-test-cache-")
+os.environ["XDG_CACHE_HOME"] = CACHE.name
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
 

@@ -9,7 +9,7 @@ import multiprocessing
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -19,6 +19,8 @@ from fastdepth_ros.bench.energy import Meter
 from fastdepth_ros.bench.subject import Loaded, Subject
 from fastdepth_ros.bench.timing import PAUSE_S, WARM_UP, Latency, latency, timed
 from fastdepth_ros.errors import FastDepthError
+from fastdepth_ros.jobs.other_load import OtherLoad
+from fastdepth_ros.jobs.processes import busy_process
 
 LOAD_TIMEOUT_S = 300.0
 TURN_S, WARM_UP_S = 1.0, 0.3  # a slow network gets fewer frames in a turn, one at least
@@ -62,6 +64,10 @@ class Worker:
         except SubjectError:
             self.close()
             raise
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid or 0
 
     def warm_up(self) -> None:
         self.turn(0)
@@ -162,6 +168,7 @@ class Measured:
         frame_j: joules of one run by meter, all that the meter sees in that time.
         power_w: by meter, mean over the runs.
         computes: what the engine computes, if it is a backend, else empty.
+        others_cores: cores that other processes took in each round, our own busy one left out.
     """
 
     engine: str
@@ -169,6 +176,7 @@ class Measured:
     load_s: float
     cpu_ms: float
     memory_mb: float
+    others_cores: list[float] = field(default_factory=list)
     frame_j: dict[str, float] = field(default_factory=dict)
     power_w: dict[str, float] = field(default_factory=dict)
     computes: str = ""
@@ -180,6 +188,7 @@ class _Tally:
 
     worker: Worker
     rounds_ms: list[list[float]] = field(default_factory=list)
+    others_cores: list[float] = field(default_factory=list)
     cpu_ms: float = 0.0
     memory_mb: float = 0.0
     seconds: float = 0.0
@@ -236,10 +245,13 @@ def idle_power_w(meters: Sequence[Meter]) -> dict[str, float]:
 
 def _turn(tally: _Tally, frames: int, meters: Sequence[Meter]) -> None:
     time.sleep(PAUSE_S)  # what spins stops
-    tally.worker.warm_up()
-    before, started = [meter.total_j() for meter in meters], time.monotonic()
-    turn = tally.worker.turn(max(frames, tally.worker.subject.at_least))
-    seconds = time.monotonic() - started
+    with busy_process() if tally.worker.subject.beside_busy else nullcontext() as busy:
+        tally.worker.warm_up()
+        others = OtherLoad([tally.worker.pid, *([busy.pid] if busy else [])])
+        before, started = [meter.total_j() for meter in meters], time.monotonic()
+        turn = tally.worker.turn(max(frames, tally.worker.subject.at_least))
+        seconds = time.monotonic() - started
+        tally.others_cores.append(round(others.cores(), 2))
     for meter, joules in zip(meters, before):
         tally.joules[meter.name] = tally.joules.get(meter.name, 0.0) + meter.total_j() - joules
     tally.seconds += seconds
@@ -252,6 +264,7 @@ def _measured(tally: _Tally) -> Measured:
     runs = sum(len(times_ms) for times_ms in tally.rounds_ms)
     return Measured(
         tally.worker.engine, latency(tally.rounds_ms), tally.worker.load_s, tally.cpu_ms / runs, tally.memory_mb,
+        tally.others_cores,
         {name: joules / runs for name, joules in tally.joules.items()},
         {name: joules / tally.seconds for name, joules in tally.joules.items()}, tally.worker.computes,
     )  # fmt: skip

@@ -7,14 +7,15 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fastdepth_ros.depth.estimator import stage_times_ms
 from fastdepth_ros.errors import FastDepthError
-from fastdepth_ros.jobs.processes import isolated_domain, run_module
+from fastdepth_ros.jobs.processes import busy_process, isolated_domain, run_module
 
 STAGES = ("wait", "decode", "preprocess", "infer", "postprocess", "publish", "overhead", "total", "age")
 
@@ -27,11 +28,23 @@ class Scene:
         size: of the camera's frames, "640x480".
         rate_hz: of the camera.
         parameters: of the node.
+        beside_busy: another process keeps a core busy.
     """
 
     size: str
     rate_hz: float
     parameters: Mapping[str, str]
+    beside_busy: bool = False
+
+    def node(self) -> list[str]:
+        """Arguments of `python -m` for the node."""
+        parameters = [part for name, value in self.parameters.items() for part in ("-p", f"{name}:={value}")]
+        return ["fastdepth_ros.node.node", "--ros-args", *parameters]
+
+    def camera(self, *arguments: str) -> list[str]:
+        """Command of its camera."""
+        module = "fastdepth_ros.ros_tools.benchmark_camera"
+        return [sys.executable, "-m", module, "--size", self.size, "--rate", str(self.rate_hz), *arguments]
 
 
 def run_scene(scene: Scene, warm_up_s: float, seconds: float) -> dict[str, Any]:
@@ -44,21 +57,38 @@ def run_scene(scene: Scene, warm_up_s: float, seconds: float) -> dict[str, Any]:
     Raises:
         FastDepthError: no figures came.
     """
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, busy_process() if scene.beside_busy else nullcontext():
         environment = {**os.environ, **isolated_domain(Path(folder))}
-        parameters = [part for name, value in scene.parameters.items() for part in ("-p", f"{name}:={value}")]
-        node = ["fastdepth_ros.node.node", "--ros-args", *parameters]
-        with run_module(node, environment, Path(folder, "node.log")) as running:
-            camera = [
-                "fastdepth_ros.ros_tools.benchmark_camera", "--node", str(running.pid), "--size", scene.size,
-                "--rate", str(scene.rate_hz), "--warm-up", str(warm_up_s), "--seconds", str(seconds),
-            ]  # fmt: skip
-            done = subprocess.run([sys.executable, "-m", *camera], env=environment, capture_output=True, text=True)
-        if done.returncode:
-            said = (Path(folder, "node.log").read_text() + done.stderr).strip().splitlines()
-            raise FastDepthError("; ".join(said[-3:]))
-    found = json.loads(done.stdout)
+        with run_module(scene.node(), environment, Path(folder, "node.log")) as running:
+            times = ["--warm-up", str(warm_up_s), "--seconds", str(seconds)]
+            found = _answer(scene.camera("--node", str(running.pid), *times), environment, Path(folder, "node.log"))
     told = found.pop("diagnostics")
     times_ms = stage_times_ms(told)
     stages = {stage: list(times_ms[stage].values()) for stage in STAGES}
-    return {**found, "size": scene.size, "parameters": dict(scene.parameters), "stages_ms": stages}
+    facts = {"size": scene.size, "parameters": dict(scene.parameters), "beside_busy": scene.beside_busy}
+    return {**found, **facts, "engine": told["engine choice"], "stages_ms": stages}
+
+
+def start_s(scene: Scene) -> float:
+    """Seconds from the start of the node's process to its first depth, while the camera already sends.
+
+    Raises:
+        FastDepthError: no depth came.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {**os.environ, **isolated_domain(Path(folder))}
+        found = _answer(scene.camera("--start", json.dumps(scene.node())), environment, Path(folder, "node.log"))
+    return float(found["first_depth_s"])
+
+
+def _answer(command: Sequence[str], environment: Mapping[str, str], node_log: Path) -> dict[str, Any]:
+    """JSON that the camera prints.
+
+    Raises:
+        FastDepthError: it fails; its last words and the node's.
+    """
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        said = (node_log.read_text() if node_log.exists() else "") + done.stderr
+        raise FastDepthError("; ".join(said.strip().splitlines()[-3:]))
+    return json.loads(done.stdout)

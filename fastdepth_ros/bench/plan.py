@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.util import find_spec
 from typing import Any
@@ -41,6 +41,7 @@ class Request:
         precisions: that the engines compute in.
         device: of the backends.
         power_save: also with threads that sleep while they wait.
+        beside_busy: also while another process keeps a core busy.
     """
 
     models: Sequence[str] = ("",)
@@ -49,6 +50,7 @@ class Request:
     precisions: Sequence[str] = ("fp32",)
     device: str = "cpu"
     power_save: bool = False
+    beside_busy: bool = False
 
     def options(self) -> Iterator[BackendOptions]:
         """Options of every run of a model on a backend."""
@@ -75,8 +77,17 @@ def plan_engines(request: Request) -> Plan:
     for artifact in find_artifacts(request.models):
         for options in request.options():
             for backend in _backends(artifact, request.backends, options.precision, plan):
-                plan.subjects.append(engine_subject(artifact, backend, options))
+                subject = engine_subject(artifact, backend, options)
+                plan.subjects.append(subject)
+                if request.beside_busy:
+                    plan.subjects.append(beside_busy(subject))
     return plan
+
+
+def beside_busy(subject: Subject) -> Subject:
+    """The same while another process keeps a core busy: a row of its own."""
+    facts = {**subject.facts, "group": "busy", "quiet": subject.name}
+    return replace(subject, name=f"{subject.name}, busy", facts=facts, beside_busy=True)
 
 
 def engine_subject(artifact: Artifact, backend: str, options: BackendOptions) -> Subject:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Annotation
+from matplotlib.transforms import Bbox
 
 from fastdepth_ros.bench.report import halves
 from fastdepth_ros.bench.results import Results
@@ -29,20 +32,22 @@ def write_accuracy(path: Path, results: Results) -> bool:
         return False
     figure = Figure(figsize=(8, 5), dpi=DPI, layout="constrained")
     axis = figure.add_subplot()
-    for number, row in enumerate(ours):
+    labels = []
+    for row in ours:
         fps = 1000 / row["median_ms"]
         label = results["machine"]["processor"] if row is ours[0] else None
         axis.scatter(fps, row["delta1"], color=OURS, s=70, marker="*", zorder=3, label=label)
         precision = "" if row["precision"] == "fp32" else f" {row['precision']}"
         text = f"{row['model']}{precision}\n{row['backend']}, {fps:.0f} fps"
-        _tell(axis, fps, row["delta1"], text, OURS, (12, -12)[number % 2])
-    _paper_points(axis)
+        labels.append(_tell(axis, fps, row["delta1"], text, OURS))
+    labels += _paper_points(axis)
     axis.set_xscale("log")
     low, high = axis.get_xlim()
     axis.set_xlim(low / 1.3, high * 3)  # the names stand to the right
     axis.set_xlabel("frames a second, batch 1")
     axis.set_ylabel("delta1 on the test split of NYU Depth v2")
     axis.grid(alpha=0.3)
+    _move_apart(figure, labels)
     write_figure(path, figure, legend_columns=3)
     return True
 
@@ -88,11 +93,13 @@ def _fastest(results: Results) -> list[dict[str, Any]]:
     return list(best.values())
 
 
-def _paper_points(axis: Axes) -> None:
+def _paper_points(axis: Axes) -> list[Annotation]:
     """Table I: prior work and FastDepth on the Jetson TX2's GPU, and on its CPU."""
     if find_spec("torch") is None:  # the table builds its networks with it
-        return
+        return []
     from fastdepth_ros.nn.paper.tables import TABLES
+
+    labels = []
 
     for column, marker, told in (("tx2_gpu_ms", "o", True), ("tx2_cpu_ms", "s", False)):
         points = [(1000 / float(row.paper[column]), float(row.paper["delta1"]), row.name) for row in TABLES[1].rows]
@@ -101,8 +108,24 @@ def _paper_points(axis: Axes) -> None:
         axis.scatter(fps, delta1, color=PAPER, marker=marker, s=28, label=f"Table I, Jetson TX2 {device}")
         if told:
             for x, y, name in points:
-                _tell(axis, x, y, name, PAPER)
+                labels.append(_tell(axis, x, y, name, PAPER))
+    return labels
 
 
-def _tell(axis: Axes, x: float, y: float, text: str, color: str, rise: float = 0) -> None:
-    axis.annotate(text, (x, y), xytext=(6, rise), textcoords="offset points", fontsize=7.5, color=color, va="center")
+def _tell(axis: Axes, x: float, y: float, text: str, color: str) -> Annotation:
+    return axis.annotate(
+        text, (x, y), xytext=(6, 0), textcoords="offset points", fontsize=7.5, color=color, va="center"
+    )
+
+
+def _move_apart(figure: Figure, labels: Sequence[Annotation]) -> None:
+    """Raise or lower each label until it covers none of those before it."""
+    figure.draw_without_rendering()  # places the axes
+    placed: list[Bbox] = []
+    for label in labels:
+        for rise in sorted(range(-90, 91, 3), key=abs):
+            label.set_position((6, rise))
+            box = label.get_window_extent()
+            if not any(box.overlaps(other) for other in placed):
+                break
+        placed.append(box)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from fastdepth_ros.bench.results import Change, Results
+from fastdepth_ros.bench.results import QUIET_CORES, Change, Results, quiet_rounds
 from fastdepth_ros.jobs.atomic_io import atomic_write
 
 GROUPS = {"engine": "ours", "eager": "PyTorch eager", "peer": "peer", "prior": "prior work"}
@@ -24,7 +24,7 @@ def write_report(path: Path, results: Results, pictures: Sequence[str], compared
         pictures: file names beside it.
         compared: the section that `comparison` made.
     """
-    parts = [_head(results), _latencies(results), _machine(results), _halves(results), _node(results)]
+    parts = [_head(results), _latencies(results), _busy(results), _machine(results), _halves(results), _node(results)]
     parts += [_energy(results), _flicker(results)]
     parts += [compared, *(f"![{name}]({name})\n" for name in pictures), _notes(results)]
     atomic_write(path, "\n".join(filter(None, parts)))
@@ -64,19 +64,33 @@ def _latencies(results: Results) -> str:
         (row["model"], row.get("backend", GROUPS[row["group"]]), row.get("precision", "fp32"), row["threads"],
          _ms(row["median_ms"]), _ms(row["min_ms"]), _ms(row["p99_ms"]), f"{1000 / row['median_ms']:.1f}",
          _ms(row.get("floor_ms")), _number(row.get("ratio")), _ms(row["cpu_ms"]), f"{row['memory_mb']:.0f}",
-         _number(row.get("delta1"), 3))
+         _number(row.get("delta1"), 3), f"{quiet_rounds(row)} of {len(row['others_cores'])}")
         for row in rows
     ]  # fmt: skip
     heads = (
         "model", "engine", "precision", "threads", "median ms", "min", "p99", "fps", "floor ms", "median / floor",
-        "CPU ms", "MB", "delta1",
+        "CPU ms", "MB", "delta1", "quiet rounds",
     )  # fmt: skip
     text = (
         "Models of ours and torch eager: a 640x480 bgr8 frame in memory to an array of meters. Peers and prior work: "
         "the network alone at its own input, weights at random. Floor: the multiply-accumulates of the network at the "
-        "machine's peak in float32 on as many threads. CPU: processor time of a run, threads that spin included.\n"
+        "machine's peak in float32 on as many threads. CPU: processor time of a run, threads that spin included. "
+        f"Quiet rounds: others took at most {QUIET_CORES} cores.\n"
     )
     return f"## Latency\n\n{_table(heads, shown)}\n{text}"
+
+
+def _busy(results: Results) -> str:
+    by_name = {row["name"]: row for row in results["rows"]}
+    rows = []
+    for row in results["rows"]:
+        if row["group"] == "busy" and row["quiet"] in by_name:
+            alone = by_name[row["quiet"]]
+            figures = (_ms(one[key]) for key in ("median_ms", "p95_ms", "p99_ms") for one in (alone, row))
+            rows.append((row["model"], row["backend"], row["precision"], row["threads"], *figures))
+    heads = ("model", "engine", "precision", "threads", "p50 ms", "busy", "p95 ms", "busy", "p99 ms", "busy")
+    text = "Frame to depth, alone and while another process keeps one core busy.\n"
+    return f"## Beside a busy process\n\n{_table(heads, rows)}\n{text}" if rows else ""
 
 
 def _machine(results: Results) -> str:
@@ -117,21 +131,28 @@ def _node(results: Results) -> str:
     for scene in results.get("node", []):
         stages, counts = scene["stages_ms"], scene["counts"]
         rows.append(
-            (scene["size"], scene["parameters"].get("output_size", "network"), f"{scene['rate_hz']:.0f}",
+            (scene["size"], scene["parameters"].get("output_size", "network"),
+             scene["parameters"].get("depth_encoding", "32FC1"), "busy" if scene.get("beside_busy") else "",
+             f"{scene['rate_hz']:.0f}",
              scene["sent"], counts["received"], counts["published"], counts["replaced"],
              *(" / ".join(_ms(value) for value in stages[stage][:2]) for stage in ("infer", "overhead", "age")),
              _ms(scene["latency_ms"].get("p50")), f"{scene['node_cpu']:.2f}")
         )  # fmt: skip
     heads = (
-        "camera", "depth", "Hz", "sent", "received", "published", "replaced", "infer p50 / p95 ms", "overhead ms",
-        "age ms", "camera to depth p50 ms", "node CPU, cores",
+        "camera", "depth", "encoding", "beside", "Hz", "sent", "received", "published", "replaced",
+        "infer p50 / p95 ms", "overhead ms", "age ms", "camera to depth p50 ms", "node CPU, cores",
     )  # fmt: skip
     text = (
         "Camera and node as two processes on a real graph. Stages are the node's own, from /diagnostics, over its "
         "last 300 frames; overhead is from the image's callback to what is published, without the inference; age is "
         "now less the frame's stamp.\n"
     )
-    return f"## The node\n\n{_table(heads, rows)}\n{text}" if rows else ""
+    starts = "".join(
+        f"First depth with `backend: {row['backend']}`: {row['first_depth_s']:.2f} s after the start of the process, "
+        "with a camera that already sends.\n"
+        for row in results.get("start", [])
+    )
+    return f"## The node\n\n{_table(heads, rows)}\n{text}{starts and chr(10) + starts}" if rows else ""
 
 
 def _energy(results: Results) -> str:

@@ -20,6 +20,8 @@ from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.atomic_io import atomic_write
 
 VERSION = 1
+QUIET_CORES = 0.15  # of others, in a round that counts as quiet
+FEWEST_QUIET = 5  # rounds, for figures that can be trusted; all where there are fewer
 Results = dict[str, Any]
 
 
@@ -42,8 +44,15 @@ def results_of(
         for subject in subjects
         if subject.name in measured and "group" in subject.facts
     ]
+    unquiet = [row for row in rows if quiet_rounds(row) < min(FEWEST_QUIET, len(row["others_cores"]))]
     below = [row["name"] for row in rows if row.get("ratio", 1.0) < 1.0 and row.get("precision", "fp32") == "fp32"]
     notes = [f"{name} is faster than its floor: others kept the machine from its peak; measure again" for name in below]
+    if unquiet:
+        most = max(max(row["others_cores"]) for row in unquiet)
+        notes.insert(
+            0, f"do not trust these figures: {len(unquiet)} of {len(rows)} rows have fewer than {FEWEST_QUIET} quiet "
+            f"rounds, others took up to {most:.1f} cores; measure again when the machine is idle",
+        )  # fmt: skip
     return {
         "version": VERSION,
         "fastdepth_ros": __version__,
@@ -55,6 +64,11 @@ def results_of(
         "failed": dict(failed),
         "notes": notes,
     }
+
+
+def quiet_rounds(row: Mapping[str, Any]) -> int:
+    """Number of rounds of a row in which other processes took next to nothing."""
+    return sum(cores <= QUIET_CORES for cores in row.get("others_cores", []))
 
 
 def _row(subject: Subject, found: Measured, peak_gflops: float | None) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from importlib.util import find_spec
@@ -17,7 +18,7 @@ from fastdepth_ros.backends import BackendOptions
 from fastdepth_ros.bench.energy import find_meters, power_mode
 from fastdepth_ros.bench.flicker import flicker
 from fastdepth_ros.bench.harness import idle_power_w, measure
-from fastdepth_ros.bench.node import Scene, run_scene
+from fastdepth_ros.bench.node import Scene, run_scene, start_s
 from fastdepth_ros.bench.paper_subjects import plan_halves, plan_peers
 from fastdepth_ros.bench.plan import Plan, Request, plan_eager, plan_engines, thread_counts
 from fastdepth_ros.bench.results import Results, results_of
@@ -59,7 +60,7 @@ def run_bench(
     settings = {"rounds": rounds, "frames": frames, "quick": quick, "power_mode": mode or power_mode()}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        plan = _plan(request, folder, quick=quick, peers=peers)
+        plan = _plan(replace(request, beside_busy=not quick), folder, quick=quick, peers=peers)
         meters = [stack.enter_context(meter) for meter in find_meters()]
         scenes = _scenes(request, plan, quick=quick) if node else []
         total = len(plan.subjects) * (rounds + 1) + len(scenes) + 1
@@ -79,10 +80,24 @@ def run_bench(
                 results["node"].append(run_scene(scene, NODE_WARM_UP_S, pace.node_s))
             except FastDepthError as error:
                 failed[f"node {scene.size}"] = str(error)
+        results["start"] = _starts(scenes, failed)
         progress("flicker")
         results["flicker"] = [row for model in request.models for row in _flicker(model, request.device, failed)]
         notes, names = [*results["notes"], *plan.notes], {meter.name: meter.what for meter in meters}
         return {**results, "failed": failed, "notes": notes, "idle_w": idle_w, "meters": names}
+
+
+def _starts(scenes: Sequence[Scene], failed: dict[str, str]) -> list[dict[str, Any]]:
+    """Seconds from the start of the node to its first depth: as asked for, and with `backend: auto`."""
+    rows = []
+    for scene in scenes[:1]:
+        for backend in dict.fromkeys((scene.parameters.get("backend", "onnxruntime"), "auto")):
+            parameters = {**scene.parameters, "backend": backend}
+            try:
+                rows.append({"backend": backend, "first_depth_s": start_s(replace(scene, parameters=parameters))})
+            except FastDepthError as error:
+                failed[f"start {backend}"] = str(error)
+    return rows
 
 
 def _flicker(model: str, device: str, failed: dict[str, str]) -> list[dict[str, Any]]:
@@ -114,7 +129,9 @@ def _scenes(request: Request, plan: Plan, *, quick: bool) -> list[Scene]:
     if quick:
         return [scene]
     camera_grid = replace(scene, parameters={**parameters, "output_size": "camera"})
-    return [scene, camera_grid, replace(scene, size="1920x1080")]
+    millimeters = replace(scene, parameters={**camera_grid.parameters, "depth_encoding": "16UC1"})
+    large = replace(scene, size="1920x1080")
+    return [scene, replace(scene, beside_busy=True), camera_grid, millimeters, large]
 
 
 def write_plots(out: Path, results: Results) -> list[str]:
@@ -133,7 +150,7 @@ def summary(results: Results) -> str:
     lines = [results["machine"]["processor"]]
     lines.append(f"{'':<44}{'threads':>8}{'median ms':>11}{'min':>8}{'p99':>8}{'x floor':>9}")
     for row in sorted(results["rows"], key=lambda row: row["median_ms"]):
-        if row["group"] != "half":
+        if row["group"] not in ("half", "busy"):
             ratio = f"{row['ratio']:.1f}" if "ratio" in row else ""
             name = row["name"].rpartition("/")[0] if row["group"] in ("engine", "eager") else row["name"]
             figures = "".join(
@@ -145,6 +162,9 @@ def summary(results: Results) -> str:
         lines.append(
             f"node, {scene['size']} at {scene['rate_hz']:.0f} Hz: overhead p50 {overhead[0]:.2f} ms, "
             f"age p95 {age[1]:.1f} ms, {scene['counts']['replaced']} replaced, {scene['node_cpu']:.2f} cores"
+            + (", beside a busy process" if scene["beside_busy"] else "")
         )
+    lines += [f"first depth of {row['backend']}: {row['first_depth_s']:.2f} s" for row in results["start"]]
+    lines += results["notes"]
     lines += [f"{name}: {why}" for name, why in results["failed"].items()]
     return "\n".join(lines)

@@ -37,6 +37,7 @@ class Subject:
         threads: of the engine; 0 leaves the number to it.
         facts: what the report says of it.
         at_least: timed runs in a turn, where it needs more than the others to be seen undisturbed.
+        beside_busy: it is timed while another process keeps a core busy.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Subject:
     threads: int = 0
     facts: Mapping[str, Any] = field(default_factory=dict)
     at_least: int = 1
+    beside_busy: bool = False
 
     def environment(self) -> dict[str, str]:
         """Environment of the subject's process: libraries read their number of threads there."""

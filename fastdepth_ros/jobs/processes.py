@@ -37,3 +37,13 @@ def run_module(module: Sequence[str], environment: Mapping[str, str], log: Path)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+@contextmanager
+def busy_process() -> Iterator[subprocess.Popen[bytes]]:
+    """A process that keeps a core busy, as a neighbor of what is measured."""
+    with subprocess.Popen([sys.executable, "-S", "-c", "while True: pass"]) as process:
+        try:
+            yield process
+        finally:
+            process.kill()

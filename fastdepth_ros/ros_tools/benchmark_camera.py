@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
+import signal
 import struct
+import subprocess
+import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.serialization import serialize_message
 from sensor_msgs.msg import CameraInfo, Image
 
+from fastdepth_ros.jobs.other_load import process_cpu_s
 from fastdepth_ros.node.shared_memory import use_shared_memory
 from fastdepth_ros.node.shutdown import lasting_executor
 
@@ -45,6 +47,7 @@ class BenchmarkCamera(Node):
         self.create_subscription(Image, "depth/image", self._on_depth, QoSProfile(depth=10), raw=True)
         self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
         self.sent = 0
+        self.first_depth_at = 0.0  # on the monotonic clock
         self.latencies_ms: list[float] = []
         self.values: dict[str, str] = {}
         self.diagnostics_count = 0
@@ -61,6 +64,7 @@ class BenchmarkCamera(Node):
     def _on_depth(self, message: bytes) -> None:
         seconds, nanoseconds = STAMP.unpack_from(message, 4)
         sent_ns = seconds * 1_000_000_000 + nanoseconds
+        self.first_depth_at = self.first_depth_at or time.monotonic()
         self.latencies_ms.append((self.get_clock().now().nanoseconds - sent_ns) / 1e6)
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
@@ -83,11 +87,11 @@ def measure(camera: BenchmarkCamera, rate_hz: float, warm_up_s: float, seconds: 
         executor.spin_once(timeout_sec=0.1)
     _run(camera, executor, rate_hz, warm_up_s)
     _listen(camera, executor)
-    before, cpu_before_s, started = dict(camera.values), _cpu_s(node_pid), time.monotonic()
+    before, cpu_before_s, started = dict(camera.values), process_cpu_s(node_pid), time.monotonic()
     camera.latencies_ms.clear()
     sent_before = camera.sent
     _run(camera, executor, rate_hz, seconds)
-    elapsed_s, cpu_s = time.monotonic() - started, _cpu_s(node_pid) - cpu_before_s
+    elapsed_s, cpu_s = time.monotonic() - started, process_cpu_s(node_pid) - cpu_before_s
     sent = camera.sent - sent_before
     _listen(camera, executor)
     counted = {
@@ -104,6 +108,31 @@ def measure(camera: BenchmarkCamera, rate_hz: float, warm_up_s: float, seconds: 
         "node_cpu": cpu_s / elapsed_s,
         "diagnostics": camera.values,
     }
+
+
+def first_depth_s(camera: BenchmarkCamera, rate_hz: float, node: list[str]) -> float:
+    """Seconds from the start of a node's process to its first depth.
+
+    Args:
+        node: arguments of `python -m`.
+
+    Raises:
+        TimeoutError: no depth came.
+    """
+    executor = lasting_executor()
+    executor.add_node(camera)
+    _run(camera, executor, rate_hz, 1.0)
+    started = time.monotonic()
+    process = subprocess.Popen([sys.executable, "-m", *node], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        while not camera.latencies_ms:
+            if time.monotonic() - started > START_TIMEOUT_S:
+                raise TimeoutError(f"no depth within {START_TIMEOUT_S:.0f} s of the node's start")
+            _run(camera, executor, rate_hz, 0.2)
+        return camera.first_depth_at - started
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait()
 
 
 def _run(camera: BenchmarkCamera, executor: SingleThreadedExecutor, rate_hz: float, seconds: float) -> None:
@@ -135,12 +164,6 @@ def _serialized(height: int, width: int) -> tuple[bytes, bytes]:
     return serialize_message(image), serialize_message(info)
 
 
-def _cpu_s(pid: int) -> float:
-    """Processor time that a process has taken."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(prog="benchmark_camera", description=__doc__.partition("\n")[0])
     parser.add_argument("--size", default="640x480", help="width x height of the frames in pixels")
@@ -148,14 +171,21 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=10.0, help="duration of the measurement in seconds")
     parser.add_argument("--warm-up", type=float, default=3.0, help="seconds to run before the measurement")
     parser.add_argument("--best-effort", action="store_true", help="publish with best effort reliability")
-    parser.add_argument("--node", type=int, required=True, help="process id of the node")
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--node", type=int, help="process id of the node")
+    text = "arguments of `python -m` as a JSON list: start this node, and print the seconds to its first depth"
+    which.add_argument("--start", type=json.loads, metavar="JSON", help=text)
     parsed = parser.parse_args()
     width, height = (int(side) for side in parsed.size.split("x"))
     use_shared_memory()
     rclpy.init()
     camera = BenchmarkCamera(height, width, parsed.best_effort)
     try:
-        print(json.dumps(measure(camera, parsed.rate, parsed.warm_up, parsed.seconds, parsed.node)))
+        if parsed.start:
+            found = {"first_depth_s": first_depth_s(camera, parsed.rate, parsed.start)}
+        else:
+            found = measure(camera, parsed.rate, parsed.warm_up, parsed.seconds, parsed.node)
+        print(json.dumps(found))
     except TimeoutError as error:
         parser.exit(1, f"benchmark_camera: {error}\n")
     finally:

@@ -14,7 +14,9 @@ import pytest
 pytest.importorskip("torch", reason="torch is not installed")
 import onnxruntime
 import torch
+from matplotlib.figure import Figure
 
+from fastdepth_ros.bench import plots
 from fastdepth_ros.bench.paper_subjects import cut, plan_halves
 from fastdepth_ros.bench.plan import Request, plan_engines
 from fastdepth_ros.bench.report import comparison, write_report
@@ -109,6 +111,23 @@ def test_a_foreign_file_to_compare_is_refused_before_anything_is_measured(tmp_pa
     assert main(["bench", "--compare", str(tmp_path / "old.json"), "--out", str(tmp_path / "out")]) == 1
     assert "old.json" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_busy_neighbor_is_a_row_beside_the_quiet_one(artifact_folder):
+    request = Request([str(artifact_folder)], ["onnxruntime"], [1], beside_busy=True)
+    quiet, busy = (one for one in plan_engines(request).subjects if "group" in one.facts)
+    assert busy.beside_busy and not quiet.beside_busy
+    assert busy.facts["quiet"] == quiet.name and busy.load == quiet.load
+
+
+def test_labels_of_equal_speed_do_not_cover_each_other():
+    figure = Figure(figsize=(8, 5), dpi=100, layout="constrained")
+    axis = figure.add_subplot()
+    axis.scatter((100, 500), (0.6, 0.8))
+    labels = [plots._tell(axis, 373 + shift, 0.725, "model\nengine, 373 fps", "red") for shift in (0, 1, 2)]
+    plots._move_apart(figure, labels)
+    boxes = [label.get_window_extent() for label in labels]
+    assert not any(one.overlaps(other) for number, one in enumerate(boxes) for other in boxes[:number])
 
 
 def test_an_unknown_model_or_backend_is_named(tmp_path, capsys):

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from functools import partial
 
 import pytest
 from loads import load_crash, load_failing, load_nothing, load_sleep, load_work
 
 from fastdepth_ros.bench import harness
-from fastdepth_ros.bench.harness import Worker, measure
+from fastdepth_ros.bench.harness import Measured, Worker, measure
 from fastdepth_ros.bench.machine import machine_figures, machine_subjects, processor_name
-from fastdepth_ros.bench.results import read_results, results_of, write_results
+from fastdepth_ros.bench.results import QUIET_CORES, read_results, results_of, write_results
 from fastdepth_ros.bench.subject import Subject
 from fastdepth_ros.errors import FastDepthError
+from fastdepth_ros.jobs.processes import busy_process
 
 
 def test_each_subject_gets_its_turns_and_its_processor_time():
@@ -61,6 +63,28 @@ def test_the_machines_peak_is_what_a_loop_of_multiply_adds_and_a_copy_say():
     assert figures["peak_gflops"] == max(figures["gflops"].values()) > 0.5
     assert figures["copy_gb_s"] > 0.1
     assert processor_name()
+
+
+def test_a_round_tells_what_others_took():
+    with busy_process():  # of somebody else
+        found, _ = measure([Subject("sleep", partial(load_sleep, 0.3))], 1, 3)
+    assert found["sleep"].others_cores[0] > QUIET_CORES
+
+
+def results_with(*others_cores: float) -> dict:
+    subject = Subject("one", partial(load_sleep, 0.001), 1, {"group": "engine"})
+    measured = {"one": replace(_measured_once(subject), others_cores=list(others_cores))}
+    return results_of([subject], measured, {}, {"rounds": len(others_cores)})
+
+
+def _measured_once(subject: Subject) -> Measured:
+    return measure([subject], 1, 2)[0]["one"]
+
+
+def test_figures_of_an_unquiet_machine_are_not_to_be_trusted():
+    assert not results_with(0.0, 0.9, 0.1, 0.0, 0.0, 0.0)["notes"]
+    (note,) = results_with(0.0, 0.9, 0.1, 0.0, 0.0, 0.3)["notes"]
+    assert note.startswith("do not trust these figures: 1 of 1 rows") and "up to 0.9 cores" in note
 
 
 def test_results_are_read_as_they_were_written(tmp_path):
