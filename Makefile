@@ -14,36 +14,33 @@ HAS_ROS := $(shell $(BASE) -c 'import rclpy' 2>/dev/null && echo yes)
 ifeq ($(HAS_ROS),yes)
 VENV := .venv-$(or $(ROS_DISTRO),ros)
 VENV_FLAGS := --system-site-packages
-EXTRAS := demo,bags,test
+EXTRAS := demo,bags,completion,test
 # Its OpenCV was built for this numpy: the venv must not bring the next one. The live view wants numpy 2.
 NUMPY_MAJOR := $(shell $(BASE) -c 'import numpy; print(numpy.__version__.split(".")[0])')
 NUMPY := numpy<$(shell expr $(NUMPY_MAJOR) + 1)
-FULL := torch,train,cluster$(if $(filter 1,$(NUMPY_MAJOR)),,$(COMMA)view),tvm,openvino
+FULL := torch,train,cluster$(if $(filter 1,$(NUMPY_MAJOR)),,$(COMMA)view),tvm,openvino,docs
 else
 VENV := .venv$(if $(filter jazzy,$(ROS_LINE)),-jazzy-wheels)
-EXTRAS := ros$(if $(filter jazzy,$(ROS_LINE)),-jazzy),opencv,demo,bags,test
+EXTRAS := ros$(if $(filter jazzy,$(ROS_LINE)),-jazzy),opencv,demo,bags,completion,test
 NUMPY := numpy
-FULL := torch,train,cluster,view,tvm,openvino
+FULL := torch,train,cluster,view,tvm,openvino,docs
 endif
 RUN = $(VENV)/bin
 ROBOT := $(VENV)-robot-$(shell $(BASE) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
-# Every folder of tests but those of folders that need torch (models holds no tests).
-TORCH_TESTS := $(addsuffix /,$(addprefix test/,data deploy models nn prune train))
-ROBOT_TESTS := $(filter-out $(TORCH_TESTS),$(wildcard test/[a-z]*/)) test/data/synthetic $(wildcard test/test_*.py)
 export ROS_LOG_DIR ?= $(CURDIR)/$(VENV)/log
 
-.PHONY: demo test test-robot test-slow fuzz model lint clean
+.PHONY: demo test test-robot test-slow fuzz model docs lint clean
 
 demo: $(VENV)/robot
 	$(RUN)/fastdepth demo --out demo
 
 test: $(VENV)/full
-	$(RUN)/python -m pytest -m "not slow" --installed rclpy --installed torch --installed onnx
+	$(RUN)/python -m pytest --installed rclpy --installed torch --installed onnx
 
 # What a robot's installation can run, in an environment of its own for each Python: no torch, no TVM.
 test-robot: override VENV := $(ROBOT)
 test-robot: $(ROBOT)/robot
-	$(RUN)/python -m pytest -m "not slow" --installed rclpy $(ROBOT_TESTS)
+	$(RUN)/python -m pytest --installed rclpy
 
 test-slow: $(VENV)/full
 	$(RUN)/python -m pytest -m slow
@@ -55,6 +52,11 @@ fuzz: $(VENV)/full
 # The long way to the bundled models, DATA=FOLDER: doc/training.md says how far it came.
 model: $(VENV)/full
 	$(MAKE) -f models/default.mk PYTHON=$(RUN)/python DATA=$(DATA)
+
+# The pages of doc/ as HTML: build/docs/index.html.
+docs: $(VENV)/robot
+	$(RUN)/python -m pip install --quiet --editable '.[docs]' '$(NUMPY)'
+	$(RUN)/python -m sphinx -W --keep-going -q doc build/docs
 
 lint: $(VENV)/full
 	$(RUN)/ruff check .

@@ -20,7 +20,9 @@ setup(
     description="Metric depth from one camera, in milliseconds: FastDepth as a ROS 2 node",
     long_description=(Path(__file__).resolve().parent / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
+    url="https://github.com/fastdepth-ros/fastdepth_ros",
     author="fastdepth_ros maintainers",
+    author_email="maintainers@fastdepth-ros.org",
     maintainer="fastdepth_ros maintainers",
     maintainer_email="maintainers@fastdepth-ros.org",
     license="Apache-2.0",
@@ -32,6 +34,8 @@ setup(
         (f"{SHARE}/launch", glob("launch/*.launch.py")),
         (f"{SHARE}/config", glob("config/*.*")),
         (f"{SHARE}/rviz", glob("rviz/*.rviz")),
+        (f"{SHARE}/foxglove", glob("foxglove/*.json")),
+        ("share/bash-completion/completions", glob("completion/*")),
         (f"lib/{NAME}", glob("scripts/*")),
         *models,
     ],
@@ -61,6 +65,8 @@ setup(
         "bags": ["rosbags>=0.11", "pyyaml", "apsw", "mcap>=1.0", "matplotlib>=3.5"],
         "bench": ["matplotlib>=3.7", "nvidia-ml-py", "onnx>=1.14"],
         "cluster": ["ray>=2.10"],
+        "completion": ["argcomplete>=2"],
+        "docs": ["sphinx>=7", "myst-parser>=3"],
         "demo": ["rosbags>=0.11", "pyyaml", "apsw", "mcap>=1.0", "rich>=12"],
         "view": [
             "rosbags>=0.11",
@@ -91,17 +97,18 @@ setup(
             "ruff",
             "mypy",
             "import-linter",
+            "catkin_pkg",
             "pyyaml",
             "selenium>=4.15",
         ],
     },
+    # These get into the global PATH, so each name begins with the package's; the others are in scripts/.
     entry_points={
         "console_scripts": [
             "fastdepth = fastdepth_ros.cli:main",
             "fastdepth_node = fastdepth_ros.node:fastdepth_node",
             "fastdepth_cameras = fastdepth_ros.node:fastdepth_cameras",
-            "bag_player = fastdepth_ros.ros_tools.bag_player:main",
-            "bag_publisher = fastdepth_ros.ros_tools.bag_player:main",
+            "fastdepth_camera = fastdepth_ros.ros_tools.camera:main",
         ],
     },
 )

@@ -21,6 +21,9 @@ os.environ["XDG_CACHE_HOME"] = CACHE.name
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
 
+# What trains, prunes and exports: where torch is not, as on a robot, these tests do not even begin.
+TORCH_FOLDERS = ("data", "deploy", "nn", "prune", "train")
+
 # Any other reason to skip fails the run: a test that silently does not run protects nobody.
 ALLOWED_SKIPS = (
     "the shared data is absent",
@@ -43,6 +46,10 @@ ALLOWED_SKIPS = (
     "no GPU of NVIDIA is here",
     "this processor computes in f16",
     "qemu and the cross compiler are not installed",
+    "sphinx is not installed",
+    "catkin_pkg is not installed",
+    "argcomplete is not installed",
+    "ros2 is not installed",
 )
 _promised: set[str] = set()
 _skipped: list[tuple[str, str]] = []
@@ -59,6 +66,13 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "needs(module): skips where that module is not installed")
     config.addinivalue_line("markers", "graph: runs on a real ROS graph")
     config.addinivalue_line("markers", "shared: needs ../shared")
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    folder = collection_path.parent
+    without_torch = "torch is not installed" not in _promised and importlib.util.find_spec("torch") is None
+    is_test = collection_path.suffix == ".py" and folder.parent == ROOT / "test" and folder.name in TORCH_FOLDERS
+    return True if without_torch and is_test else None
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from importlib import import_module
+from types import ModuleType
 
 from fastdepth_ros.errors import FastDepthError
 
@@ -36,7 +38,7 @@ EXTRAS = {  # module that a verb may lack -> extra that brings it
     "mcap": "bags", "ray": "cluster", "rerun": "view", "av": "view",
     "rclpy": "ros", "rich": "demo", "yaml": "bags", "h5py": "train", "scipy": "train", "matplotlib": "bags",
     "tensorboard": "train", "tvm": "tvm", "tvm_ffi": "tvm",
-    "openvino": "openvino",
+    "openvino": "openvino", "argcomplete": "completion",
 }  # fmt: skip
 
 
@@ -50,6 +52,8 @@ class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
 
 def main(arguments: list[str] | None = None) -> int:
     """Entry point of `fastdepth`; a verb's own errors end it with one line and exit code 1."""
+    if "_ARGCOMPLETE" in os.environ:
+        _complete(os.environ["COMP_LINE"])
     arguments = sys.argv[1:] if arguments is None else arguments
     listing = "\n".join(f"  {verb:<17}{summary}" for verb, summary in VERBS.items())
     parser = argparse.ArgumentParser(
@@ -73,9 +77,26 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
 
 
+def _module(verb: str) -> ModuleType:
+    """Late: one verb must not load the engines of another."""
+    return import_module(f"fastdepth_ros.cli.{verb.replace('-', '_')}")
+
+
+def _complete(line: str) -> None:
+    """Answer bash, which asks for the words that may follow a line, and end the process: completion/fastdepth."""
+    import argcomplete
+
+    parser = argparse.ArgumentParser()
+    verbs = parser.add_subparsers()
+    for verb in VERBS:
+        subparser = verbs.add_parser(verb)
+        if verb in line.split()[1:2]:
+            _module(verb).add_arguments(subparser)
+    argcomplete.autocomplete(parser)
+
+
 def _run(verb: str, arguments: list[str]) -> int:
-    # late: one verb must not load the engines of another
-    module = import_module(f"fastdepth_ros.cli.{verb.replace('-', '_')}")
+    module = _module(verb)
     parser = argparse.ArgumentParser(prog=f"fastdepth {verb}", description=VERBS[verb], formatter_class=HelpFormatter)
     module.add_arguments(parser)
     parsed = parser.parse_args(arguments)

@@ -1,4 +1,4 @@
-"""`fastdepth demo`: the node on a real ROS graph, with a bag or a synthetic room as its camera."""
+"""`fastdepth demo`: the node on a real ROS graph; its camera is a webcam, a video, a bag or a synthetic room."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from fastdepth_ros.cli.options import add_backend_option, add_image_topic_option
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--bag", type=Path, help="bag to play as the camera (default: a synthetic room, rendered once)")
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--bag", type=Path, help="bag to play as the camera (default: a synthetic room, rendered once)")
+    text = "webcam (number, /dev/videoN), video file or stream (rtsp://...) to use as the camera"
+    source.add_argument("--camera", metavar="SOURCE", help=text)
     add_image_topic_option(parser)
     parser.add_argument("--seconds", type=float, default=10.0, help="seconds to record depth for")
     parser.add_argument("--out", type=Path, default=Path("demo"), help="folder for demo.png and demo_bag")
@@ -18,9 +21,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(parsed: argparse.Namespace) -> None:
-    from fastdepth_ros.ros_tools.demo import bag_source, run_demo, synthetic_source
+    from fastdepth_ros.ros_tools.demo import bag_source, camera_source, run_demo, synthetic_source
 
     parsed.out.mkdir(parents=True, exist_ok=True)
-    source = bag_source(parsed.bag, parsed.image_topic) if parsed.bag else synthetic_source(parsed.out)
+    if parsed.camera:
+        source = camera_source(parsed.camera)
+    else:
+        source = bag_source(parsed.bag, parsed.image_topic) if parsed.bag else synthetic_source(parsed.out)
     parameters = {"backend": parsed.backend} | ({"model": parsed.model} if parsed.model else {})
     run_demo(source, parsed.seconds, parsed.out, parameters)

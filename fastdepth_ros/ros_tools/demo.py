@@ -39,6 +39,7 @@ from fastdepth_ros.node.messages import frame_from_message
 from fastdepth_ros.node.shutdown import lasting_executor
 from fastdepth_ros.pictures.image_files import write_picture
 from fastdepth_ros.pictures.panel import PanelRow, panel
+from fastdepth_ros.ros_tools.camera import IMAGE_TOPIC as CAMERA_TOPIC
 
 SYNTHETIC_FRAMES, SYNTHETIC_RATE_HZ = 45, 15.0
 START_TIMEOUT_S = 60.0
@@ -124,9 +125,9 @@ def _keep(messages: OrderedDict[int, Any], message: Any) -> None:
 
 @dataclass(frozen=True)
 class Source:
-    """Bag that the images come from, and its topics."""
+    """Module with arguments that publishes the images, and their topics."""
 
-    bag: Path
+    player: tuple[str, ...]
     image_topic: str
     compressed: bool
     truth_topic: str
@@ -148,23 +149,24 @@ def run_demo(source: Source, seconds: float, out: Path, node_parameters: dict[st
     node = ["fastdepth_ros.node.node", "--ros-args", "-r", f"image:={image}", "-r", f"camera_info:={info}"]
     for name, value in parameters.items():
         node += ["-p", f"{name}:={value}"]
-    player = ["fastdepth_ros.ros_tools.bag_player", str(source.bag), "--loop", "--restamp", "--wait", "30"]
     shutil.rmtree(out / "demo_bag", ignore_errors=True)  # from an earlier demo
     with (
         new_bag(out / "demo_bag") as writer,
         run_module(node, environment, out / "node.log") as running,
-        run_module(player, environment, out / "camera.log"),
+        run_module(source.player, environment, out / "camera.log") as camera,
     ):
         rclpy.init()
         try:
             collector = Collector(
                 source.image_topic, CompressedImage if source.compressed else Image, source.truth_topic, writer
             )
-            _listen(collector, running, seconds, console)
-            if not collector.depths or running.poll() is not None:
-                what = "the node ended" if collector.depths else "no depth came"
-                log = (out / "node.log").read_text().strip().splitlines()[-8:]
-                raise FastDepthError(f"{what}. The node says: {collector.health}. Its log ends:\n" + "\n".join(log))
+            _listen(collector, (running, camera), seconds, console)
+            if not collector.depths or _ended((running, camera)):
+                which = "camera" if camera.poll() else "node"
+                what = f"the {which} ended" if _ended((running, camera)) else "no depth came"
+                log = (out / f"{which}.log").read_text().strip().splitlines()[-8:]
+                end = f"The log of the {which} ends:\n" + "\n".join(log)
+                raise FastDepthError(f"{what}. The node says: {collector.health}. {end}")
         finally:
             rclpy.try_shutdown()
     samples = collector.complete_samples()
@@ -181,7 +183,12 @@ def synthetic_source(out: Path) -> Source:
     bag = out / "room_bag"
     if not bag.exists():
         write_synthetic_bag(bag, frames=SYNTHETIC_FRAMES, rate_hz=SYNTHETIC_RATE_HZ)
-    return Source(bag, IMAGE_TOPIC, False, TRUTH_TOPIC)
+    return Source(_playing(bag), IMAGE_TOPIC, False, TRUTH_TOPIC)
+
+
+def camera_source(text: str) -> Source:
+    """A webcam, a video or a stream; a video starts again at its end."""
+    return Source(("fastdepth_ros.ros_tools.camera", text, "--loop"), CAMERA_TOPIC, False, "")
 
 
 def bag_source(bag: Path, image_topic: str) -> Source:
@@ -197,22 +204,32 @@ def bag_source(bag: Path, image_topic: str) -> Source:
         if not image_topic:
             image_topic = busiest_camera_topic(reader)
         compressed = image_connections(reader, image_topic)[0].msgtype == "sensor_msgs/msg/CompressedImage"
-    return Source(bag, image_topic, compressed, "")
+    return Source(_playing(bag), image_topic, compressed, "")
 
 
-def _listen(collector: Collector, node: subprocess.Popen[bytes], seconds: float, console: Console) -> None:
-    """Listen for some seconds from the first depth on; give up when the node ends or says that it cannot start."""
+def _playing(bag: Path) -> tuple[str, ...]:
+    return ("fastdepth_ros.ros_tools.bag_player", str(bag), "--loop", "--restamp", "--wait", "30")
+
+
+def _listen(
+    collector: Collector, processes: tuple[subprocess.Popen[bytes], ...], seconds: float, console: Console
+) -> None:
+    """Listen for some seconds from the first depth on; give up when node or camera end, or the node cannot start."""
     executor = lasting_executor()
     executor.add_node(collector)
     started, drawn, deadline = None, 0.0, time.monotonic() + START_TIMEOUT_S
     with Live(console=console, auto_refresh=False) as live:
-        while (now := time.monotonic()) < deadline and node.poll() is None and not collector.broken:
+        while (now := time.monotonic()) < deadline and not (collector.broken or _ended(processes)):
             executor.spin_once(timeout_sec=TABLE_PERIOD_S)
             if started is None and collector.depths:
                 started, deadline = now, now + seconds
             if now - drawn > TABLE_PERIOD_S:
                 live.update(_table(collector, now - started if started else 0.0), refresh=True)
                 drawn = now
+
+
+def _ended(processes: tuple[subprocess.Popen[bytes], ...]) -> bool:
+    return any(process.poll() is not None for process in processes)
 
 
 def _table(collector: Collector, elapsed_s: float) -> Table:

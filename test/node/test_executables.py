@@ -172,3 +172,48 @@ def test_help_of_the_node_is_printed_and_ends(domain):
     command = [sys.executable, "-m", "fastdepth_ros.node.node", "--help"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0 and "--ros-args" in done.stdout
+
+
+@pytest.fixture
+def video(tmp_path) -> Path:
+    import cv2
+
+    path = tmp_path / "room.mp4"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 10, (160, 120))
+    for number in range(4):
+        writer.write(np.full((120, 160, 3), 40 * number + 20, np.uint8))
+    writer.release()
+    return path
+
+
+def test_the_camera_publishes_a_video_as_images_of_now(graph: Graph, video):
+    images = Listener(graph, "/camera/image_raw", Image)
+    before = graph.peer.get_clock().now().nanoseconds
+    with process("ros_tools.camera", str(video), "--loop", "--frame-id", "eye") as running:
+        wait_until(lambda: len(images.heard) > 5, "images of more than one round")
+        running.send_signal(signal.SIGINT)
+        _, errors = running.communicate(timeout=60)
+    assert running.returncode == 0 and "Traceback" not in errors
+    first = images.heard[0]
+    assert (first.encoding, first.height, first.width, first.header.frame_id) == ("bgr8", 120, 160, "eye")
+    assert stamp_ns(first) > before and len(first.data) == 120 * 160 * 3
+
+
+def test_the_camera_names_a_source_that_is_not_there(domain):
+    with process("ros_tools.camera", "nothing.mp4") as running:
+        _, errors = running.communicate(timeout=60)
+        assert running.returncode == 1 and "nothing.mp4" in errors and "Traceback" not in errors
+
+
+def test_the_demo_takes_a_video_as_its_camera(domain, artifact_folder, video, tmp_path):
+    out = tmp_path / "demo"
+    finished = _fastdepth(
+        "demo", "--camera", str(video), "--seconds", "2", "--out", str(out), "--model", str(artifact_folder)
+    )
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    assert (out / "demo.png").exists()
+
+
+def test_the_demo_names_a_camera_that_is_not_there(domain, artifact_folder, tmp_path):
+    finished = _fastdepth("demo", "--camera", "none.mp4", "--out", str(tmp_path), "--model", str(artifact_folder))
+    assert finished.returncode == 1 and "the camera ended" in finished.stderr and "none.mp4" in finished.stderr
