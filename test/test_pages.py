@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from fastdepth_ros.cli import VERBS
 
@@ -50,3 +54,28 @@ def test_renamed_modules_are_found_under_their_new_names():
     assert len(new) > 30
     places = [package / name.replace(".", "/") for name in new]
     assert not [place for place in places if not place.is_dir() and not place.with_name(f"{place.name}.py").exists()]
+
+
+def test_the_parameters_of_the_page_by_purpose_exist():
+    known = set(yaml.safe_load((ROOT / "config" / "fastdepth.yaml").read_text())["/**"]["ros__parameters"])
+    rows = re.findall(r"^\| [^|]*\|([^|]*)\|", (ROOT / "doc" / "which_parameter.md").read_text(), flags=re.M)
+    named = {name for row in rows for name in re.findall(r"`([a-z_]+)(?:: [^`]*)?`", row)}
+    assert len(named) > 15
+    assert named <= known | {"camera_info", "image_rect"}
+
+
+@pytest.mark.parametrize("room", ["depth", "artifact", "backends"])
+def test_the_api_page_has_every_module_of_its_folder(room):
+    page = (ROOT / "doc" / "api" / f"{room}.rst").read_text()
+    modules = [path.stem for path in (ROOT / "fastdepth_ros" / room).glob("*.py") if path.stem != "__init__"]
+    assert set(re.findall(r"automodule:: fastdepth_ros\.\w+\.(\w+)", page)) == set(modules)
+
+
+@pytest.mark.slow
+@pytest.mark.needs("sphinx")
+def test_sphinx_builds_the_pages_without_a_warning(tmp_path):
+    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", str(ROOT / "doc"), str(tmp_path / "html")]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert "DepthEstimator" in (tmp_path / "html" / "api" / "depth.html").read_text()
