@@ -130,6 +130,9 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import cv2
     import numpy as np
 
+    from fastdepth_ros.artifact.artifact import find_artifact
+    from fastdepth_ros.artifact.golden import golden_frame
+    from fastdepth_ros.backends import BackendOptions
     from fastdepth_ros.bags.synthetic_bag import IMAGE_TOPIC, TRUTH_TOPIC, write_synthetic_bag
     from fastdepth_ros.cli import main
 
@@ -141,6 +144,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     depth = ["--image-topic", IMAGE_TOPIC, "--truth-topic", TRUTH_TOPIC, "--out", str(folder / "DEPTH_BAG")]
     assert main(["bag", str(folder / "DRIVE"), *depth]) == 0
     (folder / "metrics.json").symlink_to("DEPTH_BAG/metrics.json")
+    backend = find_artifact("").load("onnxruntime", BackendOptions())
+    np.save(folder / "depth.npy", backend.infer(golden_frame(224)))
     shutil.copy(ROOT / "config" / "cameras.yaml", folder / "LIST.yaml")
     picture = np.random.default_rng(0).integers(0, 256, (240, 320, 3), np.uint8)
     for name in ("room.jpg", "frame.jpg"):

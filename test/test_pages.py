@@ -35,6 +35,11 @@ def test_the_readme_is_short_and_links_every_page():
     assert not [page.name for page in PAGES if f"(doc/{page.name})" not in readme]
 
 
+def test_the_contents_have_every_page():
+    listed = re.findall(r"^   (\w+)$", (ROOT / "doc" / "index.rst").read_text(), flags=re.M)
+    assert set(listed) == {page.stem for page in PAGES}
+
+
 def test_the_command_line_page_has_every_verb():
     page = (ROOT / "doc" / "command_line.md").read_text()
     assert set(re.findall(r"^\| `fastdepth ([\w-]+)", page, flags=re.M)) == set(VERBS)
