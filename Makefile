@@ -35,7 +35,7 @@ demo: $(VENV)/robot
 	$(RUN)/fastdepth demo --out demo
 
 test: $(VENV)/full
-	$(RUN)/python -m pytest --installed rclpy --installed torch --installed onnx
+	$(RUN)/python -m pytest $(addprefix --installed ,rclpy torch onnx grimp importlinter catkin_pkg argcomplete sphinx)
 
 # What a robot's installation can run, in an environment of its own for each Python: no torch, no TVM.
 test-robot: override VENV := $(ROBOT)

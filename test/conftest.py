@@ -46,6 +46,8 @@ ALLOWED_SKIPS = (
     "no GPU of NVIDIA is here",
     "this processor computes in f16",
     "qemu and the cross compiler are not installed",
+    "grimp is not installed",
+    "importlinter is not installed",
     "sphinx is not installed",
     "catkin_pkg is not installed",
     "argcomplete is not installed",

@@ -41,6 +41,7 @@ ENDLESS = {  # command -> what it prints once it works
 }  # fmt: skip
 ASKS_A_GRAPH = re.compile(r"^ros2 (topic|param|node|lifecycle|service)\b", re.M)
 PATIENCE_S = 120.0
+LONGEST_S = 900.0  # of a block, on a busy machine
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,8 @@ def parameter(block: Block) -> object:
     quick = all(command.startswith(QUICK) for command in block.commands)
     modules = {module for start, module in MODULES.items() if start in block.text}
     marks = [pytest.mark.needs(module) for module in sorted(modules)]
-    return pytest.param(block, id=block.title, marks=[*marks, *([] if quick else [pytest.mark.slow])])
+    slow = [] if quick else [pytest.mark.slow, pytest.mark.timeout(LONGEST_S + 60)]
+    return pytest.param(block, id=block.title, marks=[*marks, *slow])
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.title)
@@ -223,7 +225,7 @@ GRAPH = [
 
 def run(script: str, folder: Path, environment: dict[str, str]) -> None:
     done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", script], cwd=folder, env=environment, timeout=PATIENCE_S * 2,
+        ["bash", "-euo", "pipefail", "-c", script], cwd=folder, env=environment, timeout=LONGEST_S,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     assert done.returncode == 0, f"{script}\n{done.stdout}"

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from processes import environment
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -44,6 +45,7 @@ def loaded_by(script: str, *arguments: object) -> set[str]:
     return set(done.stdout.splitlines()[-1].split()[1:])
 
 
+@pytest.mark.needs("importlinter")
 def test_every_import_contract_is_kept():
     program = Path(sys.executable).with_name("lint-imports")
     done = subprocess.run([program, "--no-cache"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)

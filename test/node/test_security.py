@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
-import grimp
 import pytest
 from processes import environment
 
@@ -70,7 +69,10 @@ def test_a_suspect_is_found():
     assert not suspects("torch.load(f, weights_only=True)\nnp.load(f, allow_pickle=False)")
 
 
+@pytest.mark.needs("grimp")
 def test_nothing_that_a_robot_imports_unpickles_or_evaluates():
+    import grimp
+
     graph = grimp.build_graph("fastdepth_ros", include_external_packages=True)
     entries = {f"fastdepth_ros.{name}" for name in ON_A_ROBOT}
     reached = entries.union(*(graph.find_upstream_modules(name) for name in entries))
