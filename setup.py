@@ -40,7 +40,7 @@ setup(
         *models,
     ],
     package_data={
-        f"{NAME}.artifact": ["catalog.json"],
+        f"{NAME}.artifact": ["catalog.json", "manifest_schema.json"],
         f"{NAME}.train": ["recipes/*.yaml"],
         f"{NAME}.view": ["page/*"],
     },

@@ -53,9 +53,7 @@ def on_its_grid(truth: np.ndarray, result: DepthResult) -> np.ndarray:
 def lens_figures(artifact: Artifact, pairs: list[Pair], zoom: float, field: str, setting: str) -> tuple[float, ...]:
     """Median over images of truth / depth; delta1 and relative error, means over images."""
     options = EstimatorOptions(field_of_view=field, focal_scale=setting)
-    estimator = DepthEstimator(
-        artifact.load(options=ONE_THREAD), artifact.input_size_px, options, artifact.trained_focal
-    )
+    estimator = DepthEstimator(artifact.load(options=ONE_THREAD), artifact.network, options)
     ratios, errors = [], []
     for frame, k, truth in through(pairs, zoom):
         result = estimator(frame, k)

@@ -39,6 +39,7 @@ ALLOWED_SKIPS = (
     "torch is not installed",
     "onnx is not installed",
     "ray is not installed",
+    "jsonschema is not installed",
     "a tmpfs cannot be mounted",
     "tvm is not installed",
     "openvino is not installed",

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fastdepth_ros.artifact.artifact import MANIFEST
+from fastdepth_ros.artifact.manifest import MANIFEST
 
 
 def edit_manifest(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:

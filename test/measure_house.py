@@ -207,13 +207,6 @@ class Recorder:
         return ""
 
 
-def node_module() -> str:
-    """The module of the executable fastdepth_node, as setup.py names it."""
-    found = re.search(r"fastdepth_node = ([\w.]+):", (ROOT / "setup.py").read_text())
-    assert found, "setup.py names no fastdepth_node"
-    return found[1]
-
-
 def frame_way() -> dict[str, Any]:
     """Run a node on frames; the calls of the last one, and the modules that the node loaded."""
     import rclpy
@@ -223,7 +216,7 @@ def frame_way() -> dict[str, Any]:
 
     rclpy.init(domain_id=int(os.environ.get("ROS_DOMAIN_ID") or os.getpid() % 100 + 1))
     executor = SingleThreadedExecutor()
-    node = import_module(node_module()).FastDepthNode()
+    node = import_module("fastdepth_ros.node.node").FastDepthNode()
     camera = rclpy.create_node("camera")
     heard: list[int] = []
     for one in (node, camera):

@@ -13,8 +13,8 @@ from onnx import TensorProto, helper
 from small_networks import TINY as TINY_CHANNELS
 from small_networks import lively
 
-from fastdepth_ros.artifact.artifact import INPUT_SIZE_PX
 from fastdepth_ros.deploy.export import OPSET, export_artifact
+from fastdepth_ros.depth.geometry import TRAINED_INPUT_PX
 
 FOLDER = Path(__file__).resolve().parent / "models"
 TINY = FOLDER / "tiny"
@@ -22,12 +22,14 @@ RED = FOLDER / "red_to_depth.onnx"
 
 
 def export_tiny(folder: Path) -> None:
-    export_artifact(lively(TINY_CHANNELS), folder, {"training_data": "none: random weights for tests"})
+    export_artifact(
+        lively(TINY_CHANNELS), folder, {"training_data": "none: random weights for tests", "licence": "Apache-2.0"}
+    )
 
 
 def red_to_depth() -> onnx.ModelProto:
     """A network whose answer is known: depth = max(0, (red - 10) / 20)."""
-    size = INPUT_SIZE_PX
+    size = TRAINED_INPUT_PX
     nodes = [
         helper.make_node("Cast", ["rgb"], ["float"], to=TensorProto.FLOAT),
         helper.make_node("Transpose", ["float"], ["planes"], perm=[0, 3, 1, 2]),

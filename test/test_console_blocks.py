@@ -147,7 +147,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert main(["bag", str(folder / "DRIVE"), *depth]) == 0
     (folder / "metrics.json").symlink_to("DEPTH_BAG/metrics.json")
     backend = find_artifact("").load("onnxruntime", BackendOptions())
-    np.save(folder / "depth.npy", backend.infer(golden_frame(224)))
+    np.save(folder / "depth.npy", backend.infer(golden_frame(224)).depth)
     shutil.copy(ROOT / "config" / "cameras.yaml", folder / "LIST.yaml")
     picture = np.random.default_rng(0).integers(0, 256, (240, 320, 3), np.uint8)
     for name in ("room.jpg", "frame.jpg"):

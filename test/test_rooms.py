@@ -21,7 +21,7 @@ from fastdepth_ros.depth.frame import RawImage, decode_raw
 from fastdepth_ros.depth.estimator import DepthEstimator, EstimatorOptions
 assert "onnxruntime" not in sys.modules  # the hot path itself needs no engine
 artifact = find_artifact(sys.argv[1])
-estimator = DepthEstimator(artifact.load("onnxruntime"), artifact.input_size_px, EstimatorOptions(output_size="camera"))
+estimator = DepthEstimator(artifact.load("onnxruntime"), artifact.network, EstimatorOptions(output_size="camera"))
 frame = decode_raw(RawImage("bgr8", 120, 160, 480, False, bytes(120 * 480)))
 assert estimator(frame).depth.shape == (120, 160)
 assert "pytorch" in backend_names()

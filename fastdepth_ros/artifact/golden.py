@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from fastdepth_ros.backends.base import Backend
+from fastdepth_ros.backends import Backend, Outputs
+from fastdepth_ros.depth.network import Network
 from fastdepth_ros.errors import FastDepthError
 
 SPACING_PX = 16
@@ -20,29 +21,57 @@ TOLERANCE_M = 1e-3
 AGREEMENT_M = 1e-4  # between engines that compute the same file
 
 
-def golden_frame(size_px: int) -> np.ndarray:
+def golden_frame(height_px: int, width_px: int | None = None) -> np.ndarray:
     """Fixed network input, computed in integers: slopes, tiles and a disc.
 
+    Args:
+        width_px: None: as the height.
+
     Returns:
-        uint8 (size, size, 3).
+        uint8 (height, width, 3).
 
     >>> golden_frame(224)[0, 0].tolist()
     [60, 40, 170]
     """
-    y, x = np.mgrid[:size_px, :size_px]
+    width_px = height_px if width_px is None else width_px
+    y, x = np.mgrid[:height_px, :width_px]
     tiles = ((x // 14 + y // 14) % 2) * 40
-    disc = ((x - size_px // 3) ** 2 + (y - size_px // 2) ** 2 < (size_px // 5) ** 2) * 70
-    planes = [60 + y * 120 // size_px + tiles, 40 + x * 130 // size_px + disc, 170 - y * 90 // size_px + tiles // 2]
+    disc = ((x - width_px // 3) ** 2 + (y - height_px // 2) ** 2 < (min(height_px, width_px) // 5) ** 2) * 70
+    planes = [
+        60 + y * 120 // height_px + tiles, 40 + x * 130 // width_px + disc, 170 - y * 90 // height_px + tiles // 2
+    ]  # fmt: skip
     return np.stack(planes, axis=-1).astype(np.uint8)
 
 
-def golden_record(backend: Backend, size_px: int) -> dict[str, Any]:
-    """Golden record in the manifest: depth in meters at every sixteenth pixel, rounded to 0.1 mm."""
-    depth = _sample(backend.infer(_golden_input(backend, size_px)))
+def golden_input(network: Network) -> tuple[np.ndarray, ...]:
+    """The golden frame, RGB, and its camera matrix where the network takes that: what `Backend.infer` takes."""
+    height, width = network.input.shape
+    camera = np.array([[width, 0, (width - 1) / 2], [0, width, (height - 1) / 2], [0, 0, 1]], np.float32)
+    return (golden_frame(height, width), camera) if network.takes_camera else (golden_frame(height, width),)
+
+
+def golden_outputs(backend: Backend, network: Network) -> Outputs:
+    """Outputs of a backend for the golden frame, of a camera whose view is 53 degrees wide."""
+    return infer_pixels(backend, golden_frame(*network.input.shape), network)
+
+
+def infer_pixels(backend: Backend, rgb: np.ndarray, network: Network) -> Outputs:
+    """Outputs of a backend for a network input, uint8 (height, width, 3) RGB, of the golden frame's camera."""
+    pixels = rgb if backend.channels == "rgb" else np.ascontiguousarray(rgb[..., ::-1])
+    return backend.infer(pixels, *golden_input(network)[1:])
+
+
+def golden_record(backend: Backend, network: Network) -> dict[str, Any]:
+    """Golden record in the manifest: the network's depth at every sixteenth pixel, of six digits; null where it is NaN,
+    "inf" where it is +inf. Depth that is not around a meter has a tolerance of its own size."""
+    depth = _sample(golden_outputs(backend, network).depth)
+    known = np.abs(depth[np.isfinite(depth)])
+    typical = float(np.median(known)) if known.size else 1.0
+    unusual = not 0.1 < typical < 10
     return {
         "spacing_px": SPACING_PX,
-        "tolerance_m": TOLERANCE_M,
-        "depth_m": np.round(depth.astype(np.float64), 4).tolist(),
+        "tolerance_m": TOLERANCE_M if not unusual else float(f"{TOLERANCE_M * typical:.3g}"),
+        "depth_m": [[_written(value) for value in row] for row in depth.tolist()],
     }
 
 
@@ -51,43 +80,51 @@ class GoldenDifference:
     """Difference between a depth of the golden frame and the record, at the record's pixels.
 
     Args:
-        mean_m, largest_m: absolute, meters; NaN where the depth has one.
+        mean_m, largest_m: absolute, meters; +inf where only one of them is NaN or infinite.
         median_ratio: median of the depth over that of the record.
-        tolerance_m: largest difference that the record allows.
+        tolerance_m: largest difference that the record allows, besides a share of the depth.
+        is_within: whether the record allows it everywhere.
     """
 
     mean_m: float
     largest_m: float
     median_ratio: float
     tolerance_m: float
+    is_within: bool
 
 
 def golden_difference(depth: np.ndarray, record: Mapping[str, Any]) -> GoldenDifference:
     """Compare a depth of the golden frame with the record.
 
     Args:
-        depth: float (height, width) meters, of the network input's size.
+        depth: float (rows, columns) meters, of the size of the network's depth.
 
     Raises:
         FastDepthError: a malformed record, or a depth of another size.
     """
     depth = _sample(depth)
     try:
-        expected, tolerance_m = np.asarray(record["depth_m"], np.float32), float(record["tolerance_m"])
+        expected, tolerance_m = np.array(record["depth_m"], np.float32), float(record["tolerance_m"])
+        relative = float(record.get("tolerance_relative", 0.0))
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise FastDepthError(f"the manifest's golden record is malformed: {type(error).__name__} {error}") from error
     if expected.shape != depth.shape:
         raise FastDepthError(f"the manifest's golden depth has shape {expected.shape}, it needs {depth.shape}")
-    off_m, median_m = np.abs(depth - expected), float(np.median(expected))
-    ratio = float(np.median(depth)) / median_m if median_m else float("nan")
-    return GoldenDifference(float(off_m.mean()), float(off_m.max()), ratio, tolerance_m)
+    off_m, finite = difference(depth, expected), np.isfinite(depth) & np.isfinite(expected)
+    median_m = float(np.median(expected[finite])) if finite.any() else 0.0
+    ratio = float(np.median(depth[finite])) / median_m if median_m else float("nan")
+    is_within = (off_m <= tolerance_m + relative * np.abs(np.where(finite, expected, 0))).all()
+    return GoldenDifference(float(off_m.mean()), float(off_m.max()), ratio, tolerance_m, bool(is_within))
 
 
-def read_depth(path: Path, size_px: int) -> np.ndarray:
+def read_depth(path: Path, shape: tuple[int, int]) -> np.ndarray:
     """Depth of the golden frame that another runtime wrote with `numpy.save`.
 
+    Args:
+        shape: rows and columns of the network's depth.
+
     Returns:
-        float32 (size, size) meters; axes of length 1 are dropped.
+        float32 (rows, columns) meters; axes of length 1 are dropped.
 
     Raises:
         FastDepthError: no file of `numpy.save`, no floating-point numbers, or another size.
@@ -99,12 +136,12 @@ def read_depth(path: Path, size_px: int) -> np.ndarray:
     if not isinstance(depth, np.ndarray) or depth.dtype.kind != "f":
         kind = getattr(depth, "dtype", "a set of arrays")
         raise FastDepthError(f"{path} holds {kind}, it should hold meters as floating-point numbers")
-    if tuple(axis for axis in depth.shape if axis > 1) != (size_px, size_px):
-        raise FastDepthError(f"{path} has shape {depth.shape}, it should be (1, 1, {size_px}, {size_px})")
-    return depth.reshape(size_px, size_px).astype(np.float32)
+    if tuple(axis for axis in depth.shape if axis > 1) != shape:
+        raise FastDepthError(f"{path} has shape {depth.shape}, it should be {(1, 1, *shape)}")
+    return depth.reshape(shape).astype(np.float32)
 
 
-def check_golden(backend: Backend, record: Mapping[str, Any], size_px: int) -> float:
+def check_golden(backend: Backend, record: Mapping[str, Any], network: Network) -> float:
     """Run the golden frame and compare its depth with the record.
 
     Returns:
@@ -113,8 +150,8 @@ def check_golden(backend: Backend, record: Mapping[str, Any], size_px: int) -> f
     Raises:
         FastDepthError: a malformed record, or a difference above the record's tolerance.
     """
-    found = golden_difference(backend.infer(_golden_input(backend, size_px)), record)
-    if not found.largest_m <= found.tolerance_m:  # NaN fails too
+    found = golden_difference(golden_outputs(backend, network).depth, record)
+    if not found.is_within:
         raise FastDepthError(
             f"{backend.engine} is off by {found.largest_m:.4f} m on the golden frame, {found.tolerance_m} m is "
             "allowed: this engine does not compute this network"
@@ -122,7 +159,15 @@ def check_golden(backend: Backend, record: Mapping[str, Any], size_px: int) -> f
     return found.largest_m
 
 
-def require_agreement(one: Backend, other: Backend, size_px: int, names: str) -> float:
+def difference(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Absolute difference of two depths; 0 where both are NaN or both +inf, +inf where one of them is."""
+    with np.errstate(invalid="ignore"):
+        off = np.abs(one - other)
+    same = (np.isnan(one) & np.isnan(other)) | (one == other)
+    return np.where(same, 0, np.where(np.isnan(off), np.inf, off))
+
+
+def require_agreement(one: Backend, other: Backend, network: Network, names: str) -> float:
     """Difference between two backends of the same network over all pixels of the golden frame and of noise, meters.
 
     Args:
@@ -131,16 +176,20 @@ def require_agreement(one: Backend, other: Backend, size_px: int, names: str) ->
     Raises:
         FastDepthError: over AGREEMENT_M, or one of them gives NaN.
     """
-    noise = np.random.default_rng(0).integers(0, 256, (size_px, size_px, 3), dtype=np.uint8)
-    off_m = float(np.max([np.abs(one.infer(rgb) - other.infer(rgb)).max() for rgb in (golden_frame(size_px), noise)]))
+    shape = network.input.shape
+    noise = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    off_m = float(
+        np.max([np.abs(one.infer(rgb).depth - other.infer(rgb).depth).max() for rgb in (golden_frame(*shape), noise)])
+    )
     if not off_m <= AGREEMENT_M:  # NaN fails too
         raise FastDepthError(f"{names} by {off_m} m, {AGREEMENT_M} m is allowed")
     return off_m
 
 
-def _golden_input(backend: Backend, size_px: int) -> np.ndarray:
-    frame = golden_frame(size_px)
-    return frame if backend.channels == "rgb" else np.ascontiguousarray(frame[..., ::-1])
+def _written(value: float) -> float | str | None:
+    if value != value:
+        return None
+    return "inf" if value == np.inf else float(f"{value:.6g}")
 
 
 def _sample(depth: np.ndarray) -> np.ndarray:

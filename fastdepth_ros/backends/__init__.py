@@ -7,11 +7,12 @@ from fastdepth_ros.backends.base import (
     BackendOptions,
     ModelFile,
     NotInstalledError,
+    Outputs,
     backend_class,
     backend_names,
 )  # fmt: skip
 
 __all__ = [
-    "BACKENDS", "Backend", "BackendError", "BackendOptions", "ModelFile", "NotInstalledError", "backend_class",
-    "backend_names",
+    "BACKENDS", "Backend", "BackendError", "BackendOptions", "ModelFile", "NotInstalledError", "Outputs",
+    "backend_class", "backend_names",
 ]  # fmt: skip

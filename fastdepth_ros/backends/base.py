@@ -7,7 +7,7 @@ from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -35,15 +35,31 @@ class ModelFile:
 
     Args:
         path: the file.
-        input_size_px: side of the square network input.
+        input_px: height and width of the network input.
         opset: ONNX operator set, where the file is ONNX.
         facts: all that the manifest says of the file.
+        outputs: names of the network's outputs, the fields of `Outputs` that it fills.
+        takes_camera: the network has a second input, the camera matrix.
     """
 
     path: Path
-    input_size_px: int
+    input_px: tuple[int, int]
     opset: int | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    outputs: tuple[str, ...] = ("depth",)
+    takes_camera: bool = False
+
+
+class Outputs(NamedTuple):
+    """Named outputs of a network for one frame.
+
+    Args:
+        depth: float32 (rows, columns) meters, NaN where the network has no answer, +inf where it sees the sky.
+        confidence: float32 (rows, columns) as the network says it; None where it says none.
+    """
+
+    depth: np.ndarray
+    confidence: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -106,15 +122,37 @@ class Backend(Protocol):
 
     def __init__(self, model: ModelFile, options: BackendOptions) -> None: ...
 
-    def infer(self, pixels: np.ndarray) -> np.ndarray:
+    def infer(self, pixels: np.ndarray, camera: np.ndarray | None = None) -> Outputs:
         """Run the network once.
 
         Args:
-            pixels: network input, uint8 (size, size, 3) in C order, channels as `channels` says.
+            pixels: network input, uint8 (height, width, 3) in C order, channels as `channels` says.
+            camera: float32 (3, 3) camera matrix at the network input, for a network that takes it; else not given.
 
         Returns:
-            float32 (size, size) meters, owned by the caller.
+            Arrays owned by the caller. A backend of another distribution may return the depth alone, an array.
         """
+
+
+class CheckedBackend:
+    """A backend of another distribution: its calls return Outputs, or raise BackendError where it returned neither
+    these nor a depth of two axes."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._backend, name)
+
+    def infer(self, pixels: np.ndarray, camera: np.ndarray | None = None) -> Outputs:
+        returned = self._backend.infer(pixels) if camera is None else self._backend.infer(pixels, camera)
+        outputs = returned if isinstance(returned, Outputs) else Outputs(returned)
+        if getattr(outputs.depth, "ndim", 0) != 2:
+            raise BackendError(
+                f"{self._backend.engine} returned {type(returned).__name__} {returned!r:.60}",
+                "it should return Outputs or a depth of two axes",
+            )
+        return outputs
 
 
 def engine_text(name_and_version: str, device: str, computes: str) -> str:

@@ -12,6 +12,7 @@ from fastdepth_ros.backends.base import (
     BackendError,
     BackendOptions,
     ModelFile,
+    Outputs,
     engine_cache,
     engine_text,
     in_f32,
@@ -52,23 +53,26 @@ class OnnxRuntimeBackend:
         self._check(model)
         self.computes, self.channels = computes(provider, options.precision, host_features()), options.channels
         self.engine = engine_text(f"onnxruntime {onnxruntime.__version__}", options.device, self.computes)
-        self._input = self._session.get_inputs()[0].name
+        self._inputs = [entry.name for entry in self._session.get_inputs()]
+        self._outputs = list(model.outputs) if len(model.outputs) > 1 else None  # an only output may have any name
 
     def _check(self, model: ModelFile) -> None:
-        """Does the graph take what the manifest says it takes?"""
-        found = self._session.get_inputs()[0]
-        wanted = [1, model.input_size_px, model.input_size_px, 3]
-        if len(self._session.get_inputs()) != 1 or found.type != "tensor(uint8)" or found.shape != wanted:
-            raise BackendError(
-                f"{model.path} takes {found.type} {found.shape}, its manifest says tensor(uint8) {wanted}"
-            )
+        """Does the graph take and give what the manifest says?"""
+        found = [f"{entry.type} {entry.shape}" for entry in self._session.get_inputs()]
+        wanted = [f"tensor(uint8) {[1, *model.input_px, 3]}"] + ["tensor(float) [1, 3, 3]"] * model.takes_camera
+        if found != wanted:
+            raise BackendError(f"{model.path} takes {', '.join(found)}, its manifest says {', '.join(wanted)}")
+        outputs = [entry.name for entry in self._session.get_outputs()]
+        if len(outputs) != len(model.outputs) or (len(outputs) > 1 and set(outputs) != set(model.outputs)):
+            raise BackendError(f"{model.path} gives {', '.join(outputs)}, its manifest says {', '.join(model.outputs)}")
         opset = self._session.get_modelmeta().custom_metadata_map.get("opset")
         if opset != str(model.opset):
             raise BackendError(f"{model.path} is of opset {opset}, its manifest says {model.opset}")
 
-    def infer(self, pixels: np.ndarray) -> np.ndarray:
-        (depth,) = self._session.run(None, {self._input: pixels[None]})  # (1, 1, size, size)
-        return depth[0, 0]
+    def infer(self, pixels: np.ndarray, camera: np.ndarray | None = None) -> Outputs:
+        given = (pixels,) if camera is None else (pixels, camera)
+        feed = {name: array[None] for name, array in zip(self._inputs, given)}
+        return Outputs(*(output[0, 0] for output in self._session.run(self._outputs, feed)))  # (1, 1, rows, columns)
 
 
 def session_options(threads: int) -> Any:

@@ -14,6 +14,7 @@ from fastdepth_ros.backends.base import (
     BackendError,
     BackendOptions,
     ModelFile,
+    Outputs,
     engine_cache,
     engine_text,
     in_f32,
@@ -58,13 +59,16 @@ class OpenVinoBackend:
                 f"{options.precision}; choose another precision"
             )
         self._request = compiled.create_infer_request()
+        single = len(model.outputs) == 1  # an only output may have any name
+        self._outputs = [0] if single else [compiled.output(name) for name in model.outputs]
         self.channels = options.channels
         version = openvino.__version__.partition("-")[0]
         self.engine = engine_text(f"openvino {version}", options.device, self.computes)
 
-    def infer(self, pixels: np.ndarray) -> np.ndarray:
-        depth = self._request.infer(pixels[None], share_inputs=True)[0]  # (1, 1, size, size)
-        return depth[0, 0]
+    def infer(self, pixels: np.ndarray, camera: np.ndarray | None = None) -> Outputs:
+        given = [pixels[None]] if camera is None else [pixels[None], camera[None]]
+        found = self._request.infer(given, share_inputs=True)
+        return Outputs(*(found[output][0, 0] for output in self._outputs))  # (1, 1, rows, columns)
 
 
 def shared_core() -> Any:
@@ -133,11 +137,16 @@ def _settings(model: ModelFile, options: BackendOptions, kind: str, version: str
 
 
 def _check(network: Any, model: ModelFile) -> None:
-    """Does the graph take what the manifest says it takes?"""
-    found = network.inputs[0]
-    wanted = [1, model.input_size_px, model.input_size_px, 3]
-    shape = list(found.partial_shape.to_shape()) if found.partial_shape.is_static else str(found.partial_shape)
-    if len(network.inputs) != 1 or found.element_type.get_type_name() != "u8" or shape != wanted:
-        raise BackendError(
-            f"{model.path} takes {found.element_type.get_type_name()} {shape}, its manifest says u8 {wanted}"
-        )
+    """Does the graph take and give what the manifest says?"""
+    found = [f"{entry.element_type.get_type_name()} {_shape(entry.partial_shape)}" for entry in network.inputs]
+    wanted = [f"u8 {[1, *model.input_px, 3]}"] + ["f32 [1, 3, 3]"] * model.takes_camera
+    if found != wanted:
+        raise BackendError(f"{model.path} takes {', '.join(found)}, its manifest says {', '.join(wanted)}")
+    outputs = [name for entry in network.outputs for name in entry.names]
+    missing = set(model.outputs) - set(outputs) if len(model.outputs) > 1 else set()
+    if missing or len(network.outputs) != len(model.outputs):
+        raise BackendError(f"{model.path} gives {', '.join(outputs)}, its manifest says {', '.join(model.outputs)}")
+
+
+def _shape(shape: Any) -> str:
+    return str(list(shape.to_shape()) if shape.is_static else shape)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastdepth_ros.backends.base import BACKENDS, BackendError, BackendOptions, ModelFile, engine_text
+from fastdepth_ros.backends.base import BACKENDS, BackendError, BackendOptions, ModelFile, Outputs, engine_text
 
 
 @BACKENDS.register("pytorch")
@@ -44,8 +44,8 @@ class PyTorchBackend:
         self.computes, self.channels = "fp32", options.channels
         self.engine = engine_text(f"pytorch {torch.__version__}", str(self._device), self.computes)
 
-    def infer(self, pixels: np.ndarray) -> np.ndarray:
+    def infer(self, pixels: np.ndarray, camera: np.ndarray | None = None) -> Outputs:
         with self._torch.inference_mode():
             tensor = self._torch.from_numpy(pixels).to(self._device)[None]
             rgb = tensor if self.channels == "rgb" else tensor.flip(-1)
-            return self._network(rgb)[0, 0].cpu().numpy()
+            return Outputs(self._network(rgb)[0, 0].cpu().numpy())

@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
 
-from fastdepth_ros.backends.base import BACKENDS, BackendError, BackendOptions, ModelFile, engine_text
+from fastdepth_ros.backends.base import BACKENDS, BackendError, BackendOptions, ModelFile, Outputs, engine_text
 from fastdepth_ros.backends.native import check_library
 from fastdepth_ros.jobs.cores import available_cores
 
@@ -58,19 +58,19 @@ class TvmBackend:
             self._main = VirtualMachine(tvm.runtime.load_module(str(model.path)), self._device)["main"]
         except (AttributeError, RuntimeError, OSError, ValueError) as error:
             raise BackendError(f"tvm cannot load {model.path}: {error}") from error
-        shape = (1, model.input_size_px, model.input_size_px, 3)
+        shape = (1, *model.input_px, 3)
         self._input = tvm.runtime.empty(shape, "uint8", self._device)
         self._set_threads = tvm.get_global_func("runtime.config_threadpool")
         self._threads, self._thread = threads, 0
         self.computes, self.channels = "fp32", options.channels
         self.engine = engine_text(f"tvm {built['tvm']}", options.device, self.computes)
 
-    def infer(self, pixels: np.ndarray) -> np.ndarray:
+    def infer(self, pixels: np.ndarray, camera: np.ndarray | None = None) -> Outputs:
         if self._thread != threading.get_ident():  # each thread that calls has a pool of its own
             self._thread = threading.get_ident()
             self._set_threads(0, self._threads)
         self._input.copyfrom(pixels[None])
-        return self._main(self._input).numpy()[0, 0]
+        return Outputs(self._main(self._input).numpy()[0, 0])
 
 
 def installed_versions() -> dict[str, str]:

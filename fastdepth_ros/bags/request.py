@@ -14,7 +14,7 @@ from fastdepth_ros.backends import BackendError, BackendOptions
 from fastdepth_ros.bags.windows import Selection, Window
 from fastdepth_ros.depth.estimator import DepthEstimator, DepthResult, EstimatorOptions
 from fastdepth_ros.depth.frame import SensorBits
-from fastdepth_ros.depth.geometry import Crop, field_of_view
+from fastdepth_ros.depth.geometry import Crop
 from fastdepth_ros.depth.points import PointsOptions
 from fastdepth_ros.errors import FastDepthError
 
@@ -78,13 +78,15 @@ class ModelRecipe:
             "engine": self.engine,
             "precision": self.options.precision,
             "threads": self.options.threads,
-            "trained_focal": asdict(artifact.trained_focal) if artifact.trained_focal else None,
+            **{name: artifact.manifest[name] for name in ("input", "outputs", "focal")},
             **{name: value for name, value in asdict(self.estimating).items() if name != "temporal_filter"},
         }
 
     def crop(self, height_px: int, width_px: int) -> Crop | None:
-        onto_camera = self.estimating.output_size == "camera"
-        return field_of_view(self.estimating.field_of_view, height_px, width_px) if onto_camera else None
+        if self.estimating.output_size != "camera":
+            return None
+        network = find_artifact(self.folder).network
+        return network.input.place(self.estimating.field_of_view, (height_px, width_px)).crop
 
 
 @dataclass(frozen=True)

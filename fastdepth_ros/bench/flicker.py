@@ -9,7 +9,7 @@ import numpy as np
 from fastdepth_ros.artifact.artifact import Artifact
 from fastdepth_ros.backends import Backend
 from fastdepth_ros.data.synthetic.sequence import NOISE, room_sequence
-from fastdepth_ros.depth.estimator import DepthEstimator, EstimatorOptions
+from fastdepth_ros.depth.estimator import EstimatorOptions
 from fastdepth_ros.depth.frame import Frame
 from fastdepth_ros.metrics.depth import temporal_noise
 
@@ -28,7 +28,7 @@ def flicker(artifact: Artifact, backend: Backend) -> list[dict[str, Any]]:
     rows = []
     for strength in STRENGTHS:
         options = EstimatorOptions(focal_scale="off", temporal_filter=strength)
-        estimator = DepthEstimator(backend, artifact.input_size_px, options)
+        estimator = artifact.estimator(backend, options)
         depths = np.stack([estimator(Frame(rgb)).depth for rgb in noisy])
         rows.append({"model": artifact.name, "temporal_filter": strength, **temporal_noise(depths[SETTLED:])})
     return rows

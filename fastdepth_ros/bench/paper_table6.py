@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-from fastdepth_ros.artifact.artifact import INPUT_SIZE_PX
 from fastdepth_ros.backends import Backend, BackendOptions, ModelFile, backend_class
 from fastdepth_ros.backends.tvm import installed_versions
 from fastdepth_ros.bench.timing import Latency, take_turns
@@ -21,6 +20,7 @@ from fastdepth_ros.deploy.records import open_records, records_path
 from fastdepth_ros.deploy.steps import read_plan
 from fastdepth_ros.deploy.targets import find_target
 from fastdepth_ros.deploy.tune import Device, tune
+from fastdepth_ros.depth.geometry import TRAINED_INPUT_PX
 from fastdepth_ros.nn.checkpoints import save_checkpoint
 from fastdepth_ros.nn.network import DepthNetwork, initialize
 
@@ -75,14 +75,14 @@ def table6(
     """
     rows, runners = {}, {}
     options = BackendOptions(threads)
-    rgb = np.random.default_rng(0).integers(0, 256, (INPUT_SIZE_PX, INPUT_SIZE_PX, 3), dtype=np.uint8)
+    rgb = np.random.default_rng(0).integers(0, 256, (TRAINED_INPUT_PX, TRAINED_INPUT_PX, 3), dtype=np.uint8)
     with tempfile.TemporaryDirectory() as folder:
         for name, (kernel, skip) in ROWS.items():
             files = Path(folder, name.replace(" + ", "-"))
             files.mkdir()
             counts = _build(kernel, skip, files, tuning)
             pytorch, tvm = engines = _engines(files, options)
-            _check(name, *(engine.infer(rgb) for engine in engines))
+            _check(name, *(engine.infer(rgb).depth for engine in engines))
             rows[name] = counts
             runners[f"{name}/pytorch"], runners[f"{name}/tvm"] = partial(pytorch.infer, rgb), partial(tvm.infer, rgb)
         found = take_turns(runners, rounds, frames, after_turn)
@@ -117,8 +117,9 @@ def _build(kernel: str, skip: str, folder: Path, tuning: Tuning | None) -> tuple
 
 def _engines(folder: Path, options: BackendOptions) -> tuple[Backend, Backend]:
     facts = {**installed_versions(), "device": "cpu", "cpu_features": find_target("host").cpu_features}
-    pytorch = backend_class("pytorch")(ModelFile(folder / "model.safetensors", INPUT_SIZE_PX), options)
-    return pytorch, backend_class("tvm")(ModelFile(folder / "model.so", INPUT_SIZE_PX, facts=facts), options)
+    shape = (TRAINED_INPUT_PX, TRAINED_INPUT_PX)
+    pytorch = backend_class("pytorch")(ModelFile(folder / "model.safetensors", shape), options)
+    return pytorch, backend_class("tvm")(ModelFile(folder / "model.so", shape, facts=facts), options)
 
 
 def _check(name: str, one: np.ndarray, other: np.ndarray) -> None:

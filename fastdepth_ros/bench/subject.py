@@ -12,7 +12,6 @@ import numpy as np
 
 from fastdepth_ros.artifact.artifact import find_artifact
 from fastdepth_ros.backends import BackendOptions
-from fastdepth_ros.depth.estimator import DepthEstimator
 from fastdepth_ros.depth.frame import Frame
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TVM_NUM_THREADS")
@@ -65,8 +64,10 @@ def load_estimator(model: str, backend: str, options: BackendOptions, size_px: t
     """
     artifact = find_artifact(model)
     engine = artifact.load(backend, options)
-    estimator = DepthEstimator(engine, artifact.input_size_px)
-    return Loaded(partial(estimator, Frame(test_frame(size_px), "bgr")), engine.engine, engine.computes)
+    camera = np.array([size_px[1], 0, size_px[1] / 2, 0, size_px[1], size_px[0] / 2, 0, 0, 1.0])
+    k = camera if artifact.network.takes_camera else None
+    run = partial(artifact.estimator(engine), Frame(test_frame(size_px), "bgr"), k)
+    return Loaded(run, engine.engine, engine.computes)
 
 
 def load_onnx(path: Path, threads: int) -> Loaded:

@@ -19,7 +19,7 @@ from typing import IO, Any
 import numpy as np
 
 from fastdepth_ros.artifact.artifact import Artifact, find_artifact
-from fastdepth_ros.artifact.golden import golden_frame
+from fastdepth_ros.artifact.golden import golden_input
 from fastdepth_ros.backends import Backend, BackendOptions
 from fastdepth_ros.choice.choice import Choice, Timed, Wanted, as_request, candidates, thread_counts
 from fastdepth_ros.errors import FastDepthError
@@ -91,7 +91,7 @@ def measure(
         FastDepthError: no candidate works, or the budget ended before there were enough calls.
     """
     ends_at = time.monotonic() + budget_s
-    frame, loaded = golden_frame(*_input_size(artifact)), dict[Choice, Backend]()
+    given, loaded = golden_input(artifact.network), dict[Choice, Backend]()
     trials: list[Timed] = []
     for choice in candidates(artifact, wanted):
         if time.monotonic() > ends_at - budget_s / 2 and trials:
@@ -100,7 +100,7 @@ def measure(
         backend = _loaded(artifact, choice, wanted)
         if backend is not None:
             loaded[choice] = backend
-            trials.append(_timed(choice, [_call_ms(backend, frame) for _ in range(TRIAL_CALLS)]))
+            trials.append(_timed(choice, [_call_ms(backend, given) for _ in range(TRIAL_CALLS)]))
     best = [trial.choice for trial in sorted(trials, key=lambda trial: trial.slowest_tenth_ms)[:FINALISTS]]
     engines: dict[Choice, Backend] = {}
     for choice in best:
@@ -112,10 +112,10 @@ def measure(
                 engines[final] = backend
     if not engines:
         raise FastDepthError(f"no installed engine runs {artifact.name}")
-    return _paced(engines, frame, ends_at)
+    return _paced(engines, given, ends_at)
 
 
-def _paced(engines: dict[Choice, Backend], frame: np.ndarray, ends_at: float) -> list[Timed]:
+def _paced(engines: dict[Choice, Backend], given: Sequence[np.ndarray], ends_at: float) -> list[Timed]:
     """Turns of all engines in each period; who is first in it changes, for that one wakes the processor up."""
     times_ms: dict[Choice, list[float]] = {choice: [] for choice in engines}
     order, due = list(engines), time.monotonic()
@@ -128,7 +128,7 @@ def _paced(engines: dict[Choice, Backend], frame: np.ndarray, ends_at: float) ->
         time.sleep(max(0.0, due - time.monotonic()))
         order = [*order[1:], order[0]]
         for choice in order:
-            times_ms[choice].append(_call_ms(engines[choice], frame))
+            times_ms[choice].append(_call_ms(engines[choice], given))
     return [_timed(choice, times) for choice, times in times_ms.items()]
 
 
@@ -145,14 +145,10 @@ def _loaded(artifact: Artifact, choice: Choice, wanted: Wanted) -> Backend | Non
         return None
 
 
-def _call_ms(backend: Backend, frame: np.ndarray) -> float:
+def _call_ms(backend: Backend, given: Sequence[np.ndarray]) -> float:
     started = time.perf_counter_ns()
-    backend.infer(frame)
+    backend.infer(*given)
     return (time.perf_counter_ns() - started) / 1e6
-
-
-def _input_size(artifact: Artifact) -> tuple[int, ...]:
-    return (artifact.input_size_px,)
 
 
 def main() -> int:

@@ -22,13 +22,11 @@ def add_calibration_options(parser: argparse.ArgumentParser) -> None:
 
 
 def calibration_frames(parsed: argparse.Namespace, artifact: Artifact) -> tuple[list[np.ndarray], str]:
-    """The network inputs, uint8 (size, size, 3) RGB, and in words what they are of.
+    """The network inputs, uint8 (height, width, 3) RGB, and in words what they are of.
 
     Raises:
         FastDepthError: no frame is asked for, or the source of frames cannot be read.
     """
-    from fastdepth_ros.depth.estimator import network_input
-    from fastdepth_ros.depth.geometry import field_of_view
     from fastdepth_ros.view.frame_sample import sample_bag, sample_folder, sample_rooms
 
     require_at_least(parsed, 1, "frames")
@@ -38,5 +36,5 @@ def calibration_frames(parsed: argparse.Namespace, artifact: Artifact) -> tuple[
         found, name = sample_bag(parsed.bag, parsed.image_topic, parsed.frames), Path(parsed.bag).name
     else:
         found, name = sample_rooms(parsed.frames), "synthetic rooms"
-    field, size_px = parsed.field_of_view, artifact.input_size_px
-    return [network_input(frame, field_of_view(field, *frame.pixels.shape[:2]), size_px) for frame in found], name
+    given, view = artifact.network.input, parsed.field_of_view
+    return [given.pixels(frame, given.place(view, frame.pixels.shape[:2])) for frame in found], name

@@ -20,7 +20,7 @@ from fastdepth_ros.cli.options import (
 )
 from fastdepth_ros.data.datasets import open_dataset
 from fastdepth_ros.metrics.depth import NAMES, NEAR_M
-from fastdepth_ros.train.evaluation import PROTOCOLS, evaluate, mean_figures, pooled_figures
+from fastdepth_ros.train.evaluation import PROTOCOLS, default_protocol, evaluate, mean_figures, pooled_figures
 from fastdepth_ros.train.evaluation_files import WORST, evenly_spread, worst, write_csv, write_pictures
 
 
@@ -29,8 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_dataset_options(parser, "to evaluate on", required=True)
     parser.add_argument("--split", default="test", help="split of the data set: test, train, ...")
     parser.add_argument(
-        "--preprocess", choices=PROTOCOLS, default="authors",
-        help="authors: two nearest-neighbor resizes, as in the paper's code; node: one bilinear",
+        "--preprocess", choices=PROTOCOLS,
+        help="authors: two nearest-neighbor resizes, as in the paper's code; node: the node's one resize (default: "
+        "authors, node for a network of another view)",
     )  # fmt: skip
     add_json_option(parser)
     parser.add_argument("--record", action="store_true", help="write the figures into the manifest of the artifact")
@@ -47,8 +48,9 @@ def run(parsed: argparse.Namespace) -> None:
     print_notes(dataset)
     artifact, backend = load_model(parsed)
     others = find_artifacts([artifact.folder, *parsed.beside])[1:]
+    parsed.preprocess = parsed.preprocess or default_protocol(artifact.network.input)
     protocol = PROTOCOLS[parsed.preprocess]
-    images = evaluate(backend, dataset, protocol, artifact.input_size_px, artifact.trained_focal)
+    images = evaluate(backend, dataset, protocol, artifact.network)
     rows = list(tqdm(images, total=len(dataset), unit="image"))
     figures, pooled = mean_figures(rows), pooled_figures(rows)
     if parsed.record:
@@ -64,12 +66,12 @@ def run(parsed: argparse.Namespace) -> None:
     if parsed.per_image:
         write_csv(parsed.per_image, rows)
     if parsed.panel or parsed.worst:
-        models = {other.name: other.load(parsed.backend, backend_options(parsed)) for other in others}
+        options = backend_options(parsed)
+        models = {other.name: (other.load(parsed.backend, options), other.network) for other in others}
+        models[artifact.name] = backend, artifact.network
         for path, chosen in ((parsed.panel, evenly_spread(rows)), (parsed.worst, worst(rows))):
             if path:
-                write_pictures(
-                    path, {**models, artifact.name: backend}, dataset, protocol, artifact.input_size_px, chosen
-                )
+                write_pictures(path, models, dataset, protocol, chosen)
 
 
 def _more(figures: dict[str, float], pooled: dict[str, float], focal_scale: float, unmeasured: int) -> str:

@@ -60,7 +60,7 @@ def run(parsed: argparse.Namespace) -> None:
         frame = read_frame(file, parsed.bits)
         field = parsed.field_of_view
         if field == "auto":
-            field = "full" if frame.pixels.shape[:2] == (artifact.input_size_px,) * 2 else "trained"
+            field = "full" if frame.pixels.shape[:2] == artifact.network.input.shape else "trained"
         estimator = artifact.estimator(backend, estimator_options(parsed, field, parsed.output_size))
         depth = estimator(frame, camera_matrix(frame, parsed.focal_px)).depth
         for path in targets[file]:

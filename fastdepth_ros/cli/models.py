@@ -7,9 +7,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from fastdepth_ros.artifact.artifact import MANIFEST, Artifact, find_artifact, manifest_text, sha256_of
+from fastdepth_ros.artifact.artifact import Artifact, find_artifact, sha256_of
 from fastdepth_ros.artifact.catalog import Entry, find_entry, read_catalog
 from fastdepth_ros.artifact.golden import golden_difference, read_depth
+from fastdepth_ros.artifact.manifest import MANIFEST, manifest_text
 from fastdepth_ros.backends import BackendOptions, NotInstalledError, backend_names
 from fastdepth_ros.backends.base import PRECISIONS
 from fastdepth_ros.cli.options import add_dataset_options, add_new_artifact_option, require_dataset_and_root
@@ -100,9 +101,9 @@ def _verify(parsed: argparse.Namespace) -> int:
 def _verify_against(path: Path, artifact: Artifact, tolerance_m: float | None) -> int:
     if "golden" not in artifact.manifest:
         raise FastDepthError(f"the manifest of {artifact.name} has no golden depth in fp32 to compare with")
-    found = golden_difference(read_depth(path, artifact.input_size_px), artifact.manifest["golden"])
+    found = golden_difference(read_depth(path, artifact.depth_shape), artifact.manifest["golden"])
     allowed_m = found.tolerance_m if tolerance_m is None else tolerance_m
-    is_same = found.largest_m <= allowed_m  # NaN is not
+    is_same = found.is_within if tolerance_m is None else found.largest_m <= allowed_m
     print(
         f"{path}: {'computes' if is_same else 'does not compute'} {artifact.name}: off from its golden depth by "
         f"{found.mean_m:.4f} m on average and {found.largest_m:.4f} m at most, {allowed_m} m is allowed; "
@@ -147,7 +148,7 @@ def _check_delta1(out: Path, dataset: Dataset, entry: Entry, path: Path) -> None
 
     artifact = find_artifact(out)
     protocol = PROTOCOLS["authors"]
-    images = evaluate(artifact.load(), dataset, protocol, artifact.input_size_px, artifact.trained_focal)
+    images = evaluate(artifact.load(), dataset, protocol, artifact.network)
     errors = [image.errors for image in images]
     found, published = mean_errors(errors)["delta1"], entry.accuracy["delta1"]
     if found < published - DELTA1_BELOW:

@@ -48,15 +48,16 @@ def run(parsed: argparse.Namespace) -> None:
 def _measure(parsed: argparse.Namespace, dataset: Dataset) -> None:
     """Measure fp32 and the new precision on the new precision's engine, and write both into the manifest."""
     from fastdepth_ros.deploy.quantize import ENGINES
-    from fastdepth_ros.train.evaluation import PROTOCOLS, evaluate, mean_figures
+    from fastdepth_ros.train.evaluation import PROTOCOLS, default_protocol, evaluate, mean_figures
 
     artifact, delta1 = find_artifact(parsed.out.resolve()), {}
+    protocol = default_protocol(artifact.network.input)
     for precision in ("fp32", parsed.to):
         backend = artifact.load(ENGINES[parsed.to], BackendOptions(precision=precision))
-        rows = evaluate(backend, dataset, PROTOCOLS["authors"], artifact.input_size_px, artifact.trained_focal)
+        rows = evaluate(backend, dataset, PROTOCOLS[protocol], artifact.network)
         figures = mean_figures(list(tqdm(rows, total=len(dataset), unit="image", desc=precision)))
         delta1[precision] = figures["delta1"]
         print(f"  {precision}: delta1 {figures['delta1']:.4f}, RMSE {figures['rmse']:.4f} m on {parsed.dataset}")
-        record_accuracy(artifact, precision, f"{parsed.dataset}/test/authors", figures)
+        record_accuracy(artifact, precision, f"{parsed.dataset}/test/{protocol}", figures)
         artifact = find_artifact(parsed.out.resolve())
     print(f"  delta1 lost: {delta1['fp32'] - delta1[parsed.to]:.4f}")

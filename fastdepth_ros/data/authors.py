@@ -22,15 +22,15 @@ _MAX_ANGLE_DEG = 5.0
 _JITTER = 0.4
 
 
-def authors_view(image: np.ndarray, size_px: int) -> np.ndarray:
+def authors_view(image: np.ndarray, size_px: int | tuple[int, int]) -> np.ndarray:
     """Central crop of an image at the network's size, as the authors evaluate on.
 
     Args:
         image: HxW or HxWxC, of a shape near 4:3.
-        size_px: side of the network input.
+        size_px: side of the network input, or its height and width.
 
     Returns:
-        size x size (x C), the same dtype.
+        height x width (x C), the same dtype.
 
     Raises:
         ValueError: narrower than the crop once its height is reduced to 250.
@@ -39,9 +39,10 @@ def authors_view(image: np.ndarray, size_px: int) -> np.ndarray:
     (224, 224, 3)
     """
     height, width = image.shape[:2]
+    sides = (size_px, size_px) if isinstance(size_px, int) else size_px
     rows, columns = (
-        _nearest(full, small)[_central(small, crop)][_nearest(crop, size_px)]
-        for full, small, crop in zip((height, width), _reduced(height, width), _CROP)
+        _nearest(full, small)[_central(small, crop)][_nearest(crop, side)]
+        for full, small, crop, side in zip((height, width), _reduced(height, width), _CROP, sides)
     )
     return image[rows[:, None], columns]
 

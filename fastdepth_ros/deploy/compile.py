@@ -19,8 +19,9 @@ import tvm
 import tvm_ffi
 from tvm import relax
 
-from fastdepth_ros.artifact.artifact import Artifact, find_artifact, sha256_of, write_manifest
+from fastdepth_ros.artifact.artifact import Artifact, find_artifact, sha256_of
 from fastdepth_ros.artifact.golden import require_agreement
+from fastdepth_ros.artifact.manifest import write_manifest
 from fastdepth_ros.backends import BackendOptions, backend_class
 from fastdepth_ros.backends.tvm import installed_versions
 from fastdepth_ros.deploy.module import kernels, network_module
@@ -109,7 +110,7 @@ def _compare(source: Artifact, compiled: Artifact) -> float:
     options = BackendOptions(threads=1)
     reference = backend_class("onnxruntime")(source.model_file("onnx"), options)
     engine = compiled.load("tvm", options)
-    return require_agreement(reference, engine, source.input_size_px, "TVM's code differs from ONNX Runtime")
+    return require_agreement(reference, engine, source.network, "TVM's code differs from ONNX Runtime")
 
 
 def _manifest(

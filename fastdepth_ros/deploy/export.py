@@ -13,11 +13,21 @@ import onnx
 import torch
 
 from fastdepth_ros import __version__
-from fastdepth_ros.artifact.artifact import INPUT_SIZE_PX, INTERFACE, VERSION, sha256_of, write_manifest
+from fastdepth_ros.artifact.artifact import sha256_of
 from fastdepth_ros.artifact.golden import golden_frame, golden_record, require_agreement
+from fastdepth_ros.artifact.manifest import (
+    NOT_STATED,
+    VERSION,
+    check,
+    fastdepth_fields,
+    network_of,
+    schema,
+    write_manifest,
+)
 from fastdepth_ros.backends import BackendOptions, ModelFile, backend_class
 from fastdepth_ros.deploy.rewrite import rewrite
-from fastdepth_ros.depth.geometry import TRAINED_FOCAL
+from fastdepth_ros.depth.geometry import TRAINED_FOCAL, TRAINED_INPUT_PX
+from fastdepth_ros.depth.network import Network
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.atomic_io import atomic_folder
 from fastdepth_ros.nn.checkpoints import save_checkpoint
@@ -32,7 +42,8 @@ def export_artifact(network: DepthNetwork, out: Path, facts: Mapping[str, Any], 
     Args:
         network: in eval mode.
         out: a folder that does not exist yet.
-        facts: what only the caller knows of the model: training data, licence, accuracy. Goes into the manifest.
+        facts: what only the caller knows of the model: training data, licence, accuracy. Goes into the manifest;
+            `trained_focal_px`, fx and fy of a training camera other than NYU's at the network input, as `focal`.
         half: no ONNX, and kernels as float16: a network to be pruned or trained on, in half the space.
 
     Returns:
@@ -41,14 +52,18 @@ def export_artifact(network: DepthNetwork, out: Path, facts: Mapping[str, Any], 
 
     Raises:
         FileExistsError: `out` exists.
-        FastDepthError: ONNX and PyTorch differ by more than 1e-4 m, or float16 is too small.
+        FastDepthError: ONNX and PyTorch differ by more than 1e-4 m, float16 is too small, or a fact is not what the
+            manifest's schema says.
     """
     with atomic_folder(out) as building:
         save_checkpoint(network, building / "model.safetensors", half=half)
         onnx_of = {} if half else {"opset": OPSET, "rewritings": write_onnx(network, building / "model.onnx")}
-        off_m, golden = _rounded(network, building) if half else _compare(building)
-        manifest = _manifest(network, out.name, building, onnx_of)
-        write_manifest(building, {**manifest, **facts, "golden": golden})
+        manifest = {**_manifest(network, out.name, building, onnx_of, facts.get("trained_focal_px")), **facts}
+        manifest.pop("trained_focal_px", None)
+        check(schema(), manifest)
+        seen = network_of(manifest)
+        off_m, golden = _rounded(network, building, seen) if half else _compare(building, seen)
+        write_manifest(building, {**manifest, "golden": golden})
     return off_m
 
 
@@ -59,7 +74,7 @@ def write_onnx(network: DepthNetwork, path: Path) -> list[str]:
         The names of the rewritings that made it out of the network, in order.
     """
     runnable = deployed(network)
-    example = torch.zeros(1, INPUT_SIZE_PX, INPUT_SIZE_PX, 3, dtype=torch.uint8)
+    example = torch.zeros(1, TRAINED_INPUT_PX, TRAINED_INPUT_PX, 3, dtype=torch.uint8)
     model = onnx.load_from_string(traced_onnx(runnable, example, names=("rgb", "depth")))
     onnx.helper.set_model_props(model, {"opset": str(OPSET)})
     model.producer_version, model.doc_string = torch.__version__.partition("+")[0], ""
@@ -68,24 +83,27 @@ def write_onnx(network: DepthNetwork, path: Path) -> list[str]:
     return applied
 
 
-def _compare(folder: Path) -> tuple[float, dict[str, Any]]:
-    options = BackendOptions()
-    reference = backend_class("pytorch")(ModelFile(folder / "model.safetensors", INPUT_SIZE_PX), options)
-    deployed = backend_class("onnxruntime")(ModelFile(folder / "model.onnx", INPUT_SIZE_PX, OPSET), options)
-    off_m = require_agreement(reference, deployed, INPUT_SIZE_PX, "ONNX differs from PyTorch")
-    return off_m, golden_record(reference, INPUT_SIZE_PX)
+def _compare(folder: Path, seen: Network) -> tuple[float, dict[str, Any]]:
+    options, shape = BackendOptions(), seen.input.shape
+    reference = backend_class("pytorch")(ModelFile(folder / "model.safetensors", shape), options)
+    deployed = backend_class("onnxruntime")(ModelFile(folder / "model.onnx", shape, OPSET), options)
+    off_m = require_agreement(reference, deployed, seen, "ONNX differs from PyTorch")
+    return off_m, golden_record(reference, seen)
 
 
-def _rounded(network: DepthNetwork, folder: Path) -> tuple[float, dict[str, Any]]:
-    saved = backend_class("pytorch")(ModelFile(folder / "model.safetensors", INPUT_SIZE_PX), BackendOptions())
-    rgb = golden_frame(INPUT_SIZE_PX)
-    off_m = float(np.abs(network.eval().infer(rgb) - saved.infer(rgb)).max())
+def _rounded(network: DepthNetwork, folder: Path, seen: Network) -> tuple[float, dict[str, Any]]:
+    shape = seen.input.shape
+    saved = backend_class("pytorch")(ModelFile(folder / "model.safetensors", shape), BackendOptions())
+    rgb = golden_frame(*shape)
+    off_m = float(np.abs(network.eval().infer(rgb) - saved.infer(rgb).depth).max())
     if not np.isfinite(off_m):
         raise FastDepthError("a kernel leaves the range of float16; export it whole")
-    return off_m, golden_record(saved, INPUT_SIZE_PX)
+    return off_m, golden_record(saved, seen)
 
 
-def _manifest(network: DepthNetwork, name: str, folder: Path, onnx_of: Mapping[str, Any]) -> dict[str, Any]:
+def _manifest(
+    network: DepthNetwork, name: str, folder: Path, onnx_of: Mapping[str, Any], focal: Mapping[str, Any] | None
+) -> dict[str, Any]:
     counts = complexity(copy.deepcopy(network))["total"]
     files = {"safetensors": {"file": "model.safetensors", "sha256": sha256_of(folder / "model.safetensors")}}
     if onnx_of:
@@ -93,10 +111,9 @@ def _manifest(network: DepthNetwork, name: str, folder: Path, onnx_of: Mapping[s
     return {
         "version": VERSION,
         "name": name,
+        "licence": NOT_STATED,
         "files": files,
-        **INTERFACE,
-        "preprocessing": {"field_of_view": "trained", "resize": "bilinear", "scaling": "1/255, inside the graph"},
-        "trained_focal_px": asdict(TRAINED_FOCAL),
+        **fastdepth_fields(focal or asdict(TRAINED_FOCAL)),
         **network.description(),
         "weights": counts.weights,
         "macs": counts.macs,

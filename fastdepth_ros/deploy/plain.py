@@ -10,8 +10,9 @@ import onnx
 import onnxruntime
 import torch
 
-from fastdepth_ros.artifact.artifact import Artifact, manifest_text, sha256_of
+from fastdepth_ros.artifact.artifact import Artifact, sha256_of
 from fastdepth_ros.artifact.golden import AGREEMENT_M, golden_frame
+from fastdepth_ros.artifact.manifest import manifest_text
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.atomic_io import atomic_folder, atomic_write
 from fastdepth_ros.nn.checkpoints import load_checkpoint
@@ -28,7 +29,7 @@ def export_plain(source: Artifact, out: Path, frames: Sequence[np.ndarray]) -> f
     Args:
         source: has model.safetensors.
         out: a folder that does not exist yet.
-        frames: network inputs as the camera gives them, uint8 (size, size, 3) RGB.
+        frames: network inputs as the camera gives them, uint8 (height, width, 3) RGB.
 
     Returns:
         Largest difference between the plain network and the artifact on the golden frame and on noise, meters.
@@ -37,12 +38,12 @@ def export_plain(source: Artifact, out: Path, frames: Sequence[np.ndarray]) -> f
         FileExistsError: `out` exists.
         FastDepthError: no safetensors file, or the two differ by more than 1e-4 m.
     """
-    size_px = source.input_size_px
+    shape = source.network.input.shape
     network, _ = load_checkpoint(source.model_file("safetensors").path)
     reference = source.load("onnxruntime" if "onnx" in source.formats() else "pytorch")
-    golden, noise = golden_frame(size_px), np.random.default_rng(0).integers(0, 256, (size_px, size_px, 3), np.uint8)
+    golden, noise = golden_frame(*shape), np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
     with atomic_folder(out) as building:
-        example = torch.zeros(1, 3, size_px, size_px)
+        example = torch.zeros(1, 3, *shape)
         model = onnx.load_from_string(traced_onnx(network, example, names=("rgb", "depth"), opset=OPSET))
         onnx.checker.check_model(model, full_check=True)
         onnx.save(model, building / MODEL)
@@ -50,7 +51,7 @@ def export_plain(source: Artifact, out: Path, frames: Sequence[np.ndarray]) -> f
         planes = [_planes(rgb) for rgb in (golden, noise)]
         depths = [session.run(None, {"rgb": each})[0] for each in planes]
         off_m = max(
-            float(np.abs(depth[0, 0] - reference.infer(rgb)).max()) for depth, rgb in zip(depths, (golden, noise))
+            float(np.abs(depth[0, 0] - reference.infer(rgb).depth).max()) for depth, rgb in zip(depths, (golden, noise))
         )
         if not off_m <= AGREEMENT_M:  # NaN fails too
             raise FastDepthError(
@@ -69,16 +70,15 @@ def _planes(rgb: np.ndarray) -> np.ndarray:
 
 
 def _interface(source: Artifact, folder: Path) -> dict:
-    size_px = source.input_size_px
     return {
         "source": source.name,
         "opset": OPSET,
         "sha256": sha256_of(folder / MODEL),
         "input": {
-            "name": "rgb", "dtype": "float32", "shape": [1, 3, size_px, size_px], "layout": "NCHW", "channels": "RGB",
-            "mean": [0, 0, 0], "std": [255, 255, 255],  # of pixels 0 to 255
+            "name": "rgb", "dtype": "float32", "shape": [1, 3, *source.network.input.shape],
+            "layout": "NCHW", "channels": "RGB", "mean": [0, 0, 0], "std": [255, 255, 255],  # of pixels 0 to 255
         },
-        "output": {"name": "depth", "dtype": "float32", "shape": [1, 1, size_px, size_px], "unit": "meter"},
-        "trained_focal_px": source.manifest.get("trained_focal_px"),
-        "licence": source.manifest.get("licence"),
+        "output": {"name": "depth", "dtype": "float32", "shape": [1, 1, *source.depth_shape], "unit": "meter"},
+        "focal": source.manifest["focal"],
+        "licence": source.licence,
     }  # fmt: skip

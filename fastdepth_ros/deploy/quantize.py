@@ -21,9 +21,18 @@ import onnxruntime
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from tqdm import tqdm
 
-from fastdepth_ros.artifact.artifact import Artifact, file_key, find_artifact, sha256_of, write_manifest
-from fastdepth_ros.artifact.golden import SPACING_PX, TOLERANCE_M, golden_frame, golden_record
+from fastdepth_ros.artifact.artifact import Artifact, file_key, find_artifact, sha256_of
+from fastdepth_ros.artifact.golden import (
+    SPACING_PX,
+    TOLERANCE_M,
+    difference,
+    golden_outputs,
+    golden_record,
+    infer_pixels,
+)  # fmt: skip
+from fastdepth_ros.artifact.manifest import write_manifest
 from fastdepth_ros.backends import Backend, BackendOptions
+from fastdepth_ros.depth.network import Network
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.atomic_io import atomic_folder
 
@@ -147,11 +156,16 @@ def _prove(artifact: Artifact, precision: str, frames: Sequence[np.ndarray]) -> 
     """
     reference = artifact.load("onnxruntime", BackendOptions())
     engine = artifact.load(ENGINES[precision], BackendOptions(precision=precision))
-    golden = golden_record(engine, artifact.input_size_px)
-    off_m = _golden_difference(engine, reference, artifact.input_size_px)
-    golden["tolerance_m"] = round(max(TOLERANCE_M, 2 * off_m), 4)
+    network = artifact.network
+    golden = golden_record(engine, network)
+    golden["tolerance_m"] = round(max(TOLERANCE_M, 2 * _golden_difference(engine, reference, network)), 4)
     bar = tqdm(frames, unit="frame", desc="compare")
-    differences = np.stack([np.abs(engine.infer(frame) - reference.infer(frame)) for frame in bar])
+    differences = np.stack(
+        [
+            difference(infer_pixels(engine, frame, network).depth, infer_pixels(reference, frame, network).depth)
+            for frame in bar
+        ]
+    )
     if not np.isfinite(differences).all():
         raise FastDepthError(f"{precision} leaves pixels without a depth")
     agreement = Agreement(len(frames), float(differences.mean()), float(np.percentile(differences, 99)), engine.engine)
@@ -167,9 +181,10 @@ def _prove(artifact: Artifact, precision: str, frames: Sequence[np.ndarray]) -> 
     }, agreement
 
 
-def _golden_difference(engine: Backend, reference: Backend, size_px: int) -> float:
-    rgb, sampled = golden_frame(size_px), slice(SPACING_PX // 2, None, SPACING_PX)
-    return float(np.abs(engine.infer(rgb) - reference.infer(rgb))[sampled, sampled].max())
+def _golden_difference(engine: Backend, reference: Backend, network: Network) -> float:
+    sampled = slice(SPACING_PX // 2, None, SPACING_PX)
+    off = difference(golden_outputs(engine, network).depth, golden_outputs(reference, network).depth)
+    return float(off[sampled, sampled].max())
 
 
 @contextmanager

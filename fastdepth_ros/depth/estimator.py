@@ -10,18 +10,10 @@ from math import inf
 import cv2
 import numpy as np
 
-from fastdepth_ros.backends import Backend
+from fastdepth_ros.backends import Backend, Outputs
 from fastdepth_ros.depth.frame import Frame
-from fastdepth_ros.depth.geometry import (
-    AUTO,
-    FIELDS_OF_VIEW,
-    Crop,
-    Focal,
-    camera_scale,
-    fixed_focal_scale,
-    network_view,
-    trained_view,
-)
+from fastdepth_ros.depth.geometry import AUTO, FIELDS_OF_VIEW, Placement, covered, fixed_focal_scale
+from fastdepth_ros.depth.network import Network
 from fastdepth_ros.depth.temporal import TemporalFilter
 from fastdepth_ros.errors import FastDepthError
 
@@ -29,13 +21,6 @@ OUTPUTS = ("network", "camera")
 OUTSIDE = ("keep", "invalid")
 UNKNOWN = "the camera is unknown"
 PERCENTILES = (50, 95, 99)  # of the stage times on /diagnostics
-_CONVERSIONS = {
-    "bgr": {"rgb": cv2.COLOR_BGR2RGB},
-    "rgb": {"bgr": cv2.COLOR_RGB2BGR},
-    "rgba": {"rgb": cv2.COLOR_RGBA2RGB, "bgr": cv2.COLOR_RGBA2BGR},
-    "bgra": {"rgb": cv2.COLOR_BGRA2RGB, "bgr": cv2.COLOR_BGRA2BGR},
-    "mono": {"rgb": cv2.COLOR_GRAY2RGB, "bgr": cv2.COLOR_GRAY2BGR},
-}
 
 
 @dataclass(frozen=True)
@@ -79,12 +64,15 @@ class DepthResult:
     """Depth of one frame.
 
     Args:
-        depth: float32 HxW meters along the optical axis, NaN where invalid, +inf beyond `max_depth_m` (REP 117).
+        depth: float32 HxW meters along the optical axis, NaN where invalid, +inf beyond `max_depth_m` (REP 117) or
+            where the network sees the sky.
         from_frame: 3x3 map from frame pixels to depth pixels; multiply it from the left onto K and P.
         stages_ms: duration of each stage.
         focal_scale: the factor on the network's depth.
         unscaled: why the depth is not scaled to the camera's focal length though it should be, "" if it is.
         max_depth_m: beyond which depth is +inf.
+        confidence: float32 HxW in [0, 1], the probability that the depth is within a factor of 1.25 of the truth; 0
+            outside of the field of view. None where the network gives none that is calibrated.
     """
 
     depth: np.ndarray
@@ -93,23 +81,20 @@ class DepthResult:
     focal_scale: float = 1.0
     unscaled: str = ""
     max_depth_m: float = inf
+    confidence: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
 class Inferred:
-    """Output of the network for a frame, before scaling to meters of this camera.
+    """Outputs of the network for a frame, before scaling to meters of this camera.
 
     Args:
-        depth: float32 (size, size), as the backend gave it.
-        crop: what the network saw of the frame.
-        onto_input: 3x3 map from frame pixels to network input pixels.
-        frame_shape: height and width.
+        outputs: as the backend gave them.
+        placement: what the network saw of the frame, and where.
     """
 
-    depth: np.ndarray
-    crop: Crop
-    onto_input: np.ndarray
-    frame_shape: tuple[int, int]
+    outputs: Outputs
+    placement: Placement
     stages_ms: dict[str, float]
 
 
@@ -118,21 +103,33 @@ class DepthEstimator:
 
     Args:
         backend: a loaded engine.
-        size_px: side of its network input.
+        network: how frames become its input, and its outputs meters.
         options: the defaults if None.
-        trained_focal: focal lengths of the training camera at the network input; None is unknown.
+
+    Attributes:
+        takes_camera: the camera matrix is an input of the network: without it there is no depth.
+        wants_camera: without the camera matrix there is no depth, or depth that is not scaled though it should be.
+
+    Raises:
+        FastDepthError: an option that this network cannot keep: a range in meters where depth is not in meters, or the
+            training camera's view where there is none.
     """
 
-    def __init__(
-        self,
-        backend: Backend,
-        size_px: int,
-        options: EstimatorOptions | None = None,
-        trained_focal: Focal | None = None,
-    ) -> None:
-        self.backend, self.options = backend, options or EstimatorOptions()
-        self._size_px, self._trained_focal = size_px, trained_focal
+    def __init__(self, backend: Backend, network: Network, options: EstimatorOptions | None = None) -> None:
+        self.backend, self.network, self.options = backend, network, options or EstimatorOptions()
+        if self.options.max_depth_m and not network.metric:
+            raise FastDepthError(
+                f"max_depth_m is {self.options.max_depth_m:g}, but the depth of this model is not in meters",
+                "set max_depth_m to 0, or bring the model to meters: fastdepth calibrate-scale",
+            )
+        if self.options.outside_training_view == "invalid" and network.focal_rule.name != "trained":
+            raise FastDepthError(
+                f"outside_training_view is invalid, but this model has no training camera (focal rule "
+                f"{network.focal_rule.name})", "set outside_training_view to keep",
+            )  # fmt: skip
         self._fixed_scale = fixed_focal_scale(self.options.focal_scale)
+        self.takes_camera = network.takes_camera
+        self.wants_camera = self.takes_camera or (self._fixed_scale is None and network.focal_rule.focal is not None)
         self._max_depth_m = self.options.max_depth_m or inf
         self._filter = TemporalFilter(self.options.temporal_filter) if self.options.temporal_filter else None
 
@@ -147,74 +144,54 @@ class DepthEstimator:
             unknown: why the camera matrix is unknown, where it is.
 
         Raises:
-            FrameError: the frame is too small.
+            FrameError: the frame is too small, or the network takes the camera matrix and it is unknown.
         """
-        return self.measure(self.infer(frame), k, stamp_ns, unknown)
+        return self.measure(self.infer(frame, k, unknown), k, stamp_ns, unknown)
 
-    def infer(self, frame: Frame) -> Inferred:
+    def infer(self, frame: Frame, k: np.ndarray | None = None, unknown: str = UNKNOWN) -> Inferred:
         """The first half of a call: prepare the frame and run the network.
 
+        Args:
+            k, unknown: as of a call; only a network that takes the camera matrix needs them here.
+
         Raises:
-            FrameError: the frame is too small.
+            FrameError: as of a call.
         """
         started = time.perf_counter_ns()
-        height, width = frame.pixels.shape[:2]
-        crop, onto_input = network_view(self.options.field_of_view, height, width, self._size_px)
-        pixels = network_input(frame, crop, self._size_px, self.backend.channels)
+        view, channels = self.options.field_of_view, self.backend.channels
+        placement, given = self.network.prepare(frame, view, channels, k, unknown)
         prepared = time.perf_counter_ns()
-        depth = self.backend.infer(pixels)
+        outputs = self.backend.infer(*given)
         finished = time.perf_counter_ns()
         stages_ms = {"preprocess": (prepared - started) / 1e6, "infer": (finished - prepared) / 1e6}
-        return Inferred(depth, crop, onto_input, (height, width), stages_ms)
+        return Inferred(outputs, placement, stages_ms)
 
     def measure(
         self, inferred: Inferred, k: np.ndarray | None = None, stamp_ns: int | None = None, unknown: str = UNKNOWN
     ) -> DepthResult:
         """The second half: what the network said, as meters of this camera; arguments as of a call."""
         started = time.perf_counter_ns()
-        crop, frame_shape, onto_camera = inferred.crop, inferred.frame_shape, self.options.output_size == "camera"
-        ratio, scale, unscaled = self._scale(k, inferred.onto_input, unknown)
-        depth = _meters(inferred.depth, scale)
+        placement, onto_camera = inferred.placement, self.options.output_size == "camera"
+        measures = self.network.measure(inferred.outputs, placement, k, self._fixed_scale, unknown)
+        depth, confidence, from_frame, scale = measures
         if self._filter is not None:
-            depth[...] = self._filter(depth, (crop, frame_shape), stamp_ns)
+            depth[...] = self._filter(depth, (placement.crop, placement.frame_shape), stamp_ns)
         if self.options.outside_training_view == "invalid":
-            _invalidate_outside(depth, ratio or _assumed_ratio(crop, frame_shape))
-        from_frame = np.eye(3) if onto_camera else inferred.onto_input
+            _invalidate_outside(depth, scale.ratio or self._assumed_ratio(placement))
         if onto_camera:  # what is invalid is so before the resize, that no depth is a mean of one and of none
-            depth = _onto_camera(depth, crop, frame_shape)
+            depth = _onto_camera(depth, from_frame, placement.frame_shape)
+            if confidence is not None:
+                confidence = np.nan_to_num(_onto_camera(confidence, from_frame, placement.frame_shape), copy=False)
+            from_frame = np.eye(3)
         if self._max_depth_m < inf:  # last, for infinity cannot be interpolated
             depth[depth > self._max_depth_m] = inf
         stages_ms = {**inferred.stages_ms, "postprocess": (time.perf_counter_ns() - started) / 1e6}
-        return DepthResult(depth, from_frame, stages_ms, scale, unscaled, self._max_depth_m)
+        return DepthResult(depth, from_frame, stages_ms, scale.factor, scale.missing, self._max_depth_m, confidence)
 
-    def _scale(
-        self, k: np.ndarray | None, onto_input: np.ndarray, unknown: str
-    ) -> tuple[tuple[float, float] | None, float, str]:
-        """The camera's `focal_ratio` if known, the factor on the network's depth, and why it is not the camera's."""
-        if k is None:
-            ratio, scale, why = None, 1.0, unknown
-        elif self._trained_focal is None:
-            ratio, scale, why = None, 1.0, "the model's manifest lacks trained_focal_px"
-        else:
-            ratio, scale, why = camera_scale(k, onto_input, self._trained_focal)
-        return (ratio, scale, why) if self._fixed_scale is None else (ratio, self._fixed_scale, "")
-
-
-def network_input(frame: Frame, crop: Crop, size_px: int, channels: str = "rgb") -> np.ndarray:
-    """Network input of a frame: crop, the only resize (bilinear, as in training), then the channel order.
-
-    Args:
-        frame: any size, any channel order.
-        crop: part of the frame that the network sees.
-        size_px: side of the network input.
-        channels: order of the network input, "rgb" or "bgr"; a frame of that order is not converted.
-
-    Returns:
-        uint8 (size, size, 3).
-    """
-    view = frame.pixels[crop.top : crop.top + crop.height, crop.left : crop.left + crop.width]
-    small = cv2.resize(view, (size_px, size_px), interpolation=cv2.INTER_LINEAR)
-    return small if frame.order == channels else cv2.cvtColor(small, _CONVERSIONS[frame.order][channels])
+    def _assumed_ratio(self, placement: Placement) -> tuple[float, float]:
+        """Part of the crop that the training view covers, in x and y, for a camera with the training camera's lens."""
+        trained = self.network.input.place("trained", placement.frame_shape).crop
+        return trained.width / placement.crop.width, trained.height / placement.crop.height
 
 
 def stage_key(stage: str, percentile: int) -> str:
@@ -232,20 +209,6 @@ def stage_times_ms(values: Mapping[str, str]) -> dict[str, dict[int, float]]:
     return found
 
 
-def _meters(depth: np.ndarray, scale: float) -> np.ndarray:
-    """Scaled depth; NaN where the network's output is 0 (ReLU), which means no answer."""
-    meters = depth * np.float32(scale)
-    if not (meters.min() > 0 and meters.max() < inf):  # two numbers are cheaper than a mask
-        np.putmask(meters, ~((meters > 0) & (meters < inf)), np.nan)
-    return meters
-
-
-def _assumed_ratio(crop: Crop, frame_shape: tuple[int, int]) -> tuple[float, float]:
-    """Part of the crop that the training view covers, in x and y, for a camera with the training camera's lens."""
-    trained = trained_view(*frame_shape)
-    return trained.width / crop.width, trained.height / crop.height
-
-
 def _invalidate_outside(depth: np.ndarray, ratio: tuple[float, float]) -> None:
     """Make NaN, in place, what lies further from the middle of the view than the training images reached."""
     for axis, share in ((1, ratio[0]), (0, ratio[1])):
@@ -255,10 +218,26 @@ def _invalidate_outside(depth: np.ndarray, ratio: tuple[float, float]) -> None:
             depth[(slice(None), outside) if axis else outside] = np.nan
 
 
-def _onto_camera(depth: np.ndarray, crop: Crop, frame_shape: tuple[int, int]) -> np.ndarray:
+def _onto_camera(image: np.ndarray, from_frame: np.ndarray, frame_shape: tuple[int, int]) -> np.ndarray:
+    """A depth or confidence on the grid of the frame, NaN where it does not reach."""
+    crop, exact = covered(from_frame, image.shape)
     full = np.empty(frame_shape, np.float32)
     rows, columns = slice(crop.top, crop.top + crop.height), slice(crop.left, crop.left + crop.width)
     for outside in (full[: rows.start], full[rows.stop :], full[rows, : columns.start], full[rows, columns.stop :]):
         outside.fill(np.nan)
-    cv2.resize(depth, (crop.width, crop.height), dst=full[rows, columns], interpolation=cv2.INTER_LINEAR)
+    onto_image = (from_frame @ [[1, 0, crop.left], [0, 1, crop.top], [0, 0, 1]])[:2]
+
+    def resize(image: np.ndarray, interpolation: int, target: np.ndarray | None = None) -> np.ndarray:
+        size = crop.width, crop.height
+        if exact:
+            return cv2.resize(image, size, dst=target, interpolation=interpolation)
+        flags, border = interpolation | cv2.WARP_INVERSE_MAP, cv2.BORDER_REPLICATE
+        return cv2.warpAffine(image, onto_image, size, dst=target, flags=flags, borderMode=border)
+
+    sky = np.isposinf(image)
+    if sky.any():  # interpolated, infinity would be NaN around it
+        resize(np.where(sky, np.float32(np.nan), image), cv2.INTER_LINEAR, full[rows, columns])
+        full[rows, columns][resize(sky.astype(np.uint8), cv2.INTER_NEAREST) > 0] = inf
+    else:
+        resize(image, cv2.INTER_LINEAR, full[rows, columns])
     return full

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import nan, sqrt
+from math import ceil, floor, nan, sqrt
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from fastdepth_ros.errors import FastDepthError, FrameError
 
 MIN_SIDE_PX = 32
 FIELDS_OF_VIEW = ("trained", "full")
+FITS = ("stretch", "crop", "pad")
 AUTO, OFF = "auto", "off"
 SMALLEST, LARGEST = 0.01, 100.0  # no lens is further from the training camera's than that
 
@@ -44,6 +45,21 @@ class Crop:
         )
 
 
+def covered(from_frame: np.ndarray, shape: tuple[int, int]) -> tuple[Crop, bool]:
+    """The whole frame pixels that a grid of that shape covers, and whether it covers no part of another.
+
+    Args:
+        from_frame: 3x3 map from frame pixels to the grid's.
+    """
+    edges = np.linalg.inv(from_frame) @ [[-0.5, shape[1] - 0.5], [-0.5, shape[0] - 0.5], [1, 1]]
+    (left, right), (top, bottom) = edges[:2] + 0.5
+    exact = all(abs(edge - round(edge)) < 1e-6 for edge in (left, right, top, bottom))
+    top, left, bottom, right = (
+        ceil(top - 1e-6), ceil(left - 1e-6), floor(bottom + 1e-6), floor(right + 1e-6)
+    )  # fmt: skip
+    return Crop(top, left, bottom - top, right - left), exact
+
+
 def field_of_view(name: str, height_px: int, width_px: int) -> Crop:
     """The rectangle of a frame that the network sees.
 
@@ -63,10 +79,51 @@ def field_of_view(name: str, height_px: int, width_px: int) -> Crop:
     raise FastDepthError(f"unknown field of view {name!r}, there is {', '.join(FIELDS_OF_VIEW)}")
 
 
-def network_view(name: str, height_px: int, width_px: int, size_px: int) -> tuple[Crop, np.ndarray]:
-    """`field_of_view`, and the 3x3 map from frame pixels to those of a network input of `size_px` squared."""
-    crop = field_of_view(name, height_px, width_px)
-    return crop, crop.onto_grid(size_px, size_px)
+@dataclass(frozen=True)
+class Placement:
+    """Place of a frame in a network input.
+
+    Args:
+        crop: part of the frame that the network sees.
+        inner: part of the network input that shows it: all of it, without the border of `pad`.
+        onto_input: 3x3 map from frame pixels to network input pixels.
+        frame_shape: height and width of the frame.
+    """
+
+    crop: Crop
+    inner: Crop
+    onto_input: np.ndarray
+    frame_shape: tuple[int, int]
+
+
+def place(name: str, frame_shape: tuple[int, int], input_px: tuple[int, int], fit: str = "stretch") -> Placement:
+    """Place a frame in a network input.
+
+    Args:
+        name: field of view, as of `field_of_view`.
+        frame_shape: height and width of the frame.
+        input_px: height and width of the network input.
+        fit: "stretch" the field of view to the input's shape; "crop" its middle to that shape; or shrink all of it into
+            the middle of the input and "pad" the rest. Whole pixels can leave the two axes' scales unequal, by less
+            than a pixel over the input.
+
+    Raises:
+        FrameError, FastDepthError: as of `field_of_view`.
+    """
+    seen = field_of_view(name, *frame_shape)
+    rows, columns = input_px
+    inner = Crop(0, 0, rows, columns)
+    if fit == "crop":
+        height = min(seen.height, round(seen.width * rows / columns))
+        width = min(seen.width, round(seen.height * columns / rows))
+        seen = Crop(seen.top + (seen.height - height) // 2, seen.left + (seen.width - width) // 2, height, width)
+    elif fit == "pad":
+        ratio = min(rows / seen.height, columns / seen.width)
+        height, width = max(round(seen.height * ratio), 1), max(round(seen.width * ratio), 1)
+        inner = Crop((rows - height) // 2, (columns - width) // 2, height, width)
+    onto_input = seen.onto_grid(inner.height, inner.width)
+    onto_input[:2, 2] += inner.left, inner.top
+    return Placement(seen, inner, onto_input, frame_shape)
 
 
 def trained_view(height_px: int, width_px: int) -> Crop:
@@ -169,14 +226,18 @@ def focal_scale(ratio: tuple[float, float]) -> float:
     return sqrt(ratio[0]) * sqrt(ratio[1]) if min(ratio) > 0 else nan
 
 
-def camera_scale(k: Any, onto_input: np.ndarray, trained: Focal) -> tuple[tuple[float, float], float, str]:
+def camera_scale(
+    k: Any, onto_input: np.ndarray, trained: Focal, *, canonical: bool = False
+) -> tuple[tuple[float, float], float, str]:
     """`focal_ratio` and `focal_scale` of a camera, and why the scale is not credible: then it is 1; "" if it is.
 
     Args:
         k, onto_input, trained: arguments of `focal_ratio`.
+        canonical: the scale is the arithmetic mean of both ratios, as networks with a canonical focal length take it;
+            their input is not squeezed.
     """
     ratio = focal_ratio(k, onto_input, trained)
-    scale = focal_scale(ratio)
+    scale = (ratio[0] + ratio[1]) / 2 if canonical else focal_scale(ratio)
     if not is_plausible(scale):
         return ratio, 1.0, f"a focal length {scale:.3g} times the training camera's is not credible"
     return ratio, scale, ""

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from fastdepth_ros.artifact.artifact import Artifact, find_artifact
-from fastdepth_ros.backends import Backend, BackendError, BackendOptions
+from fastdepth_ros.backends import Backend, BackendError, BackendOptions, Outputs
 from fastdepth_ros.choice.choice import Choice, Wanted, decide, load_chosen
 from fastdepth_ros.depth.estimator import DepthEstimator, EstimatorOptions
 from fastdepth_ros.errors import FastDepthError
@@ -37,12 +37,12 @@ class LockedBackend:
         self._backend, self._wait_s = backend, wait_s
         self._lock = threading.Lock()
 
-    def infer(self, pixels: np.ndarray) -> np.ndarray:
+    def infer(self, pixels: np.ndarray, camera: np.ndarray | None = None) -> Outputs:
         """Raises BackendError while another thread's call takes too long, besides what the backend raises."""
         if not self._lock.acquire(timeout=self._wait_s):
             raise BackendError(f"{self.engine} has been busy with another frame for {self._wait_s:g} s")
         try:
-            return self._backend.infer(pixels)
+            return self._backend.infer(pixels) if camera is None else self._backend.infer(pixels, camera)
         finally:
             self._lock.release()
 
@@ -74,6 +74,8 @@ class Engine:
             "backend": self.backend.engine,
             "model": self.artifact.name,
             "engine choice": f"{self.choice}; {self.choice.why}",
+            "license": self.artifact.licence,
+            "confidence": self.artifact.confidence_state,
         }
 
 

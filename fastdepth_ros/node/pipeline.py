@@ -16,7 +16,6 @@ from fastdepth_ros.artifact.artifact import Artifact
 from fastdepth_ros.depth.camera_info import FrameCamera, StampCache, frame_camera, is_distorted, is_rectified
 from fastdepth_ros.depth.estimator import DepthResult
 from fastdepth_ros.depth.frame import SAMPLE_BITS, Frame, FrameError, SensorBits
-from fastdepth_ros.depth.geometry import fixed_focal_scale
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.node.diagnostics.statistics import Statistics
 from fastdepth_ros.node.engine import Engine, changed_engine, chosen_anew, load_engine
@@ -92,8 +91,8 @@ class Pipeline:
 
     @property
     def lacks_camera(self) -> bool:
-        """Whether depth would go out unscaled, though it should be scaled, because no camera_info was received."""
-        return self._last is None and fixed_focal_scale(self.settings.focal_scale) is None
+        """Whether there would be no depth, or depth that is not scaled though it should be, for want of camera_info."""
+        return self._last is None and self._engine.estimator.wants_camera
 
     def reset_cameras(self) -> None:
         """Clear cached camera_info after a clock jump. The last one is used until another one comes: a latched
@@ -191,10 +190,12 @@ class Pipeline:
             decoded = time.perf_counter_ns()
             if frame.is_blank:
                 self.statistics.count("no_picture")
-            inferred = engine.estimator.infer(frame)
+            camera = self._camera_of(stamp, frame) if engine.estimator.takes_camera else FrameCamera()
+            inferred = engine.estimator.infer(frame, camera.matrix, camera.why)
             if engine.abandoned:
                 return
-            camera = self._camera_of(stamp, frame)  # as late as possible: it may come after its image
+            if not engine.estimator.takes_camera:
+                camera = self._camera_of(stamp, frame)  # as late as possible: it may come after its image
             result = engine.estimator.measure(inferred, camera.matrix, stamp, camera.why)
             estimated = time.perf_counter_ns()
             self._show_scale(result)

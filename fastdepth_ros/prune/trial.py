@@ -115,7 +115,7 @@ def run_trial(trial: Trial) -> dict[str, float]:
 def accuracy(network: DepthNetwork, pairs: Iterable[Pair], size_px: int = INPUT_PX) -> dict[str, float]:
     """Mean errors by the authors' protocol, on a grid of `size_px`."""
     network.eval()
-    views = (authors_protocol(of_training_camera(pair), size_px) for pair in pairs)
+    views = (authors_protocol(of_training_camera(pair), (size_px, size_px)) for pair in pairs)
     return mean_errors([depth_errors(network.infer(view), truth) for view, truth in views])
 
 

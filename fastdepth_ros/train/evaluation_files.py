@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from fastdepth_ros.backends import Backend
 from fastdepth_ros.data.datasets import Dataset
+from fastdepth_ros.depth.network import Network
 from fastdepth_ros.jobs.atomic_io import atomic_file
 from fastdepth_ros.metrics.depth import NAMES
 from fastdepth_ros.pictures.image_files import write_picture
@@ -41,14 +42,15 @@ def worst(rows: Sequence[ImageErrors]) -> list[ImageErrors]:
 
 
 def write_pictures(
-    path: Path, models: dict[str, Backend], dataset: Dataset, protocol: Protocol, size_px: int,
+    path: Path, models: Mapping[str, tuple[Backend, Network]], dataset: Dataset, protocol: Protocol,
     rows: Sequence[ImageErrors],
 ) -> None:  # fmt: skip
     """Write a panel of images as .png: frame, truth, the depth of each model, and the error of the last model."""
     pictures = [
         comparison_row(
-            models, dataset[row.index], protocol, size_px,
-            f"{row.name}: RMSE {row.errors['rmse']:.2f} m, delta1 {row.errors['delta1']:.2f}", row.focal_scale,
+            models, dataset[row.index], protocol,
+            f"{row.name}: RMSE {row.errors['rmse']:.2f} m, delta1 {row.errors['delta1']:.2f}",
+            getattr(dataset, "camera", None),
         )
         for row in rows
     ]  # fmt: skip

@@ -196,7 +196,7 @@ class Trainer:
         """Mean errors over the held-out pairs, authors' protocol; the first few as samples.png."""
         network = self.result.eval()
         pairs = [of_training_camera(self.held_out[index]) for index in range(len(self.held_out))]
-        views, truths = zip(*(authors_protocol(pair, self.recipe.input_px) for pair in pairs))
+        views, truths = zip(*(authors_protocol(pair, (self.recipe.input_px,) * 2) for pair in pairs))
         depths = [network.infer(view) for view in views]
         if not self.rank:
             write_samples(self.folder.path / "samples.png", views[:SAMPLES], depths[:SAMPLES], truths[:SAMPLES])

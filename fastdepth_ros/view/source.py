@@ -18,7 +18,6 @@ from fastdepth_ros.bags.reader import BagReader, open_bag, read_messages
 from fastdepth_ros.depth.camera_info import frame_camera, is_rectified, stamp_ns
 from fastdepth_ros.depth.estimator import DepthEstimator, DepthResult
 from fastdepth_ros.depth.frame import SAMPLE_BITS, Frame, FrameError, SensorBits, decode_message
-from fastdepth_ros.depth.geometry import field_of_view
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.pictures.image_files import as_bgr
 
@@ -256,7 +255,7 @@ def depth_frames(
         given = camera_of(frame)
         camera = found if given is None else given
         try:
-            crop = field_of_view(field, *frame.pixels.shape[:2])
+            crop = estimator.network.input.place(field, frame.pixels.shape[:2]).crop
             result, bgr = estimator(frame, camera), as_bgr(frame)
         except FrameError as error:
             source.leave_out(str(error))

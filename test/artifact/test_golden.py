@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from manifests import edit_manifest
+from networks import fastdepth
 
 from fastdepth_ros.artifact.artifact import find_artifact
 from fastdepth_ros.artifact.golden import check_golden, golden_frame, golden_record
@@ -36,26 +37,26 @@ def test_the_golden_frame_differs_by_channel_and_under_each_mirror():
 
 def test_the_record_samples_the_depth_of_the_golden_frame(spoiled):
     engine = find_artifact(spoiled).load("onnxruntime", ONE_THREAD)
-    record = golden_record(engine, 224)
+    record = golden_record(engine, fastdepth())
     sampled = np.array(record["depth_m"])
     assert sampled.shape == (14, 14)
     every = record["spacing_px"]
     np.testing.assert_allclose(
-        sampled, engine.infer(golden_frame(224))[every // 2 :: every, every // 2 :: every], atol=6e-5
+        sampled, engine.infer(golden_frame(224)).depth[every // 2 :: every, every // 2 :: every], atol=6e-5
     )
     assert np.unique(sampled).size > 10  # a flat record would prove nothing
 
 
 def test_the_largest_difference_is_returned_or_over_the_tolerance_refused(spoiled):
     engine = find_artifact(spoiled).load("onnxruntime", ONE_THREAD)
-    record = golden_record(engine, 224)
+    record = golden_record(engine, fastdepth())
     record["depth_m"][3][7] += 0.0008
-    assert check_golden(engine, record, 224) == pytest.approx(0.0008, abs=1e-4)
+    assert check_golden(engine, record, fastdepth()) == pytest.approx(0.0008, abs=1e-4)
     record["depth_m"][3][7] += 0.25
     with pytest.raises(FastDepthError, match=r"onnxruntime.* 0\.25\d+ m .*0\.001 m"):
-        check_golden(engine, record, 224)
+        check_golden(engine, record, fastdepth())
     record["tolerance_m"] = 0.5
-    check_golden(engine, record, 224)
+    check_golden(engine, record, fastdepth())
 
 
 def test_another_network_under_the_same_manifest_is_refused(spoiled):

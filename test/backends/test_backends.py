@@ -24,7 +24,7 @@ NOISE = np.random.default_rng(0).integers(0, 256, (SIZE_PX, SIZE_PX, 3), dtype=n
 
 
 def load(folder: Path, backend: str, options: BackendOptions | None = None):
-    model = ModelFile(folder / FILES[backend], SIZE_PX, OPSET if FILES[backend] == "model.onnx" else None)
+    model = ModelFile(folder / FILES[backend], (SIZE_PX, SIZE_PX), OPSET if FILES[backend] == "model.onnx" else None)
     return engine_class(backend)(model, options or BackendOptions(threads=1))
 
 
@@ -88,7 +88,7 @@ def test_a_backend_registers_with_one_decorator(monkeypatch):
 
 @pytest.mark.parametrize("backend", FILES)
 def test_depth_is_float32_meters_on_the_input_grid(artifact_folder, backend):
-    depth = load(artifact_folder, backend).infer(NOISE)
+    depth = load(artifact_folder, backend).infer(NOISE).depth
     assert depth.shape == (SIZE_PX, SIZE_PX)
     assert depth.dtype == np.float32
     assert np.isfinite(depth).all()
@@ -98,26 +98,26 @@ def test_depth_is_float32_meters_on_the_input_grid(artifact_folder, backend):
 @pytest.mark.parametrize("backend", FILES)
 def test_depth_belongs_to_the_caller(artifact_folder, backend):
     engine = load(artifact_folder, backend)
-    first = engine.infer(NOISE)
+    first = engine.infer(NOISE).depth
     kept = first.copy()
-    second = engine.infer(golden_frame(SIZE_PX))
+    second = engine.infer(golden_frame(SIZE_PX)).depth
     assert (second != kept).any()
     np.testing.assert_array_equal(first, kept)
     first[:] = 0
-    np.testing.assert_array_equal(engine.infer(NOISE), kept)
+    np.testing.assert_array_equal(engine.infer(NOISE).depth, kept)
 
 
 def test_the_engines_agree(artifact_folder):
     engines = [load(artifact_folder, backend) for backend in FILES]
     for rgb in (NOISE, golden_frame(SIZE_PX), np.zeros_like(NOISE), np.full_like(NOISE, 255)):
-        first, *others = (engine.infer(rgb) for engine in engines)
+        first, *others = (engine.infer(rgb).depth for engine in engines)
         for other in others:
             np.testing.assert_allclose(first, other, rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("backend", FILES)
 def test_the_number_of_threads_does_not_change_the_depth(artifact_folder, backend):
-    depths = [load(artifact_folder, backend, BackendOptions(threads=threads)).infer(NOISE) for threads in (1, 2)]
+    depths = [load(artifact_folder, backend, BackendOptions(threads=threads)).infer(NOISE).depth for threads in (1, 2)]
     np.testing.assert_allclose(*depths, atol=1e-5)
 
 
@@ -130,7 +130,7 @@ def test_openvino_keeps_to_the_threads_however_its_device_is_spelled(artifact_fo
 @pytest.mark.parametrize("backend", FILES)
 def test_power_save_does_not_change_the_depth(artifact_folder, backend):
     saving = load(artifact_folder, backend, BackendOptions(power_save=True))
-    np.testing.assert_allclose(saving.infer(NOISE), load(artifact_folder, backend).infer(NOISE), atol=1e-5)
+    np.testing.assert_allclose(saving.infer(NOISE).depth, load(artifact_folder, backend).infer(NOISE).depth, atol=1e-5)
 
 
 def test_power_save_takes_half_the_cores_unless_told_how_many():
@@ -144,7 +144,9 @@ def test_bgr_pixels_give_the_same_depth_where_the_backend_is_told(artifact_folde
     engine = load(artifact_folder, backend, BackendOptions(threads=1, channels="bgr"))
     assert engine.channels == "bgr"
     bgr = np.ascontiguousarray(NOISE[..., ::-1])
-    np.testing.assert_allclose(engine.infer(bgr), load(artifact_folder, backend).infer(NOISE), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(
+        engine.infer(bgr).depth, load(artifact_folder, backend).infer(NOISE).depth, rtol=0, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize(("name", "value"), [("precision", "int4"), ("channels", "grb")])
@@ -177,7 +179,7 @@ def test_onnxruntime_says_in_what_a_provider_computes(provider, precision, featu
 
 def test_tensorrt_keeps_an_engine_for_its_own_weights_and_release(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    model = ModelFile(tmp_path / "model.onnx", SIZE_PX, facts={"sha256": "abc" * 20})
+    model = ModelFile(tmp_path / "model.onnx", (SIZE_PX, SIZE_PX), facts={"sha256": "abc" * 20})
     options = BackendOptions(device="tensorrt", precision="fp16")
     told = provider_options("TensorrtExecutionProvider", model, options, "1.31.1")
     folder = tmp_path / "fastdepth_ros" / "tensorrt-onnxruntime-1.31.1" / ("abc" * 20)[:16]
@@ -220,7 +222,7 @@ def test_a_file_that_is_no_model_is_named(tmp_path, backend, content):
 
 def test_onnxruntime_refuses_a_model_of_another_input_than_it_was_told(artifact_folder):
     with pytest.raises(BackendError, match=r"224.*160"):
-        backend_class("onnxruntime")(ModelFile(artifact_folder / "model.onnx", 160, OPSET), BackendOptions())
+        backend_class("onnxruntime")(ModelFile(artifact_folder / "model.onnx", (160, 160), OPSET), BackendOptions())
 
 
 @pytest.mark.needs("onnx")
@@ -237,4 +239,6 @@ def test_onnxruntime_refuses_float_input(artifact_folder, tmp_path):
 @pytest.mark.parametrize("opset", [16, None])
 def test_onnxruntime_refuses_another_opset_than_the_manifests(artifact_folder, opset):
     with pytest.raises(BackendError, match=rf"opset 17.*{opset}"):
-        backend_class("onnxruntime")(ModelFile(artifact_folder / "model.onnx", SIZE_PX, opset), BackendOptions())
+        backend_class("onnxruntime")(
+            ModelFile(artifact_folder / "model.onnx", (SIZE_PX, SIZE_PX), opset), BackendOptions()
+        )

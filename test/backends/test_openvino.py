@@ -92,6 +92,6 @@ def test_a_device_that_computes_otherwise_than_asked_is_refused(artifact_folder,
     if "FP16" in backend.shared_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         pytest.skip("this processor computes in f16")
     monkeypatch.setattr(backend, "arithmetic", lambda *_: ("f16", "fp16"))
-    model = ModelFile(artifact_folder / "model.onnx", SIZE_PX, OPSET)
+    model = ModelFile(artifact_folder / "model.onnx", (SIZE_PX, SIZE_PX), OPSET)
     with pytest.raises(BackendError, match=r"openvino computes in b?f\d+ on cpu, where f16 was asked for"):
         backend_class("openvino")(model, BackendOptions(threads=1, precision="fp16"))

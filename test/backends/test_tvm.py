@@ -60,25 +60,25 @@ def refusal(folder: Path, options: BackendOptions | None = None) -> str:
 def test_it_computes_what_onnx_runtime_computes(artifact_folder, compiled_folder):
     reference, engine = find_artifact(artifact_folder).load(), find_artifact(compiled_folder).load("tvm")
     for rgb in (NOISE, golden_frame(SIZE_PX), np.zeros_like(NOISE), np.full_like(NOISE, 255)):
-        depth = engine.infer(rgb)
+        depth = engine.infer(rgb).depth
         assert (depth.shape, depth.dtype) == ((SIZE_PX, SIZE_PX), np.float32)
-        np.testing.assert_allclose(depth, reference.infer(rgb), atol=1e-4)
-    assert reference.infer(NOISE).std() > 0.01
+        np.testing.assert_allclose(depth, reference.infer(rgb).depth, atol=1e-4)
+    assert reference.infer(NOISE).depth.std() > 0.01
 
 
 def test_depth_belongs_to_the_caller(compiled_folder):
     engine = find_artifact(compiled_folder).load("tvm")
-    first = engine.infer(NOISE)
+    first = engine.infer(NOISE).depth
     kept = first.copy()
-    assert (engine.infer(golden_frame(SIZE_PX)) != kept).any()
+    assert (engine.infer(golden_frame(SIZE_PX)).depth != kept).any()
     np.testing.assert_array_equal(first, kept)
 
 
 @pytest.mark.parametrize("threads", [0, 1, 2])
 def test_any_thread_may_call_with_any_number_of_threads(compiled_folder, threads):
     engine = find_artifact(compiled_folder).load("tvm", BackendOptions(threads=threads))
-    here, there = engine.infer(NOISE), []
-    worker = threading.Thread(target=lambda: there.append(engine.infer(NOISE)))
+    here, there = engine.infer(NOISE).depth, []
+    worker = threading.Thread(target=lambda: there.append(engine.infer(NOISE).depth))
     worker.start()
     worker.join()
     np.testing.assert_array_equal(here, there[0])

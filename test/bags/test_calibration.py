@@ -30,7 +30,7 @@ SCALE = 1.7
 def network_depth(model: Path, bgr: np.ndarray) -> np.ndarray:
     """float32 120x160: what the network says, on the camera's grid; 0 where it says nothing."""
     artifact = find_artifact(model)
-    estimator = DepthEstimator(artifact.load(), artifact.input_size_px, EstimatorOptions(output_size="camera"))
+    estimator = DepthEstimator(artifact.load(), artifact.network, EstimatorOptions(output_size="camera"))
     return np.nan_to_num(estimator(Frame(bgr, "bgr")).depth)
 
 

@@ -33,7 +33,7 @@ def test_every_frame_comes_out_once_with_its_stamp_and_hot_path_depth(bag, tmp_p
     assert [stamp_ns(message) for _, message in found["/depth/image"]] == STAMPS_NS
     assert [recorded_ns for recorded_ns, _ in found["/depth/image"]] == STAMPS_NS
     artifact = find_artifact(artifact_folder)
-    estimator = DepthEstimator(artifact.load(), artifact.input_size_px, trained_focal=artifact.trained_focal)
+    estimator = DepthEstimator(artifact.load(), artifact.network)
     for (_, message), bgr in zip(found["/depth/image"], frames()):
         assert (message.encoding, message.header.frame_id, message.step) == ("32FC1", "eye", 896)
         depth = message.data.view(np.float32).reshape(224, 224)

@@ -49,7 +49,7 @@ def test_a_dark_frame_of_12_bits_is_dark_and_no_frame_is_black(tmp_path, artifac
     summary = json.loads(capsys.readouterr().out)
     assert (summary["bits"], summary["bits_risen"]) == (12, {})
     artifact = find_artifact(artifact_folder)
-    estimator = DepthEstimator(artifact.load(), artifact.input_size_px, trained_focal=artifact.trained_focal)
+    estimator = DepthEstimator(artifact.load(), artifact.network)
     for depth, gray in zip(depths(tmp_path / "out"), (GRAY >> 4, GRAY), strict=True):
         np.testing.assert_array_equal(depth, estimator(Frame(gray, "mono")).depth)
 

@@ -11,10 +11,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from networks import fastdepth
 from processes import environment
 from verbs import ALL_VERBS, names, refused, run
 
-from fastdepth_ros.artifact.artifact import MANIFEST, find_artifact
+from fastdepth_ros.artifact.artifact import find_artifact
+from fastdepth_ros.artifact.manifest import MANIFEST
 from fastdepth_ros.backends import BackendOptions
 from fastdepth_ros.cli import VERBS, main
 from fastdepth_ros.data.authors import authors_view
@@ -81,7 +83,7 @@ def test_evaluate_prints_the_mean_of_the_errors_of_each_image(capsys, artifact_f
     assert set(figures.pop("pooled")) == {*NAMES, "delta1_near"}
     engine = find_artifact(artifact_folder).load("onnxruntime", BackendOptions(threads=1))
     expected = mean_errors(
-        depth_errors(engine.infer(authors_view(pair.rgb, 224)), authors_view(pair.depth, 224))
+        depth_errors(engine.infer(authors_view(pair.rgb, 224)).depth, authors_view(pair.depth, 224))
         for pair in open_dataset("nyu-labeled", pairs, "test")
     )
     assert {name: figures[name] for name in expected} == pytest.approx(expected, rel=rel, abs=1e-6)
@@ -157,7 +159,9 @@ def test_image_writes_the_depth_of_the_hot_path(artifact_folder, image, tmp_path
     assert run("image", image, "--model", artifact_folder, "--backend", backend, "--threads", 1, "--out", out) == 0
     depth = np.load(out)
     engine = find_artifact(artifact_folder).load(backend, BackendOptions(threads=1))
-    np.testing.assert_array_equal(depth, DepthEstimator(engine, 224)(Frame(cv2.imread(str(image)), "bgr")).depth)
+    np.testing.assert_array_equal(
+        depth, DepthEstimator(engine, fastdepth())(Frame(cv2.imread(str(image)), "bgr")).depth
+    )
     assert depth.dtype == np.float32
     assert names(tmp_path) == ["in", "out.npy"]
 
@@ -213,7 +217,7 @@ def test_image_of_the_network_size_is_taken_whole_unless_told_otherwise(artifact
     assert run(*options, "--out", tmp_path / "auto.npy") == 0
     assert run(*options, "--out", tmp_path / "trained.npy", "--field-of-view", "trained") == 0
     engine = find_artifact(artifact_folder).load("onnxruntime", BackendOptions(threads=1))
-    np.testing.assert_array_equal(np.load(tmp_path / "auto.npy"), engine.infer(rgb))
+    np.testing.assert_array_equal(np.load(tmp_path / "auto.npy"), engine.infer(rgb).depth)
     assert (np.load(tmp_path / "trained.npy") != np.load(tmp_path / "auto.npy")).any()
 
 

@@ -350,6 +350,7 @@ def test_a_folder_of_whole_views_is_trained_and_evaluated_as_a_whole(tmp_path):
     from fastdepth_ros.data.augment import augment
     from fastdepth_ros.data.authors import authors_train
     from fastdepth_ros.data.loader import PairLoader
+    from fastdepth_ros.depth.network import NetworkInput
     from fastdepth_ros.train.evaluation import PROTOCOLS
 
     write_frames(tmp_path)
@@ -357,7 +358,7 @@ def test_a_folder_of_whole_views_is_trained_and_evaluated_as_a_whole(tmp_path):
     dataset = open_dataset("folder", tmp_path, "train")
     assert {pair.view for pair in dataset} == {"whole"}
     for protocol in PROTOCOLS.values():
-        rgb, truth = protocol(dataset[0], 64)
+        rgb, truth = protocol(dataset[0], NetworkInput(64, 64))
         assert (rgb.shape, truth.shape) == ((64, 64, 3), (64, 64))
         assert (truth[0, 0], truth[-1, -1]) == (dataset[0].depth[0, 0], dataset[0].depth[-1, -1])
     seen = []

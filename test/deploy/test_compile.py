@@ -16,10 +16,11 @@ import torch
 pytest.importorskip("tvm", reason="tvm is not installed")
 
 import tvm
+from networks import fastdepth
 
 from fastdepth_ros.artifact.artifact import find_artifact, sha256_of
 from fastdepth_ros.artifact.golden import require_agreement
-from fastdepth_ros.backends import BackendOptions, ModelFile, backend_class
+from fastdepth_ros.backends import BackendOptions, ModelFile, Outputs, backend_class
 from fastdepth_ros.backends.tvm import installed_versions
 from fastdepth_ros.cli import main
 from fastdepth_ros.deploy import compile as compile_module
@@ -70,7 +71,7 @@ def test_the_manifest_says_what_the_module_is_for(artifact_folder, compiled_fold
     assert entry["tvm"].startswith(tvm.__version__.partition("+")[0])
     assert entry["tuned"] == 0
     assert entry["kernels"] == len(guesses(artifact_folder))
-    for key in ("golden", "channels", "input", "output", "trained_focal_px"):
+    for key in ("golden", "channels", "input", "outputs", "focal"):
         assert manifest[key] == source[key]
     assert manifest["compiled_from"] == "tiny"
     assert sorted(path.name for path in compiled_folder.iterdir()) == ["manifest.json", "model.so"]
@@ -92,10 +93,10 @@ def test_standard_kernels_compile_too(tmp_path):
     write_onnx(network, tmp_path / "model.onnx")
     write_library(read_plan(tmp_path / "model.onnx"), HOST, {}, tmp_path / "model.so")
     facts = {**installed_versions(), "device": "cpu", "cpu_features": []}
-    engine = backend_class("tvm")(ModelFile(tmp_path / "model.so", 224, facts=facts), BackendOptions())
-    reference = backend_class("onnxruntime")(ModelFile(tmp_path / "model.onnx", 224, 17), BackendOptions())
+    engine = backend_class("tvm")(ModelFile(tmp_path / "model.so", (224, 224), facts=facts), BackendOptions())
+    reference = backend_class("onnxruntime")(ModelFile(tmp_path / "model.onnx", (224, 224), 17), BackendOptions())
     rgb = np.random.default_rng(0).integers(0, 256, (224, 224, 3), dtype=np.uint8)
-    np.testing.assert_allclose(engine.infer(rgb), reference.infer(rgb), atol=1e-4)
+    np.testing.assert_allclose(engine.infer(rgb).depth, reference.infer(rgb).depth, atol=1e-4)
 
 
 def test_records_of_another_network_are_refused(tuned, tmp_path, capsys):
@@ -162,11 +163,11 @@ def test_a_linker_that_is_missing_is_named_and_nothing_is_left(artifact_folder, 
 
 def test_code_that_gives_nan_on_one_frame_is_refused(artifact_folder, compiled_folder, monkeypatch):
     engines = [find_artifact(artifact_folder).load(), find_artifact(compiled_folder).load("tvm")]
-    assert require_agreement(*engines, 224, "TVM differs") <= 1e-4
+    assert require_agreement(*engines, fastdepth(), "TVM differs") <= 1e-4
     honest, calls = engines[1].infer, count()
-    monkeypatch.setattr(engines[1], "infer", lambda rgb: honest(rgb) * (np.nan if next(calls) else 1))
+    monkeypatch.setattr(engines[1], "infer", lambda rgb: Outputs(honest(rgb).depth * (np.nan if next(calls) else 1)))
     with pytest.raises(FastDepthError, match="TVM differs by nan m"):
-        require_agreement(*engines, 224, "TVM differs")
+        require_agreement(*engines, fastdepth(), "TVM differs")
 
 
 def test_code_that_computes_something_else_is_refused_and_nothing_is_left(
@@ -236,7 +237,9 @@ def test_the_gpus_kernels_run_and_agree(artifact_folder, tmp_path):
     compile_artifact(find_artifact(artifact_folder), find_target("cuda"), tmp_path / "out")
     engine = find_artifact(tmp_path / "out").load("tvm", BackendOptions(device="cuda"))
     rgb = np.random.default_rng(0).integers(0, 256, (224, 224, 3), dtype=np.uint8)
-    np.testing.assert_allclose(engine.infer(rgb), find_artifact(artifact_folder).load().infer(rgb), atol=1e-3)
+    np.testing.assert_allclose(
+        engine.infer(rgb).depth, find_artifact(artifact_folder).load().infer(rgb).depth, atol=1e-3
+    )
 
 
 def test_there_is_at_least_one_core():

@@ -52,7 +52,7 @@ def test_half_the_space_for_a_network_that_is_to_be_pruned(tmp_path):
         torch.testing.assert_close(kept, exact, rtol=1e-3 if kept.ndim == 4 else 0, atol=1e-6, msg=name)
     artifact = find_artifact(out)
     backend = artifact.load("pytorch", BackendOptions())  # checks the golden frame
-    assert 0 < off_m < 0.1 and backend.infer(images()[0]).shape == (224, 224)
+    assert 0 < off_m < 0.1 and backend.infer(images()[0]).depth.shape == (224, 224)
     with pytest.raises(FastDepthError, match="no onnx file, it has safetensors"):
         artifact.load("onnxruntime", BackendOptions())
 
@@ -77,7 +77,7 @@ def test_both_backends_load_it_and_agree_with_the_network(exported, backend):
     rgb = images()[0]
     with torch.inference_mode():
         expected = network(torch.from_numpy(rgb).permute(2, 0, 1)[None].float() / 255)[0, 0].numpy()
-    np.testing.assert_allclose(engine.infer(rgb), expected, atol=1e-4)
+    np.testing.assert_allclose(engine.infer(rgb).depth, expected, atol=1e-4)
 
 
 def test_the_graph_takes_bytes_and_gives_meters_at_the_manifests_opset(exported):
@@ -91,9 +91,10 @@ def test_the_graph_takes_bytes_and_gives_meters_at_the_manifests_opset(exported)
         return [dim.dim_value for dim in value.type.tensor_type.shape.dim]
 
     assert taken.type.tensor_type.elem_type == onnx.TensorProto.UINT8
-    assert shape(taken) == manifest["input"]["shape"] == [1, 224, 224, 3]
+    assert shape(taken) == [1, manifest["input"]["height_px"], manifest["input"]["width_px"], 3] == [1, 224, 224, 3]
     assert given.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
-    assert shape(given) == manifest["output"]["shape"] == [1, 1, 224, 224]
+    depth = manifest["outputs"]["depth"]
+    assert shape(given) == [1, 1, depth["height_px"], depth["width_px"]] == [1, 1, 224, 224]
     (main,) = (entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
     assert main == manifest["files"]["onnx"]["opset"]
     assert "BatchNormalization" not in {node.op_type for node in model.graph.node}
@@ -115,10 +116,9 @@ def test_the_manifest_names_each_file_with_its_sha256_and_the_network(exported):
     assert (manifest["weights"], manifest["macs"]) == (count.weights, count.macs)
     assert manifest["name"] == "artifact"
     assert manifest["channels"] == UNEVEN.as_mapping()
-    assert manifest["input"]["layout"] == "NHWC"
-    assert manifest["input"]["channels"] == "RGB"
-    assert manifest["output"]["unit"] == "metre"
-    assert manifest["preprocessing"]["field_of_view"] == "trained"
+    assert (manifest["input"]["view"], manifest["input"]["fit"]) == ("authors", "stretch")
+    assert manifest["outputs"]["depth"]["kind"] == "depth" and manifest["outputs"]["depth"]["metric"]
+    assert manifest["focal"] == {"rule": "trained", "fx": 198.9, "fy": 265.8}
     assert manifest["made_with"]["torch"] == torch.__version__
     assert np.shape(manifest["golden"]["depth_m"]) == (14, 14)
     assert {key: manifest[key] for key in FACTS} == FACTS
@@ -161,7 +161,9 @@ def test_a_network_that_answers_nan_is_refused_and_leaves_nothing(tmp_path):
 
 def test_an_export_that_fails_half_way_leaves_nothing(tmp_path):
     with pytest.raises(TypeError):
-        export_artifact(lively(UNEVEN), tmp_path / "out", {"licence": object()})
+        export_artifact(lively(UNEVEN), tmp_path / "out", {"more": object()})
+    with pytest.raises(FastDepthError, match="licence is 5, it should be a text"):
+        export_artifact(lively(UNEVEN), tmp_path / "out", {"licence": 5})
     assert not list(tmp_path.iterdir())
 
 

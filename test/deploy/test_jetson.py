@@ -38,7 +38,7 @@ import numpy as np
 from fastdepth_ros.artifact.artifact import find_artifact
 from fastdepth_ros.backends import BackendOptions
 engine = find_artifact(sys.argv[3]).load("tvm", BackendOptions(threads=2))
-np.save(sys.argv[5], engine.infer(np.load(sys.argv[4])))
+np.save(sys.argv[5], engine.infer(np.load(sys.argv[4])).depth)
 """
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
@@ -92,7 +92,7 @@ def test_the_cpus_code_computes_the_network_on_a_cortex_a57(board, tmp_path):
     python = "qemu-aarch64-static", "-cpu", "cortex-a57", "-L", root, root / "usr" / "bin" / PYTHON, "-S"
     paths = site, ROOT, tmp_path / "tx2-cpu", tmp_path / "rgb.npy", tmp_path / "depth.npy"
     run(*python, "-c", ON_THE_BOARD, *paths, env=environment)
-    np.testing.assert_allclose(np.load(tmp_path / "depth.npy"), find_artifact().load().infer(rgb), atol=1e-4)
+    np.testing.assert_allclose(np.load(tmp_path / "depth.npy"), find_artifact().load().infer(rgb).depth, atol=1e-4)
 
 
 def test_the_gpus_code_is_taken_by_nvidias_assembler(programs, tmp_path):

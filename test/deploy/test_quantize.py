@@ -41,7 +41,7 @@ def reduced(artifact_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 def infer(folder: Path, backend: str, precision: str) -> np.ndarray:
-    return find_artifact(folder).load(backend, BackendOptions(threads=1, precision=precision)).infer(UNSEEN)
+    return find_artifact(folder).load(backend, BackendOptions(threads=1, precision=precision)).infer(UNSEEN).depth
 
 
 @pytest.mark.parametrize(("precision", "backend"), ENGINES)
@@ -78,7 +78,7 @@ def test_fp32_stays_what_it_was_and_the_default(reduced, artifact_folder):
     for key, entry in before.manifest["files"].items():
         assert after.manifest["files"][key] == entry
     assert after.manifest["golden"] == before.manifest["golden"]
-    np.testing.assert_array_equal(after.load().infer(UNSEEN), before.load().infer(UNSEEN))
+    np.testing.assert_array_equal(after.load().infer(UNSEEN).depth, before.load().infer(UNSEEN).depth)
 
 
 def test_the_manifest_says_what_a_precision_is_worth(reduced):
@@ -95,7 +95,7 @@ def test_the_manifest_says_what_a_precision_is_worth(reduced):
 def test_bgr_pixels_go_straight_into_int8_too(reduced):
     turned = np.ascontiguousarray(UNSEEN[..., ::-1])
     engine = find_artifact(reduced).load("onnxruntime", BackendOptions(threads=1, precision="int8", channels="bgr"))
-    np.testing.assert_allclose(engine.infer(turned), infer(reduced, "onnxruntime", "int8"), rtol=0, atol=1e-3)
+    np.testing.assert_allclose(engine.infer(turned).depth, infer(reduced, "onnxruntime", "int8"), rtol=0, atol=1e-3)
 
 
 def test_a_precision_that_is_not_there_is_refused_with_its_remedy(artifact_folder):

@@ -15,15 +15,15 @@ from fastdepth_ros.backends import BackendError, BackendOptions, ModelFile, back
 from fastdepth_ros.data.synthetic.sequence import room_sequence
 from fastdepth_ros.deploy.export import OPSET, write_onnx
 from fastdepth_ros.deploy.rewrite import rewrite
-from fastdepth_ros.depth.estimator import network_input
 from fastdepth_ros.depth.frame import Frame
-from fastdepth_ros.depth.geometry import trained_view
+from fastdepth_ros.depth.network import NetworkInput
 from fastdepth_ros.nn.checkpoints import load_checkpoint
 from fastdepth_ros.nn.deployed import DeployedVariant
 from fastdepth_ros.nn.encoders import MobileNet
 from fastdepth_ros.nn.network import DepthNetwork
 
 SIZE_PX, EXACT_M = 224, 1e-5
+GIVEN = NetworkInput(SIZE_PX, SIZE_PX)
 ENCODER, WIDTHS = (4, 6, 5, 7, 5, 8, 6, 5, 4, 5, 6, 7, 8, 9), (7, 8, 7, 6, 4)
 GRAPH = ["pixels_as_they_lie", "order_in_first_kernel", "sums_in_convolutions", "last_upsample_unblocked"]
 TORCH = ["batch_norm_folded", "scaling_in_first_kernel", "head_before_last_upsample"]
@@ -34,7 +34,7 @@ def frames() -> list[np.ndarray]:
     """Noise, and what a camera sees in two synthetic rooms."""
     noise = np.random.default_rng(0).integers(0, 256, (2, SIZE_PX, SIZE_PX, 3), dtype=np.uint8)
     rooms = [frame.rgb for seed in (1, 2) for frame in room_sequence(1, seed=seed)]
-    return [*noise, *(network_input(Frame(rgb), trained_view(*rgb.shape[:2]), SIZE_PX) for rgb in rooms)]
+    return [*noise, *(GIVEN.pixels(Frame(rgb), GIVEN.place("trained", rgb.shape[:2])) for rgb in rooms)]
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def write_plain(network: DepthNetwork, path: Path) -> Path:
 
 def depth_of(path: Path, rgb: np.ndarray, channels: str = "rgb", backend: str = "onnxruntime") -> np.ndarray:
     options = BackendOptions(threads=1, channels=channels)
-    return backend_class(backend)(ModelFile(path, SIZE_PX, OPSET), options).infer(rgb)
+    return backend_class(backend)(ModelFile(path, (SIZE_PX, SIZE_PX), OPSET), options).infer(rgb).depth
 
 
 @pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 
 import onnx
+from networks import fastdepth
 from small_models import RED, TINY, export_tiny, red_to_depth
 
-from fastdepth_ros.artifact.artifact import MANIFEST, find_artifact
+from fastdepth_ros.artifact.artifact import find_artifact
 from fastdepth_ros.artifact.golden import require_agreement
+from fastdepth_ros.artifact.manifest import MANIFEST
 from fastdepth_ros.backends import BackendOptions
 
 REMEDY = "run python test/small_models.py"
@@ -26,7 +28,7 @@ def test_the_tiny_artifact_is_what_export_makes(tmp_path):
         one, other = (
             find_artifact(folder).load(backend, BackendOptions(threads=1)) for folder in (TINY, tmp_path / "tiny")
         )
-        require_agreement(one, other, 224, f"{REMEDY}: the network differs")
+        require_agreement(one, other, fastdepth(), f"{REMEDY}: the network differs")
 
 
 def test_the_known_network_is_what_its_source_says():

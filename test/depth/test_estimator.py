@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from networks import fastdepth
 
 from fastdepth_ros.artifact.artifact import find_artifact
-from fastdepth_ros.backends import Backend, BackendOptions, ModelFile, backend_class
+from fastdepth_ros.backends import Backend, BackendOptions, ModelFile, Outputs, backend_class
 from fastdepth_ros.depth.estimator import DepthEstimator, EstimatorOptions
 from fastdepth_ros.depth.frame import Frame, FrameError
-from fastdepth_ros.depth.geometry import Crop, Focal, trained_view
+from fastdepth_ros.depth.geometry import TRAINED_FOCAL, Crop, Focal, trained_view
 
 RED = Path(__file__).resolve().parents[1] / "models" / "red_to_depth.onnx"  # test/small_models.py made it
 SIZE_PX = 224
@@ -27,7 +28,7 @@ def red_to_depth(rgb: np.ndarray) -> np.ndarray:
 @pytest.fixture(scope="module")
 def backend() -> Backend:
     """ONNX Runtime running `red_to_depth`."""
-    return backend_class("onnxruntime")(ModelFile(RED, SIZE_PX, OPSET), BackendOptions(threads=1))
+    return backend_class("onnxruntime")(ModelFile(RED, (SIZE_PX, SIZE_PX), OPSET), BackendOptions(threads=1))
 
 
 def ramp(axis: int, height: int = HEIGHT, width: int = WIDTH) -> Frame:
@@ -44,7 +45,7 @@ def position_px(depth: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("field", ["trained", "full"])
 def test_the_network_grid_lies_where_from_frame_says(backend, field):
     for axis in (0, 1):
-        result = DepthEstimator(backend, SIZE_PX, EstimatorOptions(field_of_view=field))(ramp(axis))
+        result = DepthEstimator(backend, fastdepth(), EstimatorOptions(field_of_view=field))(ramp(axis))
         assert result.depth.shape == (SIZE_PX, SIZE_PX)
         assert result.depth.dtype == np.float32
         rows, columns = np.indices(result.depth.shape)
@@ -59,7 +60,7 @@ def test_the_network_grid_lies_where_from_frame_says(backend, field):
 def test_the_camera_grid_has_depth_on_its_pixel_and_nan_outside_the_view(backend, shape):
     crop = trained_view(*shape)
     for axis in (0, 1):
-        result = DepthEstimator(backend, SIZE_PX, EstimatorOptions(output_size="camera"))(ramp(axis, *shape))
+        result = DepthEstimator(backend, fastdepth(), EstimatorOptions(output_size="camera"))(ramp(axis, *shape))
         assert result.depth.shape == shape
         assert result.depth.dtype == np.float32
         np.testing.assert_array_equal(result.from_frame, np.eye(3))
@@ -75,7 +76,7 @@ def test_the_camera_grid_has_depth_on_its_pixel_and_nan_outside_the_view(backend
 
 
 def test_the_full_field_fills_the_camera_grid(backend):
-    result = DepthEstimator(backend, SIZE_PX, EstimatorOptions(field_of_view="full", output_size="camera"))(ramp(0))
+    result = DepthEstimator(backend, fastdepth(), EstimatorOptions(field_of_view="full", output_size="camera"))(ramp(0))
     assert np.isfinite(result.depth).all()
 
 
@@ -83,7 +84,7 @@ def test_the_full_field_fills_the_camera_grid(backend):
 def test_a_depth_of_zero_becomes_nan(backend, output):
     pixels = np.full((HEIGHT, WIDTH, 3), 210, np.uint8)
     pixels[:, : WIDTH // 2] = 5
-    depth = DepthEstimator(backend, SIZE_PX, EstimatorOptions(field_of_view="full", output_size=output))(
+    depth = DepthEstimator(backend, fastdepth(), EstimatorOptions(field_of_view="full", output_size=output))(
         Frame(pixels)
     ).depth
     middle = depth.shape[1] // 2
@@ -95,7 +96,7 @@ def test_a_depth_of_zero_becomes_nan(backend, output):
 
 @pytest.mark.parametrize("output", ["network", "camera"])
 def test_every_stage_is_timed(backend, output):
-    estimator, frame = DepthEstimator(backend, SIZE_PX, EstimatorOptions(output_size=output)), ramp(0)
+    estimator, frame = DepthEstimator(backend, fastdepth(), EstimatorOptions(output_size=output)), ramp(0)
     started = time.perf_counter()
     stages_ms = estimator(frame).stages_ms
     wall_ms = (time.perf_counter() - started) * 1e3
@@ -105,7 +106,7 @@ def test_every_stage_is_timed(backend, output):
 
 
 def test_every_channel_order_gives_the_same_depth(backend):
-    estimator = DepthEstimator(backend, SIZE_PX)
+    estimator = DepthEstimator(backend, fastdepth())
     rgb = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
     alpha = np.zeros((HEIGHT, WIDTH, 1), np.uint8)
     expected = estimator(Frame(rgb)).depth
@@ -118,7 +119,7 @@ def test_every_channel_order_gives_the_same_depth(backend):
 
 @pytest.mark.parametrize("output", ["network", "camera"])
 def test_a_result_is_not_overwritten_by_the_next_frame(backend, output):
-    estimator = DepthEstimator(backend, SIZE_PX, EstimatorOptions(output_size=output))
+    estimator = DepthEstimator(backend, fastdepth(), EstimatorOptions(output_size=output))
     first = estimator(ramp(0)).depth
     kept = first.copy()
     estimator(ramp(1))
@@ -126,19 +127,19 @@ def test_a_result_is_not_overwritten_by_the_next_frame(backend, output):
 
 
 def test_the_frame_size_may_change_from_one_frame_to_the_next(backend):
-    estimator = DepthEstimator(backend, SIZE_PX, EstimatorOptions(output_size="camera"))
+    estimator = DepthEstimator(backend, fastdepth(), EstimatorOptions(output_size="camera"))
     for shape in [(60, 80), (50, 40), (60, 80)]:
         assert estimator(ramp(1, *shape)).depth.shape == shape
 
 
 def test_from_frame_is_the_trained_views_map(backend):
-    result = DepthEstimator(backend, SIZE_PX)(Frame(np.full((480, 640, 3), 99, np.uint8)))
+    result = DepthEstimator(backend, fastdepth())(Frame(np.full((480, 640, 3), 99, np.uint8)))
     np.testing.assert_allclose(result.from_frame, Crop(21, 28, 438, 584).onto_grid(SIZE_PX, SIZE_PX))
 
 
 def test_a_frame_that_is_too_small_is_refused(backend):
     with pytest.raises(FrameError, match="20x40"):
-        DepthEstimator(backend, SIZE_PX)(Frame(np.zeros((40, 20, 3), np.uint8)))
+        DepthEstimator(backend, fastdepth())(Frame(np.zeros((40, 20, 3), np.uint8)))
 
 
 def test_unknown_settings_list_the_known_ones():
@@ -153,8 +154,8 @@ def test_an_artifact_gives_the_depth_that_its_backend_infers(artifact_folder, na
     artifact = find_artifact(artifact_folder)
     backend = artifact.load(name, BackendOptions(threads=1))
     pixels = np.random.default_rng(3).integers(0, 256, (SIZE_PX, SIZE_PX, 3), dtype=np.uint8)
-    result = DepthEstimator(backend, artifact.input_size_px, EstimatorOptions(field_of_view="full"))(Frame(pixels))
-    inferred = backend.infer(pixels)
+    result = DepthEstimator(backend, artifact.network, EstimatorOptions(field_of_view="full"))(Frame(pixels))
+    inferred = backend.infer(pixels).depth
     np.testing.assert_array_equal(result.depth, np.where(inferred > 0, inferred, np.nan))
     np.testing.assert_allclose(result.from_frame, np.eye(3), atol=1e-12)
 
@@ -162,10 +163,11 @@ def test_an_artifact_gives_the_depth_that_its_backend_infers(artifact_folder, na
 @pytest.mark.parametrize("output", ["network", "camera"])
 def test_depth_beyond_the_maximum_is_infinite_and_never_clipped(backend, output):
     frame = ramp(1)
-    whole = DepthEstimator(backend, SIZE_PX, EstimatorOptions(field_of_view="full", output_size=output))(frame).depth
+    options = EstimatorOptions(field_of_view="full", output_size=output)
+    whole = DepthEstimator(backend, fastdepth(), options)(frame).depth
     limit = float(np.nanmedian(whole))
     result = DepthEstimator(
-        backend, SIZE_PX, EstimatorOptions(field_of_view="full", output_size=output, max_depth_m=limit)
+        backend, fastdepth(), EstimatorOptions(field_of_view="full", output_size=output, max_depth_m=limit)
     )(frame)
     beyond = whole > limit
     assert 0.3 < beyond.mean() < 0.7
@@ -178,10 +180,10 @@ def test_an_infinity_of_the_engine_is_no_depth(backend, output):
     class Overflowing:
         engine, channels = "overflowing", "rgb"
 
-        def infer(self, rgb: np.ndarray) -> np.ndarray:
-            return np.full(rgb.shape[:2], np.inf, np.float32)
+        def infer(self, rgb: np.ndarray) -> Outputs:
+            return Outputs(np.full(rgb.shape[:2], np.inf, np.float32))
 
-    depth = DepthEstimator(Overflowing(), SIZE_PX, EstimatorOptions(output_size=output))(ramp(0)).depth
+    depth = DepthEstimator(Overflowing(), fastdepth(), EstimatorOptions(output_size=output))(ramp(0)).depth
     assert np.isnan(depth).all()
 
 
@@ -196,10 +198,10 @@ WIDE_K = np.array([1.2 * 198.9 * 80 / 224, 0, 40, 0, 0.5 * 265.8 * 60 / 224, 30,
 def test_depth_outside_of_the_training_view_can_be_invalid(backend, output, k, share):
     options, focal = {"field_of_view": "full", "output_size": output}, Focal(198.9, 265.8)
     frame = ramp(0)
-    kept = DepthEstimator(backend, SIZE_PX, EstimatorOptions(**options), focal)(frame, k).depth
+    kept = DepthEstimator(backend, fastdepth(focal), EstimatorOptions(**options))(frame, k).depth
     assert np.isfinite(kept).all()
     options = EstimatorOptions(outside_training_view="invalid", **options)
-    depth = DepthEstimator(backend, SIZE_PX, options, focal)(frame, k).depth
+    depth = DepthEstimator(backend, fastdepth(focal), options)(frame, k).depth
     valid = np.isfinite(depth)
     np.testing.assert_array_equal(depth[valid], kept[valid])
     for axis in (0, 1):
@@ -209,14 +211,16 @@ def test_depth_outside_of_the_training_view_can_be_invalid(backend, output, k, s
 
 
 def test_the_trained_view_of_an_unknown_camera_is_all_valid(backend):
-    depth = DepthEstimator(backend, SIZE_PX, EstimatorOptions(outside_training_view="invalid"))(ramp(0)).depth
+    depth = DepthEstimator(backend, fastdepth(TRAINED_FOCAL), EstimatorOptions(outside_training_view="invalid"))(
+        ramp(0)
+    ).depth
     assert np.isfinite(depth).all()
 
 
 def test_the_filter_over_time_works_on_what_is_scaled_and_before_the_limit(backend):
     frames = [Frame(np.full((HEIGHT, WIDTH, 3), red, np.uint8)) for red in (210, 212)]  # 10 m and 10.1 m
     estimator = DepthEstimator(
-        backend, SIZE_PX, EstimatorOptions(focal_scale=2, temporal_filter=0.5, max_depth_m=20.15)
+        backend, fastdepth(), EstimatorOptions(focal_scale=2, temporal_filter=0.5, max_depth_m=20.15)
     )
     first, second = (estimator(frame, stamp_ns=number).depth for number, frame in enumerate(frames))
     np.testing.assert_allclose(first, 20)

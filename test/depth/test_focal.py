@@ -5,9 +5,10 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+from networks import fastdepth
 
 from fastdepth_ros.artifact.artifact import find_artifact
-from fastdepth_ros.backends import Backend, BackendOptions
+from fastdepth_ros.backends import Backend, BackendOptions, Outputs
 from fastdepth_ros.data.nyu import open_nyu_labeled
 from fastdepth_ros.depth.estimator import DepthEstimator, EstimatorOptions
 from fastdepth_ros.depth.frame import Frame
@@ -22,8 +23,8 @@ class Flat:
 
     engine, channels = "flat", "rgb"
 
-    def infer(self, rgb: np.ndarray) -> np.ndarray:
-        return np.full(rgb.shape[:2], 2, np.float32)
+    def infer(self, rgb: np.ndarray) -> Outputs:
+        return Outputs(np.full(rgb.shape[:2], 2, np.float32))
 
 
 def scale_of(k: np.ndarray, height: int, width: int, field: str = "trained") -> float:
@@ -79,7 +80,7 @@ def test_the_same_view_at_another_resolution_has_the_same_depth(bundled):
     backend, trained = bundled
     small = np.random.default_rng(2).integers(0, 256, (6, 8, 3), dtype=np.uint8)
     large = cv2.resize(small, (1280, 960), interpolation=cv2.INTER_CUBIC)
-    estimator = DepthEstimator(backend, 224, trained_focal=trained)
+    estimator = DepthEstimator(backend, fastdepth(trained))
     depths = []
     for factor in (2, 1, 0.5):
         picture = cv2.resize(large, (round(640 * factor), round(480 * factor)), interpolation=cv2.INTER_AREA)
@@ -95,7 +96,7 @@ def test_a_view_through_a_longer_lens_has_the_same_depth_but_further(bundled):
     """A camera that sees the middle half of another's view, at the same number of pixels."""
     backend, trained = bundled
     picture = cv2.resize(np.random.default_rng(2).integers(0, 256, (6, 8, 3), dtype=np.uint8), (640, 480))
-    estimator = DepthEstimator(backend, 224, trained_focal=trained)
+    estimator = DepthEstimator(backend, fastdepth(trained))
     wide, long = KINECT, KINECT * np.array([2, 1, 1, 1, 2, 1, 1, 1, 1])
     near, far = estimator(Frame(picture), wide), estimator(Frame(picture), long)
     assert far.focal_scale == pytest.approx(2 * near.focal_scale)
@@ -114,7 +115,7 @@ def test_through_a_longer_lens_the_scale_brings_depth_nearer_to_the_truth(shared
     off = {}
     for setting in ("off", "auto"):
         estimator = DepthEstimator(
-            backend, 224, EstimatorOptions(output_size="camera", focal_scale=setting), trained_focal=trained
+            backend, fastdepth(trained), EstimatorOptions(output_size="camera", focal_scale=setting)
         )
         ratios = []
         for index in range(0, len(dataset), 25):
@@ -131,7 +132,7 @@ def test_through_a_longer_lens_the_scale_brings_depth_nearer_to_the_truth(shared
     [
         ("auto", KINECT * np.array([2, 1, 1, 1, 2, 1, 1, 1, 1]), TRAINED, 4.0, ""),
         ("auto", None, TRAINED, 2.0, "camera is unknown"),
-        ("auto", KINECT, None, 2.0, "lacks trained_focal_px"),
+        ("auto", KINECT, None, 2.0, "does not follow the lens"),
         ("auto", KINECT * 1e300, TRAINED, 2.0, "1e+300 times the training camera's is not credible"),
         ("auto", KINECT / 1e4, TRAINED, 2.0, "0.0001 times"),
         ("off", KINECT * 2, TRAINED, 2.0, ""),
@@ -139,7 +140,7 @@ def test_through_a_longer_lens_the_scale_brings_depth_nearer_to_the_truth(shared
     ],
 )
 def test_what_the_setting_makes_of_two_meters(setting, k, trained, expected, why):
-    estimator = DepthEstimator(Flat(), 224, EstimatorOptions(focal_scale=setting), trained_focal=trained)  # type: ignore[arg-type]
+    estimator = DepthEstimator(Flat(), fastdepth(trained), EstimatorOptions(focal_scale=setting))  # type: ignore[arg-type]
     result = estimator(Frame(np.zeros((480, 640, 3), np.uint8)), k)
     np.testing.assert_allclose(result.depth, expected, rtol=2e-3)
     assert why in result.unscaled and bool(why) == bool(result.unscaled)

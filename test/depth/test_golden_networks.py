@@ -14,6 +14,7 @@ from manifests import edit_manifest
 torch = pytest.importorskip("torch", reason="torch is not installed")
 onnx = pytest.importorskip("onnx", reason="onnx is not installed")
 
+from networks import fastdepth  # noqa: E402
 from onnx import numpy_helper  # noqa: E402
 from safetensors import safe_open  # noqa: E402
 from safetensors.torch import load_file, save_file  # noqa: E402
@@ -53,8 +54,8 @@ def test_each_backend_passes_with_the_record_of_the_other(spoiled, backend):
     artifact = find_artifact(spoiled)
     engine = artifact.load(backend, ONE_THREAD)
     for other in BACKENDS:
-        record = json.loads(json.dumps(golden_record(artifact.load(other, ONE_THREAD), 224)))
-        off_m = check_golden(engine, record, 224)
+        record = json.loads(json.dumps(golden_record(artifact.load(other, ONE_THREAD), fastdepth())))
+        off_m = check_golden(engine, record, fastdepth())
         assert 0 <= off_m <= 1.1e-4  # rounded to 0.1 mm
 
 

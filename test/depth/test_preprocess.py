@@ -5,11 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fastdepth_ros.depth.estimator import network_input
 from fastdepth_ros.depth.frame import Frame, FrameError
-from fastdepth_ros.depth.geometry import Crop, trained_view
+from fastdepth_ros.depth.geometry import Crop, Placement, trained_view
+from fastdepth_ros.depth.network import NetworkInput
 
 CORNERS = {"red": (250, 10, 20), "green": (30, 240, 40), "blue": (50, 60, 230), "yellow": (220, 210, 5)}
+
+
+def network_input(frame: Frame, crop: Crop, size_px: int, channels: str = "rgb") -> np.ndarray:
+    """`crop` of a frame, stretched to a square."""
+    shape = frame.pixels.shape[:2]
+    placement = Placement(crop, Crop(0, 0, size_px, size_px), crop.onto_grid(size_px, size_px), shape)
+    return NetworkInput(size_px, size_px).pixels(frame, placement, channels)
 
 
 def quadrants(height: int = 480, width: int = 640) -> np.ndarray:

@@ -10,8 +10,10 @@ from random import Random
 
 import cv2
 import numpy as np
+from networks import fastdepth
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from fastdepth_ros.backends import Outputs
 from fastdepth_ros.depth.camera_info import camera_info_fields, frame_camera
 from fastdepth_ros.depth.estimator import OUTPUTS, DepthEstimator, EstimatorOptions
 from fastdepth_ros.depth.frame import FrameError, encoding_names
@@ -76,9 +78,8 @@ class Steps:
         self._estimators = [
             DepthEstimator(
                 _Flat(),
-                224,
+                fastdepth(focal),
                 EstimatorOptions(field_of_view=field, output_size=output, temporal_filter=steady),
-                trained_focal=focal,
             )
             for field in FIELDS_OF_VIEW
             for output in OUTPUTS
@@ -99,8 +100,8 @@ class Steps:
             return re.sub(r"'.*?'|\d+|\(.*", "", str(error)).partition(":")[0].partition(",")[0][:60].strip()
         camera = hostile_camera_info(random)
         if random.random() < 0.5:
-            camera.height, camera.width = inferred.frame_shape
-        found = frame_camera(camera, inferred.frame_shape, rectified=random.random() < 0.5)
+            camera.height, camera.width = inferred.placement.frame_shape
+        found = frame_camera(camera, inferred.placement.frame_shape, rectified=random.random() < 0.5)
         result = estimator.measure(inferred, found.matrix, random.getrandbits(31), found.why)
         if not found.fault:
             fields = camera_info_fields(found, result.from_frame, result.depth.shape)
@@ -113,9 +114,9 @@ class Steps:
 class _Flat:
     channels = "rgb"
 
-    def infer(self, rgb: np.ndarray) -> np.ndarray:
+    def infer(self, rgb: np.ndarray) -> Outputs:
         assert rgb.shape == (224, 224, 3) and rgb.dtype == np.uint8
-        return np.full((224, 224), 2.0, np.float32)
+        return Outputs(np.full((224, 224), 2.0, np.float32))
 
 
 @cache

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fastdepth_ros.backends.base import BACKENDS
+from fastdepth_ros.backends.base import BACKENDS, Outputs
 from fastdepth_ros.backends.onnxruntime import OnnxRuntimeBackend
 
 FAULT = Path(os.environ["FAULT"])
@@ -18,7 +18,7 @@ FAULT = Path(os.environ["FAULT"])
 
 @BACKENDS.register("faulty")  # before the table of parameters lists the backends
 class FaultyBackend(OnnxRuntimeBackend):
-    def infer(self, rgb: np.ndarray) -> np.ndarray:
+    def infer(self, rgb: np.ndarray, camera: np.ndarray | None = None) -> Outputs:
         fault = FAULT.read_text() if FAULT.exists() else ""
         if fault == "fail":
             raise RuntimeError("the device was lost")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fastdepth_ros.backends import BACKENDS
+from fastdepth_ros.backends import BACKENDS, Outputs
 from fastdepth_ros.backends.onnxruntime import OnnxRuntimeBackend
 
 
@@ -35,12 +35,12 @@ class OddBackend(OnnxRuntimeBackend):
         self._inside = threading.Lock()
         super().__init__(*arguments)
 
-    def infer(self, rgb: np.ndarray) -> np.ndarray:
+    def infer(self, rgb: np.ndarray, camera: np.ndarray | None = None) -> Outputs:
         assert self._inside.acquire(blocking=False), "called while another call was in it"
         try:
             time.sleep(self.delay_s)
             if self.error is not None:
                 raise self.error
-            return super().infer(rgb) + np.float32(self.off_m)
+            return Outputs(super().infer(rgb).depth + np.float32(self.off_m))
         finally:
             self._inside.release()

@@ -141,7 +141,7 @@ def test_each_depth_image_is_of_its_own_camera_and_each_node_has_its_share(graph
                 wait_until(lambda heard=heard, number=number: number in heard.stamps(), "depth and its camera_info")
         for name, (_, _, view) in names.items():
             estimate = DepthEstimator(
-                backend, artifact.input_size_px, EstimatorOptions(field_of_view=view, focal_scale="off")
+                backend, artifact.network, EstimatorOptions(field_of_view=view, focal_scale="off")
             )
             assert _after_greeting(depths[name].stamps()) == _after_greeting(infos[name].stamps()) == list(sent[name])
             for message in depths[name].heard[-len(sent[name]) :]:

@@ -33,7 +33,7 @@ def test_a_frame_comes_out_as_the_depth_of_the_hot_path_with_its_header(graph, a
     assert (message.header.stamp.sec, message.header.frame_id) == (7, "eye")
     assert (message.height, message.width, message.encoding, message.step) == (224, 224, "32FC1", 896)
     artifact = find_artifact(artifact_folder)
-    expected = DepthEstimator(artifact.load("onnxruntime"), artifact.input_size_px)(Frame(pixels, "bgr")).depth
+    expected = DepthEstimator(artifact.load("onnxruntime"), artifact.network)(Frame(pixels, "bgr")).depth
     np.testing.assert_allclose(depth_of(message), expected, atol=1e-6)
     assert node.get_name() == "fastdepth"
 
@@ -175,7 +175,7 @@ def test_compressed_frames_arrive_under_the_remapped_name(graph, artifact_folder
     camera.publish(3, CompressedImage(format="png", data=encoded.tobytes()))
     wait_until(lambda: depths.heard, "depth")
     artifact = find_artifact(artifact_folder)
-    expected = DepthEstimator(artifact.load(), artifact.input_size_px)(Frame(picture(), "bgr")).depth
+    expected = DepthEstimator(artifact.load(), artifact.network)(Frame(picture(), "bgr")).depth
     np.testing.assert_allclose(depth_of(depths.heard[0]), expected, atol=1e-6)
 
 

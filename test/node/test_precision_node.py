@@ -9,7 +9,6 @@ import pytest
 
 from fastdepth_ros.artifact.artifact import find_artifact
 from fastdepth_ros.backends import BackendOptions
-from fastdepth_ros.depth.estimator import DepthEstimator
 from fastdepth_ros.depth.frame import Frame
 
 pytest.importorskip("rclpy", reason="rclpy is not installed")
@@ -40,7 +39,7 @@ def test_the_node_runs_int8_on_bgr_bytes_and_says_so(graph, int8):
     artifact = find_artifact(int8)
     off_m = {}
     for precision in ("int8", "fp32"):
-        estimate = DepthEstimator(artifact.load(options=BackendOptions(precision=precision)), 224)
+        estimate = artifact.estimator(artifact.load(options=BackendOptions(precision=precision)))
         expected = estimate(Frame(picture(), "bgr")).depth
         off_m[precision] = np.nanmean(np.abs(expected - depth_of(depths.heard[-1])))
     assert off_m["int8"] < 0.1 * off_m["fp32"]

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastdepth_ros.artifact.artifact import MANIFEST, find_artifact
+from fastdepth_ros.artifact.artifact import find_artifact
+from fastdepth_ros.artifact.manifest import MANIFEST
 from fastdepth_ros.depth.estimator import DepthEstimator
 from fastdepth_ros.depth.frame import Frame
 from fastdepth_ros.metrics.depth import temporal_noise
@@ -29,7 +30,7 @@ INFO = "/depth/camera_info"
 
 def unscaled_depth(artifact_folder: Path, pixels: np.ndarray) -> np.ndarray:
     artifact = find_artifact(artifact_folder)
-    return DepthEstimator(artifact.load(), artifact.input_size_px)(Frame(pixels, "bgr")).depth
+    return DepthEstimator(artifact.load(), artifact.network)(Frame(pixels, "bgr")).depth
 
 
 def send_camera(camera: CameraDriver, k: list[float], height: int = 480, width: int = 640) -> None:
@@ -163,17 +164,17 @@ def test_depth_is_held_for_a_camera_info_that_can_come_and_that_counts(graph, ar
     diagnostics.told(text, "camera_info")
 
 
-def test_a_manifest_without_focal_length_gives_unscaled_depth_and_is_told(graph, artifact_folder, tmp_path):
+def test_a_network_whose_scale_follows_no_lens_is_told(graph, artifact_folder, tmp_path):
     folder = Path(shutil.copytree(artifact_folder, tmp_path / "old"))
     manifest = json.loads((folder / MANIFEST).read_text())
-    del manifest["trained_focal_px"]
+    manifest["focal"] = {"rule": "none"}
     (folder / MANIFEST).write_text(json.dumps(manifest))
     graph.activated(folder)
     camera, diagnostics = CameraDriver(graph), Diagnostics(graph)
     camera.wait()
     send_camera(camera, KINECT_K)
     camera.send(1, picture(480, 640))
-    assert "trained_focal_px" in diagnostics.told("not scaled").message
+    assert "does not follow the lens" in diagnostics.told("not scaled").message
 
 
 def test_a_lens_that_distorts_is_told_unless_the_topic_is_rectified(graph, artifact_folder):

@@ -33,7 +33,7 @@ from fastdepth_ros.artifact.artifact import find_artifact
 from fastdepth_ros.depth.estimator import DepthEstimator
 from fastdepth_ros.node.messages import frame_from_message
 artifact = find_artifact(sys.argv[1])
-estimator = DepthEstimator(artifact.load("onnxruntime"), artifact.input_size_px)
+estimator = DepthEstimator(artifact.load("onnxruntime"), artifact.network)
 message = Image(height=48, width=64, step=192, encoding="bgr8", data=bytes(48 * 192))
 assert estimator(frame_from_message(message)).depth.shape == (224, 224)
 print("found", found)

@@ -28,7 +28,7 @@ def test_a_compiled_model_gives_the_depth_of_its_source_model(graph, artifact_fo
     camera.send(7, pixels)
     wait_until(lambda: depths.heard, "depth")
     artifact = find_artifact(artifact_folder)
-    expected = DepthEstimator(artifact.load(), artifact.input_size_px)(Frame(pixels, "bgr")).depth
+    expected = DepthEstimator(artifact.load(), artifact.network)(Frame(pixels, "bgr")).depth
     np.testing.assert_allclose(depth_of(depths.heard[0]), expected, atol=1e-4)
 
 

@@ -58,7 +58,7 @@ def test_a_bag_becomes_a_video_of_frame_and_depth_at_the_frames_times(kind, tmp_
     assert codec == "h264"
     np.testing.assert_allclose(times, (np.array(STAMPS_NS) - STAMPS_NS[0]) / 1e9, atol=1e-4)
     artifact = find_artifact(artifact_folder)
-    estimator = DepthEstimator(artifact.load(), artifact.input_size_px)
+    estimator = DepthEstimator(artifact.load(), artifact.network)
     crop = trained_view(120, 160)
     for picture, bgr in zip(pictures, frames()):
         view = bgr[crop.top : crop.top + crop.height, crop.left : crop.left + crop.width]
