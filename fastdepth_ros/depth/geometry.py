@@ -123,6 +123,7 @@ def place(name: str, frame_shape: tuple[int, int], input_px: tuple[int, int], fi
         inner = Crop((rows - height) // 2, (columns - width) // 2, height, width)
     onto_input = seen.onto_grid(inner.height, inner.width)
     onto_input[:2, 2] += inner.left, inner.top
+    onto_input.setflags(write=False)  # kept for the next frames
     return Placement(seen, inner, onto_input, frame_shape)
 
 
@@ -226,17 +227,15 @@ def focal_scale(ratio: tuple[float, float]) -> float:
     return sqrt(ratio[0]) * sqrt(ratio[1]) if min(ratio) > 0 else nan
 
 
-def camera_scale(
-    k: Any, onto_input: np.ndarray, trained: Focal, *, canonical: bool = False
-) -> tuple[tuple[float, float], float, str]:
+def camera_scale(focal: Focal, trained: Focal, *, canonical: bool = False) -> tuple[tuple[float, float], float, str]:
     """`focal_ratio` and `focal_scale` of a camera, and why the scale is not credible: then it is 1; "" if it is.
 
     Args:
-        k, onto_input, trained: arguments of `focal_ratio`.
+        focal, trained: focal lengths of the camera and of the training camera at the network input.
         canonical: the scale is the arithmetic mean of both ratios, as networks with a canonical focal length take it;
             their input is not squeezed.
     """
-    ratio = focal_ratio(k, onto_input, trained)
+    ratio = focal.fx / trained.fx, focal.fy / trained.fy
     scale = (ratio[0] + ratio[1]) / 2 if canonical else focal_scale(ratio)
     if not is_plausible(scale):
         return ratio, 1.0, f"a focal length {scale:.3g} times the training camera's is not credible"

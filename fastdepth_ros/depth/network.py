@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from math import inf
 from typing import NamedTuple
 
@@ -60,7 +61,7 @@ class NetworkInput:
         Raises:
             FrameError: the frame is too small.
         """
-        return place("full" if self.view == "frame" else field_of_view, frame_shape, self.shape, self.fit)
+        return _placed("full" if self.view == "frame" else field_of_view, frame_shape, self.shape, self.fit)
 
     def pixels(self, frame: Frame, placement: Placement, channels: str = "rgb") -> np.ndarray:
         """Network input of a frame: crop, the only resize, the border, then the channel order.
@@ -127,8 +128,18 @@ class FocalRule:
             return Scale(1.0, LENS_IGNORED)
         if k is None:
             return Scale(1.0, unknown)
-        ratio, factor, missing = camera_scale(k, onto_input, self.focal, canonical=self.name == "canonical")
-        return Scale(factor, missing, ratio)
+        fx, fy = float(k[0]) * float(onto_input[0, 0]), float(k[4]) * float(onto_input[1, 1])
+        return _scaled(Focal(fx, fy), self.focal, self.name == "canonical")
+
+
+# Frames of one camera need both only once.
+_placed = lru_cache(maxsize=8)(place)
+
+
+@lru_cache(maxsize=8)
+def _scaled(focal: Focal, trained: Focal, canonical: bool) -> Scale:
+    ratio, factor, missing = camera_scale(focal, trained, canonical=canonical)
+    return Scale(factor, missing, ratio)
 
 
 class Measures(NamedTuple):
