@@ -21,8 +21,9 @@ from fastdepth_ros.backends import BackendOptions
 from fastdepth_ros.data.datasets import Pair
 from fastdepth_ros.data.nyu import open_nyu_labeled
 from fastdepth_ros.data.synthetic.sequence import KINECT, room_sequence
-from fastdepth_ros.depth.estimator import DepthEstimator, DepthResult, EstimatorOptions
+from fastdepth_ros.depth.estimator import DepthEstimator, DepthResult
 from fastdepth_ros.depth.frame import Frame
+from fastdepth_ros.depth.options import EstimatorOptions
 from fastdepth_ros.metrics.depth import depth_errors, temporal_noise
 
 IMAGES = 40  # of the test split, evenly spread

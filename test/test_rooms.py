@@ -18,7 +18,8 @@ import numpy as np
 from fastdepth_ros.backends import backend_names
 from fastdepth_ros.artifact.artifact import find_artifact
 from fastdepth_ros.depth.frame import RawImage, decode_raw
-from fastdepth_ros.depth.estimator import DepthEstimator, EstimatorOptions
+from fastdepth_ros.depth.estimator import DepthEstimator
+from fastdepth_ros.depth.options import EstimatorOptions
 assert "onnxruntime" not in sys.modules  # the hot path itself needs no engine
 artifact = find_artifact(sys.argv[1])
 estimator = DepthEstimator(artifact.load("onnxruntime"), artifact.network, EstimatorOptions(output_size="camera"))

@@ -14,9 +14,10 @@ from fastdepth_ros.artifact.golden import check_golden
 from fastdepth_ros.artifact.manifest import MANIFEST, network_of, read_manifest, write_manifest
 from fastdepth_ros.backends import Backend, BackendOptions, ModelFile, backend_class
 from fastdepth_ros.backends.base import CheckedBackend
-from fastdepth_ros.depth.estimator import DepthEstimator, EstimatorOptions
+from fastdepth_ros.depth.estimator import DepthEstimator
 from fastdepth_ros.depth.geometry import Focal
 from fastdepth_ros.depth.network import Network
+from fastdepth_ros.depth.options import EstimatorOptions
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.share import share_folder
 

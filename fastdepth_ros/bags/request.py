@@ -12,9 +12,10 @@ from typing import Any, Protocol
 from fastdepth_ros.artifact.artifact import find_artifact
 from fastdepth_ros.backends import BackendError, BackendOptions
 from fastdepth_ros.bags.windows import Selection, Window
-from fastdepth_ros.depth.estimator import DepthEstimator, DepthResult, EstimatorOptions
+from fastdepth_ros.depth.estimator import DepthEstimator, DepthResult
 from fastdepth_ros.depth.frame import SensorBits
 from fastdepth_ros.depth.geometry import Crop
+from fastdepth_ros.depth.options import EstimatorOptions
 from fastdepth_ros.depth.points import PointsOptions
 from fastdepth_ros.errors import FastDepthError
 

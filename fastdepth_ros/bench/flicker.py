@@ -9,8 +9,8 @@ import numpy as np
 from fastdepth_ros.artifact.artifact import Artifact
 from fastdepth_ros.backends import Backend
 from fastdepth_ros.data.synthetic.sequence import NOISE, room_sequence
-from fastdepth_ros.depth.estimator import EstimatorOptions
 from fastdepth_ros.depth.frame import Frame
+from fastdepth_ros.depth.options import EstimatorOptions
 from fastdepth_ros.metrics.depth import temporal_noise
 
 FRAMES, SETTLED = 40, 20  # seen, and of them those that count: the filter needs some to settle

@@ -8,17 +8,12 @@ import time
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastdepth_ros.artifact.artifact import Artifact
 from fastdepth_ros.backends import Backend
-from fastdepth_ros.bags.bag_files import find_bags, is_bag
-from fastdepth_ros.bags.metrics import read_metrics
-from fastdepth_ros.bags.reader import BagError
-from fastdepth_ros.bags.request import ModelRecipe, Request, Summary, Truth
-from fastdepth_ros.bags.run import Windows, write_depth_bags
+from fastdepth_ros.bags.bag_files import BagError, find_bags, is_bag
 from fastdepth_ros.bags.windows import Selection
-from fastdepth_ros.bags.worker import WINDOWS
 from fastdepth_ros.choice.choice import Choice
 from fastdepth_ros.cli.depth_options import (
     add_bits_option,
@@ -38,11 +33,15 @@ from fastdepth_ros.cli.options import (
     load_chosen_model,
     wanted_engine,
 )
-from fastdepth_ros.depth.depth_image import DEPTH_ENCODINGS
-from fastdepth_ros.depth.frame import SAMPLE_BITS, SensorBits
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.cores import logical_cores
 from fastdepth_ros.jobs.pool import local_pool, ray_pool
+
+if TYPE_CHECKING:
+    from fastdepth_ros.bags.request import Request, Summary
+    from fastdepth_ros.bags.run import Windows
+
+DEPTH_ENCODINGS = ("32FC1", "16UC1")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_depth_options(parser)
     add_bits_option(parser)
     parser.add_argument(
-        "--depth-encoding", choices=tuple(DEPTH_ENCODINGS), default="32FC1",
+        "--depth-encoding", choices=DEPTH_ENCODINGS, default="32FC1",
         help="32FC1: meters on /depth/image; 16UC1: millimeters on /depth/image_raw",
     )  # fmt: skip
     add_json_option(parser, "the summary")
@@ -93,6 +92,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(parsed: argparse.Namespace) -> int:
+    from fastdepth_ros.bags.run import write_depth_bags
+
     if parsed.workers < 0:
         raise FastDepthError(f"--workers is {parsed.workers}, needs at least 1; 0 is one per core")
     if parsed.truth_topic:
@@ -139,6 +140,9 @@ def _bags(parsed: argparse.Namespace) -> dict[Path, list[Path]]:
 
 
 def _request(parsed: argparse.Namespace, artifact: Artifact, choice: Choice, backend: Backend) -> Request:
+    from fastdepth_ros.bags.request import ModelRecipe, Request, Truth
+    from fastdepth_ros.depth.frame import SensorBits
+
     threads = parsed.threads or (1 if parsed.device == "cpu" else 0)  # a worker has a core
     options = replace(choice.options(wanted_engine(parsed)), threads=threads)
     estimating = estimator_options(parsed, output_size=parsed.output_size)
@@ -159,6 +163,8 @@ def _request(parsed: argparse.Namespace, artifact: Artifact, choice: Choice, bac
 
 
 def _pool(parsed: argparse.Namespace, tasks: int) -> AbstractContextManager[Windows]:
+    from fastdepth_ros.bags.worker import WINDOWS
+
     if parsed.ray:
         return ray_pool(WINDOWS, parsed.ray)
     workers = parsed.workers or (logical_cores() if parsed.device == "cpu" else 1)
@@ -166,10 +172,14 @@ def _pool(parsed: argparse.Namespace, tasks: int) -> AbstractContextManager[Wind
 
 
 def _figures(out: Path, summary: Summary, parsed: argparse.Namespace) -> dict[str, Any]:
+    from fastdepth_ros.bags.metrics import read_metrics
+
     return {**summary.counts(), **({"metrics": read_metrics(out)} if parsed.truth_topic else {})}
 
 
 def _print(out: Path, summary: Summary, figures: dict[str, Any], seconds: float, parsed: argparse.Namespace) -> None:
+    from fastdepth_ros.depth.frame import SAMPLE_BITS
+
     print(f"{out}: {summary.frames_out} of {summary.frames_in} frames in {seconds:.1f} s")
     for reason, count in summary.dropped.items():
         print(f"  {count} dropped: {reason}")

@@ -12,11 +12,9 @@ from tqdm import tqdm
 
 from fastdepth_ros.backends import backend_names
 from fastdepth_ros.backends.base import PRECISIONS
-from fastdepth_ros.bench.plan import Request
-from fastdepth_ros.bench.report import comparison, write_report
-from fastdepth_ros.bench.results import caveats, changes, read_results, write_results
-from fastdepth_ros.bench.run import FULL, run_bench, summary, write_plots
 from fastdepth_ros.cli.options import add_json_option
+
+ROUNDS, FRAMES = 10, 20  # of a run that is not --quick
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,8 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--power-save", action="store_true", help="also time the engines with power_save")
     parser.add_argument("--device", default="cpu", help="device that the engines run on")
-    parser.add_argument("--rounds", type=_count, help=f"number of rounds over all candidates (default: {FULL.rounds})")
-    parser.add_argument("--frames", type=_count, help=f"number of timed frames per round (default: {FULL.frames})")
+    parser.add_argument("--rounds", type=_count, help=f"number of rounds over all candidates (default: {ROUNDS})")
+    parser.add_argument("--frames", type=_count, help=f"number of timed frames per round (default: {FRAMES})")
     parser.add_argument(
         "--peers", action="store_true", help="also time networks of other papers; needs torch and some GB"
     )
@@ -55,6 +53,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(parsed: argparse.Namespace) -> None:
+    from fastdepth_ros.bench.plan import Request
+    from fastdepth_ros.bench.report import comparison, write_report
+    from fastdepth_ros.bench.results import caveats, changes, read_results, write_results
+    from fastdepth_ros.bench.run import run_bench, summary, write_plots
+
     if parsed.table:
         _run_table(parsed)
         return

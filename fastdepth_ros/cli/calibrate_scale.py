@@ -5,12 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from fastdepth_ros.bags.calibration import Distance, calibration_picture, fit, measure
-from fastdepth_ros.bags.camera import busiest_camera_topic
-from fastdepth_ros.bags.reader import BagError, open_bag
-from fastdepth_ros.bags.request import ModelRecipe, Request, Truth
+from fastdepth_ros.bags.bag_files import BagError
 from fastdepth_ros.bags.windows import Selection
 from fastdepth_ros.cli.depth_options import add_field_option
 from fastdepth_ros.cli.options import (
@@ -24,10 +21,12 @@ from fastdepth_ros.cli.options import (
     load_model,
     require_suffix,
 )
-from fastdepth_ros.depth.estimator import EstimatorOptions
+from fastdepth_ros.depth.options import EstimatorOptions
 from fastdepth_ros.errors import FastDepthError
-from fastdepth_ros.pictures.image_files import write_picture
 from fastdepth_ros.ros_tools.parameter_file import write_parameter
+
+if TYPE_CHECKING:
+    from fastdepth_ros.bags.request import Request
 
 PARAMETER = "focal_scale"
 
@@ -60,6 +59,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(parsed: argparse.Namespace) -> None:
+    from fastdepth_ros.bags.calibration import Distance, calibration_picture, fit, measure
+    from fastdepth_ros.pictures.image_files import write_picture
+
     if parsed.picture:
         import matplotlib  # noqa: F401 - a missing module is an error before the work
 
@@ -97,6 +99,10 @@ def _region(given: list[int] | None) -> tuple[int, int, int, int] | None:
 
 
 def _request(parsed: argparse.Namespace) -> Request:
+    from fastdepth_ros.bags.camera import busiest_camera_topic
+    from fastdepth_ros.bags.reader import open_bag
+    from fastdepth_ros.bags.request import ModelRecipe, Request, Truth
+
     artifact, backend = load_model(parsed)
     options = backend_options(parsed)
     estimating = EstimatorOptions(parsed.field_of_view)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import fields
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastdepth_ros.depth.estimator import OUTSIDE, EstimatorOptions
-from fastdepth_ros.depth.frame import Frame
 from fastdepth_ros.depth.geometry import AUTO, FIELDS_OF_VIEW
+from fastdepth_ros.depth.options import OUTSIDE, EstimatorOptions
 from fastdepth_ros.depth.points import PointsOptions
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.node.parameters import Settings
+
+if TYPE_CHECKING:
+    from fastdepth_ros.depth.frame import Frame
 
 
 def add_depth_options(parser: argparse.ArgumentParser) -> None:

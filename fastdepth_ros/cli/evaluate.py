@@ -20,8 +20,8 @@ from fastdepth_ros.cli.options import (
 )
 from fastdepth_ros.data.datasets import open_dataset
 from fastdepth_ros.metrics.depth import NAMES, NEAR_M
-from fastdepth_ros.train.evaluation import PROTOCOLS, default_protocol, evaluate, mean_figures, pooled_figures
-from fastdepth_ros.train.evaluation_files import WORST, evenly_spread, worst, write_csv, write_pictures
+
+PROTOCOLS, WORST = ("authors", "node"), 10
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,6 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(parsed: argparse.Namespace) -> None:
+    from fastdepth_ros.train.evaluation import PROTOCOLS, default_protocol, evaluate, mean_figures, pooled_figures
+    from fastdepth_ros.train.evaluation_files import evenly_spread, worst, write_csv, write_pictures
+
     dataset = open_dataset(parsed.dataset, parsed.root, parsed.split)
     print_notes(dataset)
     artifact, backend = load_model(parsed)

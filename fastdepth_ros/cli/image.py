@@ -24,7 +24,6 @@ from fastdepth_ros.cli.options import (
 )
 from fastdepth_ros.depth.geometry import FIELDS_OF_VIEW
 from fastdepth_ros.errors import FastDepthError
-from fastdepth_ros.pictures.image_files import read_frame, write_depth
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,6 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(parsed: argparse.Namespace) -> None:
+    from fastdepth_ros.pictures.image_files import read_frame, write_depth
+
     for file in parsed.files:
         if file.is_dir():
             raise FastDepthError(f"{file} is a folder; give the images in it: {file}/*.jpg")

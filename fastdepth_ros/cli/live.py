@@ -22,9 +22,6 @@ from fastdepth_ros.cli.options import (
     print_address,
     view_options,
 )
-from fastdepth_ros.view.live_view import LiveView, Moment
-from fastdepth_ros.view.projection import depth_camera
-from fastdepth_ros.view.source import at_own_pace, depth_frames, open_source
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,6 +36,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(parsed: argparse.Namespace) -> None:
+    from fastdepth_ros.view.live_view import LiveView, Moment
+    from fastdepth_ros.view.projection import depth_camera
+    from fastdepth_ros.view.source import at_own_pace, depth_frames, open_source
+
     artifact, _, backend = load_chosen_model(parsed)
     estimator = artifact.estimator(backend, estimator_options(parsed))
     with (

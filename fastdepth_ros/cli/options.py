@@ -14,7 +14,7 @@ from fastdepth_ros.backends import Backend, BackendOptions, backend_names
 from fastdepth_ros.backends.base import PRECISIONS
 from fastdepth_ros.choice.choice import AUTO, MAX_ACCURACY_LOSS, Choice, Wanted, load_chosen
 from fastdepth_ros.data.datasets import DATASETS
-from fastdepth_ros.depth.estimator import OUTPUTS
+from fastdepth_ros.depth.options import OUTPUTS
 from fastdepth_ros.errors import FastDepthError
 
 TARGETS = "host, aarch64, tx2-cpu, tx2-gpu, cuda, x86-64-v3, ..., or a JSON file with TVM's target keys"

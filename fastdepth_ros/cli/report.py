@@ -7,8 +7,8 @@ from pathlib import Path
 
 from fastdepth_ros.cli.options import add_force_option, add_image_topic_option, require_at_least, require_new
 from fastdepth_ros.view.figures import read_figures
-from fastdepth_ros.view.recorded import DEPTH_TOPICS, read_recorded
-from fastdepth_ros.view.report import write_report
+
+DEPTH_TOPICS = ("/depth/image", "/depth/image_raw")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,6 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(parsed: argparse.Namespace) -> None:
+    from fastdepth_ros.view.recorded import read_recorded
+    from fastdepth_ros.view.report import write_report
+
     require_new([parsed.out], parsed)
     require_at_least(parsed, 1, "frames")
     figures = read_figures(parsed.metrics) if parsed.metrics else None

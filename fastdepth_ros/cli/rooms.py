@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 
 from fastdepth_ros.cli.options import add_data_folder_option
-from fastdepth_ros.data.synthetic.dataset import write_rooms
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,5 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(parsed: argparse.Namespace) -> None:
+    from fastdepth_ros.data.synthetic.dataset import write_rooms
+
     rendered = write_rooms(parsed.out, parsed.count, parsed.views)
     print(f"{parsed.out}: {parsed.count} rooms of {parsed.views} views, {rendered} of them rendered now")

@@ -6,6 +6,7 @@ import argparse
 import time
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
@@ -25,10 +26,12 @@ from fastdepth_ros.cli.options import (
     require_new,
     require_suffix,
 )
-from fastdepth_ros.depth.estimator import DepthEstimator
 from fastdepth_ros.errors import FastDepthError
-from fastdepth_ros.view.source import Source, depth_frames, open_source
-from fastdepth_ros.view.video import VideoWriter, side_by_side
+
+if TYPE_CHECKING:
+    from fastdepth_ros.depth.estimator import DepthEstimator
+    from fastdepth_ros.view.source import Source
+    from fastdepth_ros.view.video import VideoWriter
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,6 +50,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(parsed: argparse.Namespace) -> None:
+    from fastdepth_ros.view.source import open_source
+    from fastdepth_ros.view.video import VideoWriter
+
     require_suffix(parsed.out, ".mp4", "video")
     require_new([parsed.out], parsed)
     if parsed.height < 32 or parsed.height % 2:
@@ -67,6 +73,9 @@ def run(parsed: argparse.Namespace) -> None:
 
 
 def _write(source: Source, estimator: DepthEstimator, writer: VideoWriter, parsed: argparse.Namespace) -> None:
+    from fastdepth_ros.view.source import depth_frames
+    from fastdepth_ros.view.video import side_by_side
+
     frames, first_ns = tqdm(source.frames, total=source.total or None, unit="frame"), None
     camera_of = partial(camera_matrix, focal_px=parsed.focal_px)
     for frame in depth_frames(source, frames, estimator, parsed.field_of_view, camera_of):

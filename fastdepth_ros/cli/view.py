@@ -6,8 +6,6 @@ import argparse
 
 from fastdepth_ros.cli.options import add_view_options, print_address, view_options
 from fastdepth_ros.errors import FastDepthError
-from fastdepth_ros.ros_tools.viewer import show_node
-from fastdepth_ros.view.live_view import LiveView
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,6 +17,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(parsed: argparse.Namespace) -> None:
+    from fastdepth_ros.ros_tools.viewer import show_node
+    from fastdepth_ros.view.live_view import LiveView
+
     if not parsed.rate > 0:
         raise FastDepthError(f"--rate is {parsed.rate}, needs to be above 0")
     with LiveView(window=parsed.window, **view_options(parsed)) as view:

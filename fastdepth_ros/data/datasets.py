@@ -83,7 +83,12 @@ class Joined:
 
 
 DATASETS = Registry[Callable[[Path, str], Dataset]](  # functions of (root, split)
-    "data set", modules=("fastdepth_ros.data.folder", "fastdepth_ros.data.nyu"), error=DatasetError
+    "data set",
+    modules={
+        "folder": "fastdepth_ros.data.folder",
+        **dict.fromkeys(("nyu-hdf5", "nyu-labeled", "nyu-mat"), "fastdepth_ros.data.nyu"),
+    },
+    error=DatasetError,
 )
 
 

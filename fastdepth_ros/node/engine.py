@@ -13,7 +13,8 @@ import numpy as np
 from fastdepth_ros.artifact.artifact import Artifact, find_artifact
 from fastdepth_ros.backends import Backend, BackendError, BackendOptions, Outputs
 from fastdepth_ros.choice.choice import Choice, Wanted, decide, load_chosen
-from fastdepth_ros.depth.estimator import DepthEstimator, EstimatorOptions
+from fastdepth_ros.depth.estimator import DepthEstimator
+from fastdepth_ros.depth.options import EstimatorOptions
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.node.parameters import Settings
 

@@ -12,8 +12,8 @@ from typing import Any
 from fastdepth_ros.backends import backend_names
 from fastdepth_ros.backends.base import CHANNELS, PRECISIONS
 from fastdepth_ros.depth.depth_image import DEPTH_ENCODINGS
-from fastdepth_ros.depth.estimator import OUTPUTS, OUTSIDE
 from fastdepth_ros.depth.geometry import FIELDS_OF_VIEW, fixed_focal_scale
+from fastdepth_ros.depth.options import OUTPUTS, OUTSIDE
 from fastdepth_ros.errors import FastDepthError
 
 TRANSPORTS = ("raw", "compressed")

@@ -18,9 +18,10 @@ from fastdepth_ros.bags.calibration import Distance, Measured, fit
 from fastdepth_ros.bags.messages import image_message
 from fastdepth_ros.bags.reader import BagError
 from fastdepth_ros.cli import main
-from fastdepth_ros.depth.estimator import DepthEstimator, DepthResult, EstimatorOptions
+from fastdepth_ros.depth.estimator import DepthEstimator, DepthResult
 from fastdepth_ros.depth.frame import Frame, FrameError
 from fastdepth_ros.depth.geometry import Crop, focal_ratio, focal_scale, trained_view
+from fastdepth_ros.depth.options import EstimatorOptions
 
 TYPES = get_typestore(Stores.ROS2_HUMBLE)
 DEPTH_TOPIC = "/sensor/depth/image"

@@ -11,9 +11,10 @@ from networks import fastdepth
 
 from fastdepth_ros.artifact.artifact import find_artifact
 from fastdepth_ros.backends import Backend, BackendOptions, ModelFile, Outputs, backend_class
-from fastdepth_ros.depth.estimator import DepthEstimator, EstimatorOptions
+from fastdepth_ros.depth.estimator import DepthEstimator
 from fastdepth_ros.depth.frame import Frame, FrameError
 from fastdepth_ros.depth.geometry import TRAINED_FOCAL, Crop, Focal, trained_view
+from fastdepth_ros.depth.options import EstimatorOptions
 
 RED = Path(__file__).resolve().parents[1] / "models" / "red_to_depth.onnx"  # test/small_models.py made it
 SIZE_PX = 224

@@ -10,9 +10,10 @@ from networks import fastdepth
 from fastdepth_ros.artifact.artifact import find_artifact
 from fastdepth_ros.backends import Backend, BackendOptions, Outputs
 from fastdepth_ros.data.nyu import open_nyu_labeled
-from fastdepth_ros.depth.estimator import DepthEstimator, EstimatorOptions
+from fastdepth_ros.depth.estimator import DepthEstimator
 from fastdepth_ros.depth.frame import Frame
 from fastdepth_ros.depth.geometry import Focal, field_of_view, fixed_focal_scale, focal_ratio, focal_scale
+from fastdepth_ros.depth.options import EstimatorOptions
 
 KINECT = np.array([518.858, 0, 324.58, 0, 519.470, 252.74, 0, 0, 1])
 TRAINED = Focal(198.9, 265.8)

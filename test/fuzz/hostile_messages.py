@@ -15,9 +15,10 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from fastdepth_ros.backends import Outputs
 from fastdepth_ros.depth.camera_info import camera_info_fields, frame_camera
-from fastdepth_ros.depth.estimator import OUTPUTS, DepthEstimator, EstimatorOptions
+from fastdepth_ros.depth.estimator import DepthEstimator
 from fastdepth_ros.depth.frame import FrameError, encoding_names
 from fastdepth_ros.depth.geometry import FIELDS_OF_VIEW, Focal
+from fastdepth_ros.depth.options import OUTPUTS, EstimatorOptions
 from fastdepth_ros.node.messages import frame_from_message
 
 SIDES = [0, 1, 2, 3, 31, 32, 33, 48, 64, 65, 100, 1023, 32767, 32768, 65535, 65536, 1 << 20, 1 << 31, (1 << 32) - 1]

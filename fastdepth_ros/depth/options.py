@@ -1,0 +1,47 @@
+"""Settings of the hot path. Knows no OpenCV, so that the help of a verb does not load it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fastdepth_ros.depth.geometry import AUTO, FIELDS_OF_VIEW, fixed_focal_scale
+from fastdepth_ros.errors import FastDepthError
+
+OUTPUTS = ("network", "camera")
+OUTSIDE = ("keep", "invalid")
+
+
+@dataclass(frozen=True)
+class EstimatorOptions:
+    """Settings of the hot path: the node's parameters of these names, shared by bags, verbs and benchmarks.
+
+    Args:
+        field_of_view: "trained" or "full": which part of a frame the network sees.
+        output_size: grid of the depth: the "network" input's, or the "camera" frame's, NaN outside the field of view.
+        focal_scale: factor on the network's depth; "auto" takes it from the frame's camera matrix, "off" is 1.
+        max_depth_m: range in meters; depth beyond it is +inf; 0 is no limit.
+        outside_training_view: "keep" the depth at wider angles than the training camera saw, or make it "invalid".
+        temporal_filter: weight of the previous depth, 0 (off) to below 1.
+
+    Raises:
+        FastDepthError: a value that is not allowed.
+    """
+
+    field_of_view: str = "trained"
+    output_size: str = "network"
+    focal_scale: str | float = AUTO
+    max_depth_m: float = 0.0
+    outside_training_view: str = "keep"
+    temporal_filter: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, known in (
+            ("field_of_view", FIELDS_OF_VIEW), ("output_size", OUTPUTS), ("outside_training_view", OUTSIDE),
+        ):  # fmt: skip
+            if getattr(self, name) not in known:
+                raise FastDepthError(f"{name} is {getattr(self, name)!r}, it can be {', '.join(known)}")
+        fixed_focal_scale(self.focal_scale)
+        if not self.max_depth_m >= 0:
+            raise FastDepthError(f"max_depth_m is {self.max_depth_m}, it must be 0 (no limit) or above")
+        if not 0 <= self.temporal_filter < 1:
+            raise FastDepthError(f"temporal_filter is {self.temporal_filter}, it must be 0 (off) to below 1")
