@@ -15,8 +15,7 @@ from fastdepth_ros.bags.windows import Selection, Window
 from fastdepth_ros.depth.estimator import DepthEstimator, DepthResult
 from fastdepth_ros.depth.frame import SensorBits
 from fastdepth_ros.depth.geometry import Crop
-from fastdepth_ros.depth.options import EstimatorOptions
-from fastdepth_ros.depth.points import PointsOptions
+from fastdepth_ros.depth.options import EstimatorOptions, PointsOptions
 from fastdepth_ros.errors import FastDepthError
 
 DEPTH, CAMERA_INFO, POINTS = 0, 1, 2  # numbers of the first topics of every new bag; points only where asked for

@@ -33,6 +33,7 @@ from fastdepth_ros.cli.options import (
     load_chosen_model,
     wanted_engine,
 )
+from fastdepth_ros.depth.options import ENCODINGS
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.cores import logical_cores
 from fastdepth_ros.jobs.pool import local_pool, ray_pool
@@ -40,8 +41,6 @@ from fastdepth_ros.jobs.pool import local_pool, ray_pool
 if TYPE_CHECKING:
     from fastdepth_ros.bags.request import Request, Summary
     from fastdepth_ros.bags.run import Windows
-
-DEPTH_ENCODINGS = ("32FC1", "16UC1")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_depth_options(parser)
     add_bits_option(parser)
     parser.add_argument(
-        "--depth-encoding", choices=DEPTH_ENCODINGS, default="32FC1",
+        "--depth-encoding", choices=ENCODINGS, default="32FC1",
         help="32FC1: meters on /depth/image; 16UC1: millimeters on /depth/image_raw",
     )  # fmt: skip
     add_json_option(parser, "the summary")

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastdepth_ros.depth.geometry import AUTO, FIELDS_OF_VIEW
-from fastdepth_ros.depth.options import OUTSIDE, EstimatorOptions
-from fastdepth_ros.depth.points import PointsOptions
+from fastdepth_ros.depth.options import OUTSIDE, EstimatorOptions, PointsOptions
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.node.parameters import Settings
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 
 from fastdepth_ros.depth.geometry import AUTO, FIELDS_OF_VIEW, fixed_focal_scale
 from fastdepth_ros.errors import FastDepthError
 
 OUTPUTS = ("network", "camera")
 OUTSIDE = ("keep", "invalid")
+ENCODINGS = ("32FC1", "16UC1")  # of depth images
+OFF_DEG = 90  # of max_slant_deg
 
 
 @dataclass(frozen=True)
@@ -45,3 +48,36 @@ class EstimatorOptions:
             raise FastDepthError(f"max_depth_m is {self.max_depth_m}, it must be 0 (no limit) or above")
         if not 0 <= self.temporal_filter < 1:
             raise FastDepthError(f"temporal_filter is {self.temporal_filter}, it must be 0 (off) to below 1")
+
+
+@dataclass(frozen=True)
+class PointsOptions:
+    """Settings of a point cloud: the node's parameters `points_*`.
+
+    Args:
+        stride: side of the square of depth pixels that gives one point, at its center.
+        max_m: range in meters along the optical axis; 0 is no limit.
+        min_confidence: pixels below it give no point; 0 is off.
+        max_slant_deg: largest angle between the surface and a plane that faces the camera; a pixel on a steeper one
+            belongs to a depth edge, where it flies between two surfaces. 90 is off.
+        min_cluster: smallest number of neighboring points of similar depth; 0 is off.
+        organized: keep rows and columns, NaN where there is no point.
+
+    Raises:
+        FastDepthError: a value that is not allowed.
+    """
+
+    stride: int = 2
+    max_m: float = 0.0
+    min_confidence: float = 0.0
+    max_slant_deg: float = 80.0
+    min_cluster: int = 20
+    organized: bool = False
+
+    def __post_init__(self) -> None:
+        for name, low, high in (
+            ("stride", 1, inf), ("max_m", 0, inf), ("min_confidence", 0, 1), ("max_slant_deg", 1, OFF_DEG),
+            ("min_cluster", 0, inf),
+        ):  # fmt: skip
+            if not low <= getattr(self, name) <= high:
+                raise FastDepthError(f"{name} of points is {getattr(self, name)}, it can be {low} to {high}")

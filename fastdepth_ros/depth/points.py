@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import inf, radians, tan
 from typing import Any
 
@@ -11,48 +10,15 @@ import numpy as np
 
 from fastdepth_ros.depth.camera_info import is_usable
 from fastdepth_ros.depth.geometry import Numbers
-from fastdepth_ros.errors import FastDepthError, FrameError
+from fastdepth_ros.depth.options import OFF_DEG, PointsOptions
+from fastdepth_ros.errors import FrameError
 
 FIELDS = ("x", "y", "z", "intensity")  # float32, one behind the other
 POINT_STEP = 4 * len(FIELDS)
-OFF_DEG = 90  # of max_slant_deg
 FLOAT32 = 7  # sensor_msgs/PointField
 _PER_E = 4096  # steps of the int16 logarithm for a factor of e: 0.024 % each, from 0.4 mm to 2.9 km
 _NONE = -32768
 _JOINED = round(0.05 * _PER_E)  # neighbors of one surface differ by at most 5 %
-
-
-@dataclass(frozen=True)
-class PointsOptions:
-    """Settings of a point cloud: the node's parameters `points_*`.
-
-    Args:
-        stride: side of the square of depth pixels that gives one point, at its center.
-        max_m: range in meters along the optical axis; 0 is no limit.
-        min_confidence: pixels below it give no point; 0 is off.
-        max_slant_deg: largest angle between the surface and a plane that faces the camera; a pixel on a steeper one
-            belongs to a depth edge, where it flies between two surfaces. 90 is off.
-        min_cluster: smallest number of neighboring points of similar depth; 0 is off.
-        organized: keep rows and columns, NaN where there is no point.
-
-    Raises:
-        FastDepthError: a value that is not allowed.
-    """
-
-    stride: int = 2
-    max_m: float = 0.0
-    min_confidence: float = 0.0
-    max_slant_deg: float = 80.0
-    min_cluster: int = 20
-    organized: bool = False
-
-    def __post_init__(self) -> None:
-        for name, low, high in (
-            ("stride", 1, inf), ("max_m", 0, inf), ("min_confidence", 0, 1), ("max_slant_deg", 1, OFF_DEG),
-            ("min_cluster", 0, inf),
-        ):  # fmt: skip
-            if not low <= getattr(self, name) <= high:
-                raise FastDepthError(f"{name} of points is {getattr(self, name)}, it can be {low} to {high}")
 
 
 def filtered_points(

@@ -11,9 +11,8 @@ from typing import Any
 
 from fastdepth_ros.backends import backend_names
 from fastdepth_ros.backends.base import CHANNELS, PRECISIONS
-from fastdepth_ros.depth.depth_image import DEPTH_ENCODINGS
 from fastdepth_ros.depth.geometry import FIELDS_OF_VIEW, fixed_focal_scale
-from fastdepth_ros.depth.options import OUTPUTS, OUTSIDE
+from fastdepth_ros.depth.options import ENCODINGS, OUTPUTS, OUTSIDE
 from fastdepth_ros.errors import FastDepthError
 
 TRANSPORTS = ("raw", "compressed")
@@ -118,7 +117,7 @@ class Settings:
     )  # fmt: skip
     depth_encoding: str = _parameter(
         "32FC1", "encoding of the depth image; 32FC1: meters on depth/image; 16UC1: millimeters on depth/image_raw",
-        choices=tuple(DEPTH_ENCODINGS),
+        choices=ENCODINGS,
     )  # fmt: skip
     temporal_filter: float = _parameter(
         0.0, "weight of the previous depth where a pixel changes little, to reduce flicker; 0: off", low=0.0, high=0.95

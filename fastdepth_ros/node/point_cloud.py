@@ -9,7 +9,8 @@ from sensor_msgs.msg import PointCloud2, PointField
 from std_msgs.msg import Header
 
 from fastdepth_ros.depth.estimator import DepthResult
-from fastdepth_ros.depth.points import POINT_STEP, PointsOptions, filtered_points, point_layout
+from fastdepth_ros.depth.options import PointsOptions
+from fastdepth_ros.depth.points import POINT_STEP, filtered_points, point_layout
 from fastdepth_ros.node.parameters import Settings
 
 FIELDS = [PointField(name=name, offset=offset, datatype=kind, count=1) for name, offset, kind in point_layout()]

@@ -10,7 +10,8 @@ from running import read_bag, run_bag
 from fastdepth_ros.cli import main
 from fastdepth_ros.depth.camera_info import stamp_ns
 from fastdepth_ros.depth.depth_image import meters_of
-from fastdepth_ros.depth.points import PointsOptions, filtered_points, points_of
+from fastdepth_ros.depth.options import PointsOptions
+from fastdepth_ros.depth.points import filtered_points, points_of
 from fastdepth_ros.view.recorded import read_recorded
 
 

@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from fastdepth_ros.depth.points import POINT_STEP, PointsOptions, filtered_points, point_layout, points_of
+from fastdepth_ros.depth.options import PointsOptions
+from fastdepth_ros.depth.points import POINT_STEP, filtered_points, point_layout, points_of
 from fastdepth_ros.errors import FastDepthError, FrameError
 
 K = np.array([100.0, 0, 15.5, 0, 200, 11.5, 0, 0, 1])

@@ -10,7 +10,8 @@ pytest.importorskip("rclpy", reason="rclpy is not installed")
 from ros_graph import CameraDriver, Diagnostics, Listener, depth_of, picture, wait_until
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
-from fastdepth_ros.depth.points import PointsOptions, filtered_points, points_of
+from fastdepth_ros.depth.options import PointsOptions
+from fastdepth_ros.depth.points import filtered_points, points_of
 from fastdepth_ros.node import point_cloud
 
 
