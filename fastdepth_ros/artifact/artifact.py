@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from fastdepth_ros.artifact import DEFAULT_BACKEND, DEFAULT_MODEL
 from fastdepth_ros.artifact.golden import check_golden
 from fastdepth_ros.artifact.manifest import MANIFEST, network_of, read_manifest, write_manifest
 from fastdepth_ros.backends import Backend, BackendOptions, ModelFile, backend_class
@@ -20,9 +21,6 @@ from fastdepth_ros.depth.network import Network
 from fastdepth_ros.depth.options import EstimatorOptions
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.share import share_folder
-
-DEFAULT_MODEL = "fastdepth-pruned"
-DEFAULT_BACKEND = "onnxruntime"
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,8 @@ from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from fastdepth_ros.artifact.artifact import Artifact
 from fastdepth_ros.backends import Backend, BackendOptions, backend_class, backend_names
 from fastdepth_ros.backends.base import PRECISIONS, BackendError
 from fastdepth_ros.backends.native import processor_name
@@ -20,6 +19,9 @@ from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.atomic_io import DamagedFileError, atomic_write, read_json
 from fastdepth_ros.jobs.cores import available_cores
 from fastdepth_ros.share import cache_folder
+
+if TYPE_CHECKING:
+    from fastdepth_ros.artifact.artifact import Artifact
 
 AUTO = "auto"
 MAX_ACCURACY_LOSS = 0.003

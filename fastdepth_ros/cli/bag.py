@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastdepth_ros.artifact.artifact import Artifact
 from fastdepth_ros.backends import Backend
 from fastdepth_ros.bags.bag_files import BagError, find_bags, is_bag
 from fastdepth_ros.bags.windows import Selection
@@ -37,6 +36,9 @@ from fastdepth_ros.depth.options import ENCODINGS
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.cores import logical_cores
 from fastdepth_ros.jobs.pool import local_pool, ray_pool
+
+if TYPE_CHECKING:
+    from fastdepth_ros.artifact.artifact import Artifact
 
 if TYPE_CHECKING:
     from fastdepth_ros.bags.request import Request, Summary

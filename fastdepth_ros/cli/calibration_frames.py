@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastdepth_ros.artifact.artifact import Artifact
 from fastdepth_ros.cli.depth_options import add_field_option
 from fastdepth_ros.cli.options import add_image_topic_option, require_at_least
+
+if TYPE_CHECKING:
+    from fastdepth_ros.artifact.artifact import Artifact
 
 
 def add_calibration_options(parser: argparse.ArgumentParser) -> None:

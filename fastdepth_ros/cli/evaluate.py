@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from fastdepth_ros.artifact.artifact import find_artifacts, record_accuracy
 from fastdepth_ros.cli.options import (
     add_dataset_options,
     add_json_option,
@@ -44,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(parsed: argparse.Namespace) -> None:
+    from fastdepth_ros.artifact.artifact import find_artifacts, record_accuracy
     from fastdepth_ros.train.evaluation import PROTOCOLS, default_protocol, evaluate, mean_figures, pooled_figures
     from fastdepth_ros.train.evaluation_files import evenly_spread, worst, write_csv, write_pictures
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from fastdepth_ros.artifact.artifact import DEFAULT_MODEL, find_artifact
+from fastdepth_ros.artifact import DEFAULT_MODEL
 from fastdepth_ros.cli.calibration_frames import add_calibration_options, calibration_frames
 from fastdepth_ros.cli.options import add_new_artifact_option
 from fastdepth_ros.errors import FastDepthError
@@ -43,6 +43,7 @@ def run(parsed: argparse.Namespace) -> None:
 
 
 def _plain(parsed: argparse.Namespace) -> None:
+    from fastdepth_ros.artifact.artifact import find_artifact
     from fastdepth_ros.deploy.plain import export_plain
 
     if parsed.half or parsed.facts:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import argparse
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from fastdepth_ros.artifact.artifact import Artifact, find_artifact, sha256_of
 from fastdepth_ros.artifact.catalog import Entry, find_entry, read_catalog
-from fastdepth_ros.artifact.golden import golden_difference, read_depth
-from fastdepth_ros.artifact.manifest import MANIFEST, manifest_text
 from fastdepth_ros.backends import BackendOptions, NotInstalledError, backend_names
 from fastdepth_ros.backends.base import PRECISIONS
 from fastdepth_ros.cli.options import add_dataset_options, add_new_artifact_option, require_dataset_and_root
 from fastdepth_ros.data.datasets import Dataset, open_dataset
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.share import share_folder
+
+if TYPE_CHECKING:
+    from fastdepth_ros.artifact.artifact import Artifact
 
 DELTA1_BELOW = 0.02  # how far below the published delta1 a fetched model may be
 
@@ -58,6 +58,9 @@ def run(parsed: argparse.Namespace) -> int:
 
 
 def _list(parsed: argparse.Namespace) -> int:
+    from fastdepth_ros.artifact.artifact import find_artifact
+    from fastdepth_ros.artifact.manifest import MANIFEST
+
     for manifest in sorted((share_folder() / "models").glob(f"*/{MANIFEST}")):
         artifact = find_artifact(manifest.parent.name)
         print(f"{artifact.name:<24}{artifact.manifest['weights']:>12,} weights{artifact.manifest['macs']:>14,} MACs")
@@ -68,6 +71,9 @@ def _list(parsed: argparse.Namespace) -> int:
 
 
 def _show(parsed: argparse.Namespace) -> int:
+    from fastdepth_ros.artifact.artifact import find_artifact
+    from fastdepth_ros.artifact.manifest import manifest_text
+
     artifact = find_artifact(parsed.model)
     print(manifest_text(_without_golden(artifact.manifest)))
     return 0
@@ -80,6 +86,8 @@ def _without_golden(facts: Any) -> Any:
 
 
 def _verify(parsed: argparse.Namespace) -> int:
+    from fastdepth_ros.artifact.artifact import find_artifact
+
     artifact = find_artifact(parsed.model)
     if parsed.against:
         return _verify_against(parsed.against, artifact, parsed.tolerance)
@@ -99,6 +107,8 @@ def _verify(parsed: argparse.Namespace) -> int:
 
 
 def _verify_against(path: Path, artifact: Artifact, tolerance_m: float | None) -> int:
+    from fastdepth_ros.artifact.golden import golden_difference, read_depth
+
     if "golden" not in artifact.manifest:
         raise FastDepthError(f"the manifest of {artifact.name} has no golden depth in fp32 to compare with")
     found = golden_difference(read_depth(path, artifact.depth_shape), artifact.manifest["golden"])
@@ -113,6 +123,7 @@ def _verify_against(path: Path, artifact: Artifact, tolerance_m: float | None) -
 
 
 def _import(parsed: argparse.Namespace) -> int:
+    from fastdepth_ros.artifact.artifact import sha256_of
     from fastdepth_ros.deploy.export import export_artifact
     from fastdepth_ros.nn.importers.importer import import_network
 
@@ -143,6 +154,7 @@ def _print_export(out: Path, off_m: float) -> None:
 
 def _check_delta1(out: Path, dataset: Dataset, entry: Entry, path: Path) -> None:
     """Remove the artifact and the file where the model is worse than published."""
+    from fastdepth_ros.artifact.artifact import find_artifact
     from fastdepth_ros.metrics.depth import mean_errors
     from fastdepth_ros.train.evaluation import PROTOCOLS, evaluate
 

@@ -7,15 +7,18 @@ import sys
 import webbrowser
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from fastdepth_ros.artifact.artifact import DEFAULT_BACKEND, DEFAULT_MODEL, Artifact, find_artifact
+from fastdepth_ros.artifact import DEFAULT_BACKEND, DEFAULT_MODEL
 from fastdepth_ros.backends import Backend, BackendOptions, backend_names
 from fastdepth_ros.backends.base import PRECISIONS
 from fastdepth_ros.choice.choice import AUTO, MAX_ACCURACY_LOSS, Choice, Wanted, load_chosen
 from fastdepth_ros.data.datasets import DATASETS
 from fastdepth_ros.depth.options import OUTPUTS
 from fastdepth_ros.errors import FastDepthError
+
+if TYPE_CHECKING:
+    from fastdepth_ros.artifact.artifact import Artifact
 
 TARGETS = "host, aarch64, tx2-cpu, tx2-gpu, cuda, x86-64-v3, ..., or a JSON file with TVM's target keys"
 
@@ -55,11 +58,15 @@ def add_model_options(options: Options, *, auto: bool = False) -> None:
 
 def load_model(parsed: argparse.Namespace) -> tuple[Artifact, Backend]:
     """The artifact, and the engine that was named; where one may be chosen, `load_chosen_model`."""
+    from fastdepth_ros.artifact.artifact import find_artifact
+
     artifact = find_artifact(parsed.model)
     return artifact, artifact.load(parsed.backend, backend_options(parsed))
 
 
 def load_chosen_model(parsed: argparse.Namespace) -> tuple[Artifact, Choice, Backend]:
+    from fastdepth_ros.artifact.artifact import find_artifact
+
     artifact = find_artifact(parsed.model)
     return artifact, *load_chosen(artifact, wanted_engine(parsed))
 

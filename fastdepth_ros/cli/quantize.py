@@ -6,7 +6,6 @@ import argparse
 
 from tqdm import tqdm
 
-from fastdepth_ros.artifact.artifact import find_artifact, record_accuracy
 from fastdepth_ros.backends import BackendOptions
 from fastdepth_ros.backends.base import PRECISIONS
 from fastdepth_ros.cli.calibration_frames import add_calibration_options, calibration_frames
@@ -29,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(parsed: argparse.Namespace) -> None:
+    from fastdepth_ros.artifact.artifact import find_artifact
     from fastdepth_ros.deploy.quantize import quantize_artifact
 
     require_dataset_and_root(parsed)
@@ -47,6 +47,7 @@ def run(parsed: argparse.Namespace) -> None:
 
 def _measure(parsed: argparse.Namespace, dataset: Dataset) -> None:
     """Measure fp32 and the new precision on the new precision's engine, and write both into the manifest."""
+    from fastdepth_ros.artifact.artifact import find_artifact, record_accuracy
     from fastdepth_ros.deploy.quantize import ENGINES
     from fastdepth_ros.train.evaluation import PROTOCOLS, default_protocol, evaluate, mean_figures
 
