@@ -15,8 +15,8 @@ from sensor_msgs.msg import Image
 
 from fastdepth_ros.depth.frame import Frame
 from fastdepth_ros.errors import FastDepthError
+from fastdepth_ros.node.shared_memory import use_shared_memory
 from fastdepth_ros.pictures.image_files import as_bgr
-from fastdepth_ros.ros_tools.shared_memory import use_shared_memory
 from fastdepth_ros.view.source import at_own_pace, open_source
 
 IMAGE_TOPIC = "/camera/image_raw"
