@@ -42,7 +42,7 @@ DROPS = ("replaced", "unreadable", "failed")
 
 
 @dataclass(frozen=True)
-class Moment:
+class DepthPicture:
     """One depth image as JPEG, and the same view of its frame where the frame is known."""
 
     stamp_ns: int
@@ -91,7 +91,7 @@ class Recorded:
     image_topic: str = ""
     image_stamps_ns: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
     health: list[Health] = field(default_factory=list)
-    moments: list[Moment] = field(default_factory=list)
+    pictures: list[DepthPicture] = field(default_factory=list)
     points: np.ndarray = field(default_factory=lambda: np.empty((2, 0), np.int64))
     cloud_jpegs: dict[int, bytes] = field(default_factory=dict)
     unreadable: Counter[str] = field(default_factory=Counter)
@@ -122,7 +122,7 @@ def read_recorded(
         depth_topic: "" takes the node's: /depth/image or /depth/image_raw.
         images: bag with the camera's images; None takes `bag`.
         image_topic: topic of the camera; "" takes the one with the most images that are not depth, if any.
-        shown: number of moments with a picture, evenly spaced.
+        shown: number of pictures, evenly spaced.
 
     Raises:
         BagError: unreadable, no such topic, no depth image, or `images` is of another recording.
@@ -170,7 +170,7 @@ def _read_depths(recorded: Recorded, reader: AnyReader, connections: list[Connec
         recorded.size_px = (depth.shape[1], depth.shape[0])
         if index in chosen:
             picture = cv2.resize(color_depth(depth), PICTURE_PX, interpolation=cv2.INTER_NEAREST)
-            recorded.moments.append(Moment(stamps[-1], jpeg(picture), float(percentiles[-1][1])))
+            recorded.pictures.append(DepthPicture(stamps[-1], jpeg(picture), float(percentiles[-1][1])))
     if not stamps:
         why = "; ".join(recorded.unreadable) or "the topic is empty"
         raise BagError(f"{reader.paths[0]} has no depth image on {recorded.depth_topic}: {why}")
@@ -210,7 +210,7 @@ def _read_images(
     info = first_camera_info(reader, topic, connections)
     note = lens_note(topic, info)
     recorded.notes += [note] if note else []
-    wanted = {moment.stamp_ns: place for place, moment in enumerate(recorded.moments)}
+    wanted = {picture.stamp_ns: place for place, picture in enumerate(recorded.pictures)}
     stamps, sensor = [], SensorBits()
     total = sum(connection.msgcount for connection in connections)
     for message, _ in tqdm(read_messages(reader, connections), total=total, desc="frames", unit="image"):
@@ -225,9 +225,9 @@ def _read_images(
         camera = _camera_matrix(info, bgr.shape[:2], topic)
         view = view_of(bgr, recorded.size_px, camera, depth_camera)
         place = wanted[stamps[-1]]
-        moment = recorded.moments[place]
+        before = recorded.pictures[place]
         shown = cv2.resize(view, PICTURE_PX, interpolation=cv2.INTER_AREA)
-        recorded.moments[place] = Moment(moment.stamp_ns, moment.depth_jpeg, moment.median_m, jpeg(shown))
+        recorded.pictures[place] = DepthPicture(before.stamp_ns, before.depth_jpeg, before.median_m, jpeg(shown))
     recorded.image_topic, recorded.image_stamps_ns = topic, np.array(stamps, np.int64)
 
 

@@ -19,7 +19,7 @@ from fastdepth_ros.pictures.color_map import FAR_M, NEAR_M, TICKS_M, color_bar, 
 from fastdepth_ros.pictures.image_files import jpeg
 from fastdepth_ros.view.charts import histogram, line_chart
 from fastdepth_ros.view.figures import Figures
-from fastdepth_ros.view.recorded import DROPS, EDGES_M, Moment, Recorded
+from fastdepth_ros.view.recorded import DROPS, EDGES_M, DepthPicture, Recorded
 
 STRIP = 6
 LEVELS = {0: "ok", 1: "warning", 2: "error", 3: "stale"}
@@ -57,7 +57,7 @@ def report_page(recorded: Recorded, figures: Figures | None = None) -> str:
         script=(assets / "page.js").read_text(encoding="utf-8"),
         links=links,
         body=body,
-        moments=_moments_json(recorded),
+        moments=_pictures_json(recorded),
     )
 
 
@@ -95,17 +95,17 @@ def _player(recorded: Recorded) -> str:
     frame = '<figure><img id="player-frame" alt="camera frame"><figcaption>frame</figcaption></figure>'
     return (
         '<div id="filmstrip" tabindex="0" role="group" aria-label="Filmstrip player"><div class="screens">'
-        f"{frame if any(moment.frame_jpeg for moment in recorded.moments) else ''}"
+        f"{frame if any(picture.frame_jpeg for picture in recorded.pictures) else ''}"
         '<figure><img id="player-depth" alt="depth, near is warm"><figcaption>depth</figcaption></figure></div>'
         f"{_legend()}"
         '<div class="controls"><button id="play" type="button" aria-pressed="false">Play</button>'
-        f'<input id="seek" type="range" min="0" max="{len(recorded.moments) - 1}" value="0" aria-label="Moment">'
+        f'<input id="seek" type="range" min="0" max="{len(recorded.pictures) - 1}" value="0" aria-label="Moment">'
         '<select id="speed" aria-label="Pictures a second"><option value="2">2 / s</option>'
         '<option value="5">5 / s</option><option value="10" selected>10 / s</option>'
         '<option value="20">20 / s</option></select>'
         '<output id="clock" for="seek"></output></div>'
         '<p class="note">Space plays, the arrow keys step, Home and End jump. '
-        f"{len(recorded.moments)} of {len(recorded.stamps_ns)} depth images are shown.</p></div>"
+        f"{len(recorded.pictures)} of {len(recorded.stamps_ns)} depth images are shown.</p></div>"
     )
 
 
@@ -119,15 +119,17 @@ def _legend() -> str:
 
 
 def _strip(recorded: Recorded) -> str:
-    spread = np.unique(np.linspace(0, len(recorded.moments) - 1, min(STRIP, len(recorded.moments))).round().astype(int))
-    return '<ol class="strip">' + "".join(_still(recorded, recorded.moments[place]) for place in spread) + "</ol>"
+    spread = np.unique(
+        np.linspace(0, len(recorded.pictures) - 1, min(STRIP, len(recorded.pictures))).round().astype(int)
+    )
+    return '<ol class="strip">' + "".join(_still(recorded, recorded.pictures[place]) for place in spread) + "</ol>"
 
 
-def _still(recorded: Recorded, moment: Moment) -> str:
-    seconds = (moment.stamp_ns - int(recorded.stamps_ns.min())) / 1e9
-    frame = f'<img alt="frame at {seconds:.1f} s" src="{_data(moment.frame_jpeg)}">' if moment.frame_jpeg else ""
-    depth = f'<img alt="depth at {seconds:.1f} s" src="{_data(moment.depth_jpeg)}">'
-    return f"<li>{frame}{depth}<span>{seconds:.1f} s · median {moment.median_m:.1f} m</span></li>"
+def _still(recorded: Recorded, picture: DepthPicture) -> str:
+    seconds = (picture.stamp_ns - int(recorded.stamps_ns.min())) / 1e9
+    frame = f'<img alt="frame at {seconds:.1f} s" src="{_data(picture.frame_jpeg)}">' if picture.frame_jpeg else ""
+    depth = f'<img alt="depth at {seconds:.1f} s" src="{_data(picture.depth_jpeg)}">'
+    return f"<li>{frame}{depth}<span>{seconds:.1f} s · median {picture.median_m:.1f} m</span></li>"
 
 
 def _rates(recorded: Recorded) -> str:
@@ -257,17 +259,17 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
-def _moments_json(recorded: Recorded) -> str:
+def _pictures_json(recorded: Recorded) -> str:
     start_ns = int(recorded.stamps_ns.min())
     return json.dumps(
         [
             {
-                "seconds": round((moment.stamp_ns - start_ns) / 1e9, 3),
-                "median": f"{moment.median_m:.2f}",
-                "frame": _data(moment.frame_jpeg) if moment.frame_jpeg else "",
-                "depth": _data(moment.depth_jpeg),
+                "seconds": round((picture.stamp_ns - start_ns) / 1e9, 3),
+                "median": f"{picture.median_m:.2f}",
+                "frame": _data(picture.frame_jpeg) if picture.frame_jpeg else "",
+                "depth": _data(picture.depth_jpeg),
             }
-            for moment in recorded.moments
+            for picture in recorded.pictures
         ]
     )
 

@@ -27,7 +27,7 @@ LONGEST_PAUSE_S = 5.0  # between two frames of a recording, in `at_own_pace`
 LEAP_NS = 3600 * 1_000_000_000  # largest step between frames: a clock was set; an mp4 holds no more
 
 
-Moment = tuple[int, Frame, np.ndarray | None]
+TimedFrame = tuple[int, Frame, np.ndarray | None]
 
 
 @dataclass
@@ -48,7 +48,7 @@ class Source:
         ended: how a stream ended; "" while it runs, and for other sources.
     """
 
-    frames: Iterator[Moment]
+    frames: Iterator[TimedFrame]
     total: int
     live: bool
     sensor: SensorBits = field(default_factory=SensorBits)
@@ -173,13 +173,13 @@ def _captured(capture: cv2.VideoCapture) -> Iterator[Frame]:
         yield Frame(bgr, "bgr")
 
 
-def _camera_frames(capture: cv2.VideoCapture) -> Iterator[Moment]:
+def _camera_frames(capture: cv2.VideoCapture) -> Iterator[TimedFrame]:
     for frame in _captured(capture):
         yield time.time_ns(), frame, None
     raise FastDepthError("the camera gives no more frames: unplugged?")
 
 
-def _stream_frames(source: Source, capture: cv2.VideoCapture) -> Iterator[Moment]:
+def _stream_frames(source: Source, capture: cv2.VideoCapture) -> Iterator[TimedFrame]:
     """Frames with the time of their arrival, until the stream ends."""
     count = 0
     for frame in _captured(capture):
@@ -190,7 +190,7 @@ def _stream_frames(source: Source, capture: cv2.VideoCapture) -> Iterator[Moment
     source.ended = f"the stream ended after {count} frames: its sender closed it, or nothing more came for 30 s"
 
 
-def _file_frames(source: Source, capture: cv2.VideoCapture) -> Iterator[Moment]:
+def _file_frames(source: Source, capture: cv2.VideoCapture) -> Iterator[TimedFrame]:
     count, times = 0, _Times(source, before_ns=-1)
     rate_hz = capture.get(cv2.CAP_PROP_FPS)
     period_ns = 1e9 / (rate_hz if rate_hz > 0 else USUAL_HZ)
@@ -202,7 +202,7 @@ def _file_frames(source: Source, capture: cv2.VideoCapture) -> Iterator[Moment]:
     source.leave_out("cut short or damaged", source.total - count)
 
 
-def _bag_frames(source: Source, reader: BagReader, connections: list[Connection]) -> Iterator[Moment]:
+def _bag_frames(source: Source, reader: BagReader, connections: list[Connection]) -> Iterator[TimedFrame]:
     topic = connections[0].topic
     info = first_camera_info(reader, topic, connections)
     rectified = is_rectified(topic)
@@ -242,7 +242,7 @@ class DepthFrame(NamedTuple):
 
 
 def depth_frames(
-    source: Source, frames: Iterable[Moment], estimator: DepthEstimator, field: str,
+    source: Source, frames: Iterable[TimedFrame], estimator: DepthEstimator, field: str,
     camera_of: Callable[[Frame], np.ndarray | None],
 ) -> Iterator[DepthFrame]:  # fmt: skip
     """Depth of frames of a source. A frame without depth is left out and counted in `source.reasons`.
@@ -264,7 +264,7 @@ def depth_frames(
         yield DepthFrame(time_ns, bgr, view, camera, result)
 
 
-def at_own_pace(frames: Iterable[Moment]) -> Iterator[Moment]:
+def at_own_pace(frames: Iterable[TimedFrame]) -> Iterator[TimedFrame]:
     """Frames of a recording at the pace of their times; a pause lasts at most `LONGEST_PAUSE_S`."""
     due_s, last_ns = time.monotonic(), None
     for moment in frames:

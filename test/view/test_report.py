@@ -41,7 +41,7 @@ def test_what_is_read_of_a_bag_is_what_was_written(recording):
     assert recorded.drops() == {"replaced": 2, "unreadable": 0, "failed": 0}
     assert recorded.health[2].stages_ms(95) == pytest.approx({"decode": 0.44, "preprocess": 0.68, "infer": 5.6,
         "postprocess": 0.32, "publish": 0.56, "total": 6.8, "age": 11.0})  # fmt: skip
-    assert len(recorded.moments) == 10 and all(moment.frame_jpeg for moment in recorded.moments)
+    assert len(recorded.pictures) == 10 and all(picture.frame_jpeg for picture in recorded.pictures)
 
 
 def test_the_page_holds_everything_itself_and_escapes_what_the_node_said(recording, tmp_path):
@@ -200,8 +200,8 @@ def test_a_file_without_figures_is_refused_by_name(tmp_path, text):
 
 def test_the_frame_beside_the_depth_is_the_depths_view(recording):
     """The recording's depth is of the trained field of view: 146 x 109 of the frame's 160 x 120 pixels."""
-    moment = read_recorded(recording, shown=1).moments[0]
-    shown = cv2.imdecode(np.frombuffer(moment.frame_jpeg, np.uint8), cv2.IMREAD_COLOR)
+    picture = read_recorded(recording, shown=1).pictures[0]
+    shown = cv2.imdecode(np.frombuffer(picture.frame_jpeg, np.uint8), cv2.IMREAD_COLOR)
     view = cv2.resize(frames()[0][5 : 5 + 109, 7 : 7 + 146], (384, 288), interpolation=cv2.INTER_AREA)
     assert np.abs(shown.astype(int) - view).mean() < 4
 
