@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastdepth_ros.depth.geometry import AUTO, FIELDS_OF_VIEW
+from fastdepth_ros.depth.geometry import AUTO, FIELDS_OF_VIEW, pinhole
 from fastdepth_ros.depth.options import OUTSIDE, EstimatorOptions, PointsOptions
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.node.parameters import Settings
@@ -75,11 +75,10 @@ def add_focal_option(parser: argparse.ArgumentParser) -> None:
 
 
 def camera_matrix(frame: Frame, focal_px: float) -> np.ndarray | None:
-    """9 numbers, of square pixels around the middle of the frame; None where no focal length was given."""
+    """`pinhole` of the frame; None where no focal length was given."""
     if focal_px < 0:
         raise FastDepthError(f"--focal-px is {focal_px:g}, a focal length is above 0")
-    height, width = frame.pixels.shape[:2]
-    return np.array([focal_px, 0, (width - 1) / 2, 0, focal_px, (height - 1) / 2, 0, 0, 1]) if focal_px else None
+    return pinhole(frame.pixels.shape[:2], focal_px) if focal_px else None
 
 
 def estimator_options(

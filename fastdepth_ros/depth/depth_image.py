@@ -9,17 +9,17 @@ from typing import Any
 import cv2
 import numpy as np
 
+from fastdepth_ros.depth.compressed_depth import HEADER, meters_of_inverse
 from fastdepth_ros.depth.image_header import check_header
 from fastdepth_ros.errors import FrameError
 
 _TYPES = {"32FC1": "f4", "16UC1": "u2", "mono16": "u2"}
 _NO_RETURN = 65535  # what some sensors write instead of 0
-_COMPRESSED_HEADER = 12  # compressedDepth: an enum and two floats before the PNG
 
 
 def meters_of(message: Any) -> np.ndarray:
     """float32 HxW meters, 0 where unknown, +inf beyond range (REP 117), of a sensor_msgs/Image (32FC1 meters, 16UC1
-    millimeters: REP 118) or a CompressedImage (16UC1; compressedDepth).
+    millimeters: REP 118) or a CompressedImage (either one; compressedDepth).
 
     Raises:
         FrameError: another encoding, empty, or cut short.
@@ -68,9 +68,9 @@ def _values(message: Any) -> np.ndarray:
 
 
 def _compressed_values(message: Any) -> np.ndarray:
-    if not message.format.startswith("16UC1") or "compressedDepth" not in message.format:
-        raise FrameError(f"a compressed depth image is 16UC1; compressedDepth, not {message.format!r}")
-    png = bytes(message.data[_COMPRESSED_HEADER:])
+    if not message.format.startswith(("16UC1", "32FC1")) or "compressedDepth" not in message.format:
+        raise FrameError(f"a compressed depth image is 16UC1 or 32FC1; compressedDepth, not {message.format!r}")
+    png = bytes(message.data[HEADER.size :])
     try:
         check_header(png)
         image = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED)
@@ -78,4 +78,6 @@ def _compressed_values(message: Any) -> np.ndarray:
         raise FrameError(f"compressed depth image cannot be decoded: {error}") from error
     if image is None or image.dtype != np.uint16 or image.ndim != 2:
         raise FrameError(f"compressed depth image of {len(message.data)} bytes holds no 16-bit PNG")
+    if message.format.startswith("32FC1"):
+        return meters_of_inverse(bytes(message.data[: HEADER.size]), image)
     return image

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil, floor, nan, sqrt
+from math import ceil, floor, nan, radians, sqrt, tan
 from typing import Any
 
 import numpy as np
@@ -166,6 +166,20 @@ def camera_through(from_frame: np.ndarray, k: Numbers, p: Numbers) -> tuple[np.n
     """
     with np.errstate(over="ignore", invalid="ignore"):  # a camera that says nonsense gets nonsense back
         return (from_frame @ np.reshape(k, (3, 3))).ravel(), (from_frame @ np.reshape(p, (3, 4))).ravel()
+
+
+def pinhole(shape: tuple[int, int], focal_px: float) -> np.ndarray:
+    """Camera matrix (9,) of square pixels around the middle of a frame of a shape (height, width)."""
+    return np.array([focal_px, 0, (shape[1] - 1) / 2, 0, focal_px, (shape[0] - 1) / 2, 0, 0, 1])
+
+
+def focal_of_view_px(view_deg: float, size_px: int) -> float:
+    """Focal length in pixels of a camera that sees an angle over so many pixels.
+
+    >>> round(focal_of_view_px(90, 640))
+    320
+    """
+    return size_px / 2 / tan(radians(view_deg) / 2)
 
 
 @dataclass(frozen=True)

@@ -6,19 +6,20 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
+from fastdepth_ros.node.diagnostics.report import DROPS
+from fastdepth_ros.node.engine import MEANWHILE_S
 from fastdepth_ros.node.parameters import Settings
 from fastdepth_ros.node.pipeline import Arrival, Pipeline
 from fastdepth_ros.node.subscription import ImageSubscription, InfoSubscription
 from fastdepth_ros.node.worker import Watchdog
 
+ONCE_S = 5.0  # longest wait for the depth of one frame, apart from that for camera_info
 LENIENT_S = 1.0  # without a check of stamps after a clock jump
-HOLD_PERIOD_S = 0.1
 FUTURE_S = 0.1  # computers on one network differ by less
 PAST_S = 10.0  # no network and no queue of a camera holds frames for longer
 JUMP_S = 1.0
@@ -29,8 +30,8 @@ class Camera:
 
     def __init__(self, node: LifecycleNode, pipeline: Pipeline) -> None:
         self._node, self._pipeline = node, pipeline
-        self.paused = False
-        self._stamps = StampWatch()
+        self._paused = self._once = False
+        self._stamps, self._pace = StampWatch(), Pace()
         settings = pipeline.settings
         self.worker: Watchdog[Arrival] = Watchdog(
             pipeline.process,
@@ -45,6 +46,46 @@ class Camera:
         self._hold = Hold(node, pipeline, self.info_topic, self.worker.offer)
         self.subscription = self._subscribed(settings)
 
+    @property
+    def paused(self) -> bool:
+        """Whether no frame is taken, by `~/enable`."""
+        return self._paused
+
+    @property
+    def idle(self) -> bool:
+        """Whether no frame is taken because nobody subscribes what it gives."""
+        return self._pipeline.settings.lazy and not self._pipeline.wanted
+
+    def pause(self, on: bool) -> None:
+        """Take no frame until further notice, or take frames again."""
+        self._paused = on
+        self.subscription.match()
+
+    def estimate_one(self, listen: Callable[[], None]) -> tuple[bool, str]:
+        """Take one frame, also while paused or idle, and wait for its depth.
+
+        Args:
+            listen: handles messages and timers meanwhile, as `listen` of the node.
+
+        Returns:
+            Whether its depth was published, and what was published, or the reason why not.
+        """
+        statistics, limit_s = self._pipeline.statistics, ONCE_S + self._pipeline.settings.camera_info_wait_s
+        published, dropped = statistics.total("published"), statistics.total(*DROPS)
+        ends_at = time.monotonic() + limit_s
+        self._take_one(True)
+        try:
+            while time.monotonic() < ends_at:
+                listen()
+                if statistics.total("published") > published:
+                    return True, f"depth of one frame on {self._pipeline.depth_topic}"
+                if statistics.total(*DROPS) > dropped:
+                    return False, self._pipeline.last_drop or "the frame gave no depth: /diagnostics has the reason"
+                time.sleep(MEANWHILE_S)
+        finally:
+            self._take_one(False)
+        return False, f"no depth within {limit_s:g} s: /diagnostics has the reason"
+
     def change(self, settings: Settings) -> None:
         """Apply other settings to the subscriptions and the worker."""
         before = self._pipeline.settings
@@ -52,6 +93,17 @@ class Camera:
         if (before.image_transport, before.reliability) != (settings.image_transport, settings.reliability):
             old, self.subscription = self.subscription, self._subscribed(settings)
             old.destroy()
+
+    def watch(self) -> None:
+        """Follow publishers and subscribers, and check the worker; call it every PERIOD_S of the worker.
+
+        Raises:
+            BackendLost: as of Watchdog.check.
+        """
+        self._info.match(asleep=not self._wants())
+        self.subscription.match()
+        self._hold.release()
+        self.worker.check()
 
     def listen(self) -> None:
         """Take waiting messages while the executor waits for something else."""
@@ -71,7 +123,6 @@ class Camera:
         """
         self.subscription.destroy()
         self._info.destroy()
-        self._hold.close()
         return self.worker.stop()
 
     def _subscribed(self, settings: Settings) -> ImageSubscription:
@@ -84,7 +135,16 @@ class Camera:
             self._pipeline.statistics.count("lost", topic, number)
 
         heard = partial(self._on_image, image_type)
-        return ImageSubscription(self._node, topic, image_type, settings.reliability, heard, lost)
+        return ImageSubscription(self._node, topic, image_type, settings.reliability, heard, lost, self._wants)
+
+    def _take_one(self, on: bool) -> None:
+        """Take the next frame in any case, or no more in any case."""
+        self._once = on
+        self.subscription.match()
+
+    def _wants(self) -> bool:
+        """Whether a frame is wanted now."""
+        return self._once or not (self._paused or self.idle)
 
     def _on_info(self, serialized: bytes) -> None:
         self._pipeline.add_camera_info(serialized)
@@ -92,8 +152,9 @@ class Camera:
 
     def _on_image(self, image_type: type, serialized: bytes) -> None:
         counted = {"received": ""}
-        if self.paused:
-            counted["paused"] = ""
+        max_rate_hz = self._pipeline.settings.max_rate_hz
+        if max_rate_hz and not self._once and not self._pace.allows(time.monotonic(), max_rate_hz):
+            counted["skipped"] = ""
         elif (header := _header(serialized)) is None:
             counted["unreadable"] = f"{len(serialized)} bytes that hold no message"
         else:
@@ -105,6 +166,27 @@ class Camera:
                 counted["frame_id_unusable"] = frame_id
             counted |= {name: str(seconds) for name, seconds in self._stamps.check(arrival.stamp_ns, now_ns).items()}
         self._pipeline.statistics.count_all(counted)
+        if self._once:
+            self._take_one(False)
+
+
+class Pace:
+    """Limit on the number of frames per second, by the time of their arrival."""
+
+    def __init__(self) -> None:
+        self._due_s = 0.0
+
+    def allows(self, now_s: float, rate_hz: float) -> bool:
+        """Whether a frame that comes now may be taken.
+
+        Due times follow each other at the limit's period, not at the frames' times: of 30 frames a second, a limit of
+        20 takes two of three, not each second one.
+        """
+        late_s, period_s = now_s - self._due_s, 1 / rate_hz
+        if late_s < 0:
+            return False
+        self._due_s = (self._due_s if late_s < period_s else now_s) + period_s
+        return True
 
 
 def _header(serialized: bytes) -> Header | None:
@@ -131,8 +213,6 @@ class Hold:
         self._node, self._pipeline, self._info_topic, self._offer = node, pipeline, info_topic, offer
         self._since_s: float | None = None
         self._kept: Arrival | None = None
-        self._timer = node.create_timer(HOLD_PERIOD_S, self.release, clock=Clock(clock_type=ClockType.STEADY_TIME))
-        self._timer.cancel()
 
     def offer(self, frame: Arrival) -> None:
         """Offer a frame now or later; a held frame is replaced."""
@@ -140,26 +220,18 @@ class Hold:
             self._pipeline.statistics.count("held")
             if self._kept is not None:
                 self._pipeline.statistics.count("replaced")
-            else:
-                self._timer.reset()
             self._kept = frame
             return
         if self._kept is not None:
             self._pipeline.statistics.count("replaced")
             self._kept = None
-            self._timer.cancel()
         self._offer(frame)
 
     def release(self) -> None:
         """Offer the held frame, if the wait is over."""
         if self._kept is not None and not self._waits():
             frame, self._kept = self._kept, None
-            self._timer.cancel()
             self._offer(frame)
-
-    def close(self) -> None:
-        self._kept = None
-        self._node.destroy_timer(self._timer)
 
     def _waits(self) -> bool:
         if not self._pipeline.lacks_camera or not self._node.count_publishers(self._info_topic):

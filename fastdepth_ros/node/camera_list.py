@@ -94,6 +94,8 @@ def _camera(path: Path, number: int, entry: Any) -> ListedCamera:
 def _check_parameters(where: str, parameters: Mapping[str, Any]) -> None:
     kinds = {one.name: None if one.metadata["check"] else type(one.default) for one in fields(Settings)}
     for name, value in parameters.items():
+        if name.startswith("qos_overrides."):  # of any topic; rclpy checks them
+            continue
         if name not in kinds:
             raise FastDepthError(f"{where}: there is no parameter {name!r}, there is {', '.join(kinds)}")
         if (kind := kinds[name]) and type(value) is not kind:

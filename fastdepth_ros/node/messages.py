@@ -9,12 +9,14 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 from rclpy.lifecycle import LifecycleNode
-from rclpy.qos import QoSProfile
+from rclpy.qos import QoSPolicyKind, QoSProfile
+from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from std_msgs.msg import Header
 
 from fastdepth_ros.depth.camera_info import FrameCamera, camera_info_fields, stamp_ns
+from fastdepth_ros.depth.compressed_depth import compressed_depth
 from fastdepth_ros.depth.depth_image import DEPTH_ENCODINGS
 from fastdepth_ros.depth.estimator import DepthResult
 from fastdepth_ros.depth.frame import Frame, SensorBits, UnknownEncodingError, decode_message
@@ -26,7 +28,7 @@ except Exception:  # absent, or built for another numpy or OpenCV: it is optiona
     CvBridge = None
 
 
-PUBLISHED = QoSProfile(depth=10)
+OVERRIDABLE = (QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.RELIABILITY, QoSPolicyKind.DURABILITY)
 STAMP, STAMP_AT = struct.Struct("=iI"), 4  # behind the four bytes that say how a message is serialized
 LENGTH = struct.Struct("=I")
 LITTLE_ENDIAN = 1  # CDR's second byte
@@ -55,6 +57,14 @@ def frame_from_message(message: Image | CompressedImage, sensor: SensorBits | No
         raise UnknownEncodingError(f"cv_bridge cannot read encoding {message.encoding!r}: {error}") from error
 
 
+def _publisher(node: LifecycleNode, kind: type, topic: str) -> Any:
+    """Publisher whose QoS is set by the parameters `qos_overrides.TOPIC.publisher.POLICY`."""
+    # rclpy writes the overrides into the profile: it has to be a new one
+    return node.create_lifecycle_publisher(
+        kind, topic, QoSProfile(depth=10), qos_overriding_options=QoSOverridingOptions(OVERRIDABLE)
+    )
+
+
 class DepthPublishers:
     """Publishers of depth, its camera_info, its colors and its points, in the state of the lifecycle node.
 
@@ -66,15 +76,23 @@ class DepthPublishers:
     def __init__(self, node: LifecycleNode, encoding: str, points: bool = False) -> None:
         self._node, self._encoding = node, encoding
         self.depth_topic = node.resolve_topic_name(f"depth/{DEPTH_ENCODINGS[encoding].topic}")
-        self._depth = node.create_lifecycle_publisher(Image, self.depth_topic, PUBLISHED)
-        self._info = node.create_lifecycle_publisher(CameraInfo, "depth/camera_info", PUBLISHED)
-        self._color = node.create_lifecycle_publisher(Image, "depth/image_color", PUBLISHED)
-        self._points = node.create_lifecycle_publisher(PointCloud2, "depth/points", PUBLISHED) if points else None
+        self._depth = _publisher(node, Image, self.depth_topic)
+        self._compressed = _publisher(node, CompressedImage, f"{self.depth_topic}/compressedDepth")
+        self._info = _publisher(node, CameraInfo, "depth/camera_info")
+        self._color = _publisher(node, Image, "depth/image_color")
+        self._points = _publisher(node, PointCloud2, "depth/points") if points else None
+        products = (self._depth, self._compressed, self._color, self._points)
+        self._products = list(filter(None, products))  # wanted by their subscribers
         self._depth_bytes, self._info_bytes, self._color_bytes = ImageBytes(), CameraInfoBytes(), ImageBytes()
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anybody subscribes what a frame gives; camera_info alone is no depth."""
+        return any(publisher.get_subscription_count() for publisher in self._products)
 
     def publish(self, header: Header, result: DepthResult, camera: FrameCamera, settings: Settings) -> None:
         """Publish the messages of one frame: no camera_info for a camera with a fault, no points for an unknown one;
-        colors and points for subscribers alone.
+        compressed depth, colors and points for subscribers alone.
 
         Args:
             header: of the frame.
@@ -84,6 +102,9 @@ class DepthPublishers:
         self._depth.publish(self._depth_bytes(header, pixels, self._encoding))
         if not camera.fault:
             self._info.publish(self._info_bytes(header, camera, result.from_frame, result.depth.shape))
+        if self._compressed.get_subscription_count():
+            data, kind = compressed_depth(pixels), f"{self._encoding}; compressedDepth png"
+            self._compressed.publish(CompressedImage(header=header, format=kind, data=data))
         if self._color.get_subscription_count():
             from fastdepth_ros.pictures.color_map import color_depth  # most robots never color depth
 
@@ -95,7 +116,7 @@ class DepthPublishers:
             self._points.publish(point_cloud(header, result, camera.matrix, settings))
 
     def close(self) -> None:
-        for publisher in filter(None, (self._depth, self._info, self._color, self._points)):
+        for publisher in (*self._products, self._info):
             self._node.destroy_lifecycle_publisher(publisher)
 
 

@@ -78,9 +78,11 @@ class FastDepthNode(LifecycleNode):
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 1)
         self.create_service(Trigger, "~/check_golden", self._on_check_golden)
         self.create_service(SetBool, "~/enable", self._on_enable)
-        steady = Clock(clock_type=ClockType.STEADY_TIME)  # reports also while simulated time stands still
+        self.create_service(Trigger, "~/estimate_once", self._on_estimate_once)
+        # Simulated time may stand still until a bag is played, and its player may wait for a subscription.
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._each_second = self.create_timer(PERIOD_S, self._publish_diagnostics, clock=steady)
-        self.create_timer(WATCH_PERIOD_S, self._watch, clock=steady)
+        self._often = self.create_timer(WATCH_PERIOD_S, self._watch, clock=steady)  # one: each wake-up costs power
         self.create_timer(PERIOD_S, self._check_choice, clock=steady)
 
     def autostart(self) -> None:
@@ -200,9 +202,17 @@ class FastDepthNode(LifecycleNode):
         if self._camera is None:
             response.message = f"{self._label}: there is nothing to pause or resume"
             return response
-        self._camera.paused = not request.data
+        self._camera.pause(not request.data)
         response.success, response.message = True, "enabled" if request.data else "paused"
         self.get_logger().info(f"{response.message} by ~/enable")
+        return response
+
+    def _on_estimate_once(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        """Service `~/estimate_once`: take one frame, also while paused or idle, and answer once its depth is out."""
+        if self._camera is None:
+            response.message = f"{self._label}: no frame is taken"
+        else:
+            response.success, response.message = self._camera.estimate_one(self._listen)
         return response
 
     def _on_clock_jump(self) -> None:
@@ -213,16 +223,16 @@ class FastDepthNode(LifecycleNode):
         """Handle messages and timers while the executor waits for a backend."""
         if self._camera is not None:
             self._camera.listen()
-        self._watch()
-        if self._each_second.is_ready():
-            self._each_second.reset()
-            self._publish_diagnostics()
+        for timer, work in ((self._often, self._watch), (self._each_second, self._publish_diagnostics)):
+            if timer.is_ready():
+                timer.reset()
+                work()
 
     def _watch(self) -> None:
         """Raises BackendLost, which ends `rclpy.spin`."""
         try:
-            if self._camera is not None:
-                self._camera.worker.check()
+            if self._camera is not None and self._pipeline is not None:  # else its close failed
+                self._camera.watch()
         except BackendLost as error:
             self.trouble = str(error)
             self._publish_diagnostics()
@@ -310,7 +320,9 @@ class FastDepthNode(LifecycleNode):
 
     def _publish(self, found: list[Finding], facts: dict[str, str], snapshot: Snapshot | None) -> None:
         name = self.get_fully_qualified_name()[1:]  # of several nodes, each with its namespace
-        self._diagnostics.publish(diagnostic_array(self.get_clock().now(), name, found, facts, snapshot))
+        hardware_id = self.get_parameter("hardware_id").value
+        now = self.get_clock().now()
+        self._diagnostics.publish(diagnostic_array(now, name, hardware_id, found, facts, snapshot))
 
     def _findings(
         self, pipeline: Pipeline, camera: Camera, snapshot: Snapshot, clock: dict[str, float]
@@ -325,6 +337,7 @@ class FastDepthNode(LifecycleNode):
             camera.worker.busy_s,
             camera.worker.reloading,
             self.resolve_service_name("~/enable") if camera.paused else "",
+            camera.idle,
         )
         lost = [Finding("backend_lost", {"reason": self.trouble})] if self.trouble else []
         return [*lost, *findings(given)]

@@ -95,6 +95,12 @@ class Settings:
         "trained", "part of the frame that the network sees; trained: the central crop of the training images; full: "
         "the whole frame", choices=FIELDS_OF_VIEW,
     )  # fmt: skip
+    lazy: bool = _parameter(
+        True, "subscription of the image only while depth, its colors or another product of a frame has a subscriber"
+    )
+    max_rate_hz: float = _parameter(
+        0.0, "highest number of frames per second to process, the others are skipped; 0: no limit", low=0.0, high=1000.0
+    )
     output_size: str = _parameter(
         "network", "size of the depth image; network: 224x224 for the field of view; camera: that of the camera image",
         choices=OUTPUTS,
@@ -103,6 +109,14 @@ class Settings:
         "auto", "factor that depth is multiplied by; auto: focal length of the camera (from camera_info) over that of "
         "the training camera, both at the network input; off: 1; or a number, as fitted by fastdepth calibrate-scale",
         check=fixed_focal_scale,
+    )  # fmt: skip
+    hfov_deg: float = _parameter(
+        0.0, "horizontal field of view of the camera in degrees, for frames without a usable camera_info; 0: unknown",
+        low=0.0, high=170.0,
+    )  # fmt: skip
+    focal_px: float = _parameter(
+        0.0, "focal length of the camera in pixels of its frames, in place of hfov_deg; 0: unknown",
+        low=0.0, high=100000.0,
     )  # fmt: skip
     camera_info_wait_s: float = _parameter(
         3.0, "longest wait in seconds for the first camera_info before unscaled depth is published, if focal_scale is "
@@ -158,6 +172,7 @@ class Settings:
     load_deadline_s: float = _parameter(
         120.0, "seconds after which loading an engine is given up; 0: never", low=0.0, high=36000.0
     )
+    hardware_id: str = _parameter("", "name of the camera or robot in the field hardware_id of /diagnostics")
     color_near_m: float = _parameter(
         0.5, "distance in meters at the warm end of the colors of depth/image_color", low=0.01, high=1000.0
     )
@@ -218,13 +233,17 @@ def read(node: Any, changes: Mapping[str, Any] | None = None) -> Settings:
     """Current parameters of the node, with `changes` applied.
 
     Raises:
-        ValueError: a value is not among the choices, or color_near_m is not below color_far_m.
+        FastDepthError: a value is not among the choices, or two of them contradict each other.
     """
     now = {entry.name: node.get_parameter(entry.name).value for entry in fields(Settings)}
     settings = Settings(**{**now, **(changes or {})})
     complaints = [text for entry in fields(Settings) if (text := complaint(entry.name, getattr(settings, entry.name)))]
     if settings.color_near_m >= settings.color_far_m:
         complaints.append(f"color_near_m {settings.color_near_m} is not under color_far_m {settings.color_far_m}")
+    if settings.hfov_deg and settings.focal_px:
+        complaints.append(f"hfov_deg is {settings.hfov_deg} and focal_px is {settings.focal_px}, set one of them to 0")
+    if 0 < settings.max_rate_hz < settings.min_rate_hz:
+        complaints.append(f"max_rate_hz {settings.max_rate_hz} is under min_rate_hz {settings.min_rate_hz}")
     if complaints:
         raise FastDepthError("; ".join(complaints))
     return settings

@@ -13,7 +13,15 @@ from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
 from fastdepth_ros.artifact.artifact import Artifact
-from fastdepth_ros.depth.camera_info import FrameCamera, StampCache, frame_camera, is_distorted, is_rectified
+from fastdepth_ros.depth.camera_info import (
+    FrameCamera,
+    StampCache,
+    differing_focal,
+    frame_camera,
+    is_distorted,
+    is_rectified,
+    stated_camera,
+)
 from fastdepth_ros.depth.estimator import DepthResult
 from fastdepth_ros.depth.frame import SAMPLE_BITS, Frame, FrameError, SensorBits
 from fastdepth_ros.errors import FastDepthError
@@ -75,6 +83,7 @@ class Pipeline:
         self._publishers = DepthPublishers(node, settings.depth_encoding, settings.points)
         self._logged: set[str] = set()
         self._sensor = SensorBits(settings.bits)
+        self.last_drop = ""  # why the last frame without depth gave none
 
     @property
     def artifact(self) -> Artifact:
@@ -92,7 +101,17 @@ class Pipeline:
     @property
     def lacks_camera(self) -> bool:
         """Whether there would be no depth, or depth that is not scaled though it should be, for want of camera_info."""
-        return self._last is None and self._engine.estimator.wants_camera
+        return self._last is None and not self._is_stated and self._engine.estimator.wants_camera
+
+    @property
+    def _is_stated(self) -> bool:
+        """Whether the parameters state the focal length of the camera."""
+        return bool(self.settings.hfov_deg or self.settings.focal_px)
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anybody subscribes what a frame gives."""
+        return self._publishers.wanted
 
     def reset_cameras(self) -> None:
         """Clear cached camera_info after a clock jump. The last one is used until another one comes: a latched
@@ -244,6 +263,8 @@ class Pipeline:
         calibration = self._cameras.at(stamp) or self._last
         shape = frame.pixels.shape[:2]
         camera = calibration.camera(shape) if calibration is not None else frame_camera(None, shape)
+        if self._is_stated:
+            camera = self._stated_or(camera, shape)
         if camera.fault:
             self.statistics.count(camera.fault, camera.why)
         lens = calibration.lens if calibration is not None and not camera.fault else ""
@@ -255,6 +276,15 @@ class Pipeline:
                 self.facts.pop(name, None)
         return camera
 
+    def _stated_or(self, heard: FrameCamera, shape: tuple[int, int]) -> FrameCamera:
+        """The camera of the parameters where no camera_info can be used; what differs between them is counted."""
+        stated = stated_camera(shape, self.settings.hfov_deg, self.settings.focal_px)
+        if heard.fault:
+            return stated
+        if why := differing_focal(heard, stated):
+            self.statistics.count("focal_differs", why)
+        return heard
+
     def _show_scale(self, result: DepthResult) -> None:
         self.facts["focal scale"] = f"{result.focal_scale:.4f}" if not result.unscaled else f"1: {result.unscaled}"
         if result.unscaled:
@@ -262,8 +292,9 @@ class Pipeline:
 
     def _drop(self, name: str, error: Exception) -> None:
         text = f"{error}" if isinstance(error, FrameError) else f"{type(error).__name__}: {error}"
+        self.last_drop = f"frame {name}: {text}"
         self.statistics.count(name, text)
-        self._log_once(re.sub(r"\d+", "", text), f"frame {name}: {text}")
+        self._log_once(re.sub(r"\d+", "", text), self.last_drop)
 
     def _log_once(self, kind: str, text: str) -> None:
         """Log the first error of each kind; /diagnostics goes on counting."""

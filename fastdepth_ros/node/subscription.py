@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from rclpy.clock import Clock, ClockType
+from rclpy.callback_groups import CallbackGroup, MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
 from rclpy.qos import (
     DurabilityPolicy,
@@ -27,9 +27,8 @@ except ImportError:  # Humble
 
 DISCOVERY_PERIOD_S = 0.1
 POLICIES = {"reliable": ReliabilityPolicy.RELIABLE, "best_effort": ReliabilityPolicy.BEST_EFFORT}
-# simulated time stands still until a bag is played, and its player may wait for this subscription
-STEADY = Clock(clock_type=ClockType.STEADY_TIME)
-LATCHED = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+QUEUE = 5  # of camera_info
+LATCHED = QoSProfile(depth=QUEUE, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 class Publishers:
@@ -66,7 +65,7 @@ class Publishers:
 
 
 class MatchedSubscription:
-    """Subscribes a topic and keeps its QoS matched to the publishers it discovers.
+    """Subscription of a topic whose QoS is matched to publishers.
 
     Messages are taken serialized. When publishers leave, Fast DDS (seen in 3.2) may keep a sample in its list whose
     memory it has given back: deserializing it while taking fails without end, which hangs the process.
@@ -76,6 +75,7 @@ class MatchedSubscription:
         callback: called with each serialized message.
         choose: the QoS for these publishers; None leaves it as it is, or waits for the first of them.
         lost: called with how many messages the middleware says it lost.
+        group: callback group; None is the node's.
     """
 
     def __init__(
@@ -86,18 +86,32 @@ class MatchedSubscription:
         callback: Callable[[bytes], None],
         choose: Callable[[list[Any]], QoSProfile | None],
         lost: Callable[[int], None] | None = None,
+        group: CallbackGroup | None = None,
     ) -> None:
-        self.topic = topic
-        self._node, self._type, self._callback, self._choose = node, message_type, callback, choose
-        self._lost = lost
-        self._qos: QoSProfile | None = None
+        self._node, self._topic, self._type, self._callback = node, topic, message_type, callback
+        self._choose, self._lost, self._group = choose, lost, group
         self._subscription: Any = None
-        self._publishers, self._living = Publishers(node, topic), list[Any]()
-        self._match()
-        self._timer: Any = node.create_timer(DISCOVERY_PERIOD_S, self._match, clock=STEADY)
+        self._subscribed_at = 0.0
+        self.qos: QoSProfile | None = None
+
+    @property
+    def subscribed_s(self) -> float:
+        """Seconds since it was subscribed with its present QoS; 0.0 where it is not."""
+        return time.monotonic() - self._subscribed_at if self.qos is not None else 0.0
+
+    def match(self, publishers: list[Any]) -> None:
+        """Subscribe with the QoS for these publishers."""
+        qos = self._choose(publishers)
+        if qos is not None and qos != self.qos:
+            old, self.qos = self._subscription, qos
+            self._subscription, self._subscribed_at = self._created(qos), time.monotonic()
+            if old is not None:
+                self._node.destroy_subscription(old)
+            words = f"{qos.reliability.name}, {qos.durability.name}".lower()
+            self._node.get_logger().info(f"subscribed {self._topic}, {words}")
 
     def take(self) -> None:
-        """Take a waiting message while the executor is blocked."""
+        """Take a waiting message while the executor does not."""
         if self._subscription is None:
             return
         with self._subscription.handle:
@@ -105,34 +119,24 @@ class MatchedSubscription:
         if taken is not None:
             self._on_sample(taken[0])
 
-    def destroy(self) -> None:
-        self._node.destroy_timer(self._timer)
+    def unsubscribe(self) -> None:
+        """End the subscription until the next match."""
         if self._subscription is not None:
             self._node.destroy_subscription(self._subscription)
+            self._subscription = self.qos = None
 
     def _on_sample(self, serialized: bytes) -> None:
         if serialized:  # else the sample's memory was given back; the next sample takes its place
             self._callback(serialized)
-
-    def _match(self) -> None:
-        """Subscribe with the QoS for the present publishers."""
-        self._living = self._publishers.living()
-        qos = self._choose(self._living)
-        if qos is not None and qos != self._qos:
-            old, self._qos = self._subscription, qos
-            self._subscription = self._created(qos)
-            if old is not None:
-                self._node.destroy_subscription(old)
-            words = f"{qos.reliability.name}, {qos.durability.name}".lower()
-            self._node.get_logger().info(f"subscribed {self.topic}, {words}")
 
     def _created(self, qos: QoSProfile) -> Any:
         def create(**events: Any) -> Any:
             # Incompatible QoS is reported on /diagnostics, once it has lasted.
             callbacks = SubscriptionEventCallbacks(use_default_callbacks=False, **events)
             return self._node.create_subscription(
-                self._type, self.topic, self._on_sample, qos, event_callbacks=callbacks, raw=True
-            )
+                self._type, self._topic, self._on_sample, qos,
+                callback_group=self._group, event_callbacks=callbacks, raw=True,
+            )  # fmt: skip
 
         lost = self._lost
         if lost is None:
@@ -143,39 +147,69 @@ class MatchedSubscription:
             return create()
 
 
+class _Sleeping(MutuallyExclusiveCallbackGroup):
+    """Callback group that the executor passes over while it is asleep."""
+
+    asleep = False
+
+    def can_execute(self, entity: Any) -> bool:
+        return not self.asleep and super().can_execute(entity)
+
+
 class InfoSubscription:
     """camera_info of every publisher, with the latched message of those that latch.
 
     A latched message was sent once, maybe before this node started; only a reliable, transient local subscription
     receives it. It does not match publishers that offer less, so where both kinds publish there are two.
+    `match` has to be called every DISCOVERY_PERIOD_S.
     """
 
     def __init__(self, node: Node, topic: str, callback: Callable[[bytes], None]) -> None:
+        self._publishers, self._group = Publishers(node, topic), _Sleeping()
         self._parts = [
-            MatchedSubscription(node, topic, CameraInfo, callback, choose) for choose in (info_qos, second_info_qos)
+            MatchedSubscription(node, topic, CameraInfo, callback, choose, group=self._group)
+            for choose in (info_qos, second_info_qos)
         ]
+        self.match()
+
+    def match(self, asleep: bool = False) -> None:
+        """Subscribe with the QoS for the present publishers.
+
+        Args:
+            asleep: messages wait for the next match, since to wake the executor for each costs power.
+        """
+        living = self._publishers.living()
+        for part in self._parts:
+            part.match(living)
+        self._group.asleep = asleep
+        if asleep:
+            self.take()
 
     def take(self) -> None:
-        """Take waiting messages while the executor is blocked."""
+        """Take waiting messages while the executor does not."""
         for part in self._parts:
-            part.take()
+            for _ in range(QUEUE):
+                part.take()
 
     def destroy(self) -> None:
         for part in self._parts:
-            part.destroy()
+            part.unsubscribe()
 
 
-class ImageSubscription(MatchedSubscription):
+class ImageSubscription:
     """Image subscription with a queue of 1.
 
     Best effort matches every publisher but may lose large images; reliable matches only publishers that offer it. So it
     waits for the first publisher, then subscribes reliable if every publisher offers it, else best effort.
+    `match` has to be called every DISCOVERY_PERIOD_S.
 
     Args:
         topic: fully resolved.
         reliability: "auto", or "reliable" / "best_effort" to fix it.
         callback: called with each serialized message.
         lost: called with how many messages the middleware says it lost.
+        wanted: whether to be subscribed now. It is asked in each match: Humble's rclpy has no event of a subscriber
+            that comes or goes, and one more event for each publisher would lengthen every wait of the executor.
     """
 
     def __init__(
@@ -186,19 +220,39 @@ class ImageSubscription(MatchedSubscription):
         reliability: str,
         callback: Callable[[bytes], None],
         lost: Callable[[int], None] | None = None,
+        wanted: Callable[[], bool] = lambda: True,
     ) -> None:
+        self.topic = topic
         self.type_name = f"{message_type.__module__.split('.')[0]}/msg/{message_type.__name__}"
-        self._wanted = reliability
-        super().__init__(node, topic, message_type, callback, self._image_qos, lost)
+        self._node, self._asked, self._wanted = node, reliability, wanted
+        self._publishers = Publishers(node, topic)
+        self._subscription = MatchedSubscription(node, topic, message_type, callback, self._image_qos, lost)
+        self.match()
 
     @property
     def reliability(self) -> str:
-        return self._qos.reliability.name.lower() if self._qos is not None else "not subscribed: no publisher yet"
+        if self._subscription.qos is not None:
+            return self._subscription.qos.reliability.name.lower()
+        return "not subscribed: " + ("no publisher yet" if self._wanted() else "no frame is wanted")
+
+    def match(self) -> None:
+        """Subscribe with the QoS for the present publishers, or unsubscribe where no image is wanted."""
+        if self._wanted():
+            self._subscription.match(self._publishers.living())
+        else:
+            self._subscription.unsubscribe()
+
+    def take(self) -> None:
+        """Take a waiting message while the executor is blocked."""
+        self._subscription.take()
+
+    def destroy(self) -> None:
+        self._subscription.unsubscribe()
 
     def inputs(self, info_topic: str) -> Inputs:
         """Publishers of the subscribed topics, and those of them that do not fit."""
-        self._match()  # first, for one that came this moment is not yet matched
-        endpoints = self._living
+        self.match()  # first, for one that came this moment is not yet matched
+        endpoints = self._publishers.living()
         ours = [endpoint for endpoint in endpoints if endpoint.topic_type == self.type_name]
         return Inputs(
             self.topic,
@@ -210,21 +264,21 @@ class ImageSubscription(MatchedSubscription):
             self._elsewhere() if not ours else [],
             info_topic,
             self._node.count_publishers(info_topic),
-            self._publishers.known_s(ours),
+            min(self._publishers.known_s(ours), self._subscription.subscribed_s),
         )
 
     def _image_qos(self, publishers: list[Any]) -> QoSProfile | None:
-        if self._wanted != "auto":
-            return QoSProfile(depth=1, reliability=POLICIES[self._wanted])
+        if self._asked != "auto":
+            return QoSProfile(depth=1, reliability=POLICIES[self._asked])
         if not publishers:
             return None
         reliable = all(p.qos_profile.reliability == ReliabilityPolicy.RELIABLE for p in publishers)
         return QoSProfile(depth=1, reliability=POLICIES["reliable" if reliable else "best_effort"])
 
     def _incompatible(self, endpoints: list[Any]) -> dict[str, str]:
-        if self._qos is None:
+        ours = self._subscription.qos
+        if ours is None:
             return {}
-        ours = self._qos
         return _unfit((endpoint, endpoint.qos_profile, ours) for endpoint in endpoints)
 
     def _elsewhere(self) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
@@ -22,7 +23,7 @@ from fastdepth_ros.depth.frame import FrameError, SensorBits
 from fastdepth_ros.depth.points import points_of
 from fastdepth_ros.node.messages import frame_from_message
 from fastdepth_ros.node.shutdown import lasting_executor
-from fastdepth_ros.node.subscription import ImageSubscription, InfoSubscription
+from fastdepth_ros.node.subscription import DISCOVERY_PERIOD_S, ImageSubscription, InfoSubscription
 from fastdepth_ros.pictures.image_files import as_bgr
 from fastdepth_ros.view.live_view import LiveView, Moment
 from fastdepth_ros.view.projection import view_of
@@ -87,7 +88,10 @@ class Viewer(Node):
         compressed = topic.endswith("/compressed")
         kind = CompressedImage if compressed else Image
         self._image = ImageSubscription(self, topic, kind, "auto", partial(self._on_frame, kind))
-        InfoSubscription(self, camera_info_beside(topic, compressed), self._on_camera)
+        info = InfoSubscription(self, camera_info_beside(topic, compressed), self._on_camera)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        for subscription in (self._image, info):
+            self.create_timer(DISCOVERY_PERIOD_S, subscription.match, clock=steady)
 
     def _on_frame(self, kind: type, serialized: bytes) -> None:
         try:

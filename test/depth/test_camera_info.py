@@ -7,7 +7,16 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from fastdepth_ros.depth.camera_info import MISMATCH, MISSING, UNCALIBRATED, frame_camera, is_distorted, is_rectified
+from fastdepth_ros.depth.camera_info import (
+    MISMATCH,
+    MISSING,
+    UNCALIBRATED,
+    differing_focal,
+    frame_camera,
+    is_distorted,
+    is_rectified,
+    stated_camera,
+)
 
 K = [500.0, 0, 320, 0, 501, 240, 0, 0, 1]
 P = [450.0, 0, 321, -7, 0, 451, 241, 0, 0, 0, 1, 0]
@@ -171,3 +180,17 @@ def test_a_lens_distorts_if_any_coefficient_or_its_model_says_so():
     fisheye = info(d=[0.0] * 4)
     fisheye.distortion_model = "equidistant"
     assert is_distorted(fisheye)
+
+
+def test_a_stated_camera_has_the_focal_length_of_its_field_of_view_and_no_distortion():
+    camera = stated_camera((480, 640), 90.0, 0.0)
+    assert not camera.fault and "hfov_deg 90" in camera.note and not any(camera.d)
+    np.testing.assert_allclose(camera.k, [320, 0, 319.5, 0, 320, 239.5, 0, 0, 1])
+    np.testing.assert_allclose(camera.p.reshape(3, 4)[:, :3].ravel(), camera.k)
+    assert stated_camera((480, 640), 90.0, 0.0) is camera  # what is made of a camera is kept by its identity
+
+
+@pytest.mark.parametrize(("stated_px", "told"), [(100.0, False), (104.9, False), (105.1, True), (95.0, True)])
+def test_focal_lengths_that_differ_by_over_five_percent_are_told(stated_px, told):
+    heard, stated = (stated_camera((480, 640), 0.0, focal_px) for focal_px in (100.0, stated_px))
+    assert bool(differing_focal(heard, stated)) is told

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from fastdepth_ros.depth.compressed_depth import compressed_depth
 from fastdepth_ros.depth.depth_image import DEPTH_ENCODINGS, meters_of
 from fastdepth_ros.depth.frame import FrameError
 
@@ -51,6 +52,43 @@ def test_compressed_depth_is_read_and_what_is_no_depth_is_refused():
     ):
         with pytest.raises(FrameError, match="depth image"):
             meters_of(wrong)
+
+
+def as_the_plugin_reads(format_name: str, data: bytes) -> np.ndarray:
+    """float HxW meters, NaN where invalid, by the definition of image_transport's plugin compressedDepth."""
+    encoding, _, compression = format_name.partition("; ")
+    assert compression == "compressedDepth png"
+    kind, a, b = np.frombuffer(data[:4], "<i4")[0], *np.frombuffer(data[4:12], "<f4")
+    assert kind == 0
+    picture = cv2.imdecode(np.frombuffer(data[12:], np.uint8), cv2.IMREAD_UNCHANGED)
+    assert picture.dtype == np.uint16
+    if encoding == "16UC1":
+        assert a == b == 0
+        return np.where(picture == 0, np.nan, picture / 1000)
+    meters = np.full(picture.shape, np.nan)
+    for place, value in np.ndenumerate(picture):
+        if value:
+            meters[place] = a / (np.float32(value) - b)
+    return meters
+
+
+def test_compressed_depth_reads_back_by_the_plugins_definition_and_by_ours():
+    depth = np.array([[0.16, 0.5, 1.2344, 9.99], [20.0, 65.5, np.nan, np.inf]], np.float32)
+    valid = np.isfinite(depth)
+    for encoding in ("32FC1", "16UC1"):
+        kind, data = f"{encoding}; compressedDepth png", compressed_depth(DEPTH_ENCODINGS[encoding].encode(depth))
+        step_m = depth[valid] ** 2 / 10100 if encoding == "32FC1" else 0.001
+        read = as_the_plugin_reads(kind, data)
+        assert (np.isfinite(read) == valid).all()  # NaN and +inf are both invalid
+        assert (np.abs(read[valid] - depth[valid]) <= step_m / 2 + 1e-4).all()
+        ours = meters_of(SimpleNamespace(format=kind, data=np.frombuffer(data, np.uint8)))
+        np.testing.assert_allclose(ours, np.nan_to_num(read), rtol=1e-5)
+
+
+@pytest.mark.parametrize("depth", [np.full((2, 3), np.nan), np.full((2, 3), np.inf), np.full((2, 3), 1e-6)])
+def test_compressed_depth_of_no_or_very_near_depth_is_read_too(depth):
+    read = as_the_plugin_reads("32FC1; compressedDepth png", compressed_depth(depth.astype(np.float32)))
+    assert (np.isnan(read) == ~np.isfinite(depth)).all() and not (read > 0.2).any()
 
 
 def test_depth_is_encoded_as_meters_or_as_millimeters_that_read_back():

@@ -10,11 +10,13 @@ import pytest
 
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 
+from rclpy.time import Time
+
 from fastdepth_ros.node.camera import StampWatch
 from fastdepth_ros.node.clock import FIRST_S, ClockWatch
 from fastdepth_ros.node.diagnostics.findings import ERROR, KINDS, OK, TASKS, WARN, Finding, as_markdown, causes, worst
 from fastdepth_ros.node.diagnostics.health import HealthInput, Inputs, findings
-from fastdepth_ros.node.diagnostics.report import LOG_PERIOD_S, Reporter
+from fastdepth_ros.node.diagnostics.report import LOG_PERIOD_S, Reporter, diagnostic_array
 from fastdepth_ros.node.diagnostics.statistics import Snapshot, Statistics
 from fastdepth_ros.node.parameters import Settings
 
@@ -32,6 +34,7 @@ def camera_info(fault: str, inputs: Inputs) -> HealthInput:
 
 CASES = {
     "paused": replace(LOOK, paused="/fastdepth/enable"),
+    "idle": replace(LOOK, idle=True, settings=Settings(min_rate_hz=20.0), snapshot=replace(CALM, rate_out_hz=0.0)),
     "no_publisher": replace(
         LOOK,
         inputs=replace(WELL, image_publishers=0, images_elsewhere=["/eye/image_raw"]),
@@ -55,6 +58,9 @@ CASES = {
     "camera_info_mismatch": camera_info("camera_info_mismatch", WELL),
     "camera_info_uncalibrated": camera_info("camera_info_uncalibrated", WELL),
     "unscaled": replace(LOOK, snapshot=replace(CALM, news={"unscaled": 1}, details={"unscaled": "the camera"})),
+    "focal_differs": replace(
+        LOOK, snapshot=replace(CALM, news={"focal_differs": 1}, details={"focal_differs": "500 px, 600 px"})
+    ),
     "stamp_zero": replace(LOOK, snapshot=replace(CALM, news={"stamp_zero": 1}, details={"stamp_zero": "0.0"})),
     "stamp_future": replace(LOOK, snapshot=replace(CALM, news={"stamp_future": 1}, details={"stamp_future": "5.0"})),
     "stamp_past": replace(
@@ -72,6 +78,7 @@ CASES = {
     "backend_slow": replace(LOOK, busy_s=1.5),
     "backend_hung": replace(LOOK, reloading=True),
 }
+CALM_CASES = ("clock_awaited", "idle")
 STATES = {
     "unconfigured",
     "inactive",
@@ -90,7 +97,7 @@ def test_nothing_is_found_where_nothing_is_wrong():
 def test_a_case_has_its_finding_alone_with_words_and_remedy(name):
     (finding,) = findings(CASES[name])
     assert finding.name == name
-    assert finding.kind.task in TASKS and finding.level in ((WARN, ERROR) if name != "clock_awaited" else (OK,))
+    assert finding.kind.task in TASKS and finding.level in ((OK,) if name in CALM_CASES else (WARN, ERROR))
     assert "Remedy: " in finding.message and "{" not in finding.message.replace("{data: true}", "")
 
 
@@ -112,6 +119,11 @@ def test_every_finding_of_the_table_is_tested_or_told_by_the_nodes_state():
 def test_the_page_has_the_table():
     page = (ROOT / "doc" / "diagnostics.md").read_text()
     assert as_markdown() in page, "write it anew: python -m fastdepth_ros.node.diagnostics.findings"
+
+
+def test_every_status_has_the_hardware_id():
+    array = diagnostic_array(Time(), "fastdepth", "front_camera", [Finding("idle", {"topic": "/depth"})], {}, CALM)
+    assert {status.hardware_id for status in array.status} == {"front_camera"} and len(array.status) == len(TASKS)
 
 
 def test_the_worst_is_told_first():
@@ -224,11 +236,11 @@ def test_details_and_extremes_are_of_the_time_since_the_last_snapshot():
     assert (snapshot.details, snapshot.oldest_ms, snapshot.news) == ({}, 0.0, {})
 
 
-def test_frames_of_a_pause_are_no_stall():
+def test_frames_that_are_skipped_are_no_stall():
     statistics = Statistics()
-    for paused, stalled_snapshots in ((1, 0), (0, 1)):
+    for skipped, stalled_snapshots in ((1, 0), (0, 1)):
         statistics.count("received")
-        statistics.count("paused", number=paused)
+        statistics.count("skipped", number=skipped)
         assert statistics.snapshot().stalled_snapshots == stalled_snapshots
 
 

@@ -142,8 +142,8 @@ def test_the_hot_path_changes_around_a_backend_that_stays(graph, artifact_folder
 
 def test_image_transport_and_reliability_change_the_subscription(graph, artifact_folder):
     node = graph.activated(artifact_folder)
-    CameraDriver(graph).wait()
     depths = Listener(graph, "/depth/image", Image)
+    CameraDriver(graph).wait()
     assert graph.change(node, image_transport="compressed", reliability="best_effort") == ""
     wait_until(lambda: not graph.peer.count_subscribers("/image"), "the raw subscription to end")
     compressed = CameraDriver(graph, "/image/compressed", CompressedImage)

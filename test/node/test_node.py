@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 from fastdepth_ros.artifact.artifact import find_artifact
+from fastdepth_ros.depth.depth_image import meters_of
 from fastdepth_ros.depth.estimator import DepthEstimator
 from fastdepth_ros.depth.frame import Frame
 
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 
 from diagnostic_msgs.msg import DiagnosticStatus
-from rclpy.qos import ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
 from rclpy.serialization import serialize_message
 from ros_graph import KINECT_K, CameraDriver, Diagnostics, Listener, depth_of, facts_of, picture, wait_until
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
@@ -39,7 +40,7 @@ def test_a_frame_comes_out_as_the_depth_of_the_hot_path_with_its_header(graph, a
 
 
 def test_camera_info_goes_through_crop_and_scale_with_the_frames_stamp(graph, artifact_folder):
-    graph.activated(artifact_folder)
+    graph.activated(artifact_folder, lazy=False)
     camera, infos = CameraDriver(graph), Listener(graph, "/depth/camera_info", CameraInfo)
     camera.wait()
     camera.send_info(1)
@@ -101,7 +102,7 @@ def test_a_best_effort_publisher_turns_the_subscription_best_effort(graph, artif
 
 
 def test_reliability_can_be_fixed_by_parameter(graph, artifact_folder):
-    graph.activated(artifact_folder, reliability="best_effort")
+    graph.activated(artifact_folder, reliability="best_effort", lazy=False)
     CameraDriver(graph).wait()
     infos = wait_until(lambda: graph.peer.get_subscriptions_info_by_topic("/image"), "the subscription")
     (info,) = infos
@@ -127,7 +128,7 @@ def test_the_newest_frame_wins_and_replaced_ones_are_counted(graph, artifact_fol
 
 
 def test_diagnostics_give_rates_stage_times_backend_and_model(graph, artifact_folder):
-    graph.activated(artifact_folder)
+    graph.activated(artifact_folder, lazy=False)
     camera, diagnostics = CameraDriver(graph), Diagnostics(graph)
     camera.wait()
 
@@ -179,6 +180,44 @@ def test_compressed_frames_arrive_under_the_remapped_name(graph, artifact_folder
     np.testing.assert_allclose(depth_of(depths.heard[0]), expected, atol=1e-6)
 
 
+@pytest.mark.parametrize(("encoding", "topic"), [("32FC1", "/depth/image"), ("16UC1", "/depth/image_raw")])
+def test_compressed_depth_is_that_of_the_depth_image(graph, artifact_folder, encoding, topic):
+    graph.activated(artifact_folder, depth_encoding=encoding)
+    camera, depths = CameraDriver(graph), Listener(graph, topic, Image)
+    compressed = Listener(graph, f"{topic}/compressedDepth", CompressedImage)
+    camera.wait()
+    camera.send(7, picture())
+    wait_until(lambda: depths.heard and compressed.heard, "both")
+    message = compressed.heard[0]
+    assert message.header == depths.heard[0].header and message.format == f"{encoding}; compressedDepth png"
+    expected, read = meters_of(depths.heard[0]), meters_of(message)
+    np.testing.assert_allclose(read, expected, atol=1e-3 + expected.max() ** 2 / 10100)
+
+
+def test_the_qos_of_publishers_can_be_overridden(graph, artifact_folder):
+    policy = "qos_overrides./depth/image.publisher"
+    overrides = {"reliability": "best_effort", "durability": "transient_local", "depth": 1}
+    node = graph.activated(artifact_folder, **{f"{policy}.{name}": value for name, value in overrides.items()})
+
+    def qos(topic):
+        (endpoint,) = wait_until(lambda: graph.peer.get_publishers_info_by_topic(topic), "the publisher")
+        return endpoint.qos_profile
+
+    for _ in range(2):
+        assert qos("/depth/image").reliability == ReliabilityPolicy.BEST_EFFORT
+        assert qos("/depth/image").durability == DurabilityPolicy.TRANSIENT_LOCAL
+        assert qos("/depth/camera_info").reliability == ReliabilityPolicy.RELIABLE
+        graph.go(node, "deactivate", "cleanup")
+        wait_until(lambda: not graph.peer.count_publishers("/depth/image"), "the publisher to go")
+        graph.go(node, "configure", "activate")
+
+
+def test_a_policy_that_does_not_exist_is_told(graph, artifact_folder):
+    node = graph.fastdepth(model=artifact_folder, **{"qos_overrides./depth/image.publisher.reliability": "sometimes"})
+    graph.do(node.autostart)
+    assert "sometimes" in node.trouble
+
+
 BAD_FRAMES = {
     "data shorter than step * height": {"data": b"\x00" * 10},
     "unknown encoding": {"encoding": "what8"},
@@ -213,7 +252,7 @@ def test_a_stamp_that_is_nonsense_does_not_end_the_work(graph, artifact_folder, 
 
 
 def test_a_camera_info_that_never_comes_is_told(graph, artifact_folder):
-    graph.activated(artifact_folder)
+    graph.activated(artifact_folder, lazy=False)
     camera, diagnostics = CameraDriver(graph), Diagnostics(graph)
     camera.wait()
     camera.send(1, picture())
@@ -221,7 +260,7 @@ def test_a_camera_info_that_never_comes_is_told(graph, artifact_folder):
 
 
 def test_a_frame_gets_the_camera_info_of_its_own_stamp(graph, artifact_folder):
-    graph.activated(artifact_folder)
+    graph.activated(artifact_folder, lazy=False)
     camera, infos = CameraDriver(graph), Listener(graph, "/depth/camera_info", CameraInfo)
     camera.wait()
     camera.send_info(1)
@@ -232,7 +271,7 @@ def test_a_frame_gets_the_camera_info_of_its_own_stamp(graph, artifact_folder):
 
 
 def test_a_backend_that_gives_nothing_for_long_is_told(graph, artifact_folder, odd_backend):
-    graph.activated(artifact_folder, backend="odd", backend_deadline_s=0.0)
+    graph.activated(artifact_folder, backend="odd", backend_deadline_s=0.0, lazy=False)
     odd_backend.delay_s = 4.5
     camera, diagnostics = CameraDriver(graph), Diagnostics(graph)
     camera.wait()

@@ -169,12 +169,33 @@ def test_a_network_whose_scale_follows_no_lens_is_told(graph, artifact_folder, t
     manifest = json.loads((folder / MANIFEST).read_text())
     manifest["focal"] = {"rule": "none"}
     (folder / MANIFEST).write_text(json.dumps(manifest))
-    graph.activated(folder)
+    graph.activated(folder, lazy=False)
     camera, diagnostics = CameraDriver(graph), Diagnostics(graph)
     camera.wait()
     send_camera(camera, KINECT_K)
     camera.send(1, picture(480, 640))
     assert "does not follow the lens" in diagnostics.told("not scaled").message
+
+
+def test_a_stated_focal_length_holds_until_a_camera_info_is_heard(graph, artifact_folder):
+    stated_px = 1.5 * KINECT_K[0]
+    node = graph.activated(artifact_folder, focal_px=stated_px, camera_info_wait_s=60.0)
+    camera, diagnostics = CameraDriver(graph), Diagnostics(graph)  # it publishes camera_info, but not now
+    depths, infos = Listener(graph, "/depth/image", Image), Listener(graph, INFO, CameraInfo)
+    camera.wait()
+    pixels = picture(480, 640)
+    camera.send(1, pixels)
+    wait_until(lambda: depths.heard and infos.heard, "depth, without a wait")
+    np.testing.assert_allclose(depth_of(depths.heard[0]), 1.5 * unscaled_depth(artifact_folder, pixels), rtol=2e-3)
+    assert infos.heard[0].k[0] == pytest.approx(stated_px * 224 / 584)
+    wait_until(lambda: "focal_px" in diagnostics.facts.get("camera_info", ""), "a word on it")
+
+    send_camera(camera, KINECT_K)
+    camera.send(2, pixels)
+    wait_until(lambda: depths.stamps() == [1, 2], "depth")
+    np.testing.assert_allclose(depth_of(depths.heard[1]), unscaled_depth(artifact_folder, pixels), rtol=2e-3)
+    assert diagnostics.told("differs by over 5 %", "camera_info").level == DiagnosticStatus.WARN
+    assert "set one of them to 0" in graph.change(node, hfov_deg=70.0)
 
 
 def test_a_lens_that_distorts_is_told_unless_the_topic_is_rectified(graph, artifact_folder):

@@ -114,7 +114,7 @@ def test_the_policy_of_the_page_allows_all_that_the_node_has(graph, artifact_fol
     from ros_graph import CameraDriver, wait_until
 
     remap = {"image": "/camera/image_raw", "camera_info": "/camera/camera_info"}
-    node = graph.activated(artifact_folder, use_sim_time=True, remap=remap)
+    node = graph.activated(artifact_folder, use_sim_time=True, lazy=False, remap=remap)
     CameraDriver(graph, "/camera/image_raw", info_topic="/camera/camera_info").wait()
     (policy,) = re.findall(r"```xml\n(.*?)```", (ROOT / "doc" / "security.md").read_text(), flags=re.DOTALL)
     profile = ElementTree.fromstring(policy).find(".//profile")
@@ -123,12 +123,13 @@ def test_the_policy_of_the_page_allows_all_that_the_node_has(graph, artifact_fol
         names = [entry.text for entry in profile.findall(f"{kind}s[@{right}='ALLOW']/{kind}")]
         return {f"/{name}".replace("/~", "/fastdepth") for name in names}
 
+    heard = node.get_subscriber_names_and_types_by_node
+    wait_until(lambda: "/camera/image_raw" in dict(heard("fastdepth", "/")), "the subscription")
     found = {
-        ("topic", "subscribe"): node.get_subscriber_names_and_types_by_node("fastdepth", "/"),
+        ("topic", "subscribe"): heard("fastdepth", "/"),
         ("topic", "publish"): node.get_publisher_names_and_types_by_node("fastdepth", "/"),
         ("service", "reply"): node.get_service_names_and_types_by_node("fastdepth", "/"),
     }
-    wait_until(lambda: node.count_subscribers("/camera/image_raw"), "the subscription")
     for (kind, right), names_and_types in found.items():
         names = {name for name, _ in names_and_types}
         assert len(names) >= 3

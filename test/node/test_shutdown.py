@@ -23,7 +23,7 @@ STOPS, MANY_STOPS = 4, int(os.environ.get("FASTDEPTH_STOPS", "50"))
 
 
 def test_at_the_end_publishers_and_services_go_and_subscriptions_stay(graph, artifact_folder):
-    node = graph.fastdepth(model=artifact_folder, reliability="reliable")
+    node = graph.fastdepth(model=artifact_folder, reliability="reliable", lazy=False)
     graph.do(node.autostart)
     listening = {subscription.topic_name for subscription in node.subscriptions}
     assert {"/image", "/camera_info"} <= listening

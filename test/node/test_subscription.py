@@ -14,7 +14,14 @@ from rclpy.serialization import deserialize_message
 from ros_graph import CameraDriver, wait_until
 from sensor_msgs.msg import CameraInfo, Image
 
-from fastdepth_ros.node.subscription import ImageSubscription, InfoSubscription, Publishers, info_qos, second_info_qos
+from fastdepth_ros.node.subscription import (
+    DISCOVERY_PERIOD_S,
+    ImageSubscription,
+    InfoSubscription,
+    Publishers,
+    info_qos,
+    second_info_qos,
+)
 
 RELIABLE, BEST_EFFORT = ReliabilityPolicy.RELIABLE, ReliabilityPolicy.BEST_EFFORT
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -69,20 +76,26 @@ def test_camera_info_is_subscribed_so_that_every_publisher_is_heard(offers, latc
     assert (second_info_qos(offers) is not None) == second
 
 
+def followed(graph, subscription):
+    """A subscription of the peer that follows its publishers."""
+    graph.do(lambda: graph.peer.create_timer(DISCOVERY_PERIOD_S, subscription.match))
+    return subscription
+
+
 def test_a_latched_camera_info_is_heard_beside_one_that_is_not_latched(graph):
     latched = graph.peer.create_publisher(CameraInfo, "/camera_info", LATCHED)
     latched.publish(CameraInfo(width=640))
     silent = graph.peer.create_publisher(CameraInfo, "/camera_info", 10)
     wait_until(lambda: graph.peer.count_publishers("/camera_info") == 2, "both publishers")
     heard: list[int] = []
-    subscription = graph.do(
+    made = graph.do(
         lambda: InfoSubscription(
             graph.peer, "/camera_info", lambda raw: heard.append(deserialize_message(raw, CameraInfo).width)
         )
     )
+    followed(graph, made)
     wait_until(lambda: heard == [640], "the latched one")
     wait_until(lambda: silent.publish(CameraInfo(width=320)) or 320 in heard, "the other")
-    graph.do(subscription.destroy)
 
 
 def test_camera_info_latched_before_is_heard_and_one_that_is_not_too(graph):
@@ -90,7 +103,7 @@ def test_camera_info_latched_before_is_heard_and_one_that_is_not_too(graph):
     early.publish(CameraInfo(width=640))
     wait_until(lambda: graph.peer.count_publishers("/camera_info"), "the publisher")
     heard: list[bytes] = []
-    subscription = graph.do(lambda: InfoSubscription(graph.peer, "/camera_info", heard.append))
+    followed(graph, graph.do(lambda: InfoSubscription(graph.peer, "/camera_info", heard.append)))
     wait_until(lambda: heard, "the latched camera_info")
     graph.do(lambda: graph.peer.destroy_publisher(early))
     before = len(heard)
@@ -101,17 +114,15 @@ def test_camera_info_latched_before_is_heard_and_one_that_is_not_too(graph):
         return len(heard) > before
 
     wait_until(is_heard, "camera_info that is not latched")
-    graph.do(subscription.destroy)
 
 
 def test_a_best_effort_publisher_is_not_blamed_where_it_is_followed(graph):
     fixed = graph.do(lambda: ImageSubscription(graph.peer, "/image", Image, "reliable", lambda _: None))
     auto = graph.do(lambda: ImageSubscription(graph.peer, "/image", Image, "auto", lambda _: None))
+    followed(graph, auto)
     CameraDriver(graph, reliable=True)
     wait_until(lambda: auto.reliability == "reliable", "a reliable subscription")
     CameraDriver(graph, reliable=False)
     wait_until(lambda: graph.peer.count_publishers("/image") == 2, "both publishers")
     assert not graph.do(lambda: auto.inputs("/camera_info")).incompatible
     assert graph.do(lambda: fixed.inputs("/camera_info")).incompatible
-    graph.do(auto.destroy)
-    graph.do(fixed.destroy)

@@ -71,8 +71,8 @@ class Told:
 def test_a_running_node_is_shown_with_frame_depth_and_stage_times(graph, artifact_folder):
     graph.activated(artifact_folder, remap={"image": "/eye/image_raw"})
     told, camera = Told(), CameraDriver(graph, "/eye/image_raw")
-    camera.wait()
     graph.do(lambda: graph.add(Viewer(told, "/depth/image", "", 10.0, context=graph.context)))
+    camera.wait()
     pixels = np.full((480, 640, 3), MAGENTA_BGR, np.uint8)
     sent = iter(range(1, 999))
 

@@ -15,7 +15,10 @@ SHARED_MEMORY = (
     "frames over 0.5 MB exceed the default shared memory of Fast DDS. Make the publisher reliable, or start its "
     "process with config/shared_memory.xml (doc/diagnostics.md)"
 )
-OR_SCALE = "; for metric depth without camera_info, set focal_scale to the result of fastdepth calibrate-scale"
+OR_SCALE = (
+    "; for metric depth without camera_info, set hfov_deg, focal_px, or focal_scale to the result of fastdepth "
+    "calibrate-scale"
+)
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,11 @@ KINDS = {
     "paused": Kind(
         "depth", WARN, "paused by {service}: no depth", "resume: ros2 service call {service} "
         "std_srvs/srv/SetBool '{{data: true}}'",
+    ),
+    "idle": Kind(
+        "depth", OK, "idle: nobody subscribes",
+        "none: frames are taken while {topic} or another product has a subscriber; to always take them, set lazy to "
+        "false",
     ),
     "no_publisher": Kind(
         "input", WARN, "no frame on {topic} for {silent_s:.0f} s: it has no publisher",
@@ -131,6 +139,10 @@ KINDS = {
     "unscaled": Kind(
         "camera_info", WARN, "depth is not scaled to the camera's focal length: {reason}",
         f"use a camera_info and a model that match{OR_SCALE}",
+    ),
+    "focal_differs": Kind(
+        "camera_info", WARN, "the focal length differs by over 5 %: {why}; that of camera_info is used",
+        "set hfov_deg and focal_px to 0, or calibrate the camera",
     ),
     "stamp_zero": Kind(
         "stamps", WARN, "{count} stamps in the last second are zero or negative",

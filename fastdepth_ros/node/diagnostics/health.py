@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import inf
-from typing import Any
 
 from fastdepth_ros.depth.camera_info import MISMATCH, MISSING, UNCALIBRATED
 from fastdepth_ros.node.diagnostics.findings import Finding, causes
@@ -26,7 +25,7 @@ class Inputs:
         incompatible: reason by name of each publisher whose QoS does not fit.
         other_types: other types on the topic.
         images_elsewhere: topics of our type.
-        known_s: seconds since the first publisher of our type was discovered.
+        known_s: seconds since the first publisher of our type was discovered and the topic was subscribed.
     """
 
     image_topic: str
@@ -51,6 +50,7 @@ class HealthInput:
         busy_s: seconds that the backend has spent on the frame in work.
         reloading: the backend hung and is being loaded again.
         paused: the service's name if it paused the node.
+        idle: nobody subscribes, and no frame is taken.
     """
 
     settings: Settings
@@ -62,19 +62,28 @@ class HealthInput:
     busy_s: float = 0.0
     reloading: bool = False
     paused: str = ""
+    idle: bool = False
 
 
 def findings(given: HealthInput) -> list[Finding]:
     """Findings without mere consequences of others; empty if nothing is wrong."""
     if given.paused:
         return [Finding("paused", {"service": given.paused}), *_clock(given)]
-    every = [*_input(given), *_camera_info(given), *_stamps(given), *_clock(given), *_timing(given), *_backend(given)]
+    every = [
+        *([Finding("idle", {"topic": given.depth_topic})] if given.idle else []),
+        *_input(given),
+        *_camera_info(given),
+        *_stamps(given),
+        *_clock(given),
+        *_timing(given),
+        *_backend(given),
+    ]
     return causes(every)
 
 
 def _input(given: HealthInput) -> Iterator[Finding]:
     inputs, snapshot = given.inputs, given.snapshot
-    case = {"topic": inputs.image_topic, "silent_s": snapshot.silent_s}
+    case = {"topic": inputs.image_topic}
     if inputs.incompatible:
         reason = "; ".join(sorted(set(inputs.incompatible.values())))
         yield Finding(
@@ -83,7 +92,7 @@ def _input(given: HealthInput) -> Iterator[Finding]:
     if inputs.other_types:
         yield Finding("wrong_type", {**case, "types": ", ".join(inputs.other_types), "wanted": inputs.image_type})
     if snapshot.silent_s > SILENT_S and not given.clock.keys() & {"clock_still", "no_clock", "clock_awaited"}:
-        yield from _silence(inputs, case)
+        yield from _silence(inputs, snapshot.silent_s)
     if lost := snapshot.news.get("lost"):
         topic = snapshot.details.get("lost", inputs.image_topic)  # it may have been changed since
         yield Finding("frames_lost", {"topic": topic, "lost": lost})
@@ -101,12 +110,14 @@ def _input(given: HealthInput) -> Iterator[Finding]:
         yield Finding("output_qos", {"subscribers": subscribers, "topic": given.depth_topic, "reason": reason})
 
 
-def _silence(inputs: Inputs, case: dict[str, Any]) -> Iterator[Finding]:
+def _silence(inputs: Inputs, silent_s: float) -> Iterator[Finding]:
     """Reason why no frame comes."""
+    case = {"topic": inputs.image_topic, "silent_s": min(silent_s, inputs.known_s)}  # nobody listened before
     if not inputs.image_publishers:
         if not inputs.other_types:
             found = ", ".join(inputs.images_elsewhere[:3]) or "nowhere"
-            yield Finding("no_publisher", {**case, "images": f"{inputs.image_type} is published on: {found}"})
+            images = f"{inputs.image_type} is published on: {found}"
+            yield Finding("no_publisher", {"topic": inputs.image_topic, "silent_s": silent_s, "images": images})
     elif inputs.known_s <= SILENT_S:
         return  # discovered just now: its first message may still come
     elif inputs.best_effort:
@@ -132,6 +143,8 @@ def _camera_info(given: HealthInput) -> Iterator[Finding]:
             + (", and depth is not scaled to the camera's focal length" * unscaled),
         }
         yield Finding("camera_info_silent" if fault == MISSING and inputs.info_publishers else fault, case)
+    if news.get("focal_differs"):
+        yield Finding("focal_differs", {"why": details.get("focal_differs", "")})
     if news.get("unscaled") and reason not in (details.get(fault) for fault in faults):
         yield Finding("unscaled", {"reason": reason})
 
@@ -155,7 +168,7 @@ def _timing(given: HealthInput) -> Iterator[Finding]:
     if 0 < settings.max_age_ms < snapshot.oldest_ms:
         case = {"age_ms": snapshot.oldest_ms, "max_age_ms": settings.max_age_ms, "own_ms": snapshot.longest_ms}
         yield Finding("old_frames", case)
-    if snapshot.rate_out_hz < settings.min_rate_hz:
+    if snapshot.rate_out_hz < settings.min_rate_hz and not given.idle:
         case = {"rate_hz": snapshot.rate_out_hz, "rate_in_hz": snapshot.rate_in_hz, "min_rate_hz": settings.min_rate_hz}
         yield Finding("low_rate", case)
 

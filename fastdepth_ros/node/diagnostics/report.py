@@ -17,7 +17,7 @@ PERIOD_S = 1.0
 LOG_PERIOD_S = 10.0  # of one finding that comes and goes
 DROPS = ("unreadable", "failed", "abandoned")  # frames that gave no depth, apart from replaced ones
 COUNTS = (
-    "received", "published", "replaced", *DROPS, "lost", "paused", "held", "camera_info_missing",
+    "received", "published", "replaced", *DROPS, "lost", "skipped", "held", "camera_info_missing",
     "camera_info_mismatch", "camera_info_uncalibrated", "unscaled", "stamp_zero", "stamp_future", "stamp_past",
     "stamp_jump", "no_picture", "frame_id_unusable",
 )  # fmt: skip
@@ -52,7 +52,12 @@ class Reporter:
 
 
 def diagnostic_array(
-    stamp: Time, node_name: str, findings: Sequence[Finding], facts: Mapping[str, str], snapshot: Snapshot | None
+    stamp: Time,
+    node_name: str,
+    hardware_id: str,
+    findings: Sequence[Finding],
+    facts: Mapping[str, str],
+    snapshot: Snapshot | None,
 ) -> DiagnosticArray:
     """The message: `depth` with the worst level and the figures, then one status per task.
 
@@ -71,6 +76,8 @@ def diagnostic_array(
         of_task = [finding for finding in findings if finding.kind.task == task]
         text = " / ".join(finding.message for finding in of_task) or "OK"
         array.status.append(_status(f"{node_name}: {task}", worst(of_task), text, of_task, {}))
+    for status in array.status:
+        status.hardware_id = hardware_id
     array.header.stamp = stamp.to_msg()
     return array
 
@@ -79,7 +86,7 @@ def _status(
     name: str, found: Finding | None, message: str, findings: Sequence[Finding], values: Mapping[str, str]
 ) -> DiagnosticStatus:
     level = found.level if found is not None else OK
-    status = DiagnosticStatus(level=bytes([level]), name=name, message=message, hardware_id="")
+    status = DiagnosticStatus(level=bytes([level]), name=name, message=message)
     named = {**values, "findings": " ".join(finding.name for finding in findings)}
     status.values = [KeyValue(key=key, value=value) for key, value in named.items()]
     return status

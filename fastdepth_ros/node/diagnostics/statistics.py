@@ -71,6 +71,11 @@ class Statistics:
             if "received" in details:
                 self._received_at = time.monotonic()
 
+    def total(self, *names: str) -> int:
+        """Sum of the counters of these names."""
+        with self._lock:
+            return sum(self._counts[name] for name in names)
+
     def count_published(self, durations_ms: Mapping[str, float]) -> None:
         """Count a published depth image, with the duration of each stage."""
         with self._lock:
@@ -89,7 +94,7 @@ class Statistics:
             details, self._details = self._details, {}
             longest_ms, self._longest_ms = self._longest_ms, {}
             silent_s = now - self._received_at
-            stalled = news["received"] > news["paused"] + news["held"] and news["published"] == 0
+            stalled = news["received"] > news["skipped"] + news["held"] and news["published"] == 0
             self._stalled_snapshots = self._stalled_snapshots + 1 if stalled else 0
             stalled_snapshots = self._stalled_snapshots
             counts = dict(self._counts)
