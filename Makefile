@@ -18,12 +18,12 @@ EXTRAS := demo,bags,completion,test
 # Its OpenCV was built for this numpy: the venv must not bring the next one. The live view wants numpy 2.
 NUMPY_MAJOR := $(shell $(BASE) -c 'import numpy; print(numpy.__version__.split(".")[0])')
 NUMPY := numpy<$(shell expr $(NUMPY_MAJOR) + 1)
-FULL := torch,train,cluster$(if $(filter 1,$(NUMPY_MAJOR)),,$(COMMA)view),tvm,openvino,docs
+FULL := torch,train,cluster$(if $(filter 1,$(NUMPY_MAJOR)),,$(COMMA)view),tvm,openvino,litert,docs
 else
 VENV := .venv$(if $(filter jazzy,$(ROS_LINE)),-jazzy-wheels)
 EXTRAS := ros$(if $(filter jazzy,$(ROS_LINE)),-jazzy),opencv,demo,bags,completion,test
 NUMPY := numpy
-FULL := torch,train,cluster,view,tvm,openvino,docs
+FULL := torch,train,cluster,view,tvm,openvino,litert,docs
 endif
 RUN = $(VENV)/bin
 ROBOT := $(VENV)-robot-$(shell $(BASE) -c 'import sys; print("%d.%d" % sys.version_info[:2])')

@@ -62,6 +62,7 @@ setup(
         # other releases of the ffi crash where kernels are measured
         "tvm": ["apache-tvm[rpc]>=0.27,<0.28", "apache-tvm-ffi==0.1.14.post0", "onnx>=1.14"],
         "openvino": ["openvino>=2023.3"],
+        "litert": ["ai-edge-litert>=2.0"],
         "bags": ["rosbags>=0.11", "pyyaml", "apsw", "mcap>=1.0", "matplotlib>=3.5"],
         "bench": ["matplotlib>=3.7", "nvidia-ml-py", "onnx>=1.14"],
         "cluster": ["ray>=2.10"],

@@ -43,6 +43,7 @@ ALLOWED_SKIPS = (
     "a tmpfs cannot be mounted",
     "tvm is not installed",
     "openvino is not installed",
+    "ai_edge_litert is not installed",
     "g++ is not installed",
     "no GPU of NVIDIA is here",
     "this processor computes in f16",
@@ -167,4 +168,17 @@ def compiled_folder(artifact_folder: Path, tmp_path_factory: pytest.TempPathFact
 
     folder = tmp_path_factory.mktemp("compiled") / "tiny-tvm"
     compile_artifact(find_artifact(artifact_folder), find_target("host"), folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tflite_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An artifact of test/models/red_to_depth.tflite for LiteRT, 32x48."""
+    pytest.importorskip("ai_edge_litert", reason="ai_edge_litert is not installed")
+    from fastdepth_ros.artifact.manifest import fastdepth_fields
+    from fastdepth_ros.deploy.foreign_file import import_tflite
+
+    folder = tmp_path_factory.mktemp("tflite") / "red"
+    fields = {"licence": "Apache-2.0", **fastdepth_fields({"fx": 40.0, "fy": 40.0}, (32, 48))}
+    import_tflite(ROOT / "test" / "models" / "red_to_depth.tflite", folder, fields, {})
     return folder

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 FILES = [path for path in sorted((ROOT / "fastdepth_ros").rglob("*.py")) if ">>> " in path.read_text(encoding="utf-8")]
-OPTIONAL = ("torch", "rclpy", "launch", "onnx", "tvm", "openvino", "ray", "av", "rerun")
+OPTIONAL = ("torch", "rclpy", "launch", "onnx", "tvm", "openvino", "ai_edge_litert", "ray", "av", "rerun")
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

@@ -20,24 +20,28 @@ find_artifact(sys.argv[1]).load(sys.argv[2], BackendOptions(threads=1))
 print(*sys.modules)
 """
 STRANGE = {  # what an engine has no use for: what makes its modules, another engine, ROS
+    "litert": {"onnx", "rclpy", "torch", "tvm", "openvino", "onnxruntime"},
     "onnxruntime": {"onnx", "rclpy", "torch", "tvm", "openvino"},
     "openvino": {"onnx", "rclpy", "torch", "tvm", "onnxruntime"},
     "pytorch": {"onnx", "rclpy", "tvm", "openvino", "onnxruntime"},
     "tvm": {"onnx", "rclpy", "openvino", "onnxruntime", "fastdepth_ros.deploy", "fastdepth_ros.nn"},
 }
-OTHERS = (("openvino", "openvino"), ("pytorch", "torch"), ("tvm", "tvm"))  # backends and their modules
+MODULES = {"litert": "ai_edge_litert", "openvino": "openvino", "pytorch": "torch", "tvm": "tvm"}  # of other backends
 VARIABLES = {"ORT_DISABLE_TELEMETRY": "1", "RAY_USAGE_STATS_ENABLED": "0"}
 
 
-@pytest.mark.parametrize("backend", ["onnxruntime", *(pytest.param(n, marks=pytest.mark.needs(m)) for n, m in OTHERS)])
+@pytest.mark.parametrize(
+    "backend", ["onnxruntime", *(pytest.param(n, marks=pytest.mark.needs(m)) for n, m in MODULES.items())]
+)
 def test_an_engine_loads_no_other_and_leaves_nothing_in_an_empty_home(backend, artifact_folder, request, tmp_path):
-    folder = request.getfixturevalue("compiled_folder") if backend == "tvm" else artifact_folder
+    made = {"litert": "tflite_folder", "tvm": "compiled_folder"}
+    folder = request.getfixturevalue(made[backend]) if backend in made else artifact_folder
     kept = {name: value for name, value in os.environ.items() if name not in VARIABLES and not name.startswith("XDG_")}
     environment = {**kept, "HOME": str(tmp_path), "PYTHONPATH": str(ROOT), "CI": ""}
     command = [sys.executable, "-c", LOAD, str(folder), backend]
     done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True, timeout=100)
     loaded = set(done.stdout.split())
-    assert ("torch" if backend == "pytorch" else backend) in loaded and not loaded & STRANGE[backend]
+    assert MODULES.get(backend, backend) in loaded and not loaded & STRANGE[backend]
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 

@@ -78,8 +78,9 @@ class Artifact:
         """
         files, key = self.manifest["files"], file_key(model_format, precision)
         if key not in files:
-            remedy = "" if precision == "fp32" else f"; `fastdepth quantize --to {precision}` makes one of onnx"
-            raise FastDepthError(f"{self.folder} has no {key} file, it has {', '.join(sorted(files))}{remedy}")
+            raise FastDepthError(
+                f"{self.folder} has no {key} file, it has {', '.join(sorted(files))}", _maker(model_format, precision)
+            )
         outputs, network = tuple(self.manifest["outputs"]), self.network
         path, opset = self.verified(key), files[key].get("opset")
         return ModelFile(path, network.input.shape, opset, files[key], outputs, network.takes_camera)
@@ -192,6 +193,15 @@ def record_accuracy(artifact: Artifact, precision: str, key: str, figures: Mappi
     if precision != "fp32":
         facts = {**artifact.manifest, "precisions": {**artifact.manifest["precisions"], precision: facts}}
     write_manifest(artifact.folder, facts)
+
+
+def _maker(model_format: str, precision: str) -> str:
+    """Remedy for a file that is not there."""
+    if model_format == "onnx" and precision != "fp32":
+        return f"`fastdepth quantize --to {precision}` makes one of onnx"
+    if model_format == "tvm":
+        return "`fastdepth compile` makes one"
+    return "" if model_format in ("onnx", "safetensors") else "`fastdepth models add` adds one that another tool made"
 
 
 def sha256_of(path: Path) -> str:

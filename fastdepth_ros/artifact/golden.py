@@ -92,6 +92,10 @@ class GoldenDifference:
     tolerance_m: float
     is_within: bool
 
+    def is_allowed(self, tolerance_m: float | None) -> bool:
+        """Whether it is at most `tolerance_m` everywhere; where that is None, within what the record allows."""
+        return self.is_within if tolerance_m is None else self.largest_m <= tolerance_m
+
 
 def golden_difference(depth: np.ndarray, record: Mapping[str, Any]) -> GoldenDifference:
     """Compare a depth of the golden frame with the record.

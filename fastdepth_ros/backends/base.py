@@ -169,9 +169,10 @@ def in_f32(precision: str) -> str:
     return f"{precision} file, f32 arithmetic"
 
 
+OURS = ("litert", "onnxruntime", "openvino", "pytorch", "tvm")
 BACKENDS = Registry[type[Backend]](
     "backend",
-    modules={name: f"fastdepth_ros.backends.{name}" for name in ("onnxruntime", "openvino", "pytorch", "tvm")},
+    modules={name: f"fastdepth_ros.backends.{name}" for name in OURS},
     entry_points="fastdepth_ros.backends",
     error=BackendError,
 )

@@ -43,7 +43,7 @@ class Wanted:
     Args:
         backend: name, or "auto".
         options: of the backend; `threads` 0 leaves their number open.
-        precision: one of PRECISIONS, or "auto": fp32 for a named backend.
+        precision: one of PRECISIONS, or "auto": for a named backend fp32, or what there is where it has no such file.
         max_accuracy_loss: largest loss of delta1 against fp32 that "auto" accepts of a precision.
 
     Raises:
@@ -97,7 +97,7 @@ class Timed:
 
 def accuracy_loss(artifact: Artifact, precision: str) -> float | None:
     """Largest loss of delta1 against fp32 that the manifest records; None if it records none."""
-    if precision == "fp32":
+    if precision == "fp32" or not artifact.formats():  # without fp32 there is nothing to lose against
         return 0.0
     full, reduced = artifact.facts("fp32").get("accuracy", {}), artifact.facts(precision).get("accuracy", {})
     losses = [full[key]["delta1"] - reduced[key]["delta1"] for key in full.keys() & reduced.keys()]
@@ -111,8 +111,9 @@ def candidates(artifact: Artifact, wanted: Wanted) -> list[Choice]:
         FastDepthError: a named backend is not there.
     """
     if wanted.backend != AUTO:
-        backend_class(wanted.backend)  # says what is missing
-        named = "fp32" if wanted.precision == AUTO else wanted.precision
+        model_format = backend_class(wanted.backend).model_format  # says what is missing
+        has = (precision for precision in PRECISIONS if model_format in artifact.formats(precision))
+        named = next(has, "fp32") if wanted.precision == AUTO else wanted.precision
         return [Choice(wanted.backend, named, wanted.options.threads)]
     found = []
     for precision in PRECISIONS if wanted.precision == AUTO else (wanted.precision,):

@@ -23,7 +23,7 @@ VERBS = {
     "image": "compute depth for image files",
     "label": "compute depth for photographs, as a data set to train on",
     "live": "show the depth of a webcam in a window or a browser, without ROS",
-    "models": "list, show, verify, import and fetch artifacts",
+    "models": "list, show, verify, import, complete and fetch artifacts",
     "prune": "prune a trained network to a budget, with NetAdapt",
     "quantize": "add an int8, fp16 or bf16 model to a copy of an artifact",
     "report": "write one HTML page about a recording with depth",
@@ -38,7 +38,7 @@ EXTRAS = {  # module that a verb may lack -> extra that brings it
     "mcap": "bags", "ray": "cluster", "rerun": "view", "av": "view",
     "rclpy": "ros", "rich": "demo", "yaml": "bags", "h5py": "train", "scipy": "train", "matplotlib": "bags",
     "tensorboard": "train", "tvm": "tvm", "tvm_ffi": "tvm",
-    "openvino": "openvino", "argcomplete": "completion",
+    "openvino": "openvino", "argcomplete": "completion", "ai_edge_litert": "litert",
 }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""`fastdepth models`: list, show, verify, import and fetch artifacts."""
+"""`fastdepth models`: list, show, verify, import, complete and fetch artifacts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any
 from fastdepth_ros.artifact.catalog import Entry, find_entry, read_catalog
 from fastdepth_ros.backends import BackendOptions, NotInstalledError, backend_names
 from fastdepth_ros.backends.base import PRECISIONS
-from fastdepth_ros.cli.options import add_dataset_options, add_new_artifact_option, require_dataset_and_root
+from fastdepth_ros.cli.options import (
+    add_dataset_options,
+    add_golden_tolerance_option,
+    add_model_option,
+    add_new_artifact_option,
+    require_dataset_and_root,
+)
 from fastdepth_ros.data.datasets import Dataset, open_dataset
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.share import share_folder
@@ -36,8 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         verb.add_argument("model", nargs="?", default="", help="artifact folder or name of a bundled model")
     text = "depth that another runtime computed from golden_input.npy of `fastdepth export --plain`, to check instead"
     verb.add_argument("--against", type=Path, metavar="NPY", help=text)
-    text = "largest difference from the golden depth in meters (default: the manifest's)"
-    verb.add_argument("--tolerance", type=float, metavar="M", help=text)
+    add_golden_tolerance_option(verb)
     out = argparse.ArgumentParser(add_help=False)
     add_new_artifact_option(out)
     verb = verbs.add_parser("import", help="convert a model of another project to an artifact", parents=[out])
@@ -45,6 +50,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "file", type=Path,
         help="model file: .tflite, .safetensors of this package, or written by torch.save (.pth, .pth.tar, .pt, .pkl)",
     )  # fmt: skip
+    text = "copy an artifact and add a model file that another tool made of its network"
+    verb = verbs.add_parser("add", help=text, parents=[out])
+    verb.add_argument("file", type=Path, help="model file in the format of the backend: .tflite for litert")
+    add_model_option(verb)
+    verb.add_argument("--backend", required=True, help=f"engine that runs the file: {', '.join(backend_names())}")
+    verb.add_argument("--precision", choices=PRECISIONS, default="fp32", help="numeric precision of the file")
+    add_golden_tolerance_option(verb)
     verb = verbs.add_parser(
         "fetch", help="download a published model and convert it to an artifact", parents=[out, catalog]
     )
@@ -53,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(parsed: argparse.Namespace) -> int:
-    actions = {"list": _list, "show": _show, "verify": _verify, "import": _import, "fetch": _fetch}
+    actions = {"list": _list, "show": _show, "verify": _verify, "import": _import, "add": _add, "fetch": _fetch}
     return actions[parsed.action](parsed)
 
 
@@ -113,7 +125,7 @@ def _verify_against(path: Path, artifact: Artifact, tolerance_m: float | None) -
         raise FastDepthError(f"the manifest of {artifact.name} has no golden depth in fp32 to compare with")
     found = golden_difference(read_depth(path, artifact.depth_shape), artifact.manifest["golden"])
     allowed_m = found.tolerance_m if tolerance_m is None else tolerance_m
-    is_same = found.is_within if tolerance_m is None else found.largest_m <= allowed_m
+    is_same = found.is_allowed(tolerance_m)
     print(
         f"{path}: {'computes' if is_same else 'does not compute'} {artifact.name}: off from its golden depth by "
         f"{found.mean_m:.4f} m on average and {found.largest_m:.4f} m at most, {allowed_m} m is allowed; "
@@ -130,6 +142,19 @@ def _import(parsed: argparse.Namespace) -> int:
     network = import_network(parsed.file)
     facts = {"source": parsed.file.name, "source_sha256": sha256_of(parsed.file)}
     _print_export(parsed.out, export_artifact(network, parsed.out, {**facts, "licence": "that of the imported file"}))
+    return 0
+
+
+def _add(parsed: argparse.Namespace) -> int:
+    from fastdepth_ros.artifact.artifact import find_artifact
+    from fastdepth_ros.deploy.foreign_file import add_file
+
+    source = find_artifact(parsed.model)
+    found = add_file(source, parsed.file, parsed.backend, parsed.precision, parsed.out, parsed.tolerance)
+    print(
+        f"{parsed.out}: {source.name} with {parsed.file.name} for {parsed.backend} too; off from its golden depth by "
+        f"{found.mean_m:.4f} m on average and {found.largest_m:.4f} m at most"
+    )
     return 0
 
 

@@ -134,6 +134,11 @@ def add_tolerance_option(options: Options, name: str = "--tolerance") -> None:
     options.add_argument(name, type=float, default=0.02, metavar="S", help=text)
 
 
+def add_golden_tolerance_option(options: Options) -> None:
+    text = "largest difference from the golden depth in meters (default: the manifest's)"
+    options.add_argument("--tolerance", type=float, metavar="M", help=text)
+
+
 def add_time_options(options: Options) -> None:
     options.add_argument("--start", type=float, default=0.0, metavar="S", help="first second of the recording to use")
     text = "second of the recording to stop at (default: the end)"

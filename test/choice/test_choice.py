@@ -54,6 +54,17 @@ def test_a_named_backend_takes_fp32(with_int8):
     assert engines(with_int8(0.725), Wanted("onnxruntime")) == [("onnxruntime", "fp32")]
 
 
+@pytest.mark.needs("ai_edge_litert")
+def test_the_only_precision_of_an_artifact_is_taken(tflite_folder, tmp_path):
+    manifest = json.loads((tflite_folder / "manifest.json").read_text())
+    golden, entry = manifest.pop("golden"), manifest["files"].pop("tflite")
+    manifest |= {"files": {"tflite-int8": entry}, "precisions": {"int8": {"golden": golden}}}
+    (tmp_path / entry["file"]).write_bytes((tflite_folder / entry["file"]).read_bytes())
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    for backend in ("auto", "litert"):
+        assert engines(find_artifact(tmp_path), Wanted(backend)) == [("litert", "int8")]
+
+
 def test_a_named_backend_that_is_not_there_is_refused(artifact_folder):
     with pytest.raises(FastDepthError, match="unknown backend 'caffe'"):
         candidates(find_artifact(artifact_folder), Wanted("caffe"))

@@ -60,8 +60,8 @@ def test_a_default_is_shown_once_and_an_empty_one_is_not():
 
 
 HEAVY = (
-    "cv2", "torch", "onnx", "tvm", "openvino", "onnxruntime", "rclpy", "rosbags", "h5py", "scipy", "matplotlib",
-    "tensorboard", "rerun", "av",
+    "cv2", "torch", "onnx", "tvm", "openvino", "onnxruntime", "ai_edge_litert",
+    "rclpy", "rosbags", "h5py", "scipy", "matplotlib", "tensorboard", "rerun", "av",
 )  # fmt: skip
 ADD_ALL = """
 import argparse, sys

@@ -13,7 +13,7 @@ import pytest
 from processes import environment
 
 ROOT = Path(__file__).resolve().parents[2]
-BACKENDS = ("backends.onnxruntime", "backends.openvino", "backends.tvm", "backends.pytorch")
+BACKENDS = ("backends.onnxruntime", "backends.litert", "backends.openvino", "backends.tvm", "backends.pytorch")
 ON_A_ROBOT = ("node.node", "node.multi_camera", "ros_tools.bag_player", *BACKENDS)
 # name of a call -> what makes it harmless
 DANGEROUS = {
