@@ -18,11 +18,15 @@ from fastdepth_ros.cli.options import (
 )
 from fastdepth_ros.data.datasets import Dataset, open_dataset
 
+FLOAT_CONVOLUTIONS = 7  # the first one, and three depthwise separable blocks
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_option(parser)
     parser.add_argument("--to", choices=PRECISIONS[1:], required=True, help="numeric precision to add")
     add_new_artifact_option(parser)
+    text = f"number of convolutions from the input on that int8 leaves in float32 (default: {FLOAT_CONVOLUTIONS})"
+    parser.add_argument("--float-convolutions", type=int, default=FLOAT_CONVOLUTIONS, metavar="N", help=text)
     add_calibration_options(parser)
     add_dataset_options(parser, "to measure the accuracy on")
 
@@ -36,7 +40,7 @@ def run(parsed: argparse.Namespace) -> None:
     print_notes(dataset)
     source = find_artifact(parsed.model)
     frames, name = calibration_frames(parsed, source)
-    agreement = quantize_artifact(source, parsed.to, parsed.out, frames, name)
+    agreement = quantize_artifact(source, parsed.to, parsed.out, frames, name, parsed.float_convolutions)
     print(
         f"{parsed.out}: {source.name} in {parsed.to} too; on {agreement.frames} frames of {name} it is off from fp32 "
         f"by {agreement.mean_m:.4f} m, by {agreement.p99_m:.4f} m for one pixel in a hundred ({agreement.engine})"

@@ -2,7 +2,8 @@
 
 int8 is static and in QDQ form, which every engine reads: weights per output channel and of seven bits, so that pairs of
 products fit 16 bits where a processor lacks VNNI; activations by their range on the frames that are given. The first
-convolution and the head stay in float32: a fiftieth of the work, and half of the accuracy that int8 would cost.
+convolutions and the head stay in float32: the first depthwise kernels of an encoder from ImageNet reach 12.8, which
+makes one step of the activations before them, 6 / 255, a step of 0.3 behind them.
 """
 
 from __future__ import annotations
@@ -52,8 +53,9 @@ class Agreement:
 
 
 def quantize_artifact(
-    source: Artifact, precision: str, out: Path, frames: Sequence[np.ndarray], frames_of: str
-) -> Agreement:
+    source: Artifact, precision: str, out: Path, frames: Sequence[np.ndarray], frames_of: str,
+    float_convolutions: int,
+) -> Agreement:  # fmt: skip
     """Write `out`: all that `source` has, and the precision with its golden record. All or nothing.
 
     Args:
@@ -62,6 +64,7 @@ def quantize_artifact(
         out: a folder that does not exist yet.
         frames: network inputs as the camera gives them, uint8 (size, size, 3) RGB.
         frames_of: what they are, for the manifest.
+        float_convolutions: number of convolutions from the input on that int8 leaves in float32.
 
     Raises:
         FileExistsError: `out` exists.
@@ -81,7 +84,7 @@ def quantize_artifact(
             shutil.copy(source.verified(each), building)
         name = parent.name if precision == "bf16" else f"model.{precision}.onnx"
         if precision == "int8":
-            write_int8(parent, building / name, frames)
+            write_int8(parent, building / name, frames, float_convolutions)
         elif precision == "fp16":
             write_fp16(parent, building / name)
         manifest = {**source.manifest, "name": out.name, "quantized_from": source.name}
@@ -96,7 +99,7 @@ def quantize_artifact(
     return agreement
 
 
-def write_int8(source: Path, target: Path, frames: Sequence[np.ndarray]) -> None:
+def write_int8(source: Path, target: Path, frames: Sequence[np.ndarray], float_convolutions: int) -> None:
     """Static int8 in QDQ form, its ranges those of the frames."""
     graph = onnx.load(source).graph
     with _quiet():
@@ -104,7 +107,7 @@ def write_int8(source: Path, target: Path, frames: Sequence[np.ndarray]) -> None
             str(source), str(target), _Frames(graph.input[0].name, frames),
             quant_format=QuantFormat.QDQ, per_channel=True,
             activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, reduce_range=True,
-            nodes_to_exclude=_ends(graph),
+            nodes_to_exclude=_in_float(graph, float_convolutions),
         )  # fmt: skip
     _copy_opset(source, target)
 
@@ -135,10 +138,16 @@ class _Frames(CalibrationDataReader):
         return None if frame is None else {self._name: frame[None]}
 
 
-def _ends(graph: onnx.GraphProto) -> list[str]:
-    """The nodes up to the first convolution, and those from the last one on."""
+def _in_float(graph: onnx.GraphProto, float_convolutions: int) -> list[str]:
+    """The nodes up to so many convolutions, and those from the last convolution on."""
     convolutions = [index for index, node in enumerate(graph.node) if node.op_type == "Conv"]
-    return [node.name for node in (*graph.node[: convolutions[0] + 1], *graph.node[convolutions[-1] :])]
+    if not 1 <= float_convolutions < len(convolutions) - 1:
+        raise FastDepthError(
+            f"{float_convolutions} convolutions in float32 of a network of {len(convolutions)}: give 1 to "
+            f"{len(convolutions) - 2}"
+        )
+    first = convolutions[float_convolutions - 1]
+    return [node.name for node in (*graph.node[: first + 1], *graph.node[convolutions[-1] :])]
 
 
 def _copy_opset(source: Path, target: Path) -> None:

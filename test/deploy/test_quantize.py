@@ -35,7 +35,7 @@ def reduced(artifact_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     pytest.importorskip("openvino", reason="openvino is not installed")
     folder, source = tmp_path_factory.mktemp("reduced"), artifact_folder
     for precision in ("int8", "fp16", "bf16"):
-        quantize_artifact(find_artifact(source), precision, folder / precision, FRAMES, "noise")
+        quantize_artifact(find_artifact(source), precision, folder / precision, FRAMES, "noise", 1)
         source = folder / precision
     return source
 
@@ -117,10 +117,10 @@ def test_what_cannot_be_made_leaves_nothing_behind(reduced, artifact_folder, tmp
         (artifact_folder, FRAMES[:0], "no frames to calibrate on"),
     ):
         with pytest.raises(FastDepthError, match=told):
-            quantize_artifact(find_artifact(folder), "int8", tmp_path / "out", frames, "noise")
+            quantize_artifact(find_artifact(folder), "int8", tmp_path / "out", frames, "noise", 1)
     (tmp_path / "out").mkdir()
     with pytest.raises(FileExistsError, match="exists"):
-        quantize_artifact(find_artifact(artifact_folder), "int8", tmp_path / "out", FRAMES, "noise")
+        quantize_artifact(find_artifact(artifact_folder), "int8", tmp_path / "out", FRAMES, "noise", 1)
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
@@ -175,5 +175,7 @@ def test_a_file_outside_the_artifact_is_not_copied(artifact_folder, tmp_path):
     manifest["files"]["notes"] = {"file": "../secret.txt", "sha256": digest}
     (source / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(FastDepthError, match=r"\.\./secret\.txt"):
-        quantize_artifact(find_artifact(source), "fp16", tmp_path / "out", [np.zeros((224, 224, 3), np.uint8)], "none")
+        quantize_artifact(
+            find_artifact(source), "fp16", tmp_path / "out", [np.zeros((224, 224, 3), np.uint8)], "none", 1
+        )
     assert not (tmp_path / "out").exists()

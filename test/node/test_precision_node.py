@@ -24,7 +24,7 @@ def int8(artifact_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
     frames = np.random.default_rng(0).integers(0, 256, (4, 224, 224, 3), dtype=np.uint8)
     folder = tmp_path_factory.mktemp("int8") / "tiny-int8"
-    quantize_artifact(find_artifact(artifact_folder), "int8", folder, frames, "noise")
+    quantize_artifact(find_artifact(artifact_folder), "int8", folder, frames, "noise", 1)
     return folder
 
 
