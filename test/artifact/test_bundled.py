@@ -54,4 +54,4 @@ def test_the_pages_give_the_figures_of_the_manifests(page):
 
 def test_each_recipe_that_make_model_names_is_there():
     named = re.findall(r"--recipe ([\w-]+)", (MODELS / "default.mk").read_text())
-    assert len(named) == 3 and set(named) <= set(recipe_names())
+    assert len(named) == 5 and set(named) <= set(recipe_names())
