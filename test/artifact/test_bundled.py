@@ -28,7 +28,7 @@ def test_a_manifest_tells_origin_and_terms_of_each_part_of_the_training(name):
     facts = json.loads((MODELS / "facts.json").read_text())  # what `make model` exports with
     assert {key: manifest[key] for key in facts} == facts
     told = [(part["part"], part["origin"], part["terms"]) for part in manifest["training"]]
-    assert len(told) == 4 and all(all(words) for words in told)
+    assert len(told) == 6 and all(all(words) for words in told)
     assert len(set(manifest["held_out"]["indices"])) == 76
 
 
