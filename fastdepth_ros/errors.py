@@ -10,8 +10,8 @@ class FastDepthError(ValueError):
     it from the type of an option.
 
     Args:
-        message: what is wrong, with the value.
-        remedy: what to do about it; empty where the message says so itself.
+        message: fault, with the value.
+        remedy: action for the user; empty where the message says so itself.
     """
 
     def __init__(self, message: object = "", remedy: str = "") -> None:

@@ -19,7 +19,7 @@ class Registry(Generic[Item]):
     """Items of one kind by name, in the order in which they were registered.
 
     Args:
-        kind: what an error calls one of them: "encoder".
+        kind: word by which an error calls one of them: "encoder".
         modules: modules of the package that register items; imported at the first look-up. As a mapping, the module of
             each name: only that of the item looked up is imported.
         entry_points: group of entry points by which other distributions add items. Each is imported when it is looked

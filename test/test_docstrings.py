@@ -42,6 +42,23 @@ def test_no_docstring_begins_with_a_preposition():
     assert not [place for place, text in found if begins_with_a_riddle(text)]
 
 
+def arguments(text: str) -> Iterator[str]:
+    """Descriptions of arguments and attributes."""
+    for section in re.findall(r"^(?:Args|Attributes|Class attributes):\n((?: {4}.*\n?)+)", text, re.MULTILINE):
+        yield from re.findall(r"^ {4}[\w *,`]+: (.+)", section, re.MULTILINE)
+
+
+def test_no_description_of_an_argument_begins_with_a_preposition():
+    found = [
+        (place, described)
+        for path in sorted((ROOT / "fastdepth_ros").rglob("*.py"))
+        for place, text in docstrings(path)
+        for described in arguments(text)
+    ]
+    assert len(found) > 600
+    assert not [one for one in found if begins_with_a_riddle(one[1]) or one[1].startswith("called ")]
+
+
 def test_no_test_or_launch_file_begins_with_a_preposition():
     files = [path for folder in ("test", "launch") for path in sorted((ROOT / folder).rglob("*.py"))]
     texts = {path: ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) for path in files}

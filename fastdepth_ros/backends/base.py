@@ -102,8 +102,8 @@ class Backend(Protocol):
 
     Class attributes:
         model_format: key of the artifact's file that it runs.
-        module: the import that must be there.
-        install: what to type when it is not.
+        module: Python module that it needs.
+        install: command that installs it.
 
     Attributes:
         engine: engine, version, device, and what it computes where that is not fp32, for diagnostics:
@@ -224,8 +224,8 @@ def engine_cache(engine: str, model: ModelFile) -> Path:
     It is made if need be.
 
     Args:
-        engine: with its version: "tensorrt-1.31.1".
-        model: whose content names the folder, so that new weights never meet an old engine.
+        engine: engine with its version: "tensorrt-1.31.1".
+        model: model file; its content names the folder, so that new weights never meet an old engine.
     """
     digest = model.facts.get("sha256") or hashlib.sha256(model.path.read_bytes()).hexdigest()
     folder = cache_folder() / engine / digest[:16]

@@ -51,7 +51,7 @@ class DepthSensor:
         """The truth at the pixels of a depth image, float32 HxW meters, 0 unknown; and its stamp.
 
         Args:
-            frame_shape, frame_k: of the frame that gave the depth; its matrix (9,) is None where unknown.
+            frame_shape, frame_k: shape and camera matrix (9,) of the frame that gave the depth; None where unknown.
 
         Raises:
             FrameError: no truth in time, or none that can be read and registered.
@@ -83,7 +83,7 @@ def registered(truth: np.ndarray, to_truth: np.ndarray, shape: tuple[int, int]) 
         truth: HxW meters.
         to_truth: 3x3 map from depth pixels to truth pixels, without rotation or skew: both cameras look along the
             same axis from the same point.
-        shape: of the depth image.
+        shape: height and width of the depth image.
     """
     columns = np.floor(to_truth[0, 0] * np.arange(shape[1]) + to_truth[0, 2] + 0.5).astype(int)
     rows = np.floor(to_truth[1, 1] * np.arange(shape[0]) + to_truth[1, 2] + 0.5).astype(int)

@@ -177,7 +177,7 @@ def _used_bits(reader: BagReader, images: Sequence[Connection], times: np.ndarra
     """The bits that 16-bit samples use, in frames spread evenly over the topic; 0 where no sample has 16 bits.
 
     Args:
-        times: of the topic's messages, in nanoseconds, ascending.
+        times: stamps of the topic's messages, in nanoseconds, ascending.
     """
     sensor = SensorBits()
     chosen = np.linspace(0, max(len(times) - 1, 0), min(SETTLED_FRAMES, len(times))).round().astype(int)

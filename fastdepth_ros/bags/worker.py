@@ -103,7 +103,7 @@ class Contents(NamedTuple):
     """Content of a window.
 
     Args:
-        records: in the order of recording.
+        records: messages in the order of recording.
         camera_infos: camera_info of the frames.
         sensor: depth sensor; None without a truth topic.
     """

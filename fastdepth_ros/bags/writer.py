@@ -161,7 +161,7 @@ def join_parts(
     Args:
         parts: .mcap files of `PartWriter` of each source, in order.
         folder: new bag, must not exist.
-        custom_data: kept in its metadata.
+        custom_data: pairs kept in its metadata.
         zstd: compress the chunks (mcap).
 
     Raises:

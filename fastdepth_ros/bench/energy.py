@@ -28,8 +28,8 @@ class Meter(AbstractContextManager["Meter"]):
     """A meter in use.
 
     Args:
-        name: of its kind.
-        what: what it measures, for the report.
+        name: kind of meter.
+        what: quantity that it measures, for the report.
     """
 
     def __init__(self, name: str, what: str) -> None:

@@ -42,9 +42,9 @@ class Worker:
     """A subject's process.
 
     Attributes:
-        engine: what the engine calls itself.
-        computes: what it computes, if it is a backend, else empty.
-        load_s: how long it took to load, its engine's import included.
+        engine: name that the engine gives itself.
+        computes: arithmetic of a backend, else empty.
+        load_s: seconds to load it, its engine's import included.
 
     Raises:
         SubjectError: it cannot be loaded.
@@ -161,13 +161,13 @@ class Measured:
     """Measurement of one subject.
 
     Args:
-        engine: what the engine calls itself.
-        load_s: of the process that it runs in, its engine's import included.
+        engine: name that the engine gives itself.
+        load_s: seconds to load it in its process, its engine's import included.
         cpu_ms: processor time of one run, over all threads, those that spin included.
         memory_mb: the most that its process held.
         frame_j: joules of one run by meter, all that the meter sees in that time.
-        power_w: by meter, mean over the runs.
-        computes: what the engine computes, if it is a backend, else empty.
+        power_w: mean power over the runs, by meter.
+        computes: arithmetic of a backend, else empty.
         others_cores: cores that other processes took in each round, our own busy one left out.
     """
 
@@ -204,7 +204,7 @@ def measure(
     Args:
         rounds: turns that each of them gets.
         frames: timed runs in a turn, after three that are not.
-        progress: called with a name for each subject that is loaded and for each turn.
+        progress: function called with a name for each subject that is loaded and for each turn.
 
     Returns:
         What was measured, and why not of those that failed, by name.

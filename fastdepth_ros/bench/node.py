@@ -25,9 +25,9 @@ class Scene:
     """One measurement on the graph.
 
     Args:
-        size: of the camera's frames, "640x480".
-        rate_hz: of the camera.
-        parameters: of the node.
+        size: size of the camera's frames, "640x480".
+        rate_hz: frame rate of the camera.
+        parameters: parameters of the node.
         beside_busy: another process keeps a core busy.
     """
 

@@ -26,7 +26,7 @@ def plan_halves(request: Request, folder: Path, *, steps: bool) -> Plan:
     """Encoder, decoder and whole of each model, and of the paper's steps, in ONNX Runtime with all threads.
 
     Args:
-        folder: where the halves are written.
+        folder: folder that the halves are written to.
         steps: also those of Fig. 3, with random weights; needs torch.
     """
     plan = Plan()
@@ -50,7 +50,7 @@ def plan_peers(request: Request, folder: Path) -> Plan:
     """Subjects of others: torch eager as in the authors' scripts, and networks of other papers with random weights.
 
     Args:
-        folder: where the networks are written.
+        folder: folder that the networks are written to.
     """
     import torch
 
@@ -76,7 +76,7 @@ def cut(path: Path, folder: Path, name: str) -> tuple[Path, Path]:
     """Write both halves; the second takes the encoder's last map and those of the skips.
 
     Args:
-        name: what the halves' files are called.
+        name: common part of the halves' file names.
 
     Raises:
         FastDepthError: no node is named after an encoder or after a decoder.

@@ -37,7 +37,7 @@ class Row:
     """One network, not pruned.
 
     Args:
-        tuned, kernels: of TVM's code.
+        tuned, kernels: number of tuned kernels of TVM's code, and of all its kernels.
     """
 
     name: str
@@ -52,8 +52,8 @@ class Tuning:
     """Settings for tuning TVM's code.
 
     Args:
-        folder: of the records, a folder per row in it; what is there is not measured again.
-        trials: per row.
+        folder: folder of the records, a folder per row in it; what is there is not measured again.
+        trials: number of trials per row.
     """
 
     folder: Path
@@ -67,8 +67,8 @@ def table6(
     """Measure the rows; random weights, on which latency does not depend.
 
     Args:
-        threads: of both engines; 0 leaves it to them.
-        tuning: without it TVM runs with guessed tiles.
+        threads: threads of both engines; 0 leaves the number to them.
+        tuning: settings of the tuning; without it TVM runs with guessed tiles.
 
     Raises:
         ArithmeticError: the engines do not compute the same.

@@ -23,7 +23,7 @@ class Plan:
     """Subjects to measure, and why not of those that cannot be.
 
     Args:
-        notes: what the report tells.
+        notes: sentences for the report.
     """
 
     subjects: list[Subject] = field(default_factory=list)
@@ -37,9 +37,9 @@ class Request:
     Args:
         models: artifacts, by name or folder.
         backends: empty takes all that are installed and have a file in the artifact.
-        threads: of the engines.
-        precisions: that the engines compute in.
-        device: of the backends.
+        threads: thread counts of the engines.
+        precisions: precisions that the engines compute in.
+        device: device of the backends.
         power_save: also with threads that sleep while they wait.
         beside_busy: also while another process keeps a core busy.
     """

@@ -113,7 +113,7 @@ class Change(NamedTuple):
 
     Args:
         before_ms, after_ms: medians.
-        noise_ms: of their difference: what the medians of single rounds scatter by, as a standard error; NaN after a
+        noise_ms: standard error of their difference, from the scatter of the medians of single rounds; NaN after a
             single round.
     """
 

@@ -47,7 +47,7 @@ def run_bench(
 
     Args:
         quick: fewer rounds, and no steps of Fig. 3.
-        rounds, frames: in place of those of the pace.
+        rounds, frames: numbers in place of those of the pace.
         peers: also networks of other papers; needs torch.
         node: also the node on a ROS graph, where rclpy is installed.
         mode: power mode of the machine, for the report; "" asks the machine.

@@ -32,9 +32,9 @@ class Subject:
 
     Args:
         name: unlike all others.
-        load: picklable.
-        threads: of the engine; 0 leaves the number to it.
-        facts: what the report says of it.
+        load: picklable function that loads it.
+        threads: threads of the engine; 0 leaves the number to it.
+        facts: entries for the report.
         at_least: timed runs in a turn, where it needs more than the others to be seen undisturbed.
         beside_busy: it is timed while another process keeps a core busy.
     """

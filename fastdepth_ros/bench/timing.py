@@ -17,8 +17,8 @@ class Latency:
     """Times of one runner, over all rounds.
 
     Args:
-        median_ms, min_ms, p95_ms, p99_ms: of a single run.
-        runs: how many.
+        median_ms, min_ms, p95_ms, p99_ms: times of a single run.
+        runs: number of runs.
         rounds_ms: median of each round; how far they lie apart is the noise.
     """
 
@@ -37,10 +37,10 @@ def take_turns(
     """Time each runner.
 
     Args:
-        runners: what to run, by name.
+        runners: functions to time, by name.
         rounds: turns that each of them gets.
         frames: timed runs in a turn, after three that are not.
-        after_turn: called after each turn, for progress.
+        after_turn: function called after each turn, for progress.
     """
     times: dict[str, list[list[float]]] = {name: [] for name in runners}
     for _ in range(rounds):

@@ -42,7 +42,7 @@ class Wanted:
 
     Args:
         backend: name, or "auto".
-        options: of the backend; `threads` 0 leaves their number open.
+        options: options of the backend; `threads` 0 leaves their number open.
         precision: one of PRECISIONS, or "auto": for a named backend fp32, or what there is where it has no such file.
         max_accuracy_loss: largest loss of delta1 against fp32 that "auto" accepts of a precision.
 

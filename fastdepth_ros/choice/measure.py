@@ -84,7 +84,7 @@ def measure(
     """Latency of the best candidates at a camera's pace.
 
     Args:
-        tell: called with the name of what is loaded next.
+        tell: function called with the name of what is loaded next.
         budget_s: after which no further candidate is loaded, and the turns end.
 
     Raises:

@@ -87,7 +87,7 @@ def estimator_options(
     """Settings given by `add_depth_options`.
 
     Args:
-        field_of_view: in place of the one given by `add_field_option`.
+        field_of_view: field of view in place of the one given by `add_field_option`.
 
     Raises:
         FastDepthError: a value that is not allowed.

@@ -16,7 +16,7 @@ class Report:
     """Findings of a check.
 
     Args:
-        pairs: how many were opened.
+        pairs: number of opened pairs.
         faults: a sentence for each that cannot be used, naming its file or the pair.
     """
 

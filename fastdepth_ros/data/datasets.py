@@ -96,7 +96,7 @@ def hold_out(dataset: Dataset, share: float, seed: int, *, least: int = 0) -> tu
     """The pairs to train on, and the `share` of them that only judges: chosen by the seed alone, in the old order.
 
     Args:
-        share: in [0, 1), rounded to whole pairs.
+        share: share in [0, 1), rounded to whole pairs.
         least: number of pairs that judge at least.
 
     >>> kept, judges = hold_out(range(10), share=0.2, seed=0)

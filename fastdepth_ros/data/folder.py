@@ -50,7 +50,7 @@ class FolderDataset:
         meters: turns a stored depth image into float32 meters.
         color: name of the folder of color images.
         intrinsics: the camera; None where it is unknown or the training camera.
-        view: what the network sees of an image: "trained", or "whole".
+        view: part of an image that the network sees: "trained", or "whole".
         notes: sentences on it for people.
     """
 

@@ -35,7 +35,7 @@ class PairLoader:
         workers: processes that prepare batches; 0 prepares them here.
         cache: read all pairs now and keep them decoded, 7 bytes a pixel (2 MB for 640x480). The workers share this
             memory with us: they are forked and copy nothing.
-        device: where the batches go, through pinned memory if that is a GPU; the CPU if None.
+        device: device of the batches, through pinned memory for a GPU; the CPU if None.
         size_px: side of the network input.
         shard: (rank, number of processes); each takes its share of every batch.
 
@@ -67,7 +67,7 @@ class PairLoader:
 
         Args:
             number: number of the epoch, from 0.
-            start_batch: how many batches to leave out, for a run that goes on in the middle.
+            start_batch: number of batches to leave out, for a run that goes on in the middle.
 
         Returns:
             (N, 3, size, size) float32 RGB in [0, 1], channels last in memory, and (N, 1, h, w) float32 meters.

@@ -116,7 +116,7 @@ class MatDataset:
 
     Args:
         path: the file.
-        numbers: of the images, from 1 as MATLAB counts.
+        numbers: numbers of the images, from 1 as MATLAB counts.
     """
 
     path: Path

@@ -42,7 +42,7 @@ class Compiled:
 
     Args:
         untuned: kernels that run with a guessed tile.
-        kernels: that the network has.
+        kernels: kernels of the network.
         off_m: largest difference to ONNX Runtime, meters; None where the code cannot run here.
     """
 

@@ -40,9 +40,9 @@ def export_artifact(network: DepthNetwork, out: Path, facts: Mapping[str, Any], 
     """Write `out`/model.onnx, model.safetensors and manifest.json, all or nothing.
 
     Args:
-        network: in eval mode.
+        network: network in eval mode.
         out: a folder that does not exist yet.
-        facts: what only the caller knows of the model: training data, licence, accuracy. Goes into the manifest;
+        facts: facts that only the caller knows: training data, licence, accuracy. They go into the manifest;
             `trained_focal_px`, fx and fy of a training camera other than NYU's at the network input, as `focal`.
         half: no ONNX, and kernels as float16: a network to be pruned or trained on, in half the space.
 

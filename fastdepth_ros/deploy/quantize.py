@@ -63,7 +63,7 @@ def quantize_artifact(
         precision: one of REDUCED.
         out: a folder that does not exist yet.
         frames: network inputs as the camera gives them, uint8 (size, size, 3) RGB.
-        frames_of: what they are, for the manifest.
+        frames_of: description of the frames, for the manifest.
         float_convolutions: number of convolutions from the input on that int8 leaves in float32.
 
     Raises:

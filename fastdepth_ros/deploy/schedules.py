@@ -24,11 +24,11 @@ class Tile:
     """Part of a kernel that one thread computes at a time.
 
     Args:
-        blocks, pixels: of the map whose sums stay in registers.
+        blocks, pixels: part of the map whose sums stay in registers.
         unroll: input channels per turn of the loop that sums; 0 for depthwise, whose taps are all unrolled.
-        rows: of the map per task of the thread pool, where the kernel has borders; else 0.
+        rows: rows of the map per task of the thread pool, where the kernel has borders; else 0.
         pixels_first: whether tasks that follow each other share the weights or the pixels.
-        threads: of a GPU's block; 0 on a CPU.
+        threads: threads of a GPU's block; 0 on a CPU.
     """
 
     blocks: int

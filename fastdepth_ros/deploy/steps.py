@@ -32,7 +32,7 @@ class Step:
     """One convolution with its bias and activation.
 
     Args:
-        name: by which later steps read it.
+        name: name by which later steps read it.
         terms: maps whose sum is convolved; IMAGE is the uint8 image, always alone.
         weight: float32 (outputs, inputs, K, K), or (channels, 1, K, K) if depthwise.
         bias: float32 (outputs,).

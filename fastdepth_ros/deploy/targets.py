@@ -45,10 +45,10 @@ class BuildTarget:
     Args:
         name: NAMED's, or the stem of the JSON file.
         words: TVM's own description, its host included.
-        hardware: what the kernels must know.
+        hardware: properties that the kernels depend on.
         device: "cpu" or "cuda", as a backend calls it.
         machine: architecture of the library, as `platform.machine` says it.
-        cpu_features: that its code uses, as /proc/cpuinfo names them.
+        cpu_features: processor features that its code uses, as /proc/cpuinfo names them.
     """
 
     name: str

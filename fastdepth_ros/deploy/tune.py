@@ -78,7 +78,7 @@ class Layer:
 
     Args:
         uses: calls per frame.
-        guess_ms, best_ms: of one call, with the guessed tile and with the fastest; None if never measured.
+        guess_ms, best_ms: time of one call, with the guessed tile and with the fastest; None if never measured.
     """
 
     name: str

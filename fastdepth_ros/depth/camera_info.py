@@ -28,9 +28,9 @@ class FrameCamera:
     """The camera of a frame, in the frame's own pixels: `binning` and `roi` are worked in.
 
     Args:
-        fault: why `k` and `p` are not known: MISSING, MISMATCH or UNCALIBRATED; "" if they are.
+        fault: reason why `k` and `p` are not known: MISSING, MISMATCH or UNCALIBRATED; "" if they are.
         why: the fault in words, with the values.
-        note: what a camera_info that can be used has wrong, "" if nothing.
+        note: fault of a camera_info that can be used all the same, "" if none.
         matrix: (9,) that holds for the frame's pixels; None is unknown. It can be known where `k` and `p` are not.
         k, p, r: (9,), (12,) and (9,) for the frame's own camera_info, all or none.
         d, distortion_model: distortion, unchanged.
@@ -233,7 +233,7 @@ class StampCache(Generic[Message]):
     """Messages by their stamp; one thread may add while another one looks.
 
     Args:
-        keep: how many of the newest are kept; 0 keeps all.
+        keep: number of the newest that are kept; 0 keeps all.
     """
 
     def __init__(self, keep: int = 0) -> None:

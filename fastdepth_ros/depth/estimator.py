@@ -32,8 +32,8 @@ class DepthResult:
         from_frame: 3x3 map from frame pixels to depth pixels; multiply it from the left onto K and P.
         stages_ms: duration of each stage.
         focal_scale: the factor on the network's depth.
-        unscaled: why the depth is not scaled to the camera's focal length though it should be, "" if it is.
-        max_depth_m: beyond which depth is +inf.
+        unscaled: reason why the depth is not scaled to the camera's focal length though it should be, "" if it is.
+        max_depth_m: range in meters; depth beyond it is +inf.
         confidence: float32 HxW in [0, 1], the probability that the depth is within a factor of 1.25 of the truth; 0
             outside of the field of view. None where the network gives none that is calibrated.
     """
@@ -52,8 +52,8 @@ class Inferred:
     """Outputs of the network for a frame, before scaling to meters of this camera.
 
     Args:
-        outputs: as the backend gave them.
-        placement: what the network saw of the frame, and where.
+        outputs: outputs of the backend, unchanged.
+        placement: part of the frame that the network saw, and its place in the input.
     """
 
     outputs: Outputs
@@ -66,7 +66,7 @@ class DepthEstimator:
 
     Args:
         backend: a loaded engine.
-        network: how frames become its input, and its outputs meters.
+        network: rules by which frames become its input, and its outputs meters.
         options: the defaults if None.
 
     Attributes:
@@ -104,7 +104,7 @@ class DepthEstimator:
         Args:
             k: the frame's camera matrix, 9 numbers; None is unknown.
             stamp_ns: the frame's, for the filter over time.
-            unknown: why the camera matrix is unknown, where it is.
+            unknown: reason why the camera matrix is unknown, where it is.
 
         Raises:
             FrameError: the frame is too small, or the network takes the camera matrix and it is unknown.
@@ -115,7 +115,7 @@ class DepthEstimator:
         """The first half of a call: prepare the frame and run the network.
 
         Args:
-            k, unknown: as of a call; only a network that takes the camera matrix needs them here.
+            k, unknown: arguments as of a call; only a network that takes the camera matrix needs them here.
 
         Raises:
             FrameError: as of a call.

@@ -156,7 +156,7 @@ def decode_raw(image: RawImage | Any, sensor: SensorBits | None = None) -> Frame
     """A frame from an uncompressed image. Packed 8-bit encodings are viewed, not copied.
 
     Args:
-        sensor: which bits of 16-bit encodings are used, over the stream; None finds it in this image alone.
+        sensor: bits of 16-bit encodings that are used, over the stream; None finds them in this image alone.
 
     Raises:
         UnknownEncodingError: not one of `encoding_names()`.

@@ -35,8 +35,8 @@ class NetworkInput:
 
     Args:
         height_px, width_px: its size.
-        fit: how the field of view gets that shape: one of FITS, see `place`.
-        interpolation: of the resize, one of INTERPOLATIONS.
+        fit: way in which the field of view gets that shape: one of FITS, see `place`.
+        interpolation: interpolation of the resize, one of INTERPOLATIONS.
         view: the view that the network was trained on, one of VIEWS.
         padding: red, green and blue of the border of `pad`.
     """
@@ -92,7 +92,7 @@ class Scale:
 
     Args:
         factor: the factor.
-        missing: why it is not that of the camera though it should be, "" if it is.
+        missing: reason why it is not that of the camera though it should be, "" if it is.
         ratio: focal lengths of camera over training camera, along x and y; None if unknown.
     """
 
@@ -120,7 +120,7 @@ class FocalRule:
         Args:
             k: camera matrix of the frame, 9 numbers; None if unknown.
             onto_input: 3x3 map from frame pixels to network input pixels.
-            unknown: why the camera is unknown.
+            unknown: reason why the camera is unknown.
         """
         if self.name == "input":
             return Scale(1.0)
@@ -194,7 +194,7 @@ class Network:
 
         Args:
             k: camera matrix of the frame, 9 numbers; None if unknown.
-            unknown: why it is unknown.
+            unknown: reason why it is unknown.
 
         Raises:
             FrameError: the frame is too small, or the network takes the camera and it is unknown.
@@ -216,7 +216,7 @@ class Network:
         """Meters of a camera from what the network said.
 
         Args:
-            k, unknown: as of `prepare`.
+            k, unknown: arguments as of `prepare`.
             fixed: focal scale in place of the camera's.
         """
         scale = self.focal_rule.scale(k, placement.onto_input, unknown)

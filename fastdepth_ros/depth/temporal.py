@@ -41,7 +41,7 @@ class TemporalFilter:
 
         Args:
             depth: float32 HxW meters, NaN invalid.
-            view: what must stay equal for pixels to mean the same: size and crop of the frame.
+            view: size and crop of the frame; while they stay equal, a pixel shows the same place.
             stamp_ns: stamp of the frame; None counts as the next frame.
         """
         if self._previous is not None and self._goes_on(view, stamp_ns):

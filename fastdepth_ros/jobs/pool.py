@@ -40,9 +40,9 @@ class Work(Generic[Task, Result]):
     """Functions that a pool's workers call; each must be importable by name.
 
     Args:
-        run: called for each task.
-        prepare: called in each worker process before its tasks, possibly more than once.
-        finish: called at the end of a pool whose only worker is a thread of this process.
+        run: function called for each task.
+        prepare: function called in each worker process before its tasks, possibly more than once.
+        finish: function called at the end of a pool whose only worker is a thread of this process.
     """
 
     run: Callable[[Task], Result]

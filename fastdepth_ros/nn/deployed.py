@@ -65,7 +65,7 @@ def traced_onnx(
 
     Args:
         example: the input; its shape becomes the graph's.
-        names: of the graph's input and output; None takes the exporter's own.
+        names: names of the graph's input and output; None takes the exporter's own.
     """
     inputs, outputs = ([name] for name in names) if names else (None, None)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), torch.no_grad():

@@ -204,7 +204,7 @@ class Hold:
     `camera_info_wait_s` from the first frame on. All on the executor's thread.
 
     Args:
-        offer: takes the frames that are not held back.
+        offer: function that takes the frames that are not held back.
     """
 
     def __init__(

@@ -18,7 +18,7 @@ class ClockWatch:
     """Detects a clock that jumps, stands still or is missing.
 
     Args:
-        jumped: called after a jump of simulated time.
+        jumped: function called after a jump of simulated time.
     """
 
     def __init__(self, node: Node, jumped: Callable[[], None]) -> None:

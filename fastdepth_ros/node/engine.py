@@ -145,7 +145,7 @@ def run_with_deadline(
 
     Args:
         deadline_s: 0 is no limit.
-        meanwhile: called every 5 ms until the work is done.
+        meanwhile: function called every 5 ms until the work is done.
 
     Raises:
         BackendError: not done in time, and the thread is left behind; or `work` raised what is none of

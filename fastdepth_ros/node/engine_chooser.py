@@ -20,8 +20,8 @@ class EngineChooser:
     """Measures in a child process what the node may choose from, and says when there is a choice.
 
     Args:
-        logger: of the node.
-        apply: called when a choice was kept.
+        logger: logger of the node.
+        apply: function called when a choice was kept.
     """
 
     def __init__(self, artifact: Artifact, wanted: Wanted, logger: Any, apply: Callable[[], object]) -> None:

@@ -41,7 +41,7 @@ def frame_from_message(message: Image | CompressedImage, sensor: SensorBits | No
     cv_bridge, where it is installed, reads the encodings that `decode_message` does not know.
 
     Args:
-        sensor: as of `decode_message`.
+        sensor: bits of 16-bit samples, see `decode_message`.
 
     Raises:
         FrameError: as of `decode_message`.
@@ -69,7 +69,7 @@ class DepthPublishers:
     """Publishers of depth, its camera_info, its colors and its points, in the state of the lifecycle node.
 
     Args:
-        encoding: of the depth image, one of DEPTH_ENCODINGS.
+        encoding: encoding of the depth image, one of DEPTH_ENCODINGS.
         points: whether there is a publisher of the points.
     """
 
@@ -95,8 +95,8 @@ class DepthPublishers:
         compressed depth, colors and points for subscribers alone.
 
         Args:
-            header: of the frame.
-            settings: of the colors and the points.
+            header: header of the frame.
+            settings: settings of the colors and the points.
         """
         pixels = DEPTH_ENCODINGS[self._encoding].encode(result.depth)
         self._depth.publish(self._depth_bytes(header, pixels, self._encoding))

@@ -51,7 +51,7 @@ class Calibration:
     """Content of a camera_info, evaluated once for each size of frame.
 
     Args:
-        lens: what is wrong with the lens model, "" if nothing.
+        lens: fault of the lens model, "" if none.
     """
 
     info: CameraInfo

@@ -31,7 +31,7 @@ def point_cloud(header: Header, result: DepthResult, matrix: np.ndarray, setting
     """The message.
 
     Args:
-        header: of the frame.
+        header: header of the frame.
         matrix: camera matrix (9,) of the frame.
     """
     options = points_options(settings)

@@ -97,7 +97,7 @@ def end_process(nodes: Iterable[Any], code: int) -> NoReturn:
     """Let each node finish its work and withdraw, then end without destructors, of engines and of DDS alike.
 
     Args:
-        nodes: whose executors do not spin any more; each has `stop_work`.
+        nodes: nodes whose executors do not spin any more; each has `stop_work`.
         code: exit code; 1 in place of 0 where a node fails to finish.
     """
     for node in nodes:
@@ -117,7 +117,7 @@ def run_to_end(program: str, nodes: Sequence[Any], work: Callable[[], int]) -> N
     Args:
         program: name that error messages begin with.
         nodes: nodes of the process, added as they are made.
-        work: returns the exit code once the nodes no longer spin.
+        work: function that returns the exit code once the nodes no longer spin.
     """
     code = 0
     try:

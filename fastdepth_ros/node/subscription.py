@@ -72,9 +72,9 @@ class MatchedSubscription:
 
     Args:
         topic: fully resolved.
-        callback: called with each serialized message.
+        callback: function called with each serialized message.
         choose: the QoS for these publishers; None leaves it as it is, or waits for the first of them.
-        lost: called with how many messages the middleware says it lost.
+        lost: function called with the number of messages that the middleware says it lost.
         group: callback group; None is the node's.
     """
 
@@ -206,8 +206,8 @@ class ImageSubscription:
     Args:
         topic: fully resolved.
         reliability: "auto", or "reliable" / "best_effort" to fix it.
-        callback: called with each serialized message.
-        lost: called with how many messages the middleware says it lost.
+        callback: function called with each serialized message.
+        lost: function called with the number of messages that the middleware says it lost.
         wanted: whether to be subscribed now. It is asked in each match: Humble's rclpy has no event of a subscriber
             that comes or goes, and one more event for each publisher would lengthen every wait of the executor.
     """

@@ -20,8 +20,8 @@ class NewestFirst(Generic[Item]):
 
     Args:
         work: must not raise.
-        replaced: called for each item that a newer one replaced.
-        prepare: called once on that thread before any item; must not raise.
+        replaced: function called for each item that a newer one replaced.
+        prepare: function called once on that thread before any item; must not raise.
     """
 
     def __init__(
@@ -89,11 +89,11 @@ class Watchdog(Generic[Item]):
     """A worker on the newest item; where its work hangs, the call is given up and the backend loaded again, once.
 
     Args:
-        work, replaced: as of NewestFirst.
-        abandon: called when a call is given up; what it still may return has to be ignored.
+        work, replaced: functions as of NewestFirst.
+        abandon: function called when a call is given up; what it still may return has to be ignored.
         reload: loads the backend again, on the next worker's thread.
-        deadline_s: of one call of `work`; 0 is no limit.
-        load_deadline_s: of `reload`; 0 is no limit.
+        deadline_s: longest time of one call of `work`; 0 is no limit.
+        load_deadline_s: longest time of `reload`; 0 is no limit.
     """
 
     def __init__(

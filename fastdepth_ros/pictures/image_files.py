@@ -67,7 +67,7 @@ def write_figure(path: Path, figure: Figure, *, legend_columns: int = 0) -> None
     """Write a matplotlib figure as .png, atomically.
 
     Args:
-        legend_columns: of the legend below it, of all that has a label; 0 draws none.
+        legend_columns: columns of the legend below it, of all that has a label; 0 draws none.
     """
     if legend_columns:
         figure.legend(loc="outside lower center", ncols=legend_columns, fontsize="small")

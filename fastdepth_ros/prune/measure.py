@@ -90,9 +90,9 @@ def measure(
     Args:
         channels: the largest that will be asked for.
         engine: a name of `ENGINES`.
-        threads: of the engine; 0 leaves the number to it.
-        multiple: of the channel counts.
-        shares: of each layer's channels that are measured.
+        threads: threads of the engine; 0 leaves the number to it.
+        multiple: number that divides the channel counts.
+        shares: measured shares of each layer's channels.
 
     Raises:
         ValueError: unknown engine.

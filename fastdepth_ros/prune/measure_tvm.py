@@ -44,10 +44,10 @@ def measure_tvm(
 
     Args:
         channels: the largest that will be asked for.
-        device: where the code runs.
-        threads: of this machine's, 0 for all; a device's server has its own TVM_NUM_THREADS.
-        multiple: of the channel counts.
-        shares: of each layer's channels that are measured.
+        device: place where the code runs.
+        threads: threads of this machine, 0 for all; a device's server has its own TVM_NUM_THREADS.
+        multiple: number that divides the channel counts.
+        shares: measured shares of each layer's channels.
 
     Raises:
         FastDepthError: as the message says.

@@ -40,10 +40,10 @@ class Search:
 
     Args:
         resource: its name.
-        budget: in the resource's unit.
-        reduction: what the first iteration takes away, as a share of the start's cost.
-        decay: of that from one iteration to the next.
-        multiple: of the channel counts.
+        budget: goal in the resource's unit.
+        reduction: share of the start's cost that the first iteration takes away.
+        decay: factor on that share from one iteration to the next.
+        multiple: number that divides the channel counts.
     """
 
     resource: str

@@ -45,8 +45,8 @@ class LatencyTable:
     fit of a + b inputs + c outputs + d inputs x outputs with no negative term says.
 
     Args:
-        rows: what was measured.
-        device, engine: where and with what, for people; `threads` 0 where it is not known.
+        rows: measured layers.
+        device, engine: machine and engine, for people; `threads` 0 where it is not known.
         head_px: the side at which the network's last convolution runs there.
         network_ms: whole networks that were measured in the same run, by name.
     """
@@ -126,7 +126,7 @@ def load_table(path: Path, network: str | None = None) -> LatencyTable:
     """A table of ours (JSON), or one of the columns ``network,kind,in_channels,...,ms`` (CSV).
 
     Args:
-        network: whose time to take in a CSV that has a shape more than once; without it, the mean.
+        network: network whose time to take in a CSV that has a shape more than once; without it, the mean.
 
     Raises:
         FastDepthError: missing, neither of the two, or with times that are no positive numbers.
@@ -184,7 +184,7 @@ class Resource:
     """One kind of cost.
 
     Attributes:
-        cost: of a channel list, in `unit`.
+        cost: cost of a channel list, in `unit`.
     """
 
     name: str
@@ -196,7 +196,7 @@ def resource(name: str, table: LatencyTable | None = None) -> Resource:
     """A resource by name.
 
     Args:
-        table: what "latency" looks layers up in.
+        table: table in which "latency" looks layers up.
 
     Raises:
         ValueError: unknown name, or latency without a table.

@@ -19,8 +19,8 @@ def slimmed(network: FastDepth, channels: Channels) -> FastDepth:
     """The network with fewer filters, those of the largest norm, in their old order.
 
     Args:
-        network: with batch norm, which scales a filter and so its norm.
-        channels: none above the network's own.
+        network: network with batch norm, which scales a filter and so its norm.
+        channels: counts, none above the network's own.
 
     Raises:
         ValueError: a layer would have to grow, or the network's batch norm is folded.
@@ -47,9 +47,9 @@ def widened(network: FastDepth, channels: Channels, *, seed: int = 0) -> FastDep
     """The network with more filters: it computes what it did, as nothing of the new ones reaches an old one yet.
 
     Args:
-        network: with batch norm.
+        network: network with batch norm.
         channels: none under the network's own.
-        seed: of the new filters, which are drawn as those of a new network.
+        seed: seed of the new filters, which are drawn as those of a new network.
 
     Raises:
         ValueError: a layer would have to shrink, or the network's batch norm is folded.

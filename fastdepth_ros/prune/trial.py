@@ -37,11 +37,11 @@ class Training:
     Args:
         dataset, root: the training split of a data set.
         holdout: share of it that judges and never trains, the same in every proposal.
-        steps, batch, learning_rate: of the short tuning.
+        steps, batch, learning_rate: settings of the short tuning.
         input_px: side of the network input, of tuning and judging alike; small is quick.
         also: "DATASET=FOLDER" of what the network was trained on beside it; batches are drawn from all.
-        repeat: of the data set's own pairs among these.
-        seed: of the split.
+        repeat: number of times that the data set's own pairs occur among these.
+        seed: seed of the split.
     """
 
     dataset: str
@@ -70,8 +70,8 @@ class Trial:
     """A proposal to try: `parent` with `channels`, written to `out`.
 
     Args:
-        seed: of order and augmentation.
-        threads: of PyTorch; 0 leaves the number to it.
+        seed: seed of order and augmentation.
+        threads: threads of PyTorch; 0 leaves the number to it.
         place: among the iteration's trials, which take the GPUs in turn.
     """
 

@@ -140,7 +140,7 @@ def declared(*names: str, docs: dict[str, str] | None = None, **defaults: str) -
 
     Args:
         docs: descriptions in place of the table's.
-        defaults: in place of the table's.
+        defaults: values in place of the table's.
     """
     return [_declared(name, defaults.get(name, TABLE[name].default), (docs or {}).get(name)) for name in names]
 

@@ -99,7 +99,7 @@ def estimated(
     """Depth of a pair's network input beside the truth.
 
     Args:
-        rgb, truth: as a protocol gives them.
+        rgb, truth: pictures as a protocol gives them.
         camera: camera matrix (9,) of the data set, for a pair without one and a network that needs it.
 
     Raises:
@@ -194,7 +194,7 @@ def comparison_row(
     """One image as in the paper's Fig. 4: frame, truth, the depth of each model, and the error of the last.
 
     Args:
-        camera: as of `estimated`.
+        camera: argument as of `estimated`.
     """
     maps = {}
     for name, (backend, network) in models.items():

@@ -53,7 +53,7 @@ class Trainer:
     """One run in one folder.
 
     Args:
-        network: with its first weights; trained in place.
+        network: network with its first weights; trained in place.
         dataset: the training split.
         others: data sets that are trained on beside it; none of their pairs is held out.
         out: the run's folder; an unfinished run of the same recipe, first weights and number of pairs goes on.

@@ -45,7 +45,7 @@ class Source:
         stamps_stop: number of the first frame, from 1, whose stamp did not increase or leapt; from it on, the times are
             those of the recording. 0: all stamps are good.
         of_bag: notes on the bag.
-        ended: how a stream ended; "" while it runs, and for other sources.
+        ended: end of a stream, in words; "" while it runs, and for other sources.
     """
 
     frames: Iterator[TimedFrame]

@@ -77,7 +77,7 @@ def variant_name(shapes: Mapping[str, tuple[int, ...]], kinds: Mapping[str, str]
     """Authors' name of the network with these tensors, such as ``mobilenet-nnconv5dw-skipadd``.
 
     Args:
-        shapes: by the authors' names.
+        shapes: shapes by the authors' names.
         kinds: class of each layer by its name, of the whole by ""; empty for a state dict.
 
     Returns:

@@ -97,9 +97,9 @@ def load_imagenet_encoder(network: DepthNetwork, path: Path) -> None:
 
     Args:
         network: its encoder's weights and batch norms are replaced. MobileNet is unpruned, as the classifier is.
-        path: for MobileNet the authors' file, ``{"state_dict": {"module.model.0.0.weight": ...}}``, also without
-            `module.` or as a whole module, or Google's classifier as `.npz` of TF-Slim or `.h5` of Keras (`tfslim`);
-            for another encoder the state dict of the classifier it was cut from.
+        path: file of the classifier. For MobileNet the authors' file, ``{"state_dict": {"module.model.0.0.weight":
+            ...}}``, also without `module.` or as a whole module, or Google's classifier as `.npz` of TF-Slim or `.h5`
+            of Keras (`tfslim`). For another encoder the state dict of the classifier that it was cut from.
 
     Raises:
         CheckpointError: not such a file, or an encoder with other channels or without batch norm.
@@ -175,7 +175,7 @@ class _Foreign:
         """The tensors that a network of ours expects, once all that the file says of them fits it.
 
         Args:
-            expected: by our names, of the right shapes; the numbers do not matter.
+            expected: tensors by our names, of the right shapes; the numbers do not matter.
             layers: the foreign name of each layer by ours.
         """
         tensors = {}

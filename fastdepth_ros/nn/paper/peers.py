@@ -94,7 +94,7 @@ class DepthAnythingSmallLike(nn.Module):
     """ViT-S/14 and a DPT head of 64 channels.
 
     Args:
-        size_px: of the square input, a multiple of 14.
+        size_px: side of the square input, a multiple of 14.
     """
 
     def __init__(self, size_px: int) -> None:

@@ -58,7 +58,7 @@ class EigenFergus2015(nn.Module):
 
     Args:
         classifier: convolutional layers of the first scale, down to (N, features, ...).
-        features: how many numbers they return for an image.
+        features: number of values that they return for an image.
     """
 
     input_px = NYU_INPUT_PX

@@ -27,12 +27,12 @@ class Row:
     """One row.
 
     Args:
-        name: of the network.
+        name: name of the network.
         build: makes it.
         paper: figures as printed, with their digits, by the name and unit in `COLUMNS`.
         parts: children of the network that are counted.
         size_px: height and width of the input.
-        explained: why a figure differs from the paper's, where it does.
+        explained: reason why a figure differs from the paper's, where it does.
         random_weights: True where the network is here to be counted and timed and was never trained.
     """
 
@@ -66,8 +66,8 @@ class Table:
     """One table.
 
     Args:
-        title: what it compares.
-        counted: what of the networks is counted, in words.
+        title: subject of the comparison.
+        counted: parts of the networks that are counted, in words.
         reductions: printed factors from the first row to the last, by column.
     """
 

@@ -20,14 +20,14 @@ class Snapshot:
     """Figures of the statistics at one time.
 
     Args:
-        rate_in_hz, rate_out_hz: since the last snapshot.
+        rate_in_hz, rate_out_hz: frames per second since the last snapshot.
         durations_ms: p50, p95 and p99 per stage over the last 300 frames.
-        counts: since the node was activated: received, published, replaced, and what went wrong.
-        news: what `counts` grew by since the last snapshot.
+        counts: numbers since the node was activated: received, published, replaced, and what went wrong.
+        news: growth of `counts` since the last snapshot.
         stalled_snapshots: number of snapshots in a row with frames received and none published.
         details: the newest detail of each name in `news` that has one.
         oldest_ms, slowest_ms: the greatest age and the longest inference since the last snapshot.
-        silent_s: since the newest frame came, or since the node was activated.
+        silent_s: seconds since the newest frame came, or since the node was activated.
         longest_ms: the longest time of a frame in this node since the last snapshot.
     """
 
