@@ -21,7 +21,7 @@ class Port(NamedTuple):
     """The only input or output of a .tflite file.
 
     Args:
-        shape: with the batch of one; -1 is an axis that is not fixed.
+        shape: sizes with the batch of one; -1 is an axis that is not fixed.
         dtype: float32, uint8 or int8.
         scale, zero_point: value = (stored - zero_point) * scale, where it stores bytes.
     """

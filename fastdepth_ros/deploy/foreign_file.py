@@ -84,8 +84,8 @@ def import_tflite(file: Path, out: Path, fields: Mapping[str, Any], facts: Mappi
     Args:
         file: of one image (1, height, width, 3) and one depth; float32, or bytes with their scales.
         out: a folder that does not exist yet.
-        fields: of the manifest: licence, focal, input and outputs; their sizes are those of the file.
-        facts: what the file does not say: `mean` and `std` of its pixels, `reciprocal` where it gives inverse depth.
+        fields: fields of the manifest: licence, focal, input and outputs; their sizes are those of the file.
+        facts: facts that are not in the file: `mean` and `std` of its pixels, `reciprocal` where it is inverse depth.
 
     Returns:
         Numeric precision of the file: "fp32" or "int8".
