@@ -219,7 +219,7 @@ def test_a_console_block_runs(block, folder, environment):
 
 GRAPH = [
     ["fastdepth_camera", "room.mp4", "--loop"],
-    ["fastdepth_node", "--ros-args", "-r", "image:=/camera/image_raw"],
+    ["fastdepth_node", "--ros-args", "-r", "image:=/camera/image_raw", "-p", "hfov_deg:=60.0", "-p", "lazy:=false"],
 ]
 
 
