@@ -89,7 +89,7 @@ def flicker_row(artifact: Artifact, strength: float) -> str:
 
     def results(frames: Iterable[Frame]) -> list[DepthResult]:
         options = EstimatorOptions(focal_scale="off", temporal_filter=strength)
-        estimator = DepthEstimator(backend, artifact.input_size_px, options)
+        estimator = DepthEstimator(backend, artifact.network, options)
         return [estimator(frame) for frame in frames]
 
     still = []

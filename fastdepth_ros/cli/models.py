@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from fastdepth_ros.artifact.catalog import Entry, find_entry, read_catalog
 from fastdepth_ros.backends import BackendOptions, NotInstalledError, backend_names
 from fastdepth_ros.backends.base import PRECISIONS
+from fastdepth_ros.cli.import_onnx import add_import_options, import_onnx
 from fastdepth_ros.cli.options import (
     add_dataset_options,
     add_golden_tolerance_option,
@@ -48,8 +49,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     verb = verbs.add_parser("import", help="convert a model of another project to an artifact", parents=[out])
     verb.add_argument(
         "file", type=Path,
-        help="model file: .tflite, .safetensors of this package, or written by torch.save (.pth, .pth.tar, .pt, .pkl)",
+        help="model file: any depth network as .onnx; FastDepth as .tflite, .safetensors of this package, or written "
+        "by torch.save (.pth, .pth.tar, .pt, .pkl)",
     )  # fmt: skip
+    add_import_options(verb)
     text = "copy an artifact and add a model file that another tool made of its network"
     verb = verbs.add_parser("add", help=text, parents=[out])
     verb.add_argument("file", type=Path, help="model file in the format of the backend: .tflite for litert")
@@ -135,6 +138,8 @@ def _verify_against(path: Path, artifact: Artifact, tolerance_m: float | None) -
 
 
 def _import(parsed: argparse.Namespace) -> int:
+    if parsed.file.suffix == ".onnx":
+        return import_onnx(parsed)
     from fastdepth_ros.artifact.artifact import sha256_of
     from fastdepth_ros.deploy.export import export_artifact
     from fastdepth_ros.nn.importers.importer import import_network

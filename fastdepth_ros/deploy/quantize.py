@@ -27,6 +27,7 @@ from fastdepth_ros.artifact.golden import (
     SPACING_PX,
     TOLERANCE_M,
     difference,
+    golden_input,
     golden_outputs,
     golden_record,
     infer_pixels,
@@ -83,10 +84,18 @@ def quantize_artifact(
         for each in source.manifest["files"]:
             shutil.copy(source.verified(each), building)
         name = parent.name if precision == "bf16" else f"model.{precision}.onnx"
-        if precision == "int8":
-            write_int8(parent, building / name, frames, float_convolutions)
-        elif precision == "fp16":
-            write_fp16(parent, building / name)
+        try:
+            if precision == "int8":
+                camera = golden_input(source.network)[1:]
+                write_int8(parent, building / name, frames, float_convolutions, camera[0] if camera else None)
+            elif precision == "fp16":
+                write_fp16(parent, building / name)
+        except FastDepthError:
+            raise
+        except Exception as error:  # of any kind, from tools that know the usual layers only
+            if "channels" in source.manifest:  # a FastDepth can be quantized
+                raise
+            raise FastDepthError(f"{source.name} cannot be quantized to {precision}: {error!r}") from error
         manifest = {**source.manifest, "name": out.name, "quantized_from": source.name}
         entry = {**source.manifest["files"]["onnx"], "file": name, "sha256": sha256_of(building / name)}
         manifest["files"] = {**source.manifest["files"], key: entry}
@@ -99,12 +108,19 @@ def quantize_artifact(
     return agreement
 
 
-def write_int8(source: Path, target: Path, frames: Sequence[np.ndarray], float_convolutions: int) -> None:
-    """Static int8 in QDQ form, its ranges those of the frames."""
+def write_int8(
+    source: Path, target: Path, frames: Sequence[np.ndarray], float_convolutions: int,
+    camera: np.ndarray | None = None,
+) -> None:  # fmt: skip
+    """Static int8 in QDQ form, its ranges those of the frames.
+
+    Args:
+        camera: second input of the graph, where it has one.
+    """
     graph = onnx.load(source).graph
     with _quiet():
         quantize_static(
-            str(source), str(target), _Frames(graph.input[0].name, frames),
+            str(source), str(target), _Frames([value.name for value in graph.input], frames, camera),
             quant_format=QuantFormat.QDQ, per_channel=True,
             activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, reduce_range=True,
             nodes_to_exclude=_in_float(graph, float_convolutions),
@@ -130,17 +146,20 @@ def write_fp16(source: Path, target: Path) -> None:
 class _Frames(CalibrationDataReader):
     """The frames one by one, with a progress bar."""
 
-    def __init__(self, name: str, frames: Sequence[np.ndarray]) -> None:
-        self._name, self._frames = name, iter(tqdm(frames, unit="frame", desc="calibrate"))
+    def __init__(self, names: Sequence[str], frames: Sequence[np.ndarray], camera: np.ndarray | None) -> None:
+        self._names, self._camera = names, () if camera is None else (camera[None],)
+        self._frames = iter(tqdm(frames, unit="frame", desc="calibrate"))
 
     def get_next(self) -> dict[str, np.ndarray] | None:
         frame = next(self._frames, None)
-        return None if frame is None else {self._name: frame[None]}
+        return None if frame is None else dict(zip(self._names, (frame[None], *self._camera)))
 
 
 def _in_float(graph: onnx.GraphProto, float_convolutions: int) -> list[str]:
     """The nodes up to so many convolutions, and those from the last convolution on."""
     convolutions = [index for index, node in enumerate(graph.node) if node.op_type == "Conv"]
+    if len(convolutions) < 3:
+        raise FastDepthError("int8 is for convolutions, and this network has none in its middle", "take fp16 or bf16")
     if not 1 <= float_convolutions < len(convolutions) - 1:
         raise FastDepthError(
             f"{float_convolutions} convolutions in float32 of a network of {len(convolutions)}: give 1 to "

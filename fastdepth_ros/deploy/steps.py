@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import onnx
 
+from fastdepth_ros.deploy.wrap import WRAPPED
 from fastdepth_ros.errors import FastDepthError
 
 IMAGE = "rgb"
@@ -95,9 +96,14 @@ def read_plan(path: Path) -> Plan:
     """The steps of an artifact's model.onnx.
 
     Raises:
-        FastDepthError: an operation, or a use of one, that no step can do.
+        FastDepthError: an imported network, an operation, or a use of one, that no step can do.
     """
     graph = onnx.load(path).graph
+    if graph.name == WRAPPED:
+        raise FastDepthError(
+            f"{path} is an imported network; TVM's code is made for FastDepth alone",
+            "run it in onnxruntime or openvino",
+        )
     return _Reader(graph).plan()
 
 
