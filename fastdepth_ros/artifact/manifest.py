@@ -12,8 +12,8 @@ from math import inf, isfinite
 from pathlib import Path
 from typing import Any
 
-from fastdepth_ros.depth.geometry import Focal
-from fastdepth_ros.depth.network import DEPTH, FocalRule, Network, NetworkInput
+from fastdepth_ros.depth.geometry import DEPTH, Focal
+from fastdepth_ros.depth.network import FocalRule, Network, NetworkInput
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.atomic_io import atomic_write
 

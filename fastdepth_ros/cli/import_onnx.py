@@ -8,8 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from fastdepth_ros.depth.geometry import FITS
-from fastdepth_ros.depth.network import INTERPOLATIONS, KINDS, VIEWS
+from fastdepth_ros.depth.geometry import FITS, INTERPOLATIONS, KINDS, VIEWS
 from fastdepth_ros.errors import FastDepthError
 
 

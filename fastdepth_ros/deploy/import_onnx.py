@@ -29,7 +29,8 @@ from fastdepth_ros.deploy.foreign_onnx import (
     read_foreign,
 )
 from fastdepth_ros.deploy.wrap import Wrapping, wrap
-from fastdepth_ros.depth.network import DEPTH, INVERSE_DEPTH, Network
+from fastdepth_ros.depth.geometry import DEPTH, INVERSE_DEPTH
+from fastdepth_ros.depth.network import Network
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.atomic_io import atomic_folder
 

@@ -14,6 +14,9 @@ from fastdepth_ros.errors import FastDepthError, FrameError
 MIN_SIDE_PX = 32
 FIELDS_OF_VIEW = ("trained", "full")
 FITS = ("stretch", "crop", "pad")
+VIEWS = ("authors", "frame")  # what a network was trained on: the central crop of FastDepth's authors, or all
+INTERPOLATIONS = ("linear", "area", "cubic")
+DEPTH, INVERSE_DEPTH = KINDS = ("depth", "inverse depth")  # what a network says
 AUTO, OFF = "auto", "off"
 SMALLEST, LARGEST = 0.01, 100.0  # no lens is further from the training camera's than that
 

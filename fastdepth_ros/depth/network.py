@@ -12,13 +12,18 @@ import numpy as np
 
 from fastdepth_ros.backends import Outputs
 from fastdepth_ros.depth.frame import Frame
-from fastdepth_ros.depth.geometry import Focal, Placement, camera_scale, place
+from fastdepth_ros.depth.geometry import (
+    DEPTH,
+    INTERPOLATIONS,
+    INVERSE_DEPTH,
+    Focal,
+    Placement,
+    camera_scale,
+    place,
+)
 from fastdepth_ros.errors import FrameError
 
-INTERPOLATIONS = {"linear": cv2.INTER_LINEAR, "area": cv2.INTER_AREA, "cubic": cv2.INTER_CUBIC}
-VIEWS = ("authors", "frame")  # what a network was trained on: the central crop of FastDepth's authors, or all
-FOCAL_RULES = ("trained", "canonical", "input", "none")
-DEPTH, INVERSE_DEPTH = KINDS = ("depth", "inverse depth")
+_INTERPOLATIONS = dict(zip(INTERPOLATIONS, (cv2.INTER_LINEAR, cv2.INTER_AREA, cv2.INTER_CUBIC)))
 LENS_IGNORED = "the model's focal rule is none, its scale does not follow the lens"
 _CONVERSIONS = {
     "bgr": {"rgb": cv2.COLOR_BGR2RGB},
@@ -75,7 +80,7 @@ class NetworkInput:
         """
         crop, inner = placement.crop, placement.inner
         view = frame.pixels[crop.top : crop.top + crop.height, crop.left : crop.left + crop.width]
-        small = cv2.resize(view, (inner.width, inner.height), interpolation=INTERPOLATIONS[self.interpolation])
+        small = cv2.resize(view, (inner.width, inner.height), interpolation=_INTERPOLATIONS[self.interpolation])
         if frame.order != channels:
             small = cv2.cvtColor(small, _CONVERSIONS[frame.order][channels])
         if (inner.height, inner.width) == self.shape:
