@@ -36,7 +36,7 @@ def add_file(
 
     Args:
         source: has the golden depth of the network in fp32.
-        backend: interpreter of the file.
+        backend: backend that runs the file.
         precision: numeric precision of the file, one of PRECISIONS.
         out: a folder that does not exist yet.
         tolerance_m: largest difference from the golden depth; None: the manifest's.
@@ -82,7 +82,7 @@ def import_tflite(file: Path, out: Path, fields: Mapping[str, Any], facts: Mappi
     """Write `out`: an artifact that runs a .tflite file as it is, in backend litert. All or nothing.
 
     Args:
-        file: layout of one image (1, height, width, 3) and one depth; float32, or bytes with their scales.
+        file: model of one image (1, height, width, 3) and one depth; float32, or bytes with their scales.
         out: a folder that does not exist yet.
         fields: fields of the manifest: licence, focal, input and outputs; their sizes are those of the file.
         facts: facts that are not in the file: `mean` and `std` of its pixels, `reciprocal` where it is inverse depth.
