@@ -8,6 +8,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytest.importorskip("rclpy", reason="rclpy is not installed")
@@ -151,6 +152,7 @@ def test_cycles_through_all_states_leave_no_thread_and_no_topic(graph, artifact_
 @pytest.mark.timeout(600)
 def test_a_hundred_cycles_leave_no_memory_either(graph, artifact_folder):
     resident_mb = cycles(graph, artifact_folder, 100)
-    growth_mb = resident_mb[-1] - resident_mb[40]
-    print(f"resident memory after 40 cycles {resident_mb[40]:.1f} MB, after 100 {resident_mb[-1]:.1f} MB")
-    assert growth_mb < 3  # of sixty cycles, each with an engine of its own
+    # The median of ten cycles: a leak shows in each ten, an arena that malloc keeps for a new thread (8 MB) in one.
+    grown_mb = np.median(np.diff(resident_mb[39::10]))
+    print("resident memory after each ten cycles:", *(f"{mb:.1f} MB" for mb in resident_mb[9::10]))
+    assert grown_mb < 0.5  # each cycle with an engine of its own
