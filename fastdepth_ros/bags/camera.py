@@ -121,7 +121,7 @@ def lens_note(image_topic: str, info: Any | None) -> str:
     lens = f"a fisheye lens ({model})" if is_fisheye(info) else f"a lens that distorts ({model or 'of no named model'})"
     return (
         f"{image_topic} is of {lens}, the network learned from frames without distortion: depth toward the edges "
-        "is off; rectify the frames first, with image_proc"
+        "is off; take the distortion out with --undistort, or rectify the frames with image_proc"
     )
 
 

@@ -70,7 +70,8 @@ def inspect_bag(path: Path, request: Request) -> InspectedBag:
         bits = request.bits or _used_bits(reader, images, times)
         source = Source(path.absolute(), _camera_info(reader, info), _truth_info(reader, request), bits)
         camera = first_message(reader, of_topic(reader, source.camera_info_topic))
-        notes = (*reader.notes, *left_out, camera_info_note(reader, info), lens_note(request.image_topic, camera))
+        lens = "" if request.undistort else lens_note(request.image_topic, camera)
+        notes = (*reader.notes, *left_out, camera_info_note(reader, info), lens)
     idle = "" if any(window.kept for window in windows) else _why_idle(request, len(times), (began, ended))
     is_sqlite3 = any(".db3" in Path(name).suffixes for name, _, _ in files)
     return InspectedBag(

@@ -123,6 +123,7 @@ class Request:
         depth_encoding: 32FC1 or 16UC1, each on the topic that REP 118 gives it.
         bits: bits that 16-bit samples of the images use; 0: found in a sample of the topic.
         points: settings of the point cloud that each depth image gets beside it; None: it gets none.
+        undistort: take the lens distortion out of frames that are not rectified.
     """
 
     recipe: Recipe
@@ -135,6 +136,7 @@ class Request:
     depth_encoding: str = "32FC1"
     bits: int = 0
     points: PointsOptions | None = None
+    undistort: bool = False
 
 
 @dataclass(frozen=True)
@@ -201,6 +203,7 @@ class Summary:
         dropped: frames that gave no depth, by reason.
         unscaled: depth images not scaled to the camera's focal length, by reason.
         without_camera_info: depth images without camera_info, by reason.
+        not_undistorted: depth images of frames that keep their distortion though it was to be taken out, by reason.
         mended_camera_info: camera_infos made of a part of the frame's own, by what was wrong with that.
         points_out: point clouds.
         copied: messages of other topics.
@@ -218,6 +221,7 @@ class Summary:
     unscaled: dict[str, int] = field(default_factory=dict)
     without_camera_info: dict[str, int] = field(default_factory=dict)
     mended_camera_info: dict[str, int] = field(default_factory=dict)
+    not_undistorted: dict[str, int] = field(default_factory=dict)
     copied: int = 0
     bits: int = 0
     bits_risen: dict[str, int] = field(default_factory=dict)
@@ -232,7 +236,10 @@ class Summary:
         self.points_out += other.points_out
         self.copied += other.copied
         self.bits = max(self.bits, other.bits)
-        for name in ("dropped", "unscaled", "without_camera_info", "mended_camera_info", "unmeasured", "bits_risen"):
+        for name in (
+            "dropped", "unscaled", "without_camera_info", "mended_camera_info", "not_undistorted", "unmeasured",
+            "bits_risen",
+        ):  # fmt: skip
             mine, theirs = getattr(self, name), getattr(other, name)
             for reason, count in theirs.items():
                 mine[reason] = mine.get(reason, 0) + count

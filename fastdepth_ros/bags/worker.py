@@ -25,6 +25,7 @@ from fastdepth_ros.depth.depth_image import DEPTH_ENCODINGS
 from fastdepth_ros.depth.estimator import DepthResult
 from fastdepth_ros.depth.frame import Frame, FrameError, decode_message
 from fastdepth_ros.depth.points import filtered_points
+from fastdepth_ros.depth.undistort import Undistorter
 from fastdepth_ros.jobs.pool import Work
 
 _AROUND_NS = 50_000_000  # how far beyond a window its frames' camera_info and truth are searched
@@ -158,6 +159,8 @@ class _Window:
     def __init__(self, task: Task, reader: AnyReader, estimate: Estimate) -> None:
         self._task, self._reader, self._estimate = task, reader, estimate
         self._contents, self._bits = read_window(reader, task), task.sensor()
+        undistorts = task.request.undistort and not is_rectified(task.request.image_topic)
+        self._undistorter = Undistorter() if undistorts else None
         self.summary = Summary(bits=self._bits.bits)
 
     def write(self, part: PartWriter) -> None:
@@ -178,6 +181,8 @@ class _Window:
             frame = self._frame(message)
             stamp, frame_id = stamp_ns(message), message.header.frame_id
             camera = self._contents.camera_infos.at(stamp, frame.pixels.shape[:2])
+            if self._undistorter is not None:
+                frame, camera = self._undistorter(frame, camera)
             result = self._estimate(frame, camera.matrix, unknown=camera.why)
         except FrameError as error:
             _count(self.summary.dropped, str(error))
@@ -221,6 +226,8 @@ class _Window:
         return frame
 
     def _count_camera(self, camera: FrameCamera) -> None:
+        if self._undistorter is not None and self._undistorter.problem:
+            _count(self.summary.not_undistorted, self._undistorter.problem)
         if camera.fault:
             _count(self.summary.without_camera_info, camera.why)
         elif camera.note:

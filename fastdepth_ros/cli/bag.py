@@ -61,6 +61,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_depth_options(parser)
     add_bits_option(parser)
     parser.add_argument(
+        "--undistort", action="store_true",
+        help="take the lens distortion that camera_info states out of the frames, unless the topic is rectified",
+    )  # fmt: skip
+    parser.add_argument(
         "--depth-encoding", choices=ENCODINGS, default="32FC1",
         help="32FC1: meters on /depth/image; 16UC1: millimeters on /depth/image_raw",
     )  # fmt: skip
@@ -160,6 +164,7 @@ def _request(parsed: argparse.Namespace, artifact: Artifact, choice: Choice, bac
         parsed.depth_encoding,
         SensorBits(parsed.bits).bits,  # raises what is wrong with it
         points_options(parsed),
+        parsed.undistort,
     )
 
 
@@ -196,7 +201,9 @@ def _print(out: Path, summary: Summary, figures: dict[str, Any], seconds: float,
     for reason, count in summary.without_camera_info.items():
         print(f"  {count} without depth/camera_info: {reason}")
     for reason, count in summary.mended_camera_info.items():
-        print(f"  {count} with a part of depth/camera_info made of the other: {reason}")
+        print(f"  {count} with another depth/camera_info than the camera's: {reason}")
+    for reason, count in summary.not_undistorted.items():
+        print(f"  {count} not undistorted: {reason}")
     if parsed.points:
         print(f"  {summary.points_out} point clouds")
     if summary.copied:

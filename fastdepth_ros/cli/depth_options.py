@@ -46,6 +46,13 @@ def add_bits_option(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
+def add_undistort_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--undistort", nargs="?", const="", metavar="YAML",
+        help="take the lens distortion out of the frames, by the bag's camera_info or by a file of camera_calibration",
+    )  # fmt: skip
+
+
 def add_points_options(parser: argparse.ArgumentParser) -> None:
     """Add options that mean the same as the node's parameters `points_*`."""
     group = parser.add_argument_group("point cloud", "filters as of the node's parameters of these names")

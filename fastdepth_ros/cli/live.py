@@ -11,6 +11,7 @@ from fastdepth_ros.cli.depth_options import (
     add_depth_options,
     add_field_option,
     add_focal_option,
+    add_undistort_option,
     camera_matrix,
     estimator_options,
 )
@@ -33,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_field_option(parser)
     add_depth_options(parser)
     add_focal_option(parser)
+    add_undistort_option(parser)
 
 
 def run(parsed: argparse.Namespace) -> None:
@@ -43,7 +45,7 @@ def run(parsed: argparse.Namespace) -> None:
     artifact, _, backend = load_chosen_model(parsed)
     estimator = artifact.estimator(backend, estimator_options(parsed))
     with (
-        open_source(parsed.source, parsed.image_topic) as source,
+        open_source(parsed.source, parsed.image_topic, undistort=parsed.undistort) as source,
         LiveView(window=not parsed.browser, **view_options(parsed)) as view,
     ):
         print_address(view.url, parsed)

@@ -15,6 +15,7 @@ from fastdepth_ros.cli.depth_options import (
     add_depth_options,
     add_field_option,
     add_focal_option,
+    add_undistort_option,
     camera_matrix,
     estimator_options,
 )
@@ -43,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_depth_options(parser)
     add_bits_option(parser)
     add_focal_option(parser)
+    add_undistort_option(parser)
     parser.add_argument("--height", type=int, default=480, help="height of the video in pixels")
     text = "length in seconds; 0: to the source's end or Ctrl-C"
     parser.add_argument("--seconds", type=float, default=0.0, help=text)
@@ -60,7 +62,10 @@ def run(parsed: argparse.Namespace) -> None:
     artifact, _, backend = load_chosen_model(parsed)
     estimator = artifact.estimator(backend, estimator_options(parsed))
     started = time.perf_counter()
-    with open_source(parsed.source, parsed.image_topic, parsed.bits) as source, VideoWriter(parsed.out) as writer:
+    with (
+        open_source(parsed.source, parsed.image_topic, parsed.bits, parsed.undistort) as source,
+        VideoWriter(parsed.out) as writer,
+    ):
         try:
             _write(source, estimator, writer, parsed)
         except KeyboardInterrupt:

@@ -34,6 +34,7 @@ class FrameCamera:
         matrix: (9,) that holds for the frame's pixels; None is unknown. It can be known where `k` and `p` are not.
         k, p, r: (9,), (12,) and (9,) for the frame's own camera_info, all or none.
         d, distortion_model: distortion, unchanged.
+        has_p: whether P is camera_info's own.
     """
 
     fault: str = ""
@@ -45,6 +46,7 @@ class FrameCamera:
     r: np.ndarray | None = None
     d: Numbers = ()
     distortion_model: str = ""
+    has_p: bool = True
 
 
 def frame_camera(info: Any | None, shape: tuple[int, int], *, rectified: bool = False) -> FrameCamera:
@@ -208,7 +210,7 @@ def _calibrated(info: Any, from_sensor: np.ndarray, rectified: bool) -> FrameCam
         r = _IDENTITY
     k, p = camera_through(from_sensor, k, p)
     matrix = p.reshape(3, 4)[:, :3].ravel() if rectified else k
-    return FrameCamera("", "", note, matrix, k, p, r, _field(info, "d"), info.distortion_model)
+    return FrameCamera("", "", note, matrix, k, p, r, _field(info, "d"), info.distortion_model, has_p)
 
 
 def _p_of(k: np.ndarray) -> np.ndarray:

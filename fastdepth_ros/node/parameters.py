@@ -101,6 +101,10 @@ class Settings:
     max_rate_hz: float = _parameter(
         0.0, "highest number of frames per second to process, the others are skipped; 0: no limit", low=0.0, high=1000.0
     )
+    undistort: bool = _parameter(
+        False, "removal of the lens distortion that camera_info states (plumb_bob, rational_polynomial, equidistant) "
+        "from frames that are not rectified",
+    )  # fmt: skip
     output_size: str = _parameter(
         "network", "size of the depth image; network: 224x224 for the field of view; camera: that of the camera image",
         choices=OUTPUTS,

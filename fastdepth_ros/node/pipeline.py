@@ -83,6 +83,7 @@ class Pipeline:
         self._publishers = DepthPublishers(node, settings.depth_encoding, settings.points)
         self._logged: set[str] = set()
         self._sensor = SensorBits(settings.bits)
+        self._undistorter: Any = None  # until it is needed
         self.last_drop = ""  # why the last frame without depth gave none
 
     @property
@@ -101,7 +102,8 @@ class Pipeline:
     @property
     def lacks_camera(self) -> bool:
         """Whether there would be no depth, or depth that is not scaled though it should be, for want of camera_info."""
-        return self._last is None and not self._is_stated and self._engine.estimator.wants_camera
+        needs = self.settings.undistort or (self._engine.estimator.wants_camera and not self._is_stated)
+        return needs and self._last is None
 
     @property
     def _is_stated(self) -> bool:
@@ -209,11 +211,15 @@ class Pipeline:
             decoded = time.perf_counter_ns()
             if frame.is_blank:
                 self.statistics.count("no_picture")
-            camera = self._camera_of(stamp, frame) if engine.estimator.takes_camera else FrameCamera()
+            takes_camera, undistorts = engine.estimator.takes_camera, self.settings.undistort
+            camera = self._camera_of(stamp, frame) if takes_camera or undistorts else FrameCamera()
+            if undistorts:
+                frame, camera = self._undistorted(frame, camera)
+            prepared = time.perf_counter_ns()
             inferred = engine.estimator.infer(frame, camera.matrix, camera.why)
             if engine.abandoned:
                 return
-            if not engine.estimator.takes_camera:
+            if not (takes_camera or undistorts):
                 camera = self._camera_of(stamp, frame)  # as late as possible: it may come after its image
             result = engine.estimator.measure(inferred, camera.matrix, stamp, camera.why)
             estimated = time.perf_counter_ns()
@@ -225,6 +231,7 @@ class Pipeline:
                 {
                     "wait": (started - arrived_ns) / 1e6,
                     "decode": (decoded - started) / 1e6,
+                    **({"undistort": (prepared - decoded) / 1e6} if undistorts else {}),
                     **result.stages_ms,
                     "publish": (published - estimated) / 1e6,
                     "total": (published - arrived_ns) / 1e6,
@@ -268,13 +275,32 @@ class Pipeline:
         if camera.fault:
             self.statistics.count(camera.fault, camera.why)
         lens = calibration.lens if calibration is not None and not camera.fault else ""
-        facts = {"lens": lens and f"{lens}, not rectified: subscribe image_rect", "camera_info": camera.note}
-        for name, text in facts.items():  # an empty one is not shown
-            if text:
-                self.facts[name] = text
-            else:
-                self.facts.pop(name, None)
+        if self.settings.undistort:
+            self._show("lens", lens)
+        else:
+            self._show("lens", lens and f"{lens}, not rectified: subscribe image_rect, or set undistort")
+            self._show("camera_info", camera.note)
         return camera
+
+    def _undistorted(self, frame: Frame, camera: FrameCamera) -> tuple[Frame, FrameCamera]:
+        """The frame without distortion and its camera, or both as they are; why that cannot be is counted."""
+        if not self._rectified:
+            if self._undistorter is None:
+                from fastdepth_ros.depth.undistort import Undistorter  # most cameras are rectified before
+
+                self._undistorter = Undistorter()
+            frame, camera = self._undistorter(frame, camera)
+            if self._undistorter.problem:
+                self.statistics.count("not_undistorted", self._undistorter.problem)
+        self._show("camera_info", camera.note)
+        return frame, camera
+
+    def _show(self, name: str, text: str) -> None:
+        """Show a fact on /diagnostics, unless it is empty."""
+        if text:
+            self.facts[name] = text
+        else:
+            self.facts.pop(name, None)
 
     def _stated_or(self, heard: FrameCamera, shape: tuple[int, int]) -> FrameCamera:
         """The camera of the parameters where no camera_info can be used; what differs between them is counted."""

@@ -7,17 +7,19 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 from rosbags.interfaces import Connection
 
 from fastdepth_ros.bags.camera import busiest_camera_topic, first_camera_info, image_connections, lens_note
+from fastdepth_ros.bags.camera_file import read_camera_file
 from fastdepth_ros.bags.reader import BagReader, open_bag, read_messages
 from fastdepth_ros.depth.camera_info import frame_camera, is_rectified, stamp_ns
 from fastdepth_ros.depth.estimator import DepthEstimator, DepthResult
 from fastdepth_ros.depth.frame import SAMPLE_BITS, Frame, FrameError, SensorBits, decode_message
+from fastdepth_ros.depth.undistort import Undistorter
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.pictures.image_files import as_bgr
 
@@ -44,7 +46,8 @@ class Source:
         risen: notes on late frames that used more bits than all before.
         stamps_stop: number of the first frame, from 1, whose stamp did not increase or leapt; from it on, the times are
             those of the recording. 0: all stamps are good.
-        of_bag: notes on the bag.
+        of_bag: notes on the bag and the camera.
+        has_camera_info: whether it is a bag with camera_info.
         ended: end of a stream, in words; "" while it runs, and for other sources.
     """
 
@@ -56,6 +59,7 @@ class Source:
     risen: list[str] = field(default_factory=list)
     stamps_stop: int = 0
     of_bag: tuple[str, ...] = ()
+    has_camera_info: bool = False
     ended: str = ""
 
     @property
@@ -109,18 +113,30 @@ class _Times:
 
 
 @contextmanager
-def open_source(text: str, image_topic: str = "", bits: int = 0) -> Iterator[Source]:
+def open_source(text: str, image_topic: str = "", bits: int = 0, undistort: str | None = None) -> Iterator[Source]:
     """Open a bag (folder, .bag, .mcap, .db3), a camera (a number or /dev/video...), a video file, or an address
     (rtsp://..., http://...).
 
     Args:
         image_topic: topic of a bag; "" takes the image topic with the most images that are not depth.
         bits: number of bits that 16-bit samples of a bag use; 0 finds it from the frames.
+        undistort: calibration file whose lens distortion is taken out of the frames; "": the camera_info of a bag that
+            is not rectified; None leaves the frames as they are.
 
     Raises:
-        FastDepthError: no such source, or OpenCV cannot read it.
+        FastDepthError: no such source, OpenCV cannot read it, or its frames cannot be undistorted.
         BagError: the bag cannot be read.
     """
+    with _opened(text, image_topic, bits, undistort) as source:
+        if undistort:
+            source.frames = _undistorted(source, source.frames, read_camera_file(Path(undistort)))
+        elif undistort is not None and not source.has_camera_info:
+            raise FastDepthError(f"{text} has no camera_info; give the camera's calibration: --undistort YAML")
+        yield source
+
+
+@contextmanager
+def _opened(text: str, image_topic: str, bits: int, undistort: str | None) -> Iterator[Source]:
     path = Path(text)
     if text.isdigit() or text.startswith("/dev/video"):
         with _capture(int(text) if text.isdigit() else text, f"camera {text}") as capture:
@@ -137,9 +153,14 @@ def open_source(text: str, image_topic: str = "", bits: int = 0) -> Iterator[Sou
             connections = image_connections(reader, image_topic or busiest_camera_topic(reader))
             total = sum(connection.msgcount for connection in connections)
             source = Source(iter(()), total, False, SensorBits(bits))
-            note = lens_note(connections[0].topic, first_camera_info(reader, connections[0].topic, connections))
+            topic = connections[0].topic
+            info = first_camera_info(reader, topic, connections)
+            source.has_camera_info = info is not None
+            note = lens_note(topic, info) if undistort is None else ""
             source.of_bag = (*reader.notes, *([note] if note else []))
-            source.frames = _bag_frames(source, reader, connections)
+            source.frames = _bag_frames(source, reader, connections, info)
+            if undistort == "" and not is_rectified(topic):
+                source.frames = _undistorted(source, source.frames, info)
             yield source
     elif path.is_file():
         with _capture(text, f"video {text}") as capture:
@@ -202,10 +223,27 @@ def _file_frames(source: Source, capture: cv2.VideoCapture) -> Iterator[TimedFra
     source.leave_out("cut short or damaged", source.total - count)
 
 
-def _bag_frames(source: Source, reader: BagReader, connections: list[Connection]) -> Iterator[TimedFrame]:
-    topic = connections[0].topic
-    info = first_camera_info(reader, topic, connections)
-    rectified = is_rectified(topic)
+def _undistorted(source: Source, frames: Iterator[TimedFrame], info: Any | None) -> Iterator[TimedFrame]:
+    """Frames of a source without lens distortion, and the camera matrix that they then have.
+
+    Raises:
+        FastDepthError: their distortion cannot be taken out.
+    """
+    undistort, notes = Undistorter(), set[str]()
+    for time_ns, frame, _ in frames:
+        frame, camera = undistort(frame, frame_camera(info, frame.pixels.shape[:2]))
+        if undistort.problem:
+            raise FastDepthError(f"--undistort: {undistort.problem}")
+        if camera.note and camera.note not in notes:
+            notes.add(camera.note)
+            source.of_bag = (*source.of_bag, f"camera_info: {camera.note}")
+        yield time_ns, frame, camera.matrix
+
+
+def _bag_frames(
+    source: Source, reader: BagReader, connections: list[Connection], info: Any | None
+) -> Iterator[TimedFrame]:
+    rectified = is_rectified(connections[0].topic)
     times = _Times(source)
     sensor = source.sensor
     for message, recorded_ns in read_messages(reader, connections):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,9 @@ def frames() -> list[np.ndarray]:
     return [cv2.resize(image, (160, 120), interpolation=cv2.INTER_CUBIC) for image in small]
 
 
-def messages(types: Any, ros1: bool = False) -> list[tuple[str, str, int, Any]]:
+def messages(
+    types: Any, ros1: bool = False, distortion: Sequence[float] = (0.0,) * 5
+) -> list[tuple[str, str, int, Any]]:
     """(topic, type, stamp, message) of the four frames and their camera_info."""
     made = []
     for number, (stamp, bgr) in enumerate(zip(STAMPS_NS, frames())):
@@ -36,21 +38,23 @@ def messages(types: Any, ros1: bool = False) -> list[tuple[str, str, int, Any]]:
         region = types.types["sensor_msgs/msg/RegionOfInterest"](0, 0, 0, 0, False)
         k = np.array(K)
         p = np.array([130.0, 0, 80, 0, 0, 131, 60, 0, 0, 0, 1, 0])
-        matrices = [np.zeros(5), k, np.eye(3).ravel(), p]
+        matrices = [np.array(distortion), k, np.eye(3).ravel(), p]
         info = types.types["sensor_msgs/msg/CameraInfo"](header, 120, 160, "plumb_bob", *matrices, 0, 0, region)
         made.append((INFO_TOPIC, "sensor_msgs/msg/CameraInfo", stamp, info))
         made.append((IMAGE_TOPIC, "sensor_msgs/msg/Image", stamp, image))
     return made
 
 
-def write_rosbag2(path: Path, plugin: StoragePlugin, *, zstd: bool = False) -> Path:
+def write_rosbag2(
+    path: Path, plugin: StoragePlugin, *, zstd: bool = False, distortion: Sequence[float] = (0.0,) * 5
+) -> Path:
     types = get_typestore(Stores.ROS2_HUMBLE)
     writer = Writer(path, version=9, storage_plugin=plugin)
     if zstd:
         writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
     with writer:
         connections: dict[str, Any] = {}
-        for topic, kind, stamp, message in messages(types):
+        for topic, kind, stamp, message in messages(types, distortion=distortion):
             if topic not in connections:
                 connections[topic] = writer.add_connection(topic, kind, typestore=types)
             writer.write(connections[topic], stamp, types.serialize_cdr(message, kind))

@@ -58,6 +58,9 @@ CASES = {
     "camera_info_mismatch": camera_info("camera_info_mismatch", WELL),
     "camera_info_uncalibrated": camera_info("camera_info_uncalibrated", WELL),
     "unscaled": replace(LOOK, snapshot=replace(CALM, news={"unscaled": 1}, details={"unscaled": "the camera"})),
+    "not_undistorted": replace(
+        LOOK, snapshot=replace(CALM, news={"not_undistorted": 1}, details={"not_undistorted": "an odd lens"})
+    ),
     "focal_differs": replace(
         LOOK, snapshot=replace(CALM, news={"focal_differs": 1}, details={"focal_differs": "500 px, 600 px"})
     ),

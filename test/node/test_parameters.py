@@ -15,6 +15,7 @@ from fastdepth_ros.node.parameters import FILES, PAGE, Settings, as_markdown, as
 ROOT = Path(__file__).resolve().parents[2]
 OTHER_FILES = {
     "cameras.yaml",
+    "diagnostic_aggregator.yaml",
     "nav2_costmap.yaml",
     "nav2_collision_monitor.yaml",
 }  # of other nodes, or no parameter files

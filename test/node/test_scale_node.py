@@ -8,6 +8,7 @@ import threading
 import time
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -214,6 +215,34 @@ def test_a_lens_that_distorts_is_told_unless_the_topic_is_rectified(graph, artif
         graph.go(node, "deactivate", "cleanup")
     assert "plumb_bob distortion, not rectified" in facts[0]["lens"]
     assert "lens" not in facts[1]
+
+
+def test_an_undistorting_node_gives_the_depth_of_opencvs_undistorted_picture(graph, artifact_folder):
+    graph.activated(artifact_folder, undistort=True, camera_info_wait_s=60.0)
+    camera, depths = CameraDriver(graph), Listener(graph, "/depth/image", Image)
+    infos, diagnostics = Listener(graph, INFO, CameraInfo), Diagnostics(graph)
+    camera.wait()
+    d, pixels = [-0.3, 0.1, 0.001, 0.002, 0.0], picture(480, 640)
+    k = np.reshape(KINECT_K, (3, 3))
+    info = CameraInfo(height=480, width=640, k=KINECT_K, d=d, distortion_model="plumb_bob")
+    info.p = np.hstack([k, np.zeros((3, 1))]).ravel()
+    camera.send(1, pixels)  # is held back: without its lens it cannot be undistorted
+    wait_until(lambda: diagnostics.facts.get("held") == "1", "the frame to be held")
+    camera.publish_info(info)
+    wait_until(lambda: depths.heard and infos.heard, "depth")
+    artifact = find_artifact(artifact_folder)
+    without = Frame(cv2.undistort(pixels, k, np.array(d), None, k), "bgr")
+    expected = artifact.estimator(artifact.load())(without, np.array(KINECT_K)).depth
+    np.testing.assert_allclose(depth_of(depths.heard[0]), expected, atol=1e-3)
+    assert not any(infos.heard[0].d) and infos.heard[0].k[0] == pytest.approx(KINECT_K[0] * 224 / 584)
+    wait_until(lambda: "undistort p50 [ms]" in diagnostics.facts, "the cost")
+
+    info.distortion_model = "what"
+    camera.publish_info(info)
+    time.sleep(0.3)
+    camera.send(2, pixels)
+    assert "'what' cannot be undistorted" in diagnostics.told("not undistorted", "camera_info").message
+    assert depths.heard
 
 
 def test_depth_beyond_the_maximum_is_infinite(graph, artifact_folder):

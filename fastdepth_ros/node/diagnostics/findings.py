@@ -140,6 +140,11 @@ KINDS = {
         "camera_info", WARN, "depth is not scaled to the camera's focal length: {reason}",
         f"use a camera_info and a model that match{OR_SCALE}",
     ),
+    "not_undistorted": Kind(
+        "camera_info", WARN, "frames are not undistorted: {why}",
+        "calibrate the camera, or subscribe image_rect of image_proc and set undistort to false",
+        ("camera_info_missing", "camera_info_silent", "camera_info_mismatch", "camera_info_uncalibrated"),
+    ),
     "focal_differs": Kind(
         "camera_info", WARN, "the focal length differs by over 5 %: {why}; that of camera_info is used",
         "set hfov_deg and focal_px to 0, or calibrate the camera",

@@ -143,8 +143,9 @@ def _camera_info(given: HealthInput) -> Iterator[Finding]:
             + (", and depth is not scaled to the camera's focal length" * unscaled),
         }
         yield Finding("camera_info_silent" if fault == MISSING and inputs.info_publishers else fault, case)
-    if news.get("focal_differs"):
-        yield Finding("focal_differs", {"why": details.get("focal_differs", "")})
+    for name in ("focal_differs", "not_undistorted"):
+        if news.get(name):
+            yield Finding(name, {"why": details.get(name, "")})
     if news.get("unscaled") and reason not in (details.get(fault) for fault in faults):
         yield Finding("unscaled", {"reason": reason})
 
