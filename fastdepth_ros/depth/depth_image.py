@@ -9,7 +9,6 @@ from typing import Any
 import cv2
 import numpy as np
 
-from fastdepth_ros.depth.compressed_depth import HEADER, meters_of_inverse
 from fastdepth_ros.depth.image_header import check_header
 from fastdepth_ros.errors import FrameError
 
@@ -70,6 +69,8 @@ def _values(message: Any) -> np.ndarray:
 def _compressed_values(message: Any) -> np.ndarray:
     if not message.format.startswith(("16UC1", "32FC1")) or "compressedDepth" not in message.format:
         raise FrameError(f"a compressed depth image is 16UC1 or 32FC1; compressedDepth, not {message.format!r}")
+    from fastdepth_ros.depth.compressed_depth import HEADER, meters_of_inverse  # a robot's depth is rarely compressed
+
     png = bytes(message.data[HEADER.size :])
     try:
         check_header(png)

@@ -16,7 +16,6 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from std_msgs.msg import Header
 
 from fastdepth_ros.depth.camera_info import FrameCamera, camera_info_fields, stamp_ns
-from fastdepth_ros.depth.compressed_depth import compressed_depth
 from fastdepth_ros.depth.depth_image import DEPTH_ENCODINGS
 from fastdepth_ros.depth.estimator import DepthResult
 from fastdepth_ros.depth.frame import Frame, SensorBits, UnknownEncodingError, decode_message
@@ -103,15 +102,17 @@ class DepthPublishers:
         if not camera.fault:
             self._info.publish(self._info_bytes(header, camera, result.from_frame, result.depth.shape))
         if self._compressed.get_subscription_count():
+            from fastdepth_ros.depth.compressed_depth import compressed_depth  # most robots do not compress it
+
             data, kind = compressed_depth(pixels), f"{self._encoding}; compressedDepth png"
             self._compressed.publish(CompressedImage(header=header, format=kind, data=data))
         if self._color.get_subscription_count():
-            from fastdepth_ros.pictures.color_map import color_depth  # most robots never color depth
+            from fastdepth_ros.pictures.color_map import color_depth  # nor color it
 
             colored = color_depth(result.depth, settings.color_near_m, settings.color_far_m)
             self._color.publish(self._color_bytes(header, colored, "bgr8"))
         if self._points is not None and self._points.get_subscription_count() and camera.matrix is not None:
-            from fastdepth_ros.node.point_cloud import point_cloud  # neither do most make points
+            from fastdepth_ros.node.point_cloud import point_cloud  # nor make points
 
             self._points.publish(point_cloud(header, result, camera.matrix, settings))
 
