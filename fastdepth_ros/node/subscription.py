@@ -16,6 +16,7 @@ from rclpy.qos import (
     qos_check_compatible,
     qos_profile_sensor_data,
 )
+from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo
 
 from fastdepth_ros.node.diagnostics.health import Inputs
@@ -287,6 +288,23 @@ class ImageSubscription:
             for topic, types in self._node.get_topic_names_and_types()
             if self.type_name in types and self._node.count_publishers(topic) and "depth/image" not in topic
         ]
+
+
+def of_messages(kind: type, callback: Callable[[Any], None]) -> Callable[[bytes], None]:
+    """Callback of a subscription that takes messages serialized, see `MatchedSubscription`.
+
+    Args:
+        callback: function called with each message; bytes that hold none are left out.
+    """
+
+    def on_bytes(serialized: bytes) -> None:
+        try:
+            message: Any = deserialize_message(serialized, kind)
+        except RuntimeError:  # of rclpy
+            return
+        callback(message)
+
+    return on_bytes
 
 
 def info_qos(publishers: list[Any]) -> QoSProfile:

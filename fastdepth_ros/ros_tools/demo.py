@@ -37,6 +37,7 @@ from fastdepth_ros.jobs.processes import isolated_domain, run_module
 from fastdepth_ros.metrics.depth import depth_errors, mean_errors
 from fastdepth_ros.node.messages import frame_from_message
 from fastdepth_ros.node.shutdown import lasting_executor
+from fastdepth_ros.node.subscription import of_messages
 from fastdepth_ros.pictures.image_files import write_picture
 from fastdepth_ros.pictures.panel import PanelRow, panel
 from fastdepth_ros.ros_tools.camera import IMAGE_TOPIC as CAMERA_TOPIC
@@ -79,9 +80,10 @@ class Collector(Node):
         self._frames: OrderedDict[int, Any] = OrderedDict()
         self._truths: OrderedDict[int, Any] = OrderedDict()
         qos = QoSProfile(depth=30)
-        self.create_subscription(image_type, image_topic, self._on_frame, qos)
+        self.create_subscription(image_type, image_topic, of_messages(image_type, self._on_frame), qos, raw=True)
         if truth_topic:
-            self.create_subscription(Image, truth_topic, lambda message: _keep(self._truths, message), qos)
+            keep = of_messages(Image, lambda message: _keep(self._truths, message))
+            self.create_subscription(Image, truth_topic, keep, qos, raw=True)
         self._writer, self._connections = writer, {}
         for topic, message_type in RECORDED.items():
             ros_name = f"{message_type.__module__.split('.')[0]}/msg/{message_type.__name__}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from functools import partial
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,6 @@ from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
-from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
 from fastdepth_ros.depth.camera_info import StampCache, camera_info_beside, frame_camera, is_rectified, stamp_ns
@@ -23,7 +22,7 @@ from fastdepth_ros.depth.frame import FrameError, SensorBits
 from fastdepth_ros.depth.points import points_of
 from fastdepth_ros.node.messages import frame_from_message
 from fastdepth_ros.node.shutdown import lasting_executor
-from fastdepth_ros.node.subscription import DISCOVERY_PERIOD_S, ImageSubscription, InfoSubscription
+from fastdepth_ros.node.subscription import DISCOVERY_PERIOD_S, ImageSubscription, InfoSubscription, of_messages
 from fastdepth_ros.pictures.image_files import as_bgr
 from fastdepth_ros.view.live_view import LiveView, Moment
 from fastdepth_ros.view.projection import view_of
@@ -73,37 +72,34 @@ class Viewer(Node):
         self._waiting: Image | None = None
         self._shown_text = ""
         self._give_up = self.create_timer(WAIT_S, self._show_waiting)
-        self.create_subscription(Image, depth_topic, self._on_depth, qos_profile_sensor_data)
-        self.create_subscription(
-            CameraInfo, camera_info_beside(depth_topic), self._on_depth_camera, qos_profile_sensor_data
-        )
+        self._listen(Image, depth_topic, self._on_depth)
+        self._listen(CameraInfo, camera_info_beside(depth_topic), self._on_depth_camera)
         points_topic = f"{depth_topic.rpartition('/')[0]}/points"
-        self.create_subscription(PointCloud2, points_topic, self._on_points, qos_profile_sensor_data)
+        self._listen(PointCloud2, points_topic, self._on_points)
         self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
         if image_topic:
             self._listen_to(image_topic)
+
+    def _listen(self, kind: type, topic: str, callback: Callable[[Any], None]) -> None:
+        self.create_subscription(kind, topic, of_messages(kind, callback), qos_profile_sensor_data, raw=True)
 
     def _listen_to(self, topic: str) -> None:
         self._rectified = is_rectified(topic)
         compressed = topic.endswith("/compressed")
         kind = CompressedImage if compressed else Image
-        self._image = ImageSubscription(self, topic, kind, "auto", partial(self._on_frame, kind))
-        info = InfoSubscription(self, camera_info_beside(topic, compressed), self._on_camera)
+        self._image = ImageSubscription(self, topic, kind, "auto", of_messages(kind, self._on_frame))
+        info_topic = camera_info_beside(topic, compressed)
+        info = InfoSubscription(self, info_topic, of_messages(CameraInfo, self._on_camera))
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         for subscription in (self._image, info):
             self.create_timer(DISCOVERY_PERIOD_S, subscription.match, clock=steady)
 
-    def _on_frame(self, kind: type, serialized: bytes) -> None:
-        try:
-            message: Any = deserialize_message(serialized, kind)
-        except RuntimeError as error:  # of rclpy
-            self.get_logger().error(f"cannot be shown: {error}", throttle_duration_sec=10.0)
-            return
+    def _on_frame(self, message: Image | CompressedImage) -> None:
         self._frames.add(stamp_ns(message), message)
         self._show_if_complete()
 
-    def _on_camera(self, serialized: bytes) -> None:
-        self._camera = deserialize_message(serialized, CameraInfo)
+    def _on_camera(self, message: CameraInfo) -> None:
+        self._camera = message
 
     def _on_depth_camera(self, message: CameraInfo) -> None:
         self._depth_cameras.add(stamp_ns(message), message)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -10,10 +12,11 @@ import pytest
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from rclpy.serialization import deserialize_message
+from rclpy.serialization import deserialize_message, serialize_message
 from ros_graph import CameraDriver, wait_until
 from sensor_msgs.msg import CameraInfo, Image
 
+from fastdepth_ros.node import subscription
 from fastdepth_ros.node.subscription import (
     DISCOVERY_PERIOD_S,
     ImageSubscription,
@@ -114,6 +117,28 @@ def test_camera_info_latched_before_is_heard_and_one_that_is_not_too(graph):
         return len(heard) > before
 
     wait_until(is_heard, "camera_info that is not latched")
+
+
+def test_every_subscription_of_large_messages_takes_them_serialized():
+    package = Path(subscription.__file__).parents[1]
+    calls = [
+        ast.unparse(call)
+        for path in package.rglob("*.py")
+        for call in ast.walk(ast.parse(path.read_text()))
+        if isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Attribute)
+        and call.func.attr == "create_subscription"
+    ]
+    assert len(calls) > 5
+    assert not [call for call in calls if "raw=True" not in call and "(DiagnosticArray" not in call]
+
+
+def test_bytes_that_hold_no_message_are_left_out():
+    heard: list[Image] = []
+    on_bytes = subscription.of_messages(Image, heard.append)
+    for serialized in (b"", b"\0\1\0\0", serialize_message(Image(width=7))):
+        on_bytes(serialized)
+    assert [message.width for message in heard] == [7]
 
 
 def test_a_best_effort_publisher_is_not_blamed_where_it_is_followed(graph):
