@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +15,6 @@ from fastdepth_ros.jobs.cores import available_cores
 
 BYTES = np.arange(256, dtype=np.uint8)
 PRECISIONS = ("fp32", "int8")
-MEAN, STD = (0.0, 0.0, 0.0), (255.0, 255.0, 255.0)  # of a file whose manifest states none: pixels become 0 to 1
 
 
 class Port(NamedTuple):
@@ -69,16 +69,15 @@ class LiteRtBackend:
                 f"{model.path} takes one image {self._taken.shape} and gives depth, its manifest says {wanted} and "
                 f"{', '.join(model.outputs)}{' of a camera' if model.takes_camera else ''}"
             )
-        mean, std = (np.asarray(model.facts.get(name, known), float) for name, known in (("mean", MEAN), ("std", STD)))
-        table = self._taken.stored((BYTES[:, None] - mean) / std)  # (256, 3)
-        self._table = None if (table == BYTES[:, None]).all() and table.dtype == np.uint8 else table[None]
+        self._table = _input_table(self._taken, model.facts)
+        self._convert = options.channels != model.facts.get("channels", "rgb")
         self._is_inverse = bool(model.facts.get("reciprocal"))
         self.computes, self.channels = options.precision, options.channels
         self.engine = engine_text(f"litert {version('ai-edge-litert')}", "cpu", self.computes)
 
     def infer(self, pixels: np.ndarray, camera: np.ndarray | None = None) -> Outputs:
-        rgb = pixels if self.channels == "rgb" else cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
-        taken = rgb if self._table is None else cv2.LUT(rgb, self._table)
+        ordered = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB) if self._convert else pixels
+        taken = ordered if self._table is None else cv2.LUT(ordered, self._table)
         self._interpreter.set_tensor(self._taken.tensor, taken[None])
         self._interpreter.invoke()
         given = self._interpreter.get_tensor(self._given.tensor).reshape(self._given.shape[1:3])
@@ -121,6 +120,18 @@ def open_tflite(path: Path, threads: int) -> tuple[Any, Port, Port]:
     if depth.shape not in ((1, *rows_and_columns), (1, *rows_and_columns, 1)) or min(rows_and_columns, default=0) < 2:
         raise BackendError(f"{path} gives {depth.shape}, it should give a depth (1, rows, columns, 1)")
     return interpreter, image, depth
+
+
+def _input_table(taken: Port, facts: Mapping[str, Any]) -> np.ndarray | None:
+    """What the file takes for each pixel value: (1, 256, channels) by channel of the network, None: the value itself.
+
+    Without mean and std in the manifest bytes are the pixels, and floats are 0 to 1.
+    """
+    if "mean" in facts:
+        return taken.stored((BYTES[:, None] - np.asarray(facts["mean"])) / np.asarray(facts["std"]))[None]
+    if taken.dtype == np.float32:
+        return (BYTES / np.float32(255))[None, :, None]
+    return None if taken.dtype == np.uint8 else (BYTES ^ 128).view(np.int8)[None, :, None]
 
 
 def _ends(interpreter: Any) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

@@ -22,7 +22,7 @@ from fastdepth_ros.artifact.golden import (
 )  # fmt: skip
 from fastdepth_ros.artifact.manifest import VERSION, write_manifest
 from fastdepth_ros.backends import BackendOptions, backend_class
-from fastdepth_ros.backends.litert import LiteRtBackend, open_tflite
+from fastdepth_ros.backends.litert import LiteRtBackend, Port, open_tflite
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.atomic_io import atomic_folder
 
@@ -85,7 +85,8 @@ def import_tflite(file: Path, out: Path, fields: Mapping[str, Any], facts: Mappi
         file: model of one image (1, height, width, 3) and one depth; float32, or bytes with their scales.
         out: a folder that does not exist yet.
         fields: fields of the manifest: licence, focal, input and outputs; their sizes are those of the file.
-        facts: facts that are not in the file: `mean` and `std` of its pixels, `reciprocal` where it is inverse depth.
+        facts: facts that are not in the file: `mean` and `std` of its pixels, `channels` where its order is bgr,
+            `reciprocal` where it gives inverse depth.
 
     Returns:
         Numeric precision of the file: "fp32" or "int8".
@@ -95,15 +96,10 @@ def import_tflite(file: Path, out: Path, fields: Mapping[str, Any], facts: Mappi
         BackendError: LiteRT is not installed, or cannot run the file.
         FastDepthError: no such file, or a depth that is constant or not finite.
     """
-    backend_class("litert")
     with atomic_folder(out) as building:
         entry = {**_copied(file, building, "model.tflite"), **facts}
-        code = _run_apart(building / entry["file"])
-        if code < 0:
-            raise FastDepthError(f"{file} ends litert with signal {-code}", "it is damaged, fetch it again")
-        interpreter, image, depth = open_tflite(building / entry["file"], 1)
-        if code:
-            raise FastDepthError(f"{file} cannot be run by litert, only loaded")
+        image, depth = read_tflite(file)
+        interpreter = open_tflite(building / entry["file"], 1)[0]
         bytes_of = [tensor for tensor in interpreter.get_tensor_details() if np.dtype(tensor["dtype"]).itemsize == 1]
         precision = "int8" if any(len(tensor["quantization_parameters"]["scales"]) for tensor in bytes_of) else "fp32"
         sizes = [dict(zip(("height_px", "width_px"), port.shape[1:3])) for port in (image, depth)]
@@ -120,6 +116,23 @@ def import_tflite(file: Path, out: Path, fields: Mapping[str, Any], facts: Mappi
         golden_of = {"golden": golden} if precision == "fp32" else {"precisions": {precision: {"golden": golden}}}
         write_manifest(building, {**manifest, **golden_of})
     return precision
+
+
+def read_tflite(file: Path) -> tuple[Port, Port]:
+    """Input and output of a .tflite file of one image and one depth.
+
+    Raises:
+        BackendError: LiteRT is not installed, or the file is no such network.
+        FastDepthError: LiteRT cannot run the file.
+    """
+    backend_class("litert")
+    code = _run_apart(file)
+    if code < 0:
+        raise FastDepthError(f"{file} ends litert with signal {-code}", "it is damaged, fetch it again")
+    _, image, depth = open_tflite(file, 1)
+    if code:
+        raise FastDepthError(f"{file} can be loaded by litert, but not run")
+    return image, depth
 
 
 def _run_apart(file: Path) -> int:

@@ -50,6 +50,14 @@ def test_mean_and_std_of_the_manifest_are_applied(precision):
     np.testing.assert_allclose(depth, expected, rtol=0, atol=ROUNDED_M[precision])
 
 
+@pytest.mark.parametrize("channels", ["rgb", "bgr"])
+def test_a_network_of_bgr_gets_blue_first(channels):
+    blue_first = np.maximum(0, (NOISE[..., 2].astype(np.float32) - 10) / 20)
+    pixels = NOISE if channels == "rgb" else np.ascontiguousarray(NOISE[..., ::-1])
+    depth = load(facts={"channels": "bgr"}, channels=channels).infer(pixels).depth
+    np.testing.assert_allclose(depth, blue_first, rtol=0, atol=1e-5)
+
+
 def test_a_reciprocal_is_taken_where_the_file_gives_inverse_depth():
     depth = load(facts={"reciprocal": True}).infer(NOISE).depth
     far = METERS == 0
