@@ -123,7 +123,7 @@ def open_tflite(path: Path, threads: int) -> tuple[Any, Port, Port]:
 
 
 def _input_table(taken: Port, facts: Mapping[str, Any]) -> np.ndarray | None:
-    """What the file takes for each pixel value: (1, 256, channels) by channel of the network, None: the value itself.
+    """Table from pixel values to what the file takes, (1, 256, channels of the network); None: the pixel values.
 
     Without mean and std in the manifest bytes are the pixels, and floats are 0 to 1.
     """

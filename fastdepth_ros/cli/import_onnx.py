@@ -5,11 +5,19 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from fastdepth_ros.depth.geometry import FITS, INTERPOLATIONS, KINDS, VIEWS
 from fastdepth_ros.errors import FastDepthError
+
+NORMALIZATIONS = {  # mean and std of pixels 0 to 255
+    "imagenet": ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
+    "unit": ((0.0, 0.0, 0.0), (255.0, 255.0, 255.0)),
+    "symmetric": ((127.5, 127.5, 127.5), (127.5, 127.5, 127.5)),
+    "none": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+}
 
 
 def size(text: str) -> tuple[int, int]:
@@ -34,7 +42,7 @@ def focal(text: str) -> dict[str, Any]:
 
 
 def add_import_options(parser: argparse.ArgumentParser) -> None:
-    of_onnx = parser.add_argument_group("options for .onnx files")
+    of_onnx = parser.add_argument_group("options for .onnx files, and for .tflite files with --as-is")
     of_onnx.add_argument("--license", "--licence", default="", help="license of the weights; required")
     of_onnx.add_argument("--source", default="", help="address that the file comes from (default: its name)")
     of_onnx.add_argument("--size", type=size, metavar="HxW", help="height and width of the input, where they are open")
@@ -42,7 +50,7 @@ def add_import_options(parser: argparse.ArgumentParser) -> None:
         "--layout", choices=("nchw", "nhwc"), default="", help="order of the input's axes, where it is open"
     )
     of_onnx.add_argument(
-        "--normalize", choices=("imagenet", "unit", "symmetric", "none"),
+        "--normalize", choices=NORMALIZATIONS,
         help="normalization of the input: ImageNet's mean and std, 0 to 1, -1 to 1, or 0 to 255",
     )  # fmt: skip
     for name in ("mean", "std"):
@@ -112,19 +120,28 @@ def import_onnx(parsed: argparse.Namespace) -> int:
     return 0
 
 
+def stated_normalization(parsed: argparse.Namespace) -> tuple[Sequence[float] | None, Sequence[float] | None]:
+    """Mean and std of pixels 0 to 255 that the options say, None and None where they say none.
+
+    Raises:
+        FastDepthError: both kinds of options are given, or one number without the other.
+    """
+    if (parsed.normalize and (parsed.mean or parsed.std)) or (parsed.mean is None) != (parsed.std is None):
+        raise FastDepthError("--normalize and --mean with --std say the same; give one of them")
+    return NORMALIZATIONS[parsed.normalize] if parsed.normalize else (parsed.mean, parsed.std)
+
+
 def _print(sheet: list[tuple[str, str, str]]) -> None:
     for name, value, who in sheet:
         print(f"{name:<15}{value}  [{who}]")
 
 
 def _options(parsed: argparse.Namespace) -> Any:
-    from fastdepth_ros.deploy.import_onnx import NORMALIZATIONS, ImportOptions
+    from fastdepth_ros.deploy.import_onnx import ImportOptions
 
     if not parsed.license:
         raise FastDepthError("an artifact names the license of its weights", "say it by --license")
-    if parsed.normalize and (parsed.mean or parsed.std):
-        raise FastDepthError("--normalize and --mean with --std say the same; give one of them")
-    mean, std = NORMALIZATIONS[parsed.normalize] if parsed.normalize else (parsed.mean, parsed.std)
+    mean, std = stated_normalization(parsed)
     return ImportOptions(
         licence=parsed.license, size=parsed.size, layout=parsed.layout, mean=mean, std=std, bgr=parsed.bgr,
         depth_output=parsed.depth_output, confidence_output=parsed.confidence_output, sky_output=parsed.sky_output,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from fastdepth_ros.depth.network import DEPTH
+from fastdepth_ros.cli.import_onnx import stated_normalization
 from fastdepth_ros.errors import FastDepthError
 
 
@@ -44,20 +44,19 @@ def import_as_is(parsed: argparse.Namespace) -> int:
 
 def _fields(parsed: argparse.Namespace) -> dict[str, Any]:
     """Fields of the manifest that the options say."""
-    kind = parsed.kind.replace("-", " ")
     focal = parsed.focal or {"rule": "none"}
     if not parsed.license:
         raise FastDepthError("an artifact names the license of its weights", "say it by --license")
     if focal["rule"] == "input":
         raise FastDepthError(f"{parsed.file} takes no camera matrix, the focal rule is input", "leave --focal out")
-    depth: dict[str, Any] = {"kind": kind, "metric": not parsed.relative}
-    if kind != DEPTH:
+    depth: dict[str, Any] = {"kind": parsed.kind.replace("-", " "), "metric": not parsed.relative}
+    if parsed.kind != "depth":
         depth |= dict(zip(("scale", "shift"), parsed.scale_shift))
     if parsed.valid_range:
         depth["valid"] = list(parsed.valid_range)
     given: dict[str, Any] = {"fit": parsed.fit, "interpolation": parsed.interpolation, "view": parsed.view}
-    if parsed.padding:
-        given["padding"] = list(parsed.padding)
+    if parsed.fit == "pad":
+        given["padding"] = [round(value) for value in parsed.padding or stated_normalization(parsed)[0] or (0, 0, 0)]
     return {
         "licence": parsed.license, "source": parsed.source or parsed.file.name, "focal": focal,
         "input": given, "outputs": {"depth": depth},
@@ -65,14 +64,14 @@ def _fields(parsed: argparse.Namespace) -> dict[str, Any]:
 
 
 def _facts(parsed: argparse.Namespace, dtype: str) -> dict[str, Any]:
-    """What the manifest says of the file: normalization, order of channels, kind of its output."""
+    """Facts of the file for the manifest: normalization, order of channels, kind of its output."""
     mean, std = stated_normalization(parsed)
     if mean is None and dtype == "float32":
         raise FastDepthError(
             f"{parsed.file} does not say how its input is normalized",
             "say it by --normalize imagenet, or --mean and --std",
         )
-    facts: dict[str, Any] = {} if mean is None else {"mean": list(mean), "std": list(std)}
+    facts: dict[str, Any] = {} if mean is None or std is None else {"mean": list(mean), "std": list(std)}
     if parsed.bgr:
         facts["channels"] = "bgr"
-    return facts | ({} if parsed.kind == DEPTH else {"reciprocal": True})
+    return facts | ({} if parsed.kind == "depth" else {"reciprocal": True})

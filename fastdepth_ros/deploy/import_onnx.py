@@ -34,12 +34,6 @@ from fastdepth_ros.depth.network import Network
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.atomic_io import atomic_folder
 
-NORMALIZATIONS = {  # mean and std of pixels 0 to 255
-    "imagenet": ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
-    "unit": ((0.0, 0.0, 0.0), (255.0, 255.0, 255.0)),
-    "symmetric": ((127.5, 127.5, 127.5), (127.5, 127.5, 127.5)),
-    "none": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
-}
 TOLERANCE_RELATIVE = 2e-3  # of the golden depth, between engines
 PLAUSIBLE_M = (0.01, 1000.0)
 

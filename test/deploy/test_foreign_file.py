@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tflite_files import Graph, Part, serialize
+from verbs import refused, run
 
 from fastdepth_ros.artifact.artifact import find_artifact
 from fastdepth_ros.artifact.golden import golden_frame
 from fastdepth_ros.artifact.manifest import fastdepth_fields
 from fastdepth_ros.backends import BackendOptions
 from fastdepth_ros.deploy.foreign_file import add_file, import_tflite
+from fastdepth_ros.depth.geometry import Focal
 from fastdepth_ros.errors import FastDepthError
 
 pytestmark = pytest.mark.needs("ai_edge_litert")
@@ -89,6 +91,51 @@ def test_the_public_int8_fastdepth_computes_what_its_float_import_does(shared, t
     rgb = (np.load(shared / "data" / "nyu_sample" / "rgb.npy") * 255).round().astype(np.uint8)
     difference = engine.infer(rgb).depth - find_artifact(tmp_path / "float").load().infer(rgb).depth
     assert 0 < np.abs(difference).mean() < 0.1  # steps of the int8 output are 0.07 m
+
+
+def test_the_verb_shows_a_tflite_file_and_keeps_it_as_it_is(tmp_path, capsys):
+    file, out = MODELS / "red_to_depth_int8.tflite", tmp_path / "red"
+    said = ["models", "import", file, "--as-is", "--license", "MIT", "--focal", "trained:40,50", "--out", out]
+    assert run(*said) == 1 and not out.exists()
+    printed = capsys.readouterr().out
+    assert "uint8 (1, 32, 48, 3), rgb, bytes as they are" in printed and "add --yes" in printed
+    assert run(*said, "--yes") == 0 and run("models", "verify", out) == 0
+    artifact = find_artifact(out)
+    assert (artifact.licence, artifact.trained_focal) == ("MIT", Focal(40, 50))
+    assert artifact.manifest["files"]["tflite-int8"].keys() == {"file", "sha256"}
+
+
+def test_options_say_what_a_float_file_does_not(tmp_path):
+    said = [
+        "models",
+        "import",
+        MODELS / "red_to_depth.tflite",
+        "--as-is",
+        "--license",
+        "MIT",
+        "--normalize",
+        "imagenet",
+    ]
+    inverse = ["--kind", "inverse-depth", "--relative", "--bgr", "--fit", "pad", "--yes", "--out", tmp_path / "red"]
+    assert run(*said, *inverse) == 0
+    manifest = find_artifact(tmp_path / "red").manifest
+    entry = manifest["files"]["tflite"]
+    assert entry["mean"] == [123.675, 116.28, 103.53] and entry["channels"] == "bgr" and entry["reciprocal"]
+    assert manifest["outputs"]["depth"]["kind"] == "inverse depth" and not manifest["outputs"]["depth"]["metric"]
+    assert manifest["input"]["padding"] == [124, 116, 104] and manifest["focal"] == {"rule": "none"}
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--normalize", "unit"], "an artifact names the license of its weights; say it by --license"),
+        (["--license", "MIT"], "does not say how its input is normalized; say it by --normalize"),
+        (["--license", "MIT", "--normalize", "unit", "--focal", "input"], "takes no camera matrix"),
+    ],
+)
+def test_what_neither_file_nor_options_say_is_asked_for(tmp_path, capsys, options, said):
+    file = MODELS / "red_to_depth.tflite"
+    assert said in refused(capsys, "models", "import", file, "--as-is", *options, "--yes", "--out", tmp_path / "out")
 
 
 def test_a_tflite_file_of_the_same_network_completes_its_artifact(tflite_folder, tmp_path):
