@@ -14,6 +14,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     text = "webcam (number, /dev/videoN), video file or stream (rtsp://...) to use as the camera"
     source.add_argument("--camera", metavar="SOURCE", help=text)
     add_image_topic_option(parser)
+    text = "horizontal field of view of the camera in degrees, where it has no camera_info; 0: unknown"
+    parser.add_argument("--hfov-deg", type=float, default=0.0, metavar="DEG", help=text)
     parser.add_argument("--seconds", type=float, default=10.0, help="seconds to record depth for")
     parser.add_argument("--out", type=Path, default=Path("demo"), help="folder for demo.png and demo_bag")
     add_model_option(parser)
@@ -28,5 +30,5 @@ def run(parsed: argparse.Namespace) -> None:
         source = camera_source(parsed.camera)
     else:
         source = bag_source(parsed.bag, parsed.image_topic) if parsed.bag else synthetic_source(parsed.out)
-    parameters = {"backend": parsed.backend} | ({"model": parsed.model} if parsed.model else {})
-    run_demo(source, parsed.seconds, parsed.out, parameters)
+    parameters = {"backend": parsed.backend, "hfov_deg": str(parsed.hfov_deg), "model": parsed.model}
+    run_demo(source, parsed.seconds, parsed.out, {name: value for name, value in parameters.items() if value})

@@ -216,14 +216,14 @@ def _playing(bag: Path) -> tuple[str, ...]:
 def _listen(
     collector: Collector, processes: tuple[subprocess.Popen[bytes], ...], seconds: float, console: Console
 ) -> None:
-    """Listen for some seconds from the first depth on; give up when node or camera end, or the node cannot start."""
+    """Listen for some seconds from the first sample on; give up when node or camera end, or the node cannot start."""
     executor = lasting_executor()
     executor.add_node(collector)
     started, drawn, deadline = None, 0.0, time.monotonic() + START_TIMEOUT_S
     with Live(console=console, auto_refresh=False) as live:
         while (now := time.monotonic()) < deadline and not (collector.broken or _ended(processes)):
             executor.spin_once(timeout_sec=TABLE_PERIOD_S)
-            if started is None and collector.depths:
+            if started is None and collector.samples:  # discovery of the camera may take seconds more
                 started, deadline = now, now + seconds
             if now - drawn > TABLE_PERIOD_S:
                 live.update(_table(collector, now - started if started else 0.0), refresh=True)

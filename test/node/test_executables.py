@@ -207,11 +207,13 @@ def test_the_camera_names_a_source_that_is_not_there(domain):
 
 def test_the_demo_takes_a_video_as_its_camera(domain, artifact_folder, video, tmp_path):
     out = tmp_path / "demo"
-    finished = _fastdepth(
-        "demo", "--camera", str(video), "--seconds", "2", "--out", str(out), "--model", str(artifact_folder)
-    )
+    camera = ["--camera", str(video), "--hfov-deg", "60"]
+    finished = _fastdepth("demo", *camera, "--seconds", "2", "--out", str(out), "--model", str(artifact_folder))
     assert finished.returncode == 0, finished.stdout + finished.stderr
     assert (out / "demo.png").exists()
+    with AnyReader([out / "demo_bag"]) as reader:
+        counts = {connection.topic: connection.msgcount for connection in reader.connections}
+    assert counts["/depth/image"] and counts["/depth/camera_info"]  # made of the field of view
 
 
 def test_the_demo_names_a_camera_that_is_not_there(domain, artifact_folder, tmp_path):
