@@ -54,7 +54,7 @@ class ImportOptions:
         focal: the manifest's `focal`; None: rule input for a network that takes the camera, else none.
         view, fit, interpolation, padding: the manifest's `input`.
         valid: nearest and furthest depth that is believed.
-        source: where the file comes from; "": its name.
+        source: origin of the file; "": its name.
     """
 
     licence: str
@@ -87,7 +87,7 @@ class Plan:
     Args:
         model: the graph with an artifact's interface.
         fields: the manifest but for files and golden frame.
-        sheet: what was understood: name, value, and who said it ("file", "option", "default").
+        sheet: facts as understood: name, value, and who said it ("file", "option", "default").
         masked: the network says which pixels are valid.
     """
 

@@ -46,7 +46,7 @@ def wrap(
     """The graph with an artifact's interface.
 
     Args:
-        model: with fixed sizes.
+        model: network with fixed sizes.
         camera: its input for the camera matrix.
         sizes: rows and columns of its outputs, by name.
 
