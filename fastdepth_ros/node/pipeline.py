@@ -306,6 +306,8 @@ class Pipeline:
         """The camera of the parameters where no camera_info can be used; what differs between them is counted."""
         stated = stated_camera(shape, self.settings.hfov_deg, self.settings.focal_px)
         if heard.fault:
+            if self.settings.undistort:
+                self.statistics.count("not_undistorted", f"{heard.why}, and a stated focal length says no distortion")
             return stated
         if why := differing_focal(heard, stated):
             self.statistics.count("focal_differs", why)

@@ -166,7 +166,10 @@ def main(arguments: list[str] | None = None) -> int:
                 best_effort=parsed.best_effort,
             )  # fmt: skip
             if parsed.wait and not node.wait_for_subscribers(parsed.wait):
-                node.get_logger().warn(f"no subscriber of an image topic within {parsed.wait} s; playing without one")
+                text = "a lazy node subscribes it while its depth has one"
+                node.get_logger().warn(
+                    f"no subscriber of an image topic within {parsed.wait} s ({text}); playing anyway"
+                )
             count = node.play()
             while parsed.loop:
                 count += node.play()

@@ -38,7 +38,7 @@ def subscriptions(graph, topic: str = "/image") -> int:
 @pytest.mark.parametrize("topic", PRODUCTS)
 def test_an_image_is_subscribed_while_its_product_is_and_idle_is_told(graph, artifact_folder, topic):
     kind, parameters = PRODUCTS[topic]
-    graph.activated(artifact_folder, **parameters)
+    node = graph.activated(artifact_folder, **parameters)
     camera, diagnostics = CameraDriver(graph), Diagnostics(graph)
     status = diagnostics.told("idle: nobody subscribes")
     assert status.level == DiagnosticStatus.OK and not subscriptions(graph)
@@ -59,6 +59,8 @@ def test_an_image_is_subscribed_while_its_product_is_and_idle_is_told(graph, art
 
     graph.do(lambda: graph.peer.destroy_subscription(subscription))
     wait_until(lambda: not subscriptions(graph), "the node to unsubscribe")
+    assert graph.change(node, lazy=False) == ""
+    wait_until(lambda: subscriptions(graph), "the node to subscribe for nobody")
 
 
 def test_a_camera_info_heard_while_idle_scales_the_first_depth(graph, artifact_folder):

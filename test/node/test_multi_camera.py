@@ -76,6 +76,12 @@ def test_a_file_that_is_no_list_of_cameras_is_refused(tmp_path, text):
         read_cameras(path)
 
 
+def test_qos_overrides_of_a_camera_are_parameters_too(tmp_path):
+    overrides = {"qos_overrides./front/depth/image.publisher.depth": 1}
+    path = listed(tmp_path / "cameras.yaml", {"name": "front", "image": "image", "parameters": overrides})
+    assert read_cameras(path)[0].parameters == overrides
+
+
 def test_a_missing_file_and_a_name_that_is_there_twice_are_refused(tmp_path):
     with pytest.raises(FastDepthError, match="absent.yaml"):
         read_cameras(tmp_path / "absent.yaml")

@@ -245,6 +245,16 @@ def test_an_undistorting_node_gives_the_depth_of_opencvs_undistorted_picture(gra
     assert depths.heard
 
 
+def test_a_stated_focal_length_is_no_lens_to_undistort_by(graph, artifact_folder):
+    graph.activated(artifact_folder, undistort=True, focal_px=500.0)
+    camera, depths = CameraDriver(graph), Listener(graph, "/depth/image", Image)
+    diagnostics = Diagnostics(graph)
+    camera.wait()
+    camera.send(1, picture())
+    assert "says no distortion" in diagnostics.told("not undistorted", "camera_info").message
+    assert depths.heard
+
+
 def test_depth_beyond_the_maximum_is_infinite(graph, artifact_folder):
     pixels = picture()
     expected = unscaled_depth(artifact_folder, pixels)
