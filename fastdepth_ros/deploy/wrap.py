@@ -46,7 +46,7 @@ def wrap(
     """The graph with an artifact's interface.
 
     Args:
-        model: network with fixed sizes.
+        model: model with fixed sizes.
         camera: its input for the camera matrix.
         sizes: rows and columns of its outputs, by name.
 
