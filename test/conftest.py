@@ -55,6 +55,7 @@ ALLOWED_SKIPS = (
     "argcomplete is not installed",
     "ros2 is not installed",
 )
+SLOW_LIMIT_S = 1800  # of a hang; among ten other jobs a test of a minute takes a quarter of an hour
 _promised: set[str] = set()
 _skipped: list[tuple[str, str]] = []
 _graph_tests: list[str] = []
@@ -77,6 +78,12 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
     without_torch = "torch is not installed" not in _promised and importlib.util.find_spec("torch") is None
     is_test = collection_path.suffix == ".py" and folder.parent == ROOT / "test" and folder.name in TORCH_FOLDERS
     return True if without_torch and is_test else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.timeout(SLOW_LIMIT_S), append=False)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -24,7 +24,7 @@ ALLOWED = [
 ADDRESS = re.compile(r'sin6?_port=htons\((\d+)\).*?(?:sin_addr=inet_addr\(|inet_pton\(AF_INET6, )"([0-9a-f.:]+)"')
 SPOKEN = re.compile(r"^(?:\d+ +|\[pid +\d+\] )?(connect|sendto|sendmsg|sendmmsg)\(")
 VARIABLES = ("ORT_DISABLE_TELEMETRY", "RAY_USAGE_STATS_ENABLED", "ROS_LOG_DIR", "CI")
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.slow
 
 
 def own_addresses() -> set[str]:

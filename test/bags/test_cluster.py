@@ -12,7 +12,6 @@ from running import raw_messages, run_bag
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(400),
     pytest.mark.filterwarnings("ignore"),  # Ray's own
 ]
 

@@ -75,7 +75,6 @@ def test_a_killed_run_goes_on_to_the_very_messages_of_one_that_was_not(tmp_path,
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_two_thousand_frames_killed_three_times_are_the_very_same(tmp_path):
     model = ROOT / "models" / "fastdepth-pruned"
     bag = write_long(tmp_path / "in", 2000)

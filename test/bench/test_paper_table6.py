@@ -15,7 +15,6 @@ pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="g++ is not 
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_the_rows_of_table_6_are_measured_in_both_engines(capsys, tmp_path):
     arguments = ["bench", "--table", "6", "--rounds", "2", "--frames", "2", "--db", str(tmp_path), "--trials", "3"]
     assert main([*arguments, "--json"]) == 0

@@ -189,7 +189,6 @@ def test_two_backends_agree_on_the_public_network_to_a_tenth_millimeter(shared, 
 
 @pytest.mark.shared
 @pytest.mark.slow
-@pytest.mark.timeout(400)
 def test_the_public_network_reaches_the_papers_accuracy_on_the_test_split(capsys, shared, public):
     root = shared / "data" / "nyu_labeled"
     for backend in BACKENDS:

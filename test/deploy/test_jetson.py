@@ -41,7 +41,7 @@ engine = find_artifact(sys.argv[3]).load("tvm", BackendOptions(threads=2))
 np.save(sys.argv[5], engine.infer(np.load(sys.argv[4])).depth)
 """
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = pytest.mark.slow
 
 
 def run(*command: object, folder: Path | None = None, **options: object) -> str:

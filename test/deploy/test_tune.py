@@ -138,7 +138,6 @@ def test_a_tracker_without_the_device_ends_with_a_word(plan, tmp_path, monkeypat
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_tuning_over_a_tracker_survives_the_death_of_a_server_and_its_own(artifact_folder, tmp_path):
     processes = Processes(tmp_path)
     path = records_path(tmp_path / "db", HOST)

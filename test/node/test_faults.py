@@ -39,7 +39,6 @@ def test_the_node_tells_a_fault_recovers_and_loses_no_frame_in_vain(domain, arti
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1200)
 def test_every_fault(domain, artifact_folder):
     codes = []
     for outcome, graph in outcomes_of([fault.name for fault in FAULTS], artifact_folder):

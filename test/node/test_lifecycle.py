@@ -149,7 +149,6 @@ def test_cycles_through_all_states_leave_no_thread_and_no_topic(graph, artifact_
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_a_hundred_cycles_leave_no_memory_either(graph, artifact_folder):
     resident_mb = cycles(graph, artifact_folder, 100)
     # The median of ten cycles: a leak shows in each ten, an arena that malloc keeps for a new thread (8 MB) in one.

@@ -143,7 +143,6 @@ def test_an_error_that_a_signal_made_is_told_from_a_fault(monkeypatch, error, ok
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
 def test_many_stops_beside_guests_end_without_a_signal(domain, artifact_folder, tmp_path):
     ended = list(stops(artifact_folder, MANY_STOPS, tmp_path))
     assert [stop for stop in ended if not stop.is_clean] == []

@@ -23,7 +23,6 @@ HALF = Channels((4, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 4), (4, 8, 8, 8, 4))
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_every_kernel_is_measured_and_nothing_between_them(tmp_path):
     table = measure_tvm(TINY, find_target("host"), Device(), multiple=4, shares=(1.0,))
     assert {shape.kind for shape in table.rows} == {"conv", "depthwise"}
@@ -37,7 +36,6 @@ def test_every_kernel_is_measured_and_nothing_between_them(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_a_table_is_measured_on_a_device_behind_a_tracker(tmp_path, capsys):
     (tmp_path / "tiny.json").write_text(
         '{"encoder": [8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8], "decoder": [8, 8, 8, 8, 8]}'

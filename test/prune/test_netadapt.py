@@ -173,7 +173,6 @@ def test_a_search_that_makes_no_sense_is_refused(options, told):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
 @pytest.mark.filterwarnings("ignore")  # Ray's own
 def test_two_nodes_of_a_cluster_find_the_same_channels(finished, start, training, tmp_path, two_nodes):
     with ray_pool(TRIALS, two_nodes.address) as pool:

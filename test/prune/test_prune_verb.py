@@ -69,7 +69,6 @@ def test_a_search_prunes_tunes_and_prints_table_vii(arguments, tmp_path, capsys,
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(700)
 def test_a_search_killed_in_iteration_3_ends_in_the_same_channels(arguments, tmp_path):
     command = [sys.executable, "-m", "fastdepth_ros", "prune", *arguments, "--epochs", "0", "--out"]
     whole, killed = tmp_path / "whole", tmp_path / "killed"

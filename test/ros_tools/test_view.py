@@ -109,7 +109,6 @@ def test_the_points_of_a_node_are_shown_in_place_of_a_point_for_each_pixel(graph
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(360)
 def test_a_browser_shows_frame_depth_cloud_and_stage_times_of_a_node(graph, artifact_folder, tmp_path):
     node = graph.fastdepth(model=str(artifact_folder), remap={"image": "/eye/image_raw", "camera_info": "/camera_info"})
     graph.do(node.autostart)

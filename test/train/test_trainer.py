@@ -302,7 +302,6 @@ def test_the_input_can_be_smaller_and_the_encoder_slower(few, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(200)
 def test_two_processes_train_as_one(dataset, tmp_path):
     """Training by torchrun with gloo: the same recipe, half of each batch per process."""
     root = dataset.root
@@ -315,14 +314,13 @@ def test_two_processes_train_as_one(dataset, tmp_path):
         "--start", str(tmp_path / "start.safetensors"), "--recipe", "paper", "--epochs", "1", "--batch", "8",
         "--holdout", "0",
     ]  # fmt: skip
-    finished = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    finished = subprocess.run(command, capture_output=True, text=True, timeout=1000)
     assert finished.returncode == 0, finished.stderr[-2000:]
     assert load_checkpoint(tmp_path / "run" / "last.safetensors")[1]["epoch"] == "1"
 
 
 @pytest.mark.shared
 @pytest.mark.slow
-@pytest.mark.timeout(900)
 @pytest.mark.parametrize("recipe", ["paper", "strong"])
 def test_an_epoch_on_nyu_that_is_killed_resumes_to_the_same_weights(shared, tmp_path, recipe):
     (tmp_path / "tiny.json").write_text(json.dumps(TINY.as_mapping()))
