@@ -55,14 +55,20 @@ $(RUNS)/pruned.done: $(RUNS)/parent.done
 	$(TRAIN) $(LABELED) --recipe cut --start $(RUNS)/parent/last.safetensors --channels pruned --out $(RUNS)/pruned
 	touch $@
 
+# The head of the confidence: the pairs that trained the depth, and those that did neither train nor choose.
+$(RUNS)/confidence.done: $(RUNS)/pruned.done
+	$(FASTDEPTH) train --confidence --dataset nyu-labeled --root $(RUNS)/pairs --head-splits train unused \
+		--start $(RUNS)/pruned/last.safetensors --out $(RUNS)/confidence
+	touch $@
+
 $(RUNS)/learning_curves.png: $(RUNS)/pruned.done
 	$(PYTHON) models/learning_curves.py $@ $(STAGES)
 
 $(RUNS)/fastdepth: $(RUNS)/parent.done
 	$(EXPORT) $(RUNS)/parent/last.safetensors --half --out $@
 
-$(RUNS)/fastdepth-pruned: $(RUNS)/pruned.done
-	$(EXPORT) $(RUNS)/pruned/last.safetensors --out $@
+$(RUNS)/fastdepth-pruned: $(RUNS)/confidence.done
+	$(EXPORT) $(RUNS)/confidence/confidence.safetensors --out $@
 
 .PHONY: all
 .PRECIOUS: $(RUNS)/%.done

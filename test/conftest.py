@@ -189,3 +189,17 @@ def tflite_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     fields = {"licence": "Apache-2.0", **fastdepth_fields({"fx": 40.0, "fy": 40.0}, (32, 48))}
     import_tflite(ROOT / "test" / "models" / "red_to_depth.tflite", folder, fields, {})
     return folder
+
+
+@pytest.fixture(scope="session")
+def confident_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The network of the small artifact with a random head of its confidence."""
+    pytest.importorskip("torch", reason="torch is not installed")
+    pytest.importorskip("onnx", reason="onnx is not installed")
+    from small_networks import confident
+
+    from fastdepth_ros.deploy.export import export_artifact
+
+    folder = tmp_path_factory.mktemp("models") / "confident"
+    export_artifact(confident(), folder, {"training_data": "noise"})
+    return folder

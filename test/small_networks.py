@@ -33,3 +33,15 @@ def lively(channels: Channels = TINY) -> FastDepth:
                 module.running_var.uniform_(0.7, 1.6, generator=generator)
         network.head.bias.fill_(1.5)
     return network.eval()
+
+
+def confident(form: str = "laplace", channels: Channels = TINY) -> FastDepth:
+    """`lively` with a random head of its confidence, whose values are spread over [0, 1]."""
+    network = lively(channels)
+    head = network.add_confidence(form, calibrated_on="noise")
+    generator = torch.Generator().manual_seed(2)
+    with torch.no_grad():
+        for weights in head.parameters():
+            weights.normal_(0, 0.4, generator=generator)
+        head.last.bias.fill_(-1.0 if form == "laplace" else 0.5)
+    return network

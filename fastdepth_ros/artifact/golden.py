@@ -19,6 +19,7 @@ from fastdepth_ros.errors import FastDepthError
 SPACING_PX = 16
 TOLERANCE_M = 1e-3
 AGREEMENT_M = 1e-4  # between engines that compute the same file
+CONFIDENCE_AGREEMENT = 1e-3
 
 
 def golden_frame(height_px: int, width_px: int | None = None) -> np.ndarray:
@@ -178,15 +179,19 @@ def require_agreement(one: Backend, other: Backend, network: Network, names: str
         names: "ONNX differs from PyTorch", for the error.
 
     Raises:
-        FastDepthError: over AGREEMENT_M, or one of them gives NaN.
+        FastDepthError: over AGREEMENT_M, or one of them gives NaN; the confidence, where both give it, over
+            CONFIDENCE_AGREEMENT.
     """
     shape = network.input.shape
     noise = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
-    off_m = float(
-        np.max([np.abs(one.infer(rgb).depth - other.infer(rgb).depth).max() for rgb in (golden_frame(*shape), noise)])
-    )
+    found = [(one.infer(rgb), other.infer(rgb)) for rgb in (golden_frame(*shape), noise)]
+    off_m = float(np.max([np.abs(left.depth - right.depth).max() for left, right in found]))
     if not off_m <= AGREEMENT_M:  # NaN fails too
         raise FastDepthError(f"{names} by {off_m} m, {AGREEMENT_M} m is allowed")
+    for (_, left), (_, right) in found:
+        if left is not None and right is not None and not np.abs(left - right).max() <= CONFIDENCE_AGREEMENT:
+            off = np.abs(left - right).max()
+            raise FastDepthError(f"{names} by {off} in confidence, {CONFIDENCE_AGREEMENT} is allowed")
     return off_m
 
 

@@ -48,4 +48,4 @@ class PyTorchBackend:
         with self._torch.inference_mode():
             tensor = self._torch.from_numpy(pixels).to(self._device)[None]
             rgb = tensor if self.channels == "rgb" else tensor.flip(-1)
-            return Outputs(self._network(rgb)[0, 0].cpu().numpy())
+            return Outputs(*(output[0, 0].cpu().numpy() for output in self._network(rgb)))

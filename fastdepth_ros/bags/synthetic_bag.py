@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from fastdepth_ros.bags.messages import camera_info_of, image_message
 from fastdepth_ros.bags.reader import TYPES
 from fastdepth_ros.bags.writer import new_bag
 from fastdepth_ros.data.synthetic import KINECT, room_sequence
+from fastdepth_ros.data.synthetic.sequence import SyntheticFrame
 
 IMAGE_TOPIC = "/camera/image_raw"
 CAMERA_INFO_TOPIC = "/camera/camera_info"
@@ -21,7 +23,15 @@ START_NS = 1_000_000_000_000_000_000
 
 
 def write_synthetic_bag(out: Path, *, frames: int, rate_hz: float, seed: int = 0) -> None:
-    """Render a room sequence that closes on itself into a rosbag2 folder: rgb8, camera_info, and 16UC1 millimeters.
+    """Render a room sequence that closes on itself, as of `write_sequence_bag`."""
+    write_sequence_bag(out, room_sequence(frames, seed=seed), frames, rate_hz)
+
+
+def write_sequence_bag(out: Path, sequence: Iterable[SyntheticFrame], frames: int, rate_hz: float) -> None:
+    """Write frames of `data.synthetic.KINECT` into a rosbag2 folder: rgb8, camera_info, and 16UC1 millimeters.
+
+    Args:
+        frames: number of them, for the progress bar.
 
     Raises:
         BagError: `out` exists.
@@ -30,7 +40,6 @@ def write_synthetic_bag(out: Path, *, frames: int, rate_hz: float, seed: int = 0
         image = writer.add_connection(IMAGE_TOPIC, "sensor_msgs/msg/Image", typestore=TYPES)
         info = writer.add_connection(CAMERA_INFO_TOPIC, CAMERA_INFO_TYPE, typestore=TYPES)
         truth = writer.add_connection(TRUTH_TOPIC, "sensor_msgs/msg/Image", typestore=TYPES)
-        sequence = room_sequence(frames, seed=seed)
         for index, frame in enumerate(tqdm(sequence, total=frames, desc="rendering a room", unit="frame")):
             stamp = START_NS + round(index / rate_hz * 1e9)
             millimeters = np.round(frame.depth * 1000).astype("<u2")

@@ -212,7 +212,8 @@ class _Window:
         options = self._task.request.points
         if options is None or camera.matrix is None:
             return
-        points = filtered_points(result.depth, result.from_frame @ camera.matrix.reshape(3, 3), options)
+        matrix = result.from_frame @ camera.matrix.reshape(3, 3)
+        points = filtered_points(result.depth, matrix, options, result.confidence)
         message = points_message(stamp, frame_id, points, not options.organized)
         part.write(POINTS, recorded_ns, TYPES.serialize_cdr(message, "sensor_msgs/msg/PointCloud2"))
         self.summary.points_out += 1

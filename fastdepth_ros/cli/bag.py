@@ -32,7 +32,7 @@ from fastdepth_ros.cli.options import (
     load_chosen_model,
     wanted_engine,
 )
-from fastdepth_ros.depth.options import ENCODINGS
+from fastdepth_ros.depth.options import ENCODINGS, PointsOptions
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.cores import logical_cores
 from fastdepth_ros.jobs.pool import local_pool, ray_pool
@@ -163,9 +163,17 @@ def _request(parsed: argparse.Namespace, artifact: Artifact, choice: Choice, bac
         parsed.zstd,
         parsed.depth_encoding,
         SensorBits(parsed.bits).bits,  # raises what is wrong with it
-        points_options(parsed),
+        _points(parsed, artifact),
         parsed.undistort,
     )
+
+
+def _points(parsed: argparse.Namespace, artifact: Artifact) -> PointsOptions | None:
+    from fastdepth_ros.depth.network import require_metric
+
+    if parsed.points:
+        require_metric(artifact.network)
+    return points_options(parsed)
 
 
 def _pool(parsed: argparse.Namespace, tasks: int) -> AbstractContextManager[Windows]:

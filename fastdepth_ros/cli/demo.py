@@ -18,6 +18,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--hfov-deg", type=float, default=0.0, metavar="DEG", help=text)
     parser.add_argument("--seconds", type=float, default=10.0, help="seconds to record depth for")
     parser.add_argument("--out", type=Path, default=Path("demo"), help="folder for demo.png and demo_bag")
+    parser.add_argument(
+        "--navigate", action="store_true",
+        help="drive through a synthetic room and draw the obstacles that depth/points marks beside the true ones; "
+        "writes navigate.png and navigate.mp4",
+    )  # fmt: skip
+    parser.add_argument("--seed", type=int, default=7, help="seed of the room of --navigate")
+    parser.add_argument(
+        "--min-confidence",
+        type=float,
+        default=0.5,
+        help="confidence gate of --navigate, where the model has confidence",
+    )
     add_model_option(parser)
     add_backend_option(parser)
 
@@ -26,6 +38,13 @@ def run(parsed: argparse.Namespace) -> None:
     from fastdepth_ros.ros_tools.demo import bag_source, camera_source, run_demo, synthetic_source
 
     parsed.out.mkdir(parents=True, exist_ok=True)
+    if parsed.navigate:
+        from fastdepth_ros.ros_tools.navigate import run_navigate
+
+        engine = {"backend": parsed.backend, "model": parsed.model}
+        given = {name: value for name, value in engine.items() if value}
+        run_navigate(parsed.out, parsed.seed, parsed.min_confidence, given)
+        return
     if parsed.camera:
         source = camera_source(parsed.camera)
     else:

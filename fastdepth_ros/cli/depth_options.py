@@ -31,6 +31,10 @@ def add_depth_options(parser: argparse.ArgumentParser) -> None:
         "--outside-training-view", choices=OUTSIDE, default="keep",
         help="depth at wider angles than the training camera saw: keep it or make it NaN",
     )  # fmt: skip
+    parser.add_argument(
+        "--min-confidence", type=float, default=0.0, metavar="P",
+        help="confidence below which depth is NaN; 0: off; needs a model with confidence",
+    )  # fmt: skip
 
 
 def add_field_option(parser: argparse.ArgumentParser) -> None:
@@ -105,4 +109,5 @@ def estimator_options(
         focal_scale=parsed.focal_scale,
         max_depth_m=parsed.max_depth,
         outside_training_view=parsed.outside_training_view,
+        min_confidence=parsed.min_confidence,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -18,6 +19,7 @@ from fastdepth_ros.cli.options import (
     print_notes,
 )
 from fastdepth_ros.data.datasets import open_dataset
+from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.metrics.depth import NAMES, NEAR_M
 
 PROTOCOLS, WORST = ("authors", "node"), 10
@@ -39,13 +41,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--panel", type=Path, metavar="PNG", help="picture of frames, truth, depth, error (the paper's Fig. 4)"
     )
     parser.add_argument("--worst", type=Path, metavar="PNG", help=f"picture of the {WORST} images of largest RMSE")
+    parser.add_argument(
+        "--reliability",
+        type=Path,
+        metavar="PNG",
+        help="diagram of the confidence: how often it holds, and what it sorts",
+    )
     parser.add_argument("--beside", nargs="+", default=[], metavar="MODEL", help="further models for the pictures")
 
 
 def run(parsed: argparse.Namespace) -> None:
     from fastdepth_ros.artifact.artifact import find_artifacts, record_accuracy
+    from fastdepth_ros.metrics.confidence import ConfidenceFigures
     from fastdepth_ros.train.evaluation import PROTOCOLS, default_protocol, evaluate, mean_figures, pooled_figures
-    from fastdepth_ros.train.evaluation_files import evenly_spread, worst, write_csv, write_pictures
+    from fastdepth_ros.train.evaluation_files import (
+        evenly_spread,
+        worst,
+        write_csv,
+        write_pictures,
+        write_reliability,
+    )
 
     dataset = open_dataset(parsed.dataset, parsed.root, parsed.split)
     print_notes(dataset)
@@ -53,19 +68,31 @@ def run(parsed: argparse.Namespace) -> None:
     others = find_artifacts([artifact.folder, *parsed.beside])[1:]
     parsed.preprocess = parsed.preprocess or default_protocol(artifact.network.input)
     protocol = PROTOCOLS[parsed.preprocess]
-    images = evaluate(backend, dataset, protocol, artifact.network)
+    judged = ConfidenceFigures() if artifact.network.confidence is not None else None
+    images = evaluate(backend, dataset, protocol, artifact.network, judged)
     rows = list(tqdm(images, total=len(dataset), unit="image"))
     figures, pooled = mean_figures(rows), pooled_figures(rows)
+    confidence = {} if judged is None else {"confidence": judged.figures()}
+    if parsed.reliability:
+        if judged is None:
+            raise FastDepthError(f"--reliability: {artifact.name} gives no calibrated confidence")
+        write_reliability(parsed.reliability, confidence["confidence"])
     if parsed.record:
         record_accuracy(artifact, parsed.precision, f"{parsed.dataset}/{parsed.split}/{parsed.preprocess}", figures)
     focal_scale, unmeasured = float(np.median([row.focal_scale for row in rows])), len(dataset) - len(rows)
     if parsed.json:
-        print(json.dumps({**figures, "focal_scale": focal_scale, "unmeasured": unmeasured, "pooled": pooled}))
+        print(
+            json.dumps(
+                {**figures, "focal_scale": focal_scale, "unmeasured": unmeasured, "pooled": pooled, **confidence}
+            )
+        )
     else:
         print(f"{artifact.name} on {backend.engine}, {parsed.preprocess} preprocessing, {figures['images']} images:")
         for title, values in (("mean over images", figures), ("pooled over pixels", pooled)):
             print(f"  {title:<19}" + "  ".join(f"{name} {values[name]:.3f}" for name in NAMES))
         print(_more(figures, pooled, focal_scale, unmeasured))
+        if judged is not None:
+            print(_of_confidence(confidence["confidence"]))
     if parsed.per_image:
         write_csv(parsed.per_image, rows)
     if parsed.panel or parsed.worst:
@@ -75,6 +102,17 @@ def run(parsed: argparse.Namespace) -> None:
         for path, chosen in ((parsed.panel, evenly_spread(rows)), (parsed.worst, worst(rows))):
             if path:
                 write_pictures(path, models, dataset, protocol, chosen)
+
+
+def _of_confidence(found: dict[str, Any]) -> str:
+    rows = [("confidence", found), *((name.replace("_", " "), found[name]) for name in ("by_depth", "constant"))]
+    lines = [f"  {name:<19}Brier {row['brier']:.4f}  area of sparsification {row['area']:.4f}" for name, row in rows]
+    lines[0] += f"  (oracle {found['area_oracle']:.4f})  expected calibration error {found['ece']:.3f}"
+    shares = [
+        f"{100 * float(share):.0f} %: delta1 {row['delta1']:.3f} rmse {row['rmse']:.3f}"
+        for share, row in found["shares"].items()
+    ]
+    return "\n".join([*lines, f"  most confident     {'  '.join(shares)}"])
 
 
 def _more(figures: dict[str, float], pooled: dict[str, float], focal_scale: float, unmeasured: int) -> str:

@@ -63,10 +63,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--no-check", action="store_true", help="skip the search for corrupt files before training")
     parser.add_argument("--checkpoint-s", type=float, default=300.0, help="seconds between checkpoints within an epoch")
+    confidence = parser.add_argument_group(
+        "confidence", "a second output of the network --start: how sure the depth of each pixel is; the depth stays as "
+        "it is, and the recipe is not used",
+    )  # fmt: skip
+    confidence.add_argument("--confidence", action="store_true", help="train the head of the confidence, nothing else")
+    confidence.add_argument(
+        "--head-splits", nargs="+", default=["train"], metavar="SPLIT",
+        help="splits of the data set that the head learns from, each with the same weight",
+    )  # fmt: skip
+    confidence.add_argument(
+        "--held-out-split", default="held-out", metavar="SPLIT",
+        help="split that the depth was not trained on: it chooses the form of the head and calibrates it",
+    )  # fmt: skip
     parser.add_argument("--amp", action="store_true", help="use bfloat16 where it is safe (automatic mixed precision)")
 
 
 def run(parsed: argparse.Namespace) -> None:
+    if parsed.confidence:
+        _confidence(parsed)
+        return
     from fastdepth_ros.data.check import check_dataset
     from fastdepth_ros.train.memory import keep_freed_memory
     from fastdepth_ros.train.trainer import Trainer
@@ -85,6 +101,26 @@ def run(parsed: argparse.Namespace) -> None:
         workers=parsed.workers, cache=parsed.cache, amp=parsed.amp, checkpoint_s=parsed.checkpoint_s,
     )  # fmt: skip
     print(trainer.run())
+
+
+def _confidence(parsed: argparse.Namespace) -> None:
+    from fastdepth_ros.nn.checkpoints import load_checkpoint
+    from fastdepth_ros.train.confidence import CHECKPOINT, train_confidence
+
+    if parsed.start is None:
+        raise FastDepthError("--confidence needs a network: give its checkpoint, or its artifact folder, as --start")
+    start = parsed.start / "model.safetensors" if parsed.start.is_dir() else parsed.start
+    network, _ = load_checkpoint(start)
+    training = [open_dataset(parsed.dataset, parsed.root, split) for split in parsed.head_splits]
+    training += [open_named(each, "train") for each in parsed.also]
+    held_out = open_dataset(parsed.dataset, parsed.root, parsed.held_out_split)
+    on = f"{len(held_out)} pairs of {parsed.dataset}, split {parsed.held_out_split}"
+    for each in train_confidence(network, training, held_out, on, parsed.out, seed=parsed.seed or 0):
+        print(
+            f"{each.form}: Brier score {each.brier:.4f}, calibrated {each.calibrated:.4f} "
+            f"(factor {each.factor:.3f}, shift {each.shift:+.3f})"
+        )
+    print(parsed.out / CHECKPOINT)
 
 
 def _network(parsed: argparse.Namespace, seed: int) -> DepthNetwork:

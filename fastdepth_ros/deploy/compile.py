@@ -128,7 +128,8 @@ def _manifest(
         **tuning,
     }
     kept = {key: value for key, value in source.manifest.items() if key != "precisions"}
-    return {**kept, "name": name, "files": {"tvm": entry}, "compiled_from": source.name}
+    outputs = {"depth": source.manifest["outputs"]["depth"]}  # no code is made of the confidence
+    return {**kept, "name": name, "files": {"tvm": entry}, "outputs": outputs, "compiled_from": source.name}
 
 
 DEVICE_LIBRARY = """target triple = "nvptx64-nvidia-cuda"

@@ -32,7 +32,7 @@ from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.atomic_io import atomic_folder
 from fastdepth_ros.nn.checkpoints import save_checkpoint
 from fastdepth_ros.nn.complexity import complexity
-from fastdepth_ros.nn.deployed import OPSET, deployed, traced_onnx
+from fastdepth_ros.nn.deployed import OPSET, deployed, output_names, traced_onnx
 from fastdepth_ros.nn.network import DepthNetwork
 
 
@@ -62,7 +62,9 @@ def export_artifact(network: DepthNetwork, out: Path, facts: Mapping[str, Any], 
         manifest.pop("trained_focal_px", None)
         check(schema(), manifest)
         seen = network_of(manifest)
-        off_m, golden = _rounded(network, building, seen) if half else _compare(building, seen)
+        off_m, golden = (
+            _rounded(network, building, seen) if half else _compare(building, seen, tuple(manifest["outputs"]))
+        )
         write_manifest(building, {**manifest, "golden": golden})
     return off_m
 
@@ -75,7 +77,7 @@ def write_onnx(network: DepthNetwork, path: Path) -> list[str]:
     """
     runnable = deployed(network)
     example = torch.zeros(1, TRAINED_INPUT_PX, TRAINED_INPUT_PX, 3, dtype=torch.uint8)
-    model = onnx.load_from_string(traced_onnx(runnable, example, names=("rgb", "depth")))
+    model = onnx.load_from_string(traced_onnx(runnable, example, names=("rgb", *output_names(network))))
     onnx.helper.set_model_props(model, {"opset": str(OPSET)})
     model.producer_version, model.doc_string = torch.__version__.partition("+")[0], ""
     applied = [*runnable.rewritings, *rewrite(model)]
@@ -83,10 +85,10 @@ def write_onnx(network: DepthNetwork, path: Path) -> list[str]:
     return applied
 
 
-def _compare(folder: Path, seen: Network) -> tuple[float, dict[str, Any]]:
+def _compare(folder: Path, seen: Network, outputs: tuple[str, ...]) -> tuple[float, dict[str, Any]]:
     options, shape = BackendOptions(), seen.input.shape
-    reference = backend_class("pytorch")(ModelFile(folder / "model.safetensors", shape), options)
-    deployed = backend_class("onnxruntime")(ModelFile(folder / "model.onnx", shape, OPSET), options)
+    reference = backend_class("pytorch")(ModelFile(folder / "model.safetensors", shape, outputs=outputs), options)
+    deployed = backend_class("onnxruntime")(ModelFile(folder / "model.onnx", shape, OPSET, outputs=outputs), options)
     off_m = require_agreement(reference, deployed, seen, "ONNX differs from PyTorch")
     return off_m, golden_record(reference, seen)
 
@@ -108,14 +110,22 @@ def _manifest(
     files = {"safetensors": {"file": "model.safetensors", "sha256": sha256_of(folder / "model.safetensors")}}
     if onnx_of:
         files = {"onnx": {"file": "model.onnx", "sha256": sha256_of(folder / "model.onnx"), **onnx_of}, **files}
+    interface = fastdepth_fields(focal or asdict(TRAINED_FOCAL))
+    if network.confidence is not None:
+        interface["outputs"]["confidence"] = _confidence(network.confidence.calibrated_on)
     return {
         "version": VERSION,
         "name": name,
         "licence": NOT_STATED,
         "files": files,
-        **fastdepth_fields(focal or asdict(TRAINED_FOCAL)),
+        **interface,
         **network.description(),
         "weights": counts.weights,
         "macs": counts.macs,
         "made_with": {"fastdepth_ros": __version__, "torch": torch.__version__, "onnx": onnx.__version__},
     }
+
+
+def _confidence(calibrated_on: str) -> dict[str, Any]:
+    """Manifest entry of a confidence whose calibration is folded into the network."""
+    return {"calibration": {"said": [0, 1], "meant": [0, 1], "on": calibrated_on}} if calibrated_on else {}

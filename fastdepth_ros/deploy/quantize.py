@@ -34,6 +34,7 @@ from fastdepth_ros.artifact.golden import (
 )  # fmt: skip
 from fastdepth_ros.artifact.manifest import write_manifest
 from fastdepth_ros.backends import Backend, BackendOptions
+from fastdepth_ros.deploy.rewrite import leading_to
 from fastdepth_ros.depth.network import Network
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.atomic_io import atomic_folder
@@ -156,8 +157,9 @@ class _Frames(CalibrationDataReader):
 
 
 def _in_float(graph: onnx.GraphProto, float_convolutions: int) -> list[str]:
-    """The nodes up to so many convolutions, and those from the last convolution on."""
-    convolutions = [index for index, node in enumerate(graph.node) if node.op_type == "Conv"]
+    """The nodes up to so many convolutions, and those from the depth's last convolution on, the confidence's too."""
+    of_depth = leading_to(graph, graph.output[0].name)
+    convolutions = [index for index, node in enumerate(graph.node) if node.op_type == "Conv" and node.name in of_depth]
     if len(convolutions) < 3:
         raise FastDepthError("int8 is for convolutions, and this network has none in its middle", "take fp16 or bf16")
     if not 1 <= float_convolutions < len(convolutions) - 1:

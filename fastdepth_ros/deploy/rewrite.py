@@ -30,6 +30,16 @@ def rewrite(model: onnx.ModelProto) -> list[str]:
     return applied
 
 
+def leading_to(graph: onnx.GraphProto, output: str) -> set[str]:
+    """Names of the nodes that a value of a graph is made of."""
+    wanted, found = {output}, set()
+    for node in reversed(graph.node):  # they stand in the order of their work
+        if wanted & set(node.output):
+            wanted.update(node.input)
+            found.add(node.name)
+    return found
+
+
 class _Graph:
     """A graph with the look-ups that rewriting needs."""
 
@@ -163,20 +173,24 @@ def sums_in_convolutions(graph: _Graph) -> bool:
 
 
 def last_upsample_unblocked(graph: _Graph) -> bool:
-    """A reshape that changes nothing stands before the last upsample of the one map of depth.
+    """A reshape that changes nothing stands before the last upsample of an output's one map.
 
     Without it ONNX Runtime upsamples the map in blocks of 16 channels, 15 of them padding.
     """
-    resize = graph.maker(graph.graph.output[0].name)
-    if resize is None or resize.op_type != "Resize":
-        return False
-    maker, shape = graph.maker(resize.input[0]), _shapes(graph.model)[resize.input[0]]
-    if maker is None or maker.op_type == "Reshape" or shape[1] != 1:
-        return False
-    same = graph.add_constant("depth_shape", np.array(shape, np.int64))
-    graph.insert_before(resize, helper.make_node("Reshape", [resize.input[0], same], ["depth_map"], "depth_map"))
-    resize.input[0] = "depth_map"
-    return True
+    applied = False
+    for output in [each.name for each in graph.graph.output]:
+        resize = graph.maker(output)
+        if resize is None or resize.op_type != "Resize":
+            continue
+        maker, shape = graph.maker(resize.input[0]), _shapes(graph.model)[resize.input[0]]
+        if maker is None or maker.op_type == "Reshape" or shape[1] != 1:
+            continue
+        name = f"{output}_map"
+        same = graph.add_constant(f"{output}_shape", np.array(shape, np.int64))
+        graph.insert_before(resize, helper.make_node("Reshape", [resize.input[0], same], [name], name))
+        resize.input[0] = name
+        applied = True
+    return applied
 
 
 def _resized(graph: _Graph, addition: onnx.NodeProto) -> str | None:

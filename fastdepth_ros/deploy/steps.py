@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import onnx
 
+from fastdepth_ros.deploy.rewrite import leading_to
 from fastdepth_ros.deploy.wrap import WRAPPED
 from fastdepth_ros.errors import FastDepthError
 
@@ -93,7 +94,7 @@ class _Map:
 
 
 def read_plan(path: Path) -> Plan:
-    """The steps of an artifact's model.onnx.
+    """The steps of the depth of an artifact's model.onnx; its confidence has none.
 
     Raises:
         FastDepthError: an imported network, an operation, or a use of one, that no step can do.
@@ -119,7 +120,8 @@ class _Reader:
         self._size_px = size_px
 
     def plan(self) -> Plan:
-        for node in self._graph.node:
+        of_depth = leading_to(self._graph, self._graph.output[0].name)
+        for node in (node for node in self._graph.node if node.name in of_depth):
             handler = getattr(self, f"_{node.op_type.lower()}", None)
             if handler is None:
                 raise FastDepthError(f"{node.op_type} ({node.name}): TVM code is made of MobileNet with nnconv5")

@@ -90,6 +90,11 @@ class DepthEstimator:
                 f"outside_training_view is invalid, but this model has no training camera (focal rule "
                 f"{network.focal_rule.name})", "set outside_training_view to keep",
             )  # fmt: skip
+        if self.options.min_confidence and network.confidence is None:
+            raise FastDepthError(
+                f"min_confidence is {self.options.min_confidence:g}, but this model gives no calibrated confidence",
+                "set min_confidence to 0, or train the model's head: fastdepth train --confidence",
+            )
         self._fixed_scale = fixed_focal_scale(self.options.focal_scale)
         self.takes_camera = network.takes_camera
         self.wants_camera = self.takes_camera or (self._fixed_scale is None and network.focal_rule.focal is not None)
@@ -141,6 +146,8 @@ class DepthEstimator:
             depth[...] = self._filter(depth, (placement.crop, placement.frame_shape), stamp_ns)
         if self.options.outside_training_view == "invalid":
             _invalidate_outside(depth, scale.ratio or self._assumed_ratio(placement))
+        if self.options.min_confidence and confidence is not None:
+            depth[confidence < self.options.min_confidence] = np.nan
         if onto_camera:  # what is invalid is so before the resize, that no depth is a mean of one and of none
             depth = _onto_camera(depth, from_frame, placement.frame_shape)
             if confidence is not None:

@@ -21,7 +21,7 @@ from fastdepth_ros.depth.geometry import (
     camera_scale,
     place,
 )
-from fastdepth_ros.errors import FrameError
+from fastdepth_ros.errors import FastDepthError, FrameError
 
 _INTERPOLATIONS = dict(zip(INTERPOLATIONS, (cv2.INTER_LINEAR, cv2.INTER_AREA, cv2.INTER_CUBIC)))
 LENS_IGNORED = "the model's focal rule is none, its scale does not follow the lens"
@@ -278,3 +278,12 @@ class Network:
         with np.errstate(divide="ignore", invalid="ignore"):  # 0 is infinitely far, NaN stays NaN
             inverse = np.float32(self.scale) / output + np.float32(self.shift)
             return np.where(inverse <= 0, np.float32(inf), 1 / inverse)
+
+
+def require_metric(network: Network) -> None:
+    """Raises FastDepthError for points of a network whose depth is not in meters."""
+    if not network.metric:
+        raise FastDepthError(
+            "points are asked for, but the depth of this model is not in meters",
+            "leave the points out, or bring the model to meters: fastdepth calibrate-scale",
+        )

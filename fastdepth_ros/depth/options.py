@@ -25,6 +25,7 @@ class EstimatorOptions:
         max_depth_m: range in meters; depth beyond it is +inf; 0 is no limit.
         outside_training_view: "keep" the depth at wider angles than the training camera saw, or make it "invalid".
         temporal_filter: weight of the previous depth, 0 (off) to below 1.
+        min_confidence: confidence below which depth is NaN; 0 is off.
 
     Raises:
         FastDepthError: a value that is not allowed.
@@ -36,6 +37,7 @@ class EstimatorOptions:
     max_depth_m: float = 0.0
     outside_training_view: str = "keep"
     temporal_filter: float = 0.0
+    min_confidence: float = 0.0
 
     def __post_init__(self) -> None:
         for name, known in (
@@ -48,6 +50,8 @@ class EstimatorOptions:
             raise FastDepthError(f"max_depth_m is {self.max_depth_m}, it must be 0 (no limit) or above")
         if not 0 <= self.temporal_filter < 1:
             raise FastDepthError(f"temporal_filter is {self.temporal_filter}, it must be 0 (off) to below 1")
+        if not 0 <= self.min_confidence <= 1:
+            raise FastDepthError(f"min_confidence is {self.min_confidence}, it must be 0 (off) to 1")
 
 
 @dataclass(frozen=True)

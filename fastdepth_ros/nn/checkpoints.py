@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -37,6 +37,8 @@ def save_checkpoint(
     """
     description = {key: json.dumps(value) for key, value in network.description().items()}
     metadata = {**(notes or {}), **description}
+    if network.confidence is not None:
+        metadata["confidence"] = json.dumps(network.confidence.description())
     tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
     if half:
         tensors = {name: tensor.half() if tensor.ndim == 4 else tensor for name, tensor in tensors.items()}
@@ -61,10 +63,13 @@ def load_checkpoint(path: Path) -> tuple[DepthNetwork, dict[str, str]]:
         raise CheckpointError(f"{path} is not a safetensors file: {error}") from error
     try:
         if "channels" in metadata:
-            return network_of(Channels.from_mapping(json.loads(metadata["channels"])), tensors), metadata
+            head = json.loads(metadata.get("confidence", "null"))
+            return network_of(Channels.from_mapping(json.loads(metadata["channels"])), tensors, head), metadata
         if "variant" in metadata:
             with torch.device("meta"):
                 network = DepthNetwork.of(**json.loads(metadata["variant"]))
+                if "confidence" in metadata:
+                    network.add_confidence(**json.loads(metadata["confidence"]))
             return _filled(network, tensors), metadata
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error
@@ -81,14 +86,19 @@ def load_fastdepth(path: Path) -> tuple[FastDepth, dict[str, str]]:
     return network, metadata
 
 
-def network_of(channels: Channels, tensors: Mapping[str, Tensor]) -> FastDepth:
+def network_of(channels: Channels, tensors: Mapping[str, Tensor], head: Mapping[str, Any] | None = None) -> FastDepth:
     """The FastDepth that a state dict belongs to, folded or with batch norm, in eval mode.
+
+    Args:
+        head: description of its confidence head; None: it has none.
 
     Raises:
         CheckpointError: tensors missing, unknown or of another shape.
     """
     with torch.device("meta"):  # what a file claims costs no memory before it is checked
         network = FastDepth(channels, batch_norm=any(".bn." in name for name in tensors))
+        if head is not None:
+            network.add_confidence(**head)
     return _filled(network, tensors)
 
 
@@ -112,6 +122,8 @@ def fingerprint(network: nn.Module) -> str:
 def folded(network: FastDepth) -> FastDepth:
     """The same function with each batch norm folded into the convolution before it."""
     plain = FastDepth(network.channels, batch_norm=False).eval()
+    if network.confidence is not None:
+        plain.add_confidence(**network.confidence.description())
     tensors = dict(network.state_dict())
     for name, block in network.named_modules():
         bn = getattr(block, "bn", None)

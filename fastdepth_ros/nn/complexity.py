@@ -45,7 +45,7 @@ def complexity(network: nn.Module, size_px: int | tuple[int, int] = INPUT_PX) ->
     weights: dict[str, int] = {}
     macs: dict[str, int] = {}
     for path, module in network.named_modules():
-        if isinstance(module, COUNTED):
+        if isinstance(module, COUNTED) and f"{root}.{path}" in flops:  # confidence is no part of `forward`
             for part in ("total", path.partition(".")[0]):
                 weights[part] = weights.get(part, 0) + module.weight.numel()
                 macs[part] = macs.get(part, 0) + sum(flops[f"{root}.{path}"].values()) // 2

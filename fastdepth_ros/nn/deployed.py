@@ -32,9 +32,10 @@ class Deployed(nn.Module):
         with torch.no_grad():
             self.network.encoder[0].get_parameter("conv.weight").div_(255)
 
-    def forward(self, rgb: Tensor) -> Tensor:
-        """uint8 (N, 224, 224, 3) to float32 meters (N, 1, 224, 224)."""
-        return upsample(self.network.half_resolution(rgb.permute(0, 3, 1, 2).float()))
+    def forward(self, rgb: Tensor) -> tuple[Tensor, ...]:
+        """uint8 (N, 224, 224, 3) to float32 meters (N, 1, 224, 224), and the confidence where the network has it."""
+        maps = self.network.maps(rgb.permute(0, 3, 1, 2).float())
+        return _with_confidence(self.network, maps, upsample(self.network.half_depth(maps)))
 
 
 class DeployedVariant(nn.Module):
@@ -46,9 +47,19 @@ class DeployedVariant(nn.Module):
         super().__init__()
         self.network = network.eval()
 
-    def forward(self, rgb: Tensor) -> Tensor:
-        """uint8 (N, 224, 224, 3) to float32 meters (N, 1, 224, 224)."""
-        return self.network(rgb.permute(0, 3, 1, 2).float() / 255)
+    def forward(self, rgb: Tensor) -> tuple[Tensor, ...]:
+        """uint8 (N, 224, 224, 3) to float32 meters (N, 1, 224, 224), and the confidence where the network has it."""
+        maps = self.network.maps(rgb.permute(0, 3, 1, 2).float() / 255)
+        return _with_confidence(self.network, maps, self.network.depth(maps))
+
+
+def _with_confidence(network: DepthNetwork, maps: list[Tensor], depth: Tensor) -> tuple[Tensor, ...]:
+    return (depth,) if network.confidence is None else (depth, network.confidence(maps))
+
+
+def output_names(network: DepthNetwork) -> tuple[str, ...]:
+    """Names of what the deployed form returns."""
+    return ("depth",) if network.confidence is None else ("depth", "confidence")
 
 
 def deployed(network: DepthNetwork) -> Deployed | DeployedVariant:
@@ -57,7 +68,7 @@ def deployed(network: DepthNetwork) -> Deployed | DeployedVariant:
 
 
 def traced_onnx(
-    module: nn.Module, example: Tensor, *, names: tuple[str, str] | None = None, opset: int = OPSET
+    module: nn.Module, example: Tensor, *, names: tuple[str, ...] | None = None, opset: int = OPSET
 ) -> bytes:
     """ONNX of any module in eval mode, with its batch norm folded.
 
@@ -65,9 +76,9 @@ def traced_onnx(
 
     Args:
         example: the input; its shape becomes the graph's.
-        names: names of the graph's input and output; None takes the exporter's own.
+        names: names of the graph's input, then of its outputs; None takes the exporter's own.
     """
-    inputs, outputs = ([name] for name in names) if names else (None, None)
+    inputs, outputs = (names[:1], names[1:]) if names else (None, None)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         file = Path(folder) / "model.onnx"

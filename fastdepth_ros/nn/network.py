@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fastdepth_ros.nn.channels import Channels
+from fastdepth_ros.nn.confidence import MAPS, ConfidenceHead
 from fastdepth_ros.nn.encoders import ENCODERS, Encoder, MobileNet
 from fastdepth_ros.nn.layers import DECODERS, KERNELS, NNConv5
 from fastdepth_ros.registry import Registry
@@ -81,6 +82,8 @@ class DepthNetwork(nn.Module):
         ValueError: an unknown name.
     """
 
+    confidence: ConfidenceHead | None  # belongs to these very weights
+
     def __init__(
         self, encoder: Encoder, decoder: str = "nnconv5", *, kernel: str = "depthwise", skip: str = "add",
         widths: Sequence[int] = DECODER_WIDTHS, batch_norm: bool = True,
@@ -99,6 +102,8 @@ class DepthNetwork(nn.Module):
                 self.joins.append(joined)
                 inputs = joined.outputs
         self.head = nn.Conv2d(inputs, 1, 1)
+        self.map_channels: list[int] = [widths[0], *(cast(int, join.outputs) for join in self.joins)]
+        self.confidence = None
         self.variant: dict[str, str] = {}  # the names of its parts, where it was built by names
 
     @classmethod
@@ -112,25 +117,41 @@ class DepthNetwork(nn.Module):
         """JSON description from which the network can be built again."""
         return {"variant": self.variant}
 
-    def before_last(self, rgb: Tensor) -> Tensor:
-        """Input of the last decoder layer: (N, 3, 224, 224) to (N, C, 112, 112)."""
+    def add_confidence(self, form: str, **options: Any) -> ConfidenceHead:
+        """Give the network a new head of its confidence; arguments as of ConfidenceHead."""
+        self.confidence = ConfidenceHead(self.map_channels[:MAPS], form, **options)
+        return self.confidence
+
+    def maps(self, rgb: Tensor) -> list[Tensor]:
+        """Maps of the decoder's layers 1 to 4, the last three of them joined: (N, 3, 224, 224) to (N, 512, 14, 14),
+        (N, 256, 28, 28), (N, 128, 56, 56) and (N, 64, 112, 112)."""
         half, quarter, eighth, x = self.encoder(rgb)
         first, *layers, _ = self.decoder
-        x = first(x)  # (N, 512, 14, 14)
+        x = first(x)
+        maps = [x]
         for layer, join, kept in zip(layers, self.joins, (eighth, quarter, half)):
-            x = join(layer(x), kept)  # 28, 56, 112
-        return x
+            x = join(layer(x), kept)
+            maps.append(x)
+        return maps
 
     def half_resolution(self, rgb: Tensor) -> Tensor:
-        """The depth at half the size: (N, 3, 224, 224) to (N, 1, 112, 112) meters.
+        """The depth at half the size: (N, 3, 224, 224) to (N, 1, 112, 112) meters; see `half_depth`."""
+        return self.half_depth(self.maps(rgb))
+
+    def half_depth(self, maps: Sequence[Tensor]) -> Tensor:
+        """The depth at half the size, (N, 1, 112, 112) meters, of the decoder's maps.
 
         Where the last decoder layer ends with nearest upsampling, the head runs before it, which is a quarter of the
         work: `forward` repeats each pixel 2x2, exactly. Else the mean over 2x2 pixels.
         """
         last = self.decoder[-1]
         if not isinstance(last, NNConv5):
-            return functional.avg_pool2d(self(rgb), 2)
-        return torch.relu(self.head(last.convolve(self.before_last(rgb))))
+            return functional.avg_pool2d(self.depth(maps), 2)
+        return torch.relu(self.head(last.convolve(maps[-1])))
+
+    def depth(self, maps: Sequence[Tensor]) -> Tensor:
+        """The depth, (N, 1, 224, 224) meters, of the decoder's maps."""
+        return torch.relu(self.head(self.decoder[-1](maps[-1])))
 
     def infer(self, rgb: np.ndarray) -> np.ndarray:
         """One image on the network's own device: uint8 (224, 224, 3) RGB to float32 (224, 224) meters."""
@@ -140,7 +161,7 @@ class DepthNetwork(nn.Module):
 
     def forward(self, rgb: Tensor) -> Tensor:
         """Forward pass of the paper: (N, 3, 224, 224) in [0, 1] to (N, 1, 224, 224) meters."""
-        return torch.relu(self.head(self.decoder[-1](self.before_last(rgb))))
+        return self.depth(self.maps(rgb))
 
 
 class FastDepth(DepthNetwork):

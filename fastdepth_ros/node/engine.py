@@ -14,6 +14,7 @@ from fastdepth_ros.artifact.artifact import Artifact, find_artifact
 from fastdepth_ros.backends import Backend, BackendError, BackendOptions, Outputs
 from fastdepth_ros.choice.choice import Choice, Wanted, decide, load_chosen
 from fastdepth_ros.depth.estimator import DepthEstimator
+from fastdepth_ros.depth.network import require_metric
 from fastdepth_ros.depth.options import EstimatorOptions
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.node.parameters import Settings
@@ -122,7 +123,13 @@ def wanted_engine(settings: Settings) -> Wanted:
 
 
 def estimator_for(settings: Settings, artifact: Artifact, backend: Backend) -> DepthEstimator:
-    """Estimator with the settings of the parameters, around a loaded backend."""
+    """Estimator with the settings of the parameters, around a loaded backend.
+
+    Raises:
+        FastDepthError: a setting that this model cannot keep.
+    """
+    if settings.points:
+        require_metric(artifact.network)
     options = EstimatorOptions(
         settings.field_of_view,
         settings.output_size,
@@ -130,6 +137,7 @@ def estimator_for(settings: Settings, artifact: Artifact, backend: Backend) -> D
         settings.max_depth_m,
         settings.outside_training_view,
         settings.temporal_filter,
+        settings.min_confidence,
     )
     return artifact.estimator(backend, options)
 

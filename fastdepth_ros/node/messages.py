@@ -79,10 +79,12 @@ class DepthPublishers:
         self._compressed = _publisher(node, CompressedImage, f"{self.depth_topic}/compressedDepth")
         self._info = _publisher(node, CameraInfo, "depth/camera_info")
         self._color = _publisher(node, Image, "depth/image_color")
+        self._confidence = _publisher(node, Image, "depth/confidence")
         self._points = _publisher(node, PointCloud2, "depth/points") if points else None
-        products = (self._depth, self._compressed, self._color, self._points)
+        products = (self._depth, self._compressed, self._color, self._confidence, self._points)
         self._products = list(filter(None, products))  # wanted by their subscribers
         self._depth_bytes, self._info_bytes, self._color_bytes = ImageBytes(), CameraInfoBytes(), ImageBytes()
+        self._confidence_bytes = ImageBytes()
 
     @property
     def wanted(self) -> bool:
@@ -111,6 +113,8 @@ class DepthPublishers:
 
             colored = color_depth(result.depth, settings.color_near_m, settings.color_far_m)
             self._color.publish(self._color_bytes(header, colored, "bgr8"))
+        if result.confidence is not None and self._confidence.get_subscription_count():
+            self._confidence.publish(self._confidence_bytes(header, result.confidence, "32FC1"))
         if self._points is not None and self._points.get_subscription_count() and camera.matrix is not None:
             from fastdepth_ros.node.point_cloud import point_cloud  # nor make points
 

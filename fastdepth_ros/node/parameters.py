@@ -140,6 +140,10 @@ class Settings:
     temporal_filter: float = _parameter(
         0.0, "weight of the previous depth where a pixel changes little, to reduce flicker; 0: off", low=0.0, high=0.95
     )
+    min_confidence: float = _parameter(
+        0.0, "confidence below which depth becomes NaN, the probability that it is within a factor of 1.25 of the "
+        "truth; 0: off; needs a model with confidence", low=0.0, high=1.0,
+    )  # fmt: skip
     points: bool = _parameter(
         False, "point cloud depth/points (PointCloud2) besides the depth image; computed while it has a subscriber"
     )

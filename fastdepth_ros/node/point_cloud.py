@@ -35,7 +35,7 @@ def point_cloud(header: Header, result: DepthResult, matrix: np.ndarray, setting
         matrix: camera matrix (9,) of the frame.
     """
     options = points_options(settings)
-    points = filtered_points(result.depth, result.from_frame @ np.reshape(matrix, (3, 3)), options)
+    points = filtered_points(result.depth, result.from_frame @ np.reshape(matrix, (3, 3)), options, result.confidence)
     height, width = points.shape[:2]
     message = PointCloud2(header=header, height=height, width=width, fields=FIELDS, point_step=POINT_STEP)
     message.row_step, message.is_dense = width * POINT_STEP, not options.organized

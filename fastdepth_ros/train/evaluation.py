@@ -17,6 +17,7 @@ from fastdepth_ros.depth.frame import Frame
 from fastdepth_ros.depth.geometry import Placement
 from fastdepth_ros.depth.network import Network, NetworkInput
 from fastdepth_ros.errors import FastDepthError
+from fastdepth_ros.metrics.confidence import ConfidenceFigures
 from fastdepth_ros.metrics.depth import depth_errors, mean_errors, median_scale, near_delta1, pooled_errors
 from fastdepth_ros.pictures.panel import PanelRow
 
@@ -141,8 +142,13 @@ class ImageErrors:
     near_pixels: int
 
 
-def evaluate(backend: Backend, dataset: Dataset, protocol: Protocol, network: Network) -> Iterator[ImageErrors]:
+def evaluate(
+    backend: Backend, dataset: Dataset, protocol: Protocol, network: Network, judged: ConfidenceFigures | None = None
+) -> Iterator[ImageErrors]:
     """The errors of each image in turn, on the network's own grid; one without a truth there is left out.
+
+    Args:
+        judged: takes each image's calibrated confidence into account, where the network gives one.
 
     Raises:
         DatasetError: as of `estimated`.
@@ -152,7 +158,11 @@ def evaluate(backend: Backend, dataset: Dataset, protocol: Protocol, network: Ne
         rgb, truth = protocol(pair, network.input)
         if not (truth > 0).any():
             continue
-        depth, truth, scale, _ = estimated(backend, network, pair, rgb, truth, getattr(dataset, "camera", None))
+        found = estimated(backend, network, pair, rgb, truth, getattr(dataset, "camera", None))
+        depth, truth, scale, _ = found
+        confidence = network.probability(found.confidence)
+        if judged is not None and confidence is not None:
+            judged.add(depth, truth, confidence)
         aligned = depth_errors(depth * np.float32(median_scale(depth, truth)), truth)
         near, near_pixels = near_delta1(depth, truth)
         pixels, errors = int(np.count_nonzero(truth > 0)), depth_errors(depth, truth)

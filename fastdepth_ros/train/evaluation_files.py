@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from fastdepth_ros.data.datasets import Dataset
 from fastdepth_ros.depth.network import Network
 from fastdepth_ros.jobs.atomic_io import atomic_file
 from fastdepth_ros.metrics.depth import NAMES
-from fastdepth_ros.pictures.image_files import write_picture
+from fastdepth_ros.pictures.image_files import write_figure, write_picture
 from fastdepth_ros.pictures.panel import panel
 from fastdepth_ros.train.evaluation import ImageErrors, Protocol, comparison_row
 
@@ -55,3 +56,27 @@ def write_pictures(
         for row in rows
     ]  # fmt: skip
     write_picture(path, panel(pictures))
+
+
+def write_reliability(path: Path, found: Mapping[str, Any]) -> None:
+    """Write a reliability diagram, and delta1 of the most confident shares, as .png.
+
+    Args:
+        found: result of `ConfidenceFigures.figures`.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    tenths = found["tenths"]
+    said, meant, sizes = ([each[name] for each in tenths] for name in ("confidence", "delta1", "share"))
+    left.plot([0, 1], [0, 1], color="gray", linewidth=1)
+    left.fill_between([0, 1], [-0.05, 0.95], [0.05, 1.05], color="gray", alpha=0.15, label="within 0.05")
+    left.scatter(said, meant, [20 + 600 * size for size in sizes], label="tenths, sized by their pixels")
+    left.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", ylabel="delta1", title="reliability")
+    left.legend(loc="upper left")
+    shares = {float(share): row for share, row in found["shares"].items()}
+    right.plot([100 * share for share in shares], [row["delta1"] for row in shares.values()], marker="o")
+    right.axhline(found["delta1"], color="gray", linewidth=1)
+    right.set(xlabel="most confident share of the pixels [%]", ylabel="delta1", title="what it sorts")
+    write_figure(path, figure)

@@ -87,6 +87,7 @@ class Trainer:
             training, AUGMENTATIONS[recipe.augmentation], recipe.batch, recipe.seed,
             workers=workers, cache=cache, device=self.device, size_px=recipe.input_px, shard=(self.rank, self.world),
         )  # fmt: skip
+        network.confidence = None  # of other weights than those that come
         self.network = network.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.predictor: nn.Module = Predictor(self.network, half=recipe.augmentation != "authors")
         if self.world > 1:

@@ -145,7 +145,7 @@ def test_folding_twice_changes_nothing():
 def test_the_deployed_form_takes_bytes_and_equals_the_plain_network():
     network = lively()
     pixels = (images() * 255).round().to(torch.uint8)
-    depth = Deployed(network)(pixels.permute(0, 2, 3, 1).contiguous())
+    (depth,) = Deployed(network)(pixels.permute(0, 2, 3, 1).contiguous())
     assert depth.dtype == torch.float32
     expected = network(pixels.float() / 255)
     torch.testing.assert_close(depth, expected, atol=1e-5, rtol=0)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -14,7 +14,7 @@ import numpy as np
 from fastdepth_ros.data.synthetic.materials import paint
 from fastdepth_ros.data.synthetic.render import Renderer
 from fastdepth_ros.data.synthetic.rooms import random_scene
-from fastdepth_ros.data.synthetic.scene import Camera
+from fastdepth_ros.data.synthetic.scene import Camera, Scene
 
 KINECT = Camera(518.858, 519.470, 324.58, 252.74, 640, 480)
 
@@ -46,17 +46,17 @@ def room_sequence(frames: int, *, seed: int = 0, camera: Camera = KINECT) -> Ite
     """
     if frames < 1:
         raise ValueError(f"a sequence of {frames} frames; ask for at least 1")
-    return _frames(frames, seed, camera)
-
-
-def _frames(frames: int, seed: int, camera: Camera) -> Iterator[SyntheticFrame]:
     scene = random_scene(seed)
+    return frames_along(scene, [scene.path.pose(2 * np.pi * index / frames) for index in range(frames)], camera)
+
+
+def frames_along(scene: Scene, poses: Sequence[np.ndarray], camera: Camera = KINECT) -> Iterator[SyntheticFrame]:
+    """Frames of a camera at given poses, float64 4x4 from the camera to the world."""
     renderer = Renderer(scene, paint)
     vignette = _vignette(camera)
-    for index in range(frames):
-        pose = scene.path.pose(2 * np.pi * index / frames)
+    for index, pose in enumerate(poses):
         color, depth = renderer.render(camera, pose)
-        yield SyntheticFrame(sensed(color, vignette, np.random.default_rng([seed, index])), depth, pose)
+        yield SyntheticFrame(sensed(color, vignette, np.random.default_rng([scene.seed, index])), depth, pose)
 
 
 def _vignette(camera: Camera) -> np.ndarray:
