@@ -107,7 +107,7 @@ def test_a_console_block_names_what_exists(block):
             assert all(f'"{name}"' in source.read_text() for name in names), command
         for name in re.findall(r"-p (\w+):=", command):
             assert "fastdepth_" not in command or name in PARAMETERS, command
-        for extras in re.findall(r"pip install '(?:\.|fastdepth_ros)\[([\w,]+)\]'", command):
+        for extras in re.findall(r"pip install (?:-e )?'(?:\.|fastdepth_ros)\[([\w,]+)\]'", command):
             assert all(f'"{extra}": [' in (ROOT / "setup.py").read_text() for extra in extras.split(",")), command
 
 
