@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 import rclpy
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode
 
 EXIT_CODE = 3  # of a process whose backend hangs
@@ -62,6 +62,16 @@ def is_of_the_end(error: Exception) -> bool:
     while isinstance(error, RuntimeError) and rclpy.ok() and time.monotonic() < deadline:
         time.sleep(0.01)
     return isinstance(error, RuntimeError) and not rclpy.ok()
+
+
+def spin_some(executor: Executor, timeout_s: float) -> None:
+    """Spin once; an interrupt is a KeyboardInterrupt wherever it hits, also in a message's conversion."""
+    try:
+        executor.spin_once(timeout_sec=timeout_s)
+    except Exception as error:
+        if is_of_the_end(error):
+            raise KeyboardInterrupt from error
+        raise
 
 
 def own_segments(pid: int) -> list[Path]:

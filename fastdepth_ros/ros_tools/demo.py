@@ -36,7 +36,7 @@ from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.processes import isolated_domain, run_module
 from fastdepth_ros.metrics.depth import depth_errors, mean_errors
 from fastdepth_ros.node.messages import frame_from_message
-from fastdepth_ros.node.shutdown import lasting_executor
+from fastdepth_ros.node.shutdown import lasting_executor, spin_some
 from fastdepth_ros.node.subscription import of_messages
 from fastdepth_ros.pictures.image_files import write_picture
 from fastdepth_ros.pictures.panel import PanelRow, panel
@@ -222,7 +222,7 @@ def _listen(
     started, drawn, deadline = None, 0.0, time.monotonic() + START_TIMEOUT_S
     with Live(console=console, auto_refresh=False) as live:
         while (now := time.monotonic()) < deadline and not (collector.broken or _ended(processes)):
-            executor.spin_once(timeout_sec=TABLE_PERIOD_S)
+            spin_some(executor, TABLE_PERIOD_S)
             if started is None and collector.samples:  # discovery of the camera may take seconds more
                 started, deadline = now, now + seconds
             if now - drawn > TABLE_PERIOD_S:
