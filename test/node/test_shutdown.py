@@ -142,6 +142,15 @@ def test_an_error_that_a_signal_made_is_told_from_a_fault(monkeypatch, error, ok
     assert ending.is_of_the_end(error) is ends
 
 
+def test_an_interrupt_in_a_conversion_is_an_interrupt_of_spin_some():
+    class Interrupted:
+        def spin_once(self, timeout_sec: float) -> None:
+            raise interrupted(TypeError("of pybind11"))
+
+    with pytest.raises(KeyboardInterrupt):
+        ending.spin_some(Interrupted(), 0.1)
+
+
 @pytest.mark.slow
 def test_many_stops_beside_guests_end_without_a_signal(domain, artifact_folder, tmp_path):
     ended = list(stops(artifact_folder, MANY_STOPS, tmp_path))
