@@ -66,14 +66,15 @@ def host_features() -> frozenset[str]:
 
 def processor_name() -> str:
     """The processor's name, or the board's, as the system gives it."""
-    for line in _text("/proc/cpuinfo").splitlines():
+    for line in system_text("/proc/cpuinfo").splitlines():
         name, _, value = line.partition(":")
         if name.strip() == "model name":
             return value.strip()
-    return _text("/proc/device-tree/model").strip("\0") or platform.processor() or platform.machine()
+    return system_text("/proc/device-tree/model").strip("\0") or platform.processor() or platform.machine()
 
 
-def _text(path: str) -> str:
+def system_text(path: str | Path) -> str:
+    """Content of a file of /proc or /sys, "" where it cannot be read."""
     try:
         return Path(path).read_text().strip()
     except OSError:

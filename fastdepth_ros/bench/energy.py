@@ -16,6 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any
 
+from fastdepth_ros.backends.native import system_text
 from fastdepth_ros.registry import Registry
 
 SAMPLE_S = 0.05
@@ -122,16 +123,16 @@ def find_rapl(root: Path) -> Meter | None:
     """RAPL of Intel and AMD in powercap: packages and their memory."""
     zones = {}
     for zone in sorted((root / "sys/class/powercap").glob("intel-rapl:*")):
-        name = _text(zone / "name")
+        name = system_text(zone / "name")
         if name.startswith("package") or name == "dram":
             zones[f"{name} {zone.name.partition(':')[2]}"] = zone
-    readable = {rail: zone for rail, zone in zones.items() if _text(zone / "energy_uj")}  # often root's alone
+    readable = {rail: zone for rail, zone in zones.items() if system_text(zone / "energy_uj")}  # often root's alone
     if not readable:
         return None
-    wraps_j = {rail: int(_text(zone / "max_energy_range_uj") or 0) / 1e6 for rail, zone in readable.items()}
+    wraps_j = {rail: int(system_text(zone / "max_energy_range_uj") or 0) / 1e6 for rail, zone in readable.items()}
 
     def read() -> Joules:
-        return {rail: int(_text(zone / "energy_uj")) / 1e6 for rail, zone in readable.items()}
+        return {rail: int(system_text(zone / "energy_uj")) / 1e6 for rail, zone in readable.items()}
 
     return Counter("rapl", "processor and memory, by RAPL", read, wraps_j)
 
@@ -144,15 +145,15 @@ def find_ina3221(root: Path) -> Meter | None:
     for label in sorted(drivers.glob("ina3221/*/hwmon/hwmon*/in*_label")):
         number = label.name.removeprefix("in").removesuffix("_label")
         current = label.with_name(f"curr{number}_input")
-        if current.exists() and _text(label) not in ("", "NC"):
-            rails[_text(label)] = (label.with_name(f"in{number}_input"), current)
+        if current.exists() and system_text(label) not in ("", "NC"):
+            rails[system_text(label)] = (label.with_name(f"in{number}_input"), current)
     for label in sorted(drivers.glob("ina3221x/*/iio:device*/rail_name_*")):
-        rails[_text(label)] = (label.with_name(f"in_power{label.name.removeprefix('rail_name_')}_input"),)
+        rails[system_text(label)] = (label.with_name(f"in_power{label.name.removeprefix('rail_name_')}_input"),)
     if not rails:
         return None
 
     def read_w() -> Mapping[str, float]:
-        return {rail: _watts([int(_text(path) or 0) for path in paths]) for rail, paths in rails.items()}
+        return {rail: _watts([int(system_text(path) or 0) for path in paths]) for rail, paths in rails.items()}
 
     return Sampler("ina3221", "the board's rails, by INA3221", read_w)
 
@@ -225,10 +226,3 @@ def find_nvml(root: Path) -> Meter | None:
 
 def _name(told: Any) -> str:
     return told.decode() if isinstance(told, bytes) else told
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text().strip()
-    except OSError:
-        return ""

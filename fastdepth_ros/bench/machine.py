@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from fastdepth_ros.backends.native import host_features, processor_name
+from fastdepth_ros.backends.native import host_features, processor_name, system_text
 from fastdepth_ros.bench.subject import Loaded, Subject
 from fastdepth_ros.jobs.cores import available_cores
 
@@ -59,7 +59,7 @@ def describe() -> dict[str, Any]:
         "cores": available_cores(),
         "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "features": [name for name in TOLD_FEATURES if name in features],
-        "governor": _read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+        "governor": system_text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "python": platform.python_version(),
     }
@@ -140,10 +140,3 @@ def _library() -> ctypes.CDLL:
 
 def _compiler() -> str:
     return shutil.which("cc") or shutil.which("gcc") or ""
-
-
-def _read(path: str) -> str:
-    try:
-        return Path(path).read_text().strip()
-    except OSError:
-        return ""
