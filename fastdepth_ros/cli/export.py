@@ -44,11 +44,15 @@ def run(parsed: argparse.Namespace) -> None:
 
 def _plain(parsed: argparse.Namespace) -> None:
     from fastdepth_ros.artifact.artifact import find_artifact
-    from fastdepth_ros.deploy.plain import export_plain
+    from fastdepth_ros.deploy.plain import INTERFACE, OPSET, export_plain
+    from fastdepth_ros.jobs.atomic_io import read_json
 
     if parsed.half or parsed.facts:
         raise FastDepthError("--half and --facts are for a checkpoint, --plain is for an artifact; leave one out")
     source = find_artifact(parsed.source)
     frames, name = calibration_frames(parsed, source)
     off_m = export_plain(source, parsed.out, frames)
-    print(f"{parsed.out}: plain {source.name}, equal to the artifact to {off_m:.1e} m; {len(frames)} frames of {name}")
+    opset = read_json(parsed.out / INTERFACE)["opset"]
+    kept = "" if opset == OPSET else f", whose operators need opset {opset}"
+    proof = f"equal to the artifact to {off_m:.1e} m"
+    print(f"{parsed.out}: plain {source.name}{kept}, {proof}; {len(frames)} frames of {name}")

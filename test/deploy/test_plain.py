@@ -12,9 +12,11 @@ import cv2
 import numpy as np
 import onnx
 import pytest
+from foreign import NETWORKS, write
 from verbs import refused, run
 
 from fastdepth_ros.artifact.artifact import find_artifact
+from fastdepth_ros.artifact.golden import golden_frame
 
 PAGE = Path(__file__).resolve().parents[2] / "doc" / "accelerators.md"
 STANDARD = {"Add", "Clip", "Constant", "Conv", "Relu", "Resize"}
@@ -120,3 +122,33 @@ def test_options_of_the_other_kind_of_export_are_refused(artifact_folder, pictur
     assert "give --plain" in refused(capsys, "export", checkpoint, "--images", pictures, "--out", out)
     assert "name the checkpoint" in refused(capsys, "export", "--out", out)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", [name for name, network in NETWORKS.items() if not network.camera])
+def test_an_imported_network_loses_its_wrapping(name, pictures, tmp_path):
+    network, artifact, out = NETWORKS[name], tmp_path / name, tmp_path / "plain"
+    said = ["--license", "MIT", *network.options, "--yes", "--out", artifact]
+    assert run("models", "import", write(name, tmp_path), *said) == 0
+    assert run("export", artifact, "--plain", "--images", pictures, "--out", out) == 0
+    model = onnx.load(out / "model.onnx")
+    assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", 13)]
+    assert [axis.dim_value for axis in model.graph.input[0].type.tensor_type.shape.dim] == [1, 3, *network.shape]
+    assert np.load(out / "calibration.npy").shape == (PICTURES, 3, *network.shape)
+    assert run("models", "verify", artifact, "--against", out / "golden_output.npy") == 0
+    taken, rgb = json.loads((out / "interface.json").read_text())["input"], golden_frame(*network.shape)
+    planes = ((rgb - np.array(taken["mean"])) / taken["std"]).astype(np.float32).transpose(2, 0, 1)[None]
+    np.testing.assert_allclose(np.load(out / "golden_input.npy"), planes, rtol=0, atol=1e-5)
+
+
+def test_a_network_that_takes_blue_first_says_so(pictures, tmp_path):
+    said = ["--bgr", "--license", "MIT", *NETWORKS["midas-small"].options, "--yes", "--out", tmp_path / "bgr"]
+    assert run("models", "import", write("midas-small", tmp_path), *said) == 0
+    assert run("export", tmp_path / "bgr", "--plain", "--images", pictures, "--out", tmp_path / "plain") == 0
+    assert json.loads((tmp_path / "plain" / "interface.json").read_text())["input"]["channels"] == "BGR"
+
+
+def test_a_network_that_takes_the_camera_has_no_plain_form(pictures, tmp_path, capsys):
+    said = ["--license", "MIT", *NETWORKS["unidepth"].options, "--yes", "--out", tmp_path / "camera"]
+    assert run("models", "import", write("unidepth", tmp_path), *said) == 0
+    line = refused(capsys, "export", tmp_path / "camera", "--plain", "--images", pictures, "--out", tmp_path / "plain")
+    assert "has no plain form: the network takes the camera matrix too" in line
