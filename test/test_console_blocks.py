@@ -29,12 +29,11 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "doc").glob("*.md"))]
 LANGUAGES = {"bash", "text", "python", "yaml", "toml", "xml"}
 MARK = "# not run here"
-# What a command needs, and whether it takes seconds or more
+# What a command needs
 MODULES = {
     "fastdepth video": "av", "fastdepth live": "rerun", "fastdepth view": "rerun", "fastdepth quantize": "onnx",
     "fastdepth compile": "tvm", "fastdepth export": "onnx", "fastdepth demo": "rclpy", "fastdepth_": "rclpy",
 }  # fmt: skip
-QUICK = ("fastdepth image", "fastdepth models", "fastdepth report", "ros2 pkg", "export ")
 ENDLESS = {  # command -> what it prints once it works
     "fastdepth view": "http://", "fastdepth live": "http://", "fastdepth_node": "", "fastdepth_camera": "",
     "ros2 launch fastdepth_ros": "process started",
@@ -78,11 +77,9 @@ CONSOLE = [block for block in BLOCKS if block.language == "bash"]
 
 
 def parameter(block: Block) -> object:
-    quick = all(command.startswith(QUICK) for command in block.commands)
     modules = {module for start, module in MODULES.items() if start in block.text}
     marks = [pytest.mark.needs(module) for module in sorted(modules)]
-    slow = [] if quick else [pytest.mark.slow, pytest.mark.timeout(LONGEST_S + 60)]
-    return pytest.param(block, id=block.title, marks=[*marks, *slow])
+    return pytest.param(block, id=block.title, marks=marks)
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.title)
@@ -191,6 +188,8 @@ def environment(tmp_path: Path) -> dict[str, str]:
     }  # fmt: skip
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(LONGEST_S + 60)
 @pytest.mark.parametrize("block", [parameter(block) for block in CONSOLE if block.runs])
 def test_a_console_block_runs(block, folder, environment):
     if "ros2 " in block.text:

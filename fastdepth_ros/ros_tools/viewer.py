@@ -21,7 +21,7 @@ from fastdepth_ros.depth.estimator import stage_times_ms
 from fastdepth_ros.depth.frame import FrameError, SensorBits
 from fastdepth_ros.depth.points import points_of
 from fastdepth_ros.node.messages import frame_from_message
-from fastdepth_ros.node.shutdown import lasting_executor, spin_some
+from fastdepth_ros.node.shutdown import is_of_the_end, lasting_executor, spin_some
 from fastdepth_ros.node.subscription import DISCOVERY_PERIOD_S, ImageSubscription, InfoSubscription, of_messages
 from fastdepth_ros.pictures.image_files import as_bgr
 from fastdepth_ros.view.live_view import LiveView, Moment
@@ -44,8 +44,9 @@ def show_node(view: LiveView, depth_topic: str, image_topic: str, rate_hz: float
         executor.add_node(Viewer(view, depth_topic, image_topic, rate_hz))
         while view.running:
             spin_some(executor, SPIN_S)
-    except ExternalShutdownException:
-        pass
+    except Exception as error:
+        if not (isinstance(error, ExternalShutdownException) or is_of_the_end(error)):
+            raise
     finally:
         rclpy.try_shutdown()
 
