@@ -69,7 +69,9 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as name:
         made = table(parsed.tflite, parsed.nyu_labeled, Path(name), ["--quick"] * parsed.quick)
     if parsed.write:
-        before, _, rest = parsed.write.read_text().partition(START)
+        before, marked, rest = parsed.write.read_text().partition(START)
+        if not marked:
+            raise SystemExit(f"{parsed.write} has no line {START}")
         atomic_write(parsed.write, f"{before}{START}\n{made}\n{END}{rest.partition(END)[2]}")
     else:
         print(made)
