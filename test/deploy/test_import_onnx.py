@@ -422,7 +422,7 @@ def test_numbers_that_contradict_meters_warn_on_real_pictures(tmp_path, capsys):
     assert "no scene is: check kind, scale" in capsys.readouterr().err
 
 
-def test_a_range_in_meters_and_a_training_view_are_refused_where_there_are_none(imported):
+def test_a_range_and_a_training_view_are_refused_where_there_are_none(imported):
     artifact = imported["midas-small"]
     backend = artifact.load(options=ONE_THREAD)
     with pytest.raises(FastDepthError, match="max_depth_m is 5, but the depth of this model is not in meters"):

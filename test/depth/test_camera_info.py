@@ -182,7 +182,7 @@ def test_a_lens_distorts_if_any_coefficient_or_its_model_says_so():
     assert is_distorted(fisheye)
 
 
-def test_a_stated_camera_has_the_focal_length_of_its_field_of_view_and_no_distortion():
+def test_a_stated_camera_has_the_focal_length_of_its_field_of_view():
     camera = stated_camera((480, 640), 90.0, 0.0)
     assert not camera.fault and "hfov_deg 90" in camera.note and not any(camera.d)
     np.testing.assert_allclose(camera.k, [320, 0, 319.5, 0, 320, 239.5, 0, 0, 1])

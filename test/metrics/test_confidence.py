@@ -26,7 +26,7 @@ def drawn(p):
     return np.where(RNG.random(p.shape) < p, truth * 1.05, wrong), truth
 
 
-def test_a_confidence_that_is_the_true_probability_is_calibrated_and_beats_the_others():
+def test_the_true_probability_is_calibrated_and_beats_other_confidences():
     p = RNG.uniform(0.05, 0.95, PIXELS)
     found = figures(*drawn(p), p)
     assert found["brier"] == pytest.approx((p * (1 - p)).mean(), abs=0.003)

@@ -19,7 +19,7 @@ def test_a_surface_is_covered_where_points_are_near_each_cell_counting_once():
     assert covered_share(wall[wall[:, 1] < 0], dense, within_m=0.03) == half
 
 
-def test_cells_far_from_any_true_one_are_false_and_those_never_marked_are_missed():
+def test_cells_far_from_true_ones_are_false_and_unmarked_ones_missed():
     true = np.zeros((20, 20), bool)
     true[5, 5:15] = True
     marked = np.zeros_like(true)

@@ -37,7 +37,7 @@ def test_the_depth_is_the_same_to_the_last_bit_with_the_head_and_without(form):
     assert confidence.min() >= 0 and confidence.max() <= 1
 
 
-def test_a_laplace_head_says_the_share_of_a_laplace_distribution_within_the_factor():
+def test_a_laplace_head_says_the_share_of_it_within_the_factor():
     head = ConfidenceHead([1, 1, 1], "laplace")
     log_b = torch.tensor([-2.0, 0.0, 1.0])
     expected = [1 - exp(-log(1.25) / exp(value)) for value in log_b.tolist()]
@@ -60,7 +60,7 @@ def test_rescaling_changes_the_last_convolution_and_keeps_the_order_of_pixels(fo
     assert (np.diff(after[order]) >= -1e-6).all() and not np.allclose(before, after, atol=0.01)
 
 
-def test_a_checkpoint_brings_the_head_back_and_the_depths_tensors_stay_as_they_were(tmp_path):
+def test_a_checkpoint_brings_the_head_back_and_leaves_the_depth_as_it_was(tmp_path):
     network, plain = confident("logit", UNEVEN), lively(UNEVEN)
     save_checkpoint(network, tmp_path / "with.safetensors")
     loaded, notes = load_checkpoint(tmp_path / "with.safetensors")

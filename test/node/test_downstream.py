@@ -123,7 +123,7 @@ def test_the_costmaps_layers_have_parameters_of_nav2_and_published_topics():
     assert heard == PUBLISHED
 
 
-def test_the_collision_monitor_has_parameters_of_nav2_and_the_topic_of_the_points():
+def test_the_collision_monitor_has_nav2s_parameters_and_the_points_topic():
     content = yaml.safe_load((ROOT / "config" / "nav2_collision_monitor.yaml").read_text())
     parameters = content["collision_monitor"]["ros__parameters"]
     zones, sources = parameters["polygons"], parameters["observation_sources"]

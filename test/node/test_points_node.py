@@ -53,7 +53,7 @@ def test_points_are_computed_only_while_somebody_subscribes_them(graph, artifact
     assert len(made) == 1
 
 
-def test_without_the_parameter_there_is_no_topic_and_it_cannot_change_while_configured(graph, artifact_folder):
+def test_without_the_parameter_there_is_no_topic_of_points_nor_a_change(graph, artifact_folder):
     node = graph.activated(artifact_folder)
     assert not [one.topic_name for one in node.publishers if "points" in one.topic_name]
     assert "clean it up first" in graph.change(node, points=True)
