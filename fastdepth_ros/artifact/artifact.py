@@ -53,6 +53,19 @@ class Artifact:
         return depth["height_px"], depth["width_px"]
 
     @property
+    def is_metric(self) -> bool:
+        """Whether its depth is in meters."""
+        return self.manifest["outputs"]["depth"]["metric"]
+
+    def require_metric(self, what: str) -> None:
+        """Raise FastDepthError where the depth is not in meters; `what` needs that."""
+        if not self.is_metric:
+            raise FastDepthError(
+                f"{what} need meters, and the depth of {self.name} is not in meters",
+                "bring it to meters: fastdepth calibrate-scale --depth-topic",
+            )
+
+    @property
     def network(self) -> Network:
         """The network as the estimator knows it."""
         return network_of(self.manifest)
@@ -202,6 +215,13 @@ def _maker(model_format: str, precision: str) -> str:
     if model_format == "tvm":
         return "`fastdepth compile` makes one"
     return "" if model_format in ("onnx", "safetensors") else "`fastdepth models add` adds one that another tool made"
+
+
+def record_output(artifact: Artifact, name: str, **facts: Any) -> None:
+    """Write facts on an output, such as the depth's scale and shift, into the manifest of an artifact."""
+    outputs = artifact.manifest["outputs"]
+    changed = {**outputs, name: {**outputs[name], **facts}}
+    write_manifest(artifact.folder, {**artifact.manifest, "outputs": changed})
 
 
 def sha256_of(path: Path) -> str:

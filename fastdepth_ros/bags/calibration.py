@@ -19,10 +19,13 @@ from fastdepth_ros.bags.worker import read_window
 from fastdepth_ros.depth.camera_info import stamp_ns
 from fastdepth_ros.depth.estimator import DepthResult
 from fastdepth_ros.depth.frame import FrameError, decode_message
+from fastdepth_ros.depth.network import Network
 from fastdepth_ros.errors import FastDepthError
 
 QUARTILES = (25, 50, 75)
 BINS = 120  # of the plot, along each axis
+METRIC_SPREAD = 0.15  # of scale and shift over the frames, up to which a network is taken to be in meters
+FEWEST_PIXELS = 20  # of a frame that scale and shift are fitted to
 CENTER_SHARE = 0.1  # of the sides of the depth image: default region of a known distance
 
 
@@ -151,6 +154,58 @@ def fit(measured: list[Measured]) -> dict[str, Any]:
         "pixels": len(weights),
         "auto": float(np.median(autos)) if autos else None,
     }
+
+
+def fit_inverse(measured: list[Measured], network: Network) -> dict[str, Any]:
+    """Scale and shift of an inverse depth d, 1/z = scale d + shift, and how far the frames' own ones are apart.
+
+    Args:
+        measured: depth by the present scale and shift of `network`.
+
+    Returns:
+        scale, shift (medians of the frames' own, each fitted by least absolute differences in 1/z), spread (by how much
+        the depth by a frame's own pair differs from that by the medians: median over its pixels, nine of ten frames
+        differ by less), metric (the spread is at most `METRIC_SPREAD`), frames, pixels.
+
+    Raises:
+        BagError: no frame has enough different depths for a fit.
+    """
+    given = [(frame, (1 / frame.depth - network.shift) / network.scale) for frame in measured]
+    usable = [(frame, d) for frame, d in given if d.size >= FEWEST_PIXELS and np.ptp(d) > 1e-6 * np.abs(d).max()]
+    if not usable:
+        raise BagError("no frame has a truth at different depths, which scale and shift need")
+    pairs = np.array([least_absolute(d, 1 / frame.truth) for frame, d in usable])
+    scale, shift = np.median(pairs, axis=0)
+    apart = []
+    for (_, d), (own_scale, own_shift) in zip(usable, pairs):
+        common, own = scale * d + shift, own_scale * d + own_shift
+        known = (common > 0) & (own > 0)
+        apart.append(float(np.median(np.abs(common[known] / own[known] - 1))) if known.any() else np.inf)
+    spread = min(float(np.percentile(apart, 90)), 1e3)
+    return {
+        "scale": float(scale), "shift": float(shift), "spread": spread, "metric": bool(spread <= METRIC_SPREAD),
+        "frames": len(usable), "pixels": sum(d.size for _, d in usable),
+    }  # fmt: skip
+
+
+def least_absolute(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
+    """Slope and offset of y over x with the least absolute differences, which a few wrong pixels do not move.
+
+    >>> x = np.arange(9.0)
+    >>> slope, offset = least_absolute(x, np.where(x == 4, 100, 2 * x + 1))
+    >>> round(slope, 3), round(offset, 3)
+    (2.0, 1.0)
+    """
+    x, y = x.astype(float), y.astype(float)
+    weights = np.ones_like(x)
+    slope = offset = 0.0
+    for _ in range(30):
+        mean_x, mean_y = np.average(x, weights=weights), np.average(y, weights=weights)
+        slope = float((weights * (x - mean_x) * (y - mean_y)).sum() / (weights * (x - mean_x) ** 2).sum())
+        offset = float(mean_y - slope * mean_x)
+        off = np.abs(y - slope * x - offset)
+        weights = 1 / np.maximum(off, 1e-4 * np.abs(y).mean() + 1e-12)
+    return slope, offset
 
 
 def _compared(reader: AnyReader, task: Task, estimate: Estimate, distance: Distance | None) -> Iterator[Measured | str]:

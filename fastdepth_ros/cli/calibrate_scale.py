@@ -21,11 +21,13 @@ from fastdepth_ros.cli.options import (
     load_model,
     require_suffix,
 )
+from fastdepth_ros.depth.geometry import INVERSE_DEPTH
 from fastdepth_ros.depth.options import EstimatorOptions
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.ros_tools.parameter_file import write_parameter
 
 if TYPE_CHECKING:
+    from fastdepth_ros.artifact.artifact import Artifact
     from fastdepth_ros.bags.request import Request
 
 PARAMETER = "focal_scale"
@@ -59,7 +61,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(parsed: argparse.Namespace) -> None:
-    from fastdepth_ros.bags.calibration import Distance, calibration_picture, fit, measure
+    from fastdepth_ros.artifact.artifact import find_artifact
+    from fastdepth_ros.bags.calibration import Distance, calibration_picture, fit, fit_inverse, measure
     from fastdepth_ros.pictures.image_files import write_picture
 
     if parsed.picture:
@@ -69,15 +72,27 @@ def run(parsed: argparse.Namespace) -> None:
     if parsed.region and parsed.distance is None:
         raise FastDepthError("--region says where --distance is; a depth sensor is compared everywhere")
     distance = None if parsed.distance is None else Distance(parsed.distance, _region(parsed.region))
+    artifact = find_artifact(parsed.model)
+    depth = artifact.manifest["outputs"]["depth"]
+    has_shift = depth["kind"] == INVERSE_DEPTH and (not artifact.is_metric or "spread" in depth)
+    if has_shift and (parsed.distance is not None or parsed.out or parsed.picture):
+        raise FastDepthError(
+            f"scale and shift of {artifact.name} need many distances, and are written into its manifest",
+            "give --depth-topic, without --out and --picture",
+        )
     measured, unmeasured, notes = measure(parsed.bag, _request(parsed), distance)
     try:
-        figures: dict[str, Any] = {**fit(measured), "unmeasured": unmeasured, "notes": notes}
+        fitted = fit_inverse(measured, artifact.network) if has_shift else fit(measured)
+        figures: dict[str, Any] = {**fitted, "unmeasured": unmeasured, "notes": notes}
     except BagError as error:
         reasons = "".join(f"\n  {count} frames: {reason}" for reason, count in unmeasured.items())
         reasons += "".join(f"\n  {note}" for note in notes)
         raise BagError(f"{parsed.bag}: {error}{reasons}") from error
     if parsed.picture:
         write_picture(parsed.picture, calibration_picture(measured, figures))
+    if has_shift:
+        _keep_pair(artifact, figures, parsed.json)
+        return
     scale = f"{figures['scale']:.4f}"
     if parsed.out:
         write_parameter(parsed.out, PARAMETER, scale)
@@ -87,6 +102,24 @@ def run(parsed: argparse.Namespace) -> None:
     _print(figures)
     if parsed.out:
         print(f'{parsed.out}: {PARAMETER}: "{scale}"')
+
+
+def _keep_pair(artifact: Artifact, figures: dict[str, Any], as_json: bool) -> None:
+    """Write scale and shift of an inverse depth into the manifest, and print them."""
+    from fastdepth_ros.artifact.artifact import record_output
+
+    record_output(artifact, "depth", **{name: figures[name] for name in ("scale", "shift", "spread", "metric")})
+    if as_json:
+        print(json.dumps(figures))
+        return
+    print(f"1 / depth = {figures['scale']:.5g} d {figures['shift']:+.5g}, medians over {figures['frames']} frames")
+    print(f"  by their own scale and shift, nine frames of ten differ by {100 * figures['spread']:.0f} % or less")
+    if figures["metric"]:
+        print(f"{artifact.folder}: its depth is in meters")
+    else:
+        print(f"{artifact.folder}: marked as not metric: no one scale and shift holds for all frames")
+    for reason, count in figures["unmeasured"].items():
+        print(f"  {count} frames not compared: {reason}")
 
 
 def _region(given: list[int] | None) -> tuple[int, int, int, int] | None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm import tqdm
@@ -23,6 +24,11 @@ from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.metrics.depth import NAMES, NEAR_M
 
 PROTOCOLS, WORST = ("authors", "node"), 10
+
+
+if TYPE_CHECKING:
+    from fastdepth_ros.artifact.artifact import Artifact
+    from fastdepth_ros.metrics.calibration import ConfidenceSamples
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,6 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace) -> None:
     from fastdepth_ros.artifact.artifact import find_artifacts, record_accuracy
+    from fastdepth_ros.metrics.calibration import ConfidenceSamples
     from fastdepth_ros.metrics.confidence import ConfidenceFigures
     from fastdepth_ros.train.evaluation import PROTOCOLS, default_protocol, evaluate, mean_figures, pooled_figures
     from fastdepth_ros.train.evaluation_files import (
@@ -69,7 +76,8 @@ def run(parsed: argparse.Namespace) -> None:
     parsed.preprocess = parsed.preprocess or default_protocol(artifact.network.input)
     protocol = PROTOCOLS[parsed.preprocess]
     judged = ConfidenceFigures() if artifact.network.confidence is not None else None
-    images = evaluate(backend, dataset, protocol, artifact.network, judged)
+    samples = ConfidenceSamples() if parsed.record and artifact.confidence_state == "uncalibrated" else None
+    images = evaluate(backend, dataset, protocol, artifact.network, judged, samples)
     rows = list(tqdm(images, total=len(dataset), unit="image"))
     figures, pooled = mean_figures(rows), pooled_figures(rows)
     confidence = {} if judged is None else {"confidence": judged.figures()}
@@ -78,7 +86,10 @@ def run(parsed: argparse.Namespace) -> None:
             raise FastDepthError(f"--reliability: {artifact.name} gives no calibrated confidence")
         write_reliability(parsed.reliability, confidence["confidence"])
     if parsed.record:
-        record_accuracy(artifact, parsed.precision, f"{parsed.dataset}/{parsed.split}/{parsed.preprocess}", figures)
+        key = f"{parsed.dataset}/{parsed.split}/{parsed.preprocess}"
+        record_accuracy(artifact, parsed.precision, key, figures)
+        if samples is not None:
+            _calibrate(artifact, samples, key)
     focal_scale, unmeasured = float(np.median([row.focal_scale for row in rows])), len(dataset) - len(rows)
     if parsed.json:
         print(
@@ -102,6 +113,21 @@ def run(parsed: argparse.Namespace) -> None:
         for path, chosen in ((parsed.panel, evenly_spread(rows)), (parsed.worst, worst(rows))):
             if path:
                 write_pictures(path, models, dataset, protocol, chosen)
+
+
+def _calibrate(artifact: Artifact, samples: ConfidenceSamples, on: str) -> None:
+    """Write the calibration of an imported confidence into the manifest."""
+    from fastdepth_ros.artifact.artifact import find_artifact, record_output
+
+    found = samples.calibration()
+    if found is None:
+        why = "too few pixels with a truth, or it is the same everywhere"
+        print(f"confidence stays uncalibrated: {why}", file=sys.stderr)
+        return
+    said, meant = found
+    written = find_artifact(artifact.folder.resolve())  # its accuracy was written meanwhile
+    record_output(written, "confidence", calibration={"said": said, "meant": meant, "on": on})
+    print(f"confidence is calibrated: probability {meant[0]:.3f} to {meant[-1]:.3f}", file=sys.stderr)
 
 
 def _of_confidence(found: dict[str, Any]) -> str:

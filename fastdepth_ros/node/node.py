@@ -104,6 +104,8 @@ class FastDepthNode(LifecycleNode):
         self._renew_chooser(self._pipeline)
         self.trouble, self._label = "", "inactive"
         self.get_logger().info("configured: {model} on {backend}".format(**self._pipeline.facts))
+        if not engine.artifact.is_metric:
+            self.get_logger().warning(f"depth of the model {engine.artifact.name} is not in meters")
         return TransitionCallbackReturn.SUCCESS
 
     @log_exceptions
@@ -338,6 +340,7 @@ class FastDepthNode(LifecycleNode):
             camera.worker.reloading,
             self.resolve_service_name("~/enable") if camera.paused else "",
             camera.idle,
+            pipeline.relative_model,
         )
         lost = [Finding("backend_lost", {"reason": self.trouble})] if self.trouble else []
         return [*lost, *findings(given)]

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import numpy as np
 from rclpy.lifecycle import LifecycleNode
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo
@@ -33,6 +34,8 @@ from fastdepth_ros.node.parameters import Settings
 MAX_LOGGED = 100  # a hostile publisher can invent encodings without end
 KEPT_CAMERA_INFOS = 30
 BACKWARD_NS = 1_000_000_000
+NEAREST_M, FURTHEST_M = 0.01, 1000.0  # depth all beyond them is in no meters
+DOUBT_STEP = 8  # every eighth pixel is enough
 BITS_FACT = "bits used of 16-bit samples"
 
 
@@ -89,6 +92,11 @@ class Pipeline:
     @property
     def artifact(self) -> Artifact:
         return self._engine.artifact
+
+    @property
+    def relative_model(self) -> str:
+        """Name of the model if its depth is not in meters, else ""."""
+        return "" if self.artifact.is_metric else self.artifact.name
 
     def begin(self) -> None:
         """Reset counters and cached camera_info, on activation."""
@@ -224,6 +232,7 @@ class Pipeline:
             result = engine.estimator.measure(inferred, camera.matrix, stamp, camera.why)
             estimated = time.perf_counter_ns()
             self._show_scale(result)
+            self._doubt(result)
             self._publishers.publish(arrival.header, result, camera, self.settings)
             published = time.perf_counter_ns()
             age_ns = self._node.get_clock().now().nanoseconds - stamp
@@ -317,6 +326,13 @@ class Pipeline:
         self.facts["focal scale"] = f"{result.focal_scale:.4f}" if not result.unscaled else f"1: {result.unscaled}"
         if result.unscaled:
             self.statistics.count("unscaled", result.unscaled)
+
+    def _doubt(self, result: DepthResult) -> None:
+        """Count depth that no scene has."""
+        sample = result.depth[::DOUBT_STEP, ::DOUBT_STEP]
+        known = sample[np.isfinite(sample)]
+        if known.size and (known.max() < NEAREST_M or known.min() > FURTHEST_M):
+            self.statistics.count("implausible", f"{known.min():.3g} to {known.max():.3g} m")
 
     def _drop(self, name: str, error: Exception) -> None:
         text = f"{error}" if isinstance(error, FrameError) else f"{type(error).__name__}: {error}"

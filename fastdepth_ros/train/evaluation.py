@@ -17,6 +17,7 @@ from fastdepth_ros.depth.frame import Frame
 from fastdepth_ros.depth.geometry import Placement
 from fastdepth_ros.depth.network import Network, NetworkInput
 from fastdepth_ros.errors import FastDepthError
+from fastdepth_ros.metrics.calibration import ConfidenceSamples
 from fastdepth_ros.metrics.confidence import ConfidenceFigures
 from fastdepth_ros.metrics.depth import depth_errors, mean_errors, median_scale, near_delta1, pooled_errors
 from fastdepth_ros.pictures.panel import PanelRow
@@ -143,12 +144,18 @@ class ImageErrors:
 
 
 def evaluate(
-    backend: Backend, dataset: Dataset, protocol: Protocol, network: Network, judged: ConfidenceFigures | None = None
+    backend: Backend,
+    dataset: Dataset,
+    protocol: Protocol,
+    network: Network,
+    judged: ConfidenceFigures | None = None,
+    samples: ConfidenceSamples | None = None,
 ) -> Iterator[ImageErrors]:
     """The errors of each image in turn, on the network's own grid; one without a truth there is left out.
 
     Args:
         judged: takes each image's calibrated confidence into account, where the network gives one.
+        samples: takes each image's confidence into account as the network says it.
 
     Raises:
         DatasetError: as of `estimated`.
@@ -160,6 +167,8 @@ def evaluate(
             continue
         found = estimated(backend, network, pair, rgb, truth, getattr(dataset, "camera", None))
         depth, truth, scale, _ = found
+        if samples is not None and found.confidence is not None:
+            samples.add(depth, truth, found.confidence)
         confidence = network.probability(found.confidence)
         if judged is not None and confidence is not None:
             judged.add(depth, truth, confidence)

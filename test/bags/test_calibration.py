@@ -163,3 +163,58 @@ def test_the_kinects_own_depth_says_that_its_camera_needs_hardly_a_scale(shared,
     found = json.loads(capsys.readouterr().out)
     assert found["auto"] == pytest.approx(1, abs=1e-3) and found["frames"] == 10
     assert 0.85 < found["scale"] < 1.1
+
+
+def relative_bag(path: Path, shifts: list[float]) -> Path:
+    """Frames whose truth is 1 / (0.4 d + shift), d being what the relative network of test/foreign.py says of them."""
+    from foreign import known_function
+
+    pictures, shift_of = iter(frames()), iter(shifts)
+    with Writer(path, version=8, storage_plugin=StoragePlugin.MCAP) as writer:
+        connections = {
+            topic: writer.add_connection(topic, kind, typestore=TYPES)
+            for topic, kind in ((IMAGE_TOPIC, "sensor_msgs/msg/Image"), (INFO_TOPIC, "sensor_msgs/msg/CameraInfo"),
+                                (DEPTH_TOPIC, "sensor_msgs/msg/Image"))
+        }  # fmt: skip
+        for topic, kind, stamp, one in messages(TYPES):
+            writer.write(connections[topic], stamp, TYPES.serialize_cdr(one, kind))
+            if topic == IMAGE_TOPIC:
+                truth = 1 / (0.4 * known_function(next(pictures)[..., ::-1]) + next(shift_of))
+                truth[:30] = 0.5  # a fifth of the sensor's pixels is wrong
+                image = image_message(stamp, "eye", truth.astype(np.float32), "32FC1")
+                writer.write(connections[DEPTH_TOPIC], stamp, TYPES.serialize_cdr(image, kind))
+    return path
+
+
+@pytest.mark.needs("onnx")
+@pytest.mark.parametrize(("shifts", "metric"), [([0.1, 0.11, 0.1, 0.09], True), ([0.1, 2.0, 0.1, 3.0], False)])
+def test_scale_and_shift_of_a_relative_network_are_fitted_and_kept(tmp_path, capsys, shifts, metric):
+    from foreign import NETWORKS, write
+
+    given = [write("midas-small", tmp_path), "--out", tmp_path / "midas", "--license", "MIT", "--yes"]
+    assert main([str(one) for one in ["models", "import", *given, *NETWORKS["midas-small"].options]]) == 0
+    bag = relative_bag(tmp_path / "in", shifts)
+    assert calibrate(bag, tmp_path / "midas", "--distance", 2) == 1
+    assert "need many distances" in capsys.readouterr().err
+    for _ in range(2):  # again, with the pair of the first time in the manifest
+        assert calibrate(bag, tmp_path / "midas", "--depth-topic", DEPTH_TOPIC, "--json") == 0
+        found = json.loads(capsys.readouterr().out)
+        artifact = find_artifact(tmp_path / "midas")
+        depth = artifact.manifest["outputs"]["depth"]
+        assert depth["scale"] == found["scale"] and depth["spread"] == found["spread"]
+        assert depth["metric"] is metric is artifact.is_metric
+        if metric:
+            assert found["scale"] == pytest.approx(0.4, rel=0.05) and found["shift"] == pytest.approx(0.1, abs=0.02)
+    if metric:
+        result = artifact.estimator(artifact.load(), EstimatorOptions(max_depth_m=100.0))(Frame(frames()[0], "bgr"))
+        assert 0.5 < np.median(result.depth) < 2.5
+
+
+def test_inverse_depth_beyond_infinity_is_infinite():
+    from fastdepth_ros.depth.network import Network
+
+    network = Network(kind="inverse depth", scale=0.5, shift=-0.25, metric=True)
+    said = np.array([[1.0, 2.0, 4.0, np.inf, -1.0, np.nan]], np.float32)  # of d 1, 0.5, 0.25, 0, -1 and none
+    np.testing.assert_allclose(network.meters(said, 1.0), [[4, np.inf, np.inf, np.inf, np.inf, np.nan]])
+    shifted = Network(kind="inverse depth", scale=0.5, shift=0.25)
+    np.testing.assert_allclose(shifted.meters(np.array([[np.inf, -1.0]], np.float32), 1.0), [[4, np.inf]])

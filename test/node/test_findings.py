@@ -35,6 +35,10 @@ def camera_info(fault: str, inputs: Inputs) -> HealthInput:
 CASES = {
     "paused": replace(LOOK, paused="/fastdepth/enable"),
     "idle": replace(LOOK, idle=True, settings=Settings(min_rate_hz=20.0), snapshot=replace(CALM, rate_out_hz=0.0)),
+    "not_metric": replace(LOOK, relative_model="midas"),
+    "implausible": replace(
+        LOOK, snapshot=replace(CALM, news={"implausible": 9}, details={"implausible": "1e-05 to 0.001 m"})
+    ),
     "no_publisher": replace(
         LOOK,
         inputs=replace(WELL, image_publishers=0, images_elsewhere=["/eye/image_raw"]),

@@ -73,6 +73,15 @@ KINDS = {
         "none: frames are taken while {topic} or another product has a subscriber; to always take them, set lazy to "
         "false",
     ),
+    "not_metric": Kind(
+        "depth", WARN, "depth of the model {model} is not in meters",
+        "take its order, not its numbers; or bring it to meters: fastdepth calibrate-scale --depth-topic",
+    ),
+    "implausible": Kind(
+        "depth", WARN, "depth of {count} frames in the last second is no scene's: {values}",
+        "check kind, scale and focal rule of the model: fastdepth models show; or take another model",
+        ("not_metric",),
+    ),
     "no_publisher": Kind(
         "input", WARN, "no frame on {topic} for {silent_s:.0f} s: it has no publisher",
         "start the camera, or remap image to its topic; {images}",

@@ -50,7 +50,9 @@ class HealthInput:
         busy_s: seconds that the backend has spent on the frame in work.
         reloading: the backend hung and is being loaded again.
         paused: the service's name if it paused the node.
+        relative_model: the model's name if its depth is not in meters.
         idle: nobody subscribes, and no frame is taken.
+        relative_model: the model's name if its depth is not in meters.
     """
 
     settings: Settings
@@ -63,6 +65,7 @@ class HealthInput:
     reloading: bool = False
     paused: str = ""
     idle: bool = False
+    relative_model: str = ""
 
 
 def findings(given: HealthInput) -> list[Finding]:
@@ -73,6 +76,7 @@ def findings(given: HealthInput) -> list[Finding]:
         *([Finding("idle", {"topic": given.depth_topic})] if given.idle else []),
         *_input(given),
         *_camera_info(given),
+        *_model(given),
         *_stamps(given),
         *_clock(given),
         *_timing(given),
@@ -148,6 +152,14 @@ def _camera_info(given: HealthInput) -> Iterator[Finding]:
             yield Finding(name, {"why": details.get(name, "")})
     if news.get("unscaled") and reason not in (details.get(fault) for fault in faults):
         yield Finding("unscaled", {"reason": reason})
+
+
+def _model(given: HealthInput) -> Iterator[Finding]:
+    news, details = given.snapshot.news, given.snapshot.details
+    if given.relative_model:
+        yield Finding("not_metric", {"model": given.relative_model})
+    if count := news.get("implausible"):
+        yield Finding("implausible", {"count": count, "values": details.get("implausible", "")})
 
 
 def _stamps(given: HealthInput) -> Iterator[Finding]:
