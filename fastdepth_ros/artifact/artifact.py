@@ -57,14 +57,6 @@ class Artifact:
         """Whether its depth is in meters."""
         return self.manifest["outputs"]["depth"]["metric"]
 
-    def require_metric(self, what: str) -> None:
-        """Raise FastDepthError where the depth is not in meters; `what` needs that."""
-        if not self.is_metric:
-            raise FastDepthError(
-                f"{what} need meters, and the depth of {self.name} is not in meters",
-                "bring it to meters: fastdepth calibrate-scale --depth-topic",
-            )
-
     @property
     def network(self) -> Network:
         """The network as the estimator knows it."""

@@ -148,8 +148,6 @@ def _request(parsed: argparse.Namespace, artifact: Artifact, choice: Choice, bac
     from fastdepth_ros.bags.request import ModelRecipe, Request, Truth
     from fastdepth_ros.depth.frame import SensorBits
 
-    if parsed.points:
-        artifact.require_metric("points")
     threads = parsed.threads or (1 if parsed.device == "cpu" else 0)  # a worker has a core
     options = replace(choice.options(wanted_engine(parsed)), threads=threads)
     estimating = estimator_options(parsed, output_size=parsed.output_size)

@@ -139,8 +139,6 @@ def estimator_for(settings: Settings, artifact: Artifact, backend: Backend) -> D
         settings.temporal_filter,
         settings.min_confidence,
     )
-    if settings.points:
-        artifact.require_metric("points")
     return artifact.estimator(backend, options)
 
 

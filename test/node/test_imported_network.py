@@ -97,7 +97,7 @@ def test_a_relative_network_is_told_at_each_start_and_refuses_meters(graph, impo
     graph.go(node, "deactivate", "cleanup")
     assert graph.change(node, points=True) == ""
     graph.begin(node.trigger_configure)
-    wait_until(lambda: "points need meters" in node.trouble, "a refusal of points")
+    wait_until(lambda: "points are asked for" in node.trouble, "a refusal of points")
 
 
 def test_a_network_that_takes_the_camera_waits_for_it(graph, imported):

@@ -148,6 +148,7 @@ KINDS = {
     "unscaled": Kind(
         "camera_info", WARN, "depth is not scaled to the camera's focal length: {reason}",
         f"use a camera_info and a model that match{OR_SCALE}",
+        ("not_metric",),
     ),
     "not_undistorted": Kind(
         "camera_info", WARN, "frames are not undistorted: {why}",
