@@ -95,7 +95,7 @@ def test_names_in_the_help_are_those_of_the_registries():
 
 
 @pytest.mark.needs("torch", "rosbags")
-def test_constants_in_the_help_are_those_of_the_modules_that_it_does_not_load():
+def test_constants_in_the_help_are_those_of_modules_it_does_not_load():
     from fastdepth_ros.bench.run import FULL
     from fastdepth_ros.cli import bench, evaluate, report
     from fastdepth_ros.depth.depth_image import DEPTH_ENCODINGS

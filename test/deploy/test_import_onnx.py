@@ -190,7 +190,7 @@ def test_a_network_that_takes_the_camera_says_so_where_it_is_unknown(imported):
         estimate(Frame(noise((480, 640))), None, unknown="no camera_info")
 
 
-def test_sky_is_infinite_on_both_grids_and_an_uncalibrated_confidence_is_none(imported):
+def test_sky_is_infinite_on_both_grids_uncalibrated_confidence_is_none(imported):
     picture = np.full((480, 640, 3), 90, np.uint8)
     picture[:200] = (20, 30, 250)
     artifact = imported["depth-anything-3"]

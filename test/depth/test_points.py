@@ -58,7 +58,7 @@ def test_a_list_of_points_holds_the_valid_ones_and_a_grid_nan_for_the_rest():
     np.testing.assert_array_equal(listed[0], grid[np.isfinite(grid[..., 2])])
 
 
-def test_points_that_fly_between_two_surfaces_are_left_out_and_a_floor_stays():
+def test_points_between_two_surfaces_are_left_out_and_a_floor_stays():
     depth = wall(4.0)
     depth[:, :10] = 2.0
     depth[:, 10:13] = 2.5, 3.0, 3.5  # what a network makes of an edge

@@ -42,7 +42,7 @@ def undistorted(camera_info: SimpleNamespace, pixels: np.ndarray) -> tuple:
 
 
 @pytest.mark.parametrize("model", LENSES)
-def test_a_frame_is_undistorted_as_opencv_does_it_and_has_the_left_part_of_p(model):
+def test_a_frame_is_undistorted_as_opencv_does_with_the_left_part_of_p(model):
     pixels, camera, problem = undistorted(info(model), picture())
     k, d, new_k = K.reshape(3, 3), np.array(LENSES[model]), P.reshape(3, 4)[:, :3].copy()
     if model == "equidistant":

@@ -7,7 +7,7 @@ import numpy as np
 from fastdepth_ros.metrics.points import covered_share, wrong_cells
 
 
-def test_a_surface_is_covered_where_points_are_near_each_cell_counting_once():
+def test_a_surface_is_covered_where_points_are_near_each_cell_once():
     y, z = np.mgrid[-1:1:0.02, 1:2:0.02]
     wall = np.stack([np.zeros(y.size), y.ravel(), z.ravel()], axis=1)
     assert covered_share(wall, wall) == 1

@@ -50,7 +50,7 @@ def test_a_laplace_head_says_the_share_of_it_within_the_factor():
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_rescaling_changes_the_last_convolution_and_keeps_the_order_of_pixels(form):
+def test_rescaling_changes_the_last_convolution_and_keeps_the_pixels_order(form):
     network = confident(form)
     before = run(network)[1].ravel()
     network.confidence.rescale(0.5, 0.3)
@@ -107,7 +107,7 @@ def test_the_manifest_says_what_the_confidence_was_calibrated_on(confident_folde
 
 
 @pytest.mark.parametrize(("precision", "off_m", "off"), [("int8", 1e-3, 0.1), ("fp16", 1e-3, 0.02)])
-def test_in_less_precision_the_depth_is_that_of_the_network_without_the_head(
+def test_in_less_precision_the_depth_is_that_without_the_head(
     precision, off_m, off, confident_folder, artifact_folder, tmp_path
 ):
     from fastdepth_ros.deploy.quantize import quantize_artifact

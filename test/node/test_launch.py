@@ -295,7 +295,7 @@ def test_sim_time_of_the_parameter_file_holds_unless_the_argument_is_given(
     ("argument", "of_node", "beside"),
     [("none", ["true"], 0), ("node", ["true", "true"], 0), ("xyz", ["true", "false"], 1)],
 )
-def test_the_point_cloud_has_one_publisher_whatever_the_parameter_file_says(installed, argument, of_node, beside):
+def test_the_point_cloud_has_one_publisher_whatever_the_file_says(installed, argument, of_node, beside):
     file = installed / "robot.yaml"
     file.write_text("/**: {ros__parameters: {points: true}}")
     shows = f'while [ $# -gt 0 ]; do [ "$1" = --params-file ] && cat "$2" >&2; shift; done; {WAIT}'

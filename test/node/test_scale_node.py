@@ -217,7 +217,7 @@ def test_a_lens_that_distorts_is_told_unless_the_topic_is_rectified(graph, artif
     assert "lens" not in facts[1]
 
 
-def test_an_undistorting_node_gives_the_depth_of_opencvs_undistorted_picture(graph, artifact_folder):
+def test_an_undistorting_node_gives_the_depth_of_opencvs_picture(graph, artifact_folder):
     graph.activated(artifact_folder, undistort=True, camera_info_wait_s=60.0)
     camera, depths = CameraDriver(graph), Listener(graph, "/depth/image", Image)
     infos, diagnostics = Listener(graph, INFO, CameraInfo), Diagnostics(graph)
