@@ -17,3 +17,10 @@ autodoc_typehints = "description"
 html_theme = "alabaster"
 html_theme_options = {"description": "Metric depth from one camera", "page_width": "1100px", "sidebar_width": "240px"}
 html_show_sourcelink = False
+
+
+def setup(app):
+    """Leave out the mark of test/test_console_blocks.py."""
+    app.connect(
+        "source-read", lambda app, page, text: text.append(re.sub(r"^# not run here.*\n", "", text.pop(), flags=re.M))
+    )
