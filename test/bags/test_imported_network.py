@@ -89,7 +89,7 @@ def test_an_imported_network_is_evaluated_at_its_own_size(imported, pairs, capsy
     assert figures["delta1"] > 0.99 and figures["focal_scale"] == pytest.approx(1, abs=1e-3)
 
 
-def test_an_uncalibrated_confidence_is_calibrated_by_an_evaluation_that_is_recorded(imported, pairs, capsys):
+def test_an_uncalibrated_confidence_is_calibrated_by_evaluate_record(imported, pairs, capsys):
     camera = {"width": 640, "height": 480, "fx": 100 * 640 / 336, "fy": 100 * 640 / 336}  # where it says the truth
     (pairs / "intrinsics.json").write_text(json.dumps(camera))
     assert find_artifact(imported["unidepth"]).confidence_state == "uncalibrated"

@@ -30,7 +30,7 @@ def imported(tmp_path_factory) -> dict[str, Path]:
     return {name: folder / name for name in ("depth-anything-v2", "midas-small", "unidepth")}
 
 
-def test_an_imported_network_takes_over_by_a_parameter_and_no_frame_is_lost(graph, artifact_folder, imported):
+def test_an_imported_network_takes_over_by_a_parameter_without_loss(graph, artifact_folder, imported):
     graph.activated(artifact_folder)
     camera, depths = CameraDriver(graph), Listener(graph, "/depth/image", Image)
     diagnostics = Diagnostics(graph)
@@ -66,7 +66,7 @@ def test_an_imported_network_takes_over_by_a_parameter_and_no_frame_is_lost(grap
     assert diagnostics.facts["confidence"] == "none"
 
 
-def test_the_node_computes_what_an_imported_network_says_and_passes_its_camera_on(graph, imported):
+def test_the_node_computes_what_an_imported_network_says_and_its_camera(graph, imported):
     graph.activated(imported["depth-anything-v2"])
     camera, depths = CameraDriver(graph), Listener(graph, "/depth/image", Image)
     infos, diagnostics = Listener(graph, "/depth/camera_info", CameraInfo), Diagnostics(graph)
