@@ -59,8 +59,13 @@ def read_foreign(path: Path) -> onnx.ModelProto:
     return model
 
 
+def main_opset(model: onnx.ModelProto) -> int:
+    """Version of the standard operators; 0 where the file names none."""
+    return max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=0)
+
+
 def _require_opset(path: Path, model: onnx.ModelProto) -> None:
-    (opset,) = [entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")] or [0]
+    opset = main_opset(model)
     if opset not in OPSETS:
         raise FastDepthError(
             f"{path} is of opset {opset}, this package takes {OPSETS[0]} to {OPSETS[-1]}", EXPORT_AGAIN

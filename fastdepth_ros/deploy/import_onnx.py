@@ -25,6 +25,7 @@ from fastdepth_ros.deploy.foreign_onnx import (
     fix_sizes,
     graph_inputs,
     image_input,
+    main_opset,
     map_size,
     read_foreign,
 )
@@ -110,7 +111,7 @@ def plan_import(path: Path, options: ImportOptions) -> Plan:
         FastDepthError: what it lacks or contradicts, and what to do.
     """
     model = read_foreign(path)
-    (opset,) = (entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
+    opset = main_opset(model)
     inputs = graph_inputs(model)
     image = image_input(path, inputs, options.layout, options.size)
     camera = camera_input(path, inputs, image.tensor)

@@ -12,7 +12,16 @@ import pytest
 import setuptools
 
 from fastdepth_ros.artifact.golden import golden_frame
-from fastdepth_ros.backends import BACKENDS, BackendError, BackendOptions, ModelFile, backend_class, backend_names
+from fastdepth_ros.backends import (
+    BACKENDS,
+    BackendError,
+    BackendOptions,
+    ModelFile,
+    Outputs,
+    backend_class,
+    backend_names,
+)
+from fastdepth_ros.backends.base import CheckedBackend
 from fastdepth_ros.backends.onnxruntime import computes, provider_options
 from fastdepth_ros.jobs.cores import available_cores
 
@@ -242,3 +251,27 @@ def test_onnxruntime_refuses_another_opset_than_the_manifests(artifact_folder, o
         backend_class("onnxruntime")(
             ModelFile(artifact_folder / "model.onnx", (SIZE_PX, SIZE_PX), opset), BackendOptions()
         )
+
+
+class Foreign:
+    """A backend of another distribution that returns what a test wants."""
+
+    model_format, module, install, engine, computes, channels = "onnx", "numpy", "", "foreign 1.0 (cpu)", "fp32", "rgb"
+    returned: object = None
+
+    def infer(self, pixels: np.ndarray) -> object:
+        return self.returned
+
+
+def test_another_distributions_array_is_taken_for_the_depth_and_anything_else_refused():
+    foreign, depth = Foreign(), np.ones((4, 4), np.float32)
+    checked = CheckedBackend(foreign)
+    for returned in (depth, Outputs(depth)):
+        foreign.returned = returned
+        outputs = checked.infer(NOISE)
+        assert outputs.depth is depth and outputs.confidence is None
+    assert checked.engine == "foreign 1.0 (cpu)"
+    for returned in (None, {"depth": depth}, depth[None], [1.0]):
+        foreign.returned = returned
+        with pytest.raises(BackendError, match=r"(?s)foreign 1.0 .cpu. returned .*should return Outputs or a depth"):
+            checked.infer(NOISE)

@@ -10,7 +10,7 @@ import pytest
 
 onnx = pytest.importorskip("onnx", reason="onnx is not installed")
 
-from foreign import NETWORKS, build, expected, known_function, random_network, sky_function, write  # noqa: E402
+from foreign import NETWORKS, Graph, build, expected, known_function, random_network, sky_function, write  # noqa: E402
 from onnx import TensorProto, helper  # noqa: E402
 from verbs import refused, run  # noqa: E402
 
@@ -285,6 +285,44 @@ def installed() -> set[str]:
     from importlib.util import find_spec
 
     return {name for name in ("openvino",) if find_spec(name)}
+
+
+@pytest.mark.parametrize(
+    ("dtype", "options", "seen"),
+    [
+        (TensorProto.UINT8, (), lambda rgb: rgb.astype(float)),
+        (TensorProto.FLOAT16, ("--normalize", "none"), lambda rgb: rgb.astype(float)),
+        (TensorProto.FLOAT, ("--normalize", "symmetric"), lambda rgb: rgb / 127.5 - 1),
+        (TensorProto.FLOAT, ("--normalize", "unit", "--bgr"), lambda rgb: rgb[..., ::-1] / 255),
+        (TensorProto.FLOAT, ("--mean", 10, 20, 30, "--std", 2, 4, 8), lambda rgb: (rgb - [10, 20, 30]) / [2, 4, 8]),
+    ],
+)
+def test_types_normalizations_masks_and_channel_orders_are_inside_the_graph(tmp_path, dtype, options, seen):
+    """A network whose depth is 300 + its first plus twice its third channel, valid where four times the second is over a half."""
+    graph = Graph()
+    x = graph.add("Cast", "image", to=TensorProto.FLOAT)
+    parts = [graph.add("Slice", x, np.array([c]), np.array([c + 1]), np.array([3])) for c in range(3)]
+    depth = graph.add("Add", graph.add("Add", parts[0], np.float32(300)), graph.add("Mul", parts[2], np.float32(2)))
+    graph.add("Identity", graph.add("Squeeze", depth, np.array([0, 3])), output="depth")  # rows and columns alone
+    graph.add("Mul", parts[1], np.float32(4), output="valid")
+    taken = [helper.make_tensor_value_info("image", dtype, [1, 32, 48, 3])]
+    given = [helper.make_tensor_value_info("depth", TensorProto.FLOAT, [32, 48]),
+             helper.make_tensor_value_info("valid", TensorProto.FLOAT, [1, 32, 48, 1])]  # fmt: skip
+    onnx.save(
+        helper.make_model(
+            helper.make_graph(graph.nodes, "g", taken, given, graph.weights),
+            opset_imports=[helper.make_opsetid("", 17)], ir_version=8,
+        ),
+        tmp_path / "net.onnx",
+    )  # fmt: skip
+    said = ("--out", tmp_path / "out", "--license", "MIT", "--valid-output", "valid", "--yes")
+    assert run("models", "import", tmp_path / "net.onnx", *said, *options) == 0
+    rgb = noise((32, 48))
+    channels = seen(rgb)
+    wanted = np.where(4 * channels[..., 1] < 0.5, np.nan, 300 + channels[..., 0] + 2 * channels[..., 2])
+    depth = find_artifact(tmp_path / "out").load("onnxruntime").infer(rgb).depth
+    np.testing.assert_allclose(depth, wanted, rtol=1e-5)
+    assert np.isnan(depth).any() and np.isfinite(depth).any()
 
 
 def spoiled(tmp_path: Path, change: object, name: str = "midas-small") -> Path:

@@ -61,6 +61,9 @@ CASES = {
     "camera_info_silent": camera_info("camera_info_missing", WELL),
     "camera_info_mismatch": camera_info("camera_info_mismatch", WELL),
     "camera_info_uncalibrated": camera_info("camera_info_uncalibrated", WELL),
+    "camera_needed": replace(
+        LOOK, snapshot=replace(CALM, news={"camera_needed": 3}, details={"camera_needed": "there is no camera_info"})
+    ),
     "unscaled": replace(LOOK, snapshot=replace(CALM, news={"unscaled": 1}, details={"unscaled": "the camera"})),
     "not_undistorted": replace(
         LOOK, snapshot=replace(CALM, news={"not_undistorted": 1}, details={"not_undistorted": "an odd lens"})

@@ -100,6 +100,17 @@ def test_a_relative_network_is_told_at_each_start_and_refuses_meters(graph, impo
     wait_until(lambda: "points are asked for" in node.trouble, "a refusal of points")
 
 
+def test_a_network_that_takes_the_camera_says_that_it_lacks_it(graph, imported):
+    graph.activated(imported["unidepth"])
+    camera, depths = CameraDriver(graph), Listener(graph, "/depth/image", Image)
+    diagnostics = Diagnostics(graph)
+    camera.wait()
+    camera.send(1, picture())
+    told = diagnostics.told("takes the camera matrix, and there is no camera_info", "camera_info")
+    assert told.level == b"\x02" and "hfov_deg" in told.message
+    assert diagnostics.facts["camera_needed"] == "1" and not depths.heard
+
+
 def test_a_network_that_takes_the_camera_waits_for_it(graph, imported):
     graph.activated(imported["unidepth"], camera_info_wait_s=30.0)
     camera, depths = CameraDriver(graph), Listener(graph, "/depth/image", Image)

@@ -42,6 +42,7 @@ class Kind:
 
 NO_DEPTH = (
     "camera_info_awaited",
+    "camera_needed",
     "unreadable",
     "failed",
     "backend_slow",
@@ -144,6 +145,10 @@ KINDS = {
     "camera_info_uncalibrated": Kind(
         "camera_info", WARN, "camera_info is unusable: {why}: {lacking}",
         f"calibrate the camera and load the calibration in its driver{OR_SCALE}",
+    ),
+    "camera_needed": Kind(
+        "camera_info", ERROR, "{count} frames gave no depth: the model takes the camera matrix, and {why}",
+        "give the node a camera_info, or set hfov_deg or focal_px; or take a model that needs none",
     ),
     "unscaled": Kind(
         "camera_info", WARN, "depth is not scaled to the camera's focal length: {reason}",

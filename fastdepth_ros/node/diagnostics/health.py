@@ -134,6 +134,8 @@ def _camera_info(given: HealthInput) -> Iterator[Finding]:
     news, details, inputs = given.snapshot.news, given.snapshot.details, given.inputs
     if news.get("held") and not news.get("published"):  # else the wait is over
         yield Finding("camera_info_awaited", {"topic": inputs.info_topic, "wait_s": given.settings.camera_info_wait_s})
+    if count := news.get("camera_needed"):
+        yield Finding("camera_needed", {"count": count, "why": details.get("camera_needed", "")})
     reason = details.get("unscaled", "")
     faults = [name for name in (MISMATCH, UNCALIBRATED, MISSING) if news.get(name)]
     for fault in faults:

@@ -15,7 +15,7 @@ from fastdepth_ros.node.diagnostics.statistics import Snapshot
 
 PERIOD_S = 1.0
 LOG_PERIOD_S = 10.0  # of one finding that comes and goes
-DROPS = ("unreadable", "failed", "abandoned")  # frames that gave no depth, apart from replaced ones
+DROPS = ("unreadable", "camera_needed", "failed", "abandoned")  # frames that gave no depth, apart from replaced ones
 COUNTS = (
     "received", "published", "replaced", *DROPS, "lost", "skipped", "held", "camera_info_missing",
     "camera_info_mismatch", "camera_info_uncalibrated", "unscaled", "stamp_zero", "stamp_future", "stamp_past",
