@@ -298,7 +298,7 @@ def installed() -> set[str]:
     ],
 )
 def test_types_normalizations_masks_and_channel_orders_are_inside_the_graph(tmp_path, dtype, options, seen):
-    """A network whose depth is 300 + its first plus twice its third channel, valid where four times the second is over a half."""
+    """A network whose depth is 300 + its first plus twice its third channel, valid by its second one."""
     graph = Graph()
     x = graph.add("Cast", "image", to=TensorProto.FLOAT)
     parts = [graph.add("Slice", x, np.array([c]), np.array([c + 1]), np.array([3])) for c in range(3)]
