@@ -293,8 +293,8 @@ def depth_frames(
         given = camera_of(frame)
         camera = found if given is None else given
         try:
-            crop = estimator.network.input.place(field, frame.pixels.shape[:2]).crop
             result, bgr = estimator(frame, camera), as_bgr(frame)
+            crop = estimator.network.input.place(field, frame.pixels.shape[:2]).crop
         except FrameError as error:
             source.leave_out(str(error))
             continue
