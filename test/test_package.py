@@ -42,6 +42,16 @@ def test_package_xml_has_no_fault_for_catkin_pkg():
     }  # fmt: skip
 
 
+def test_the_changelog_is_read_by_catkin_pkg_once_it_is_released():
+    changelog = pytest.importorskip("catkin_pkg.changelog", reason="catkin_pkg is not installed")
+    text = (ROOT / "CHANGELOG.rst").read_text()
+    title = "0.1.0 (2026-12-01)"  # what catkin_prepare_release writes
+    released = text.replace("Forthcoming\n-----------", f"{title}\n{'-' * len(title)}")
+    parsed = changelog.populate_changelog_from_rst(changelog.Changelog("fastdepth_ros"), released)
+    [(version, _, [items])] = parsed.foreach_version()
+    assert version == "0.1.0" and len(items.bullets) > 50
+
+
 def test_package_xml_and_setup_py_have_the_same_version():
     assert f'version="{MANIFEST.findtext("version")}"' in (ROOT / "setup.py").read_text()
 

@@ -43,7 +43,7 @@ def test_the_held_out_indices_of_the_manifests_are_those_of_the_split(shared):
     assert find_artifact().manifest["held_out"]["indices"] == held_out
 
 
-@pytest.mark.parametrize("page", ["doc/models.md", "doc/training.md", "CHANGELOG.md"])
+@pytest.mark.parametrize("page", ["doc/models.md", "doc/training.md", "CHANGELOG.rst"])
 def test_the_pages_give_the_figures_of_the_manifests(page):
     text = (ROOT / page).read_text()
     for name in BUNDLED:
