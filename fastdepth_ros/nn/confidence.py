@@ -15,8 +15,8 @@ from fastdepth_ros.nn.layers import upsample
 FACTOR = 1.25  # depth within this factor of the truth is right, as of the metric delta1
 FORMS = ("laplace", "logit")
 HIDDEN = 8
-MAPS = 3  # of the decoder, from the coarsest: those at 1/16, 1/8 and 1/4 of the input
-LARGEST = 8.0  # of the head's output either way: beyond it, probabilities are 0 or 1 in float32
+MAPS = 2  # of the decoder, from the coarsest: those at 1/16 and 1/8 of the input; a finer one adds time alone
+LARGEST = 8.0  # of the logarithm of b either way: beyond it, probabilities are 0 or 1 in float32
 
 
 class ConfidenceHead(nn.Module):
@@ -46,20 +46,20 @@ class ConfidenceHead(nn.Module):
         return {"form": self.form, "hidden": self.hidden, "calibrated_on": self.calibrated_on}
 
     def said(self, maps: Sequence[Tensor]) -> Tensor:
-        """Output of the last convolution, of the size of the finest map: (N, 1, 56, 56)."""
+        """Output of the last convolution, of the size of the finest map: (N, 1, 28, 28)."""
         x = self.first[0](maps[0])
         for convolution, finer in zip(list(self.first)[1:], maps[1:]):
             x = upsample(x) + convolution(finer)
-        return self.last(torch.relu(x)).clamp(-LARGEST, LARGEST)
+        return self.last(torch.relu(x))
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
-        """Probability of each pixel of the input: maps of 14, 28 and 56 to (N, 1, 224, 224)."""
-        return functional.interpolate(self.probability(self.said(maps)), scale_factor=4.0, mode="nearest")
+        """Probability of each pixel of the input: maps of 14 and 28 to (N, 1, 224, 224)."""
+        return functional.interpolate(self.probability(self.said(maps)), scale_factor=8.0, mode="nearest")
 
     def probability(self, said: Tensor) -> Tensor:
         if self.form == "logit":
             return torch.sigmoid(said)
-        return 1 - torch.exp(-log(FACTOR) * torch.exp(-said))
+        return 1 - torch.exp(-log(FACTOR) * torch.exp(-said.clamp(-LARGEST, LARGEST)))
 
     def loss(self, said: Tensor, log_error: Tensor) -> Tensor:
         """Mean negative log likelihood: of the log error for "laplace", of its being small for "logit".
@@ -70,7 +70,7 @@ class ConfidenceHead(nn.Module):
         if self.form == "logit":
             right = (log_error.abs() < log(FACTOR)).float()
             return nn.functional.binary_cross_entropy_with_logits(said, right)
-        return (said + log_error.abs() * torch.exp(-said)).mean()
+        return (said + log_error.abs() * torch.exp(-said.clamp(min=-LARGEST))).mean()
 
     def rescale(self, factor: float, shift: float) -> None:
         """Replace what the last convolution says by `factor` times it plus `shift`: with a factor above 0, a monotone
