@@ -1,15 +1,16 @@
 """Tables of doc/confidence.md and doc/nav2.md: what the confidence sorts, and what each filter does to the points.
 
-Usage: python models/confidence_tables.py MODEL [EVALUATION.json]
+Usage: python models/confidence_tables.py MODEL NYU.json OTHER.json
 
-EVALUATION.json is what `fastdepth evaluate --json` printed. The points are of rendered rooms that no training has.
-Prints Markdown.
+The two files are what `fastdepth evaluate --json` printed of the model: for NYU's test split, and for another camera's
+rooms. The points are of rendered rooms that no training has. Writes both pages.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ from fastdepth_ros.metrics.points import covered_share
 SEEDS, VIEWS = range(12), 3  # FIRST_SEED and on are trained on
 NEAR_M, OFF_M = 3.0, 0.2
 K = np.array([HALF_KINECT.fx, 0, HALF_KINECT.cx, 0, HALF_KINECT.fy, HALF_KINECT.cy, 0, 0, 1])
+BEGIN, END = "<!-- confidence_tables.py writes this -->\n", "<!-- to here -->\n"
 OFF = {"max_slant_deg": 90, "min_cluster": 0}
 FILTERS: dict[str, dict[str, Any]] = {
     "all points": OFF,
@@ -96,37 +98,53 @@ def point_figures(frames: list[Seen], options: PointsOptions) -> tuple[float, ..
     )
 
 
-def point_table(artifact: Artifact) -> None:
+def point_table(artifact: Artifact) -> Iterator[str]:
+    """Lines of the table of the filters."""
     estimator = artifact.estimator(artifact.load("onnxruntime", BackendOptions(threads=1)))
     frames = []
     for seed in tqdm(SEEDS, desc="rooms"):
         scene = random_scene(seed)
         for frame in room_sequence(VIEWS, seed=seed, camera=HALF_KINECT):
             frames.append(seen(frame, scene, estimator(Frame(frame.rgb), K)))
-    print("| points | number | off, all | off, within 3 m | covered |\n|---|---|---|---|---|")
+    yield from ("| points | number | off, all | off, within 3 m | covered |", "|---|---|---|---|---|")
     for name, options in FILTERS.items():
         count, off, near, covered = point_figures(frames, PointsOptions(**options))
-        print(f"| {name} | {count:.0f} | {100 * off:.1f} % | {100 * near:.1f} % | {100 * covered:.1f} % |", flush=True)
+        yield f"| {name} | {count:.0f} | {100 * off:.1f} % | {100 * near:.1f} % | {100 * covered:.1f} % |"
 
 
-def confidence_tables(found: dict[str, Any]) -> None:
-    """Tables of one evaluation."""
-    print("| | Brier score | area of sparsification |\n|---|---|---|")
-    rows = {"confidence": found, "table by depth": found["by_depth"], "constant": found["constant"]}
-    for name, row in rows.items():
-        print(f"| {name} | {row['brier']:.4f} | {row['area']:.4f} |")
-    print(f"| oracle | | {found['area_oracle']:.4f} |\n\nexpected calibration error {found['ece']:.3f}\n")
-    print("| most confident | delta1 | RMSE |\n|---|---|---|")
+def score_tables(name: str, found: dict[str, Any]) -> Iterator[str]:
+    """Lines of the tables of scores and of shares of one data set."""
+    yield from (f"| {name} | Brier score | area of sparsification |", "|---|---|---|")
+    for title, row in (("confidence", found), ("table by depth", found["by_depth"]), ("constant", found["constant"])):
+        yield f"| {title} | {row['brier']:.4f} | {row['area']:.4f} |"
+    yield from (f"| oracle | | {found['area_oracle']:.4f} |", "")
+    yield from (f"| most confident of {name} | delta1 | RMSE |", "|---|---|---|")
     for share, row in found["shares"].items():
-        print(f"| {100 * float(share):.0f} % | {row['delta1']:.3f} | {row['rmse']:.3f} m |")
-    print("\n| confidence | pixels | delta1 | difference |\n|---|---|---|---|")
+        yield f"| {100 * float(share):.0f} % | {row['delta1']:.3f} | {row['rmse']:.3f} m |"
+    yield ""
+
+
+def tenth_table(found: dict[str, Any]) -> Iterator[str]:
+    """Lines of the table of the tenths of confidence."""
+    yield from ("| confidence | pixels | delta1 | difference |", "|---|---|---|---|")
     for row in found["tenths"]:
         difference = row["delta1"] - row["confidence"]
-        print(f"| {row['confidence']:.3f} | {100 * row['share']:.1f} % | {row['delta1']:.3f} | {difference:+.3f} |")
+        yield f"| {row['confidence']:.3f} | {100 * row['share']:.1f} % | {row['delta1']:.3f} | {difference:+.3f} |"
+    yield from ("", f"Expected calibration error: {found['ece']:.3f}.")
+
+
+def write(page: Path, lines: Iterable[str]) -> None:
+    """Write lines between the marks of a page."""
+    before, _, rest = page.read_text().partition(BEGIN)
+    page.write_text(before + BEGIN + "".join(f"{line}\n" for line in lines) + END + rest.partition(END)[2])
+
+
+def main(model: str, nyu: Path, other: Path) -> None:
+    of_nyu, of_other = (json.loads(file.read_text())["confidence"] for file in (nyu, other))
+    lines = [*score_tables("NYU, test split", of_nyu), *tenth_table(of_nyu), "", *score_tables(other.stem, of_other)]
+    write(Path("doc", "confidence.md"), lines[:-1])
+    write(Path("doc", "nav2.md"), point_table(find_artifact(model)))
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 2:
-        confidence_tables(json.loads(Path(sys.argv[2]).read_text())["confidence"])
-        print()
-    point_table(find_artifact(sys.argv[1]))
+    main(sys.argv[1], *map(Path, sys.argv[2:]))

@@ -76,14 +76,14 @@ def run(parsed: argparse.Namespace) -> None:
     parsed.preprocess = parsed.preprocess or default_protocol(artifact.network.input)
     protocol = PROTOCOLS[parsed.preprocess]
     judged = ConfidenceFigures() if artifact.network.confidence is not None else None
+    if parsed.reliability and judged is None:
+        raise FastDepthError(f"--reliability: {artifact.name} gives no calibrated confidence")
     samples = ConfidenceSamples() if parsed.record and artifact.confidence_state == "uncalibrated" else None
     images = evaluate(backend, dataset, protocol, artifact.network, judged, samples)
     rows = list(tqdm(images, total=len(dataset), unit="image"))
     figures, pooled = mean_figures(rows), pooled_figures(rows)
     confidence = {} if judged is None else {"confidence": judged.figures()}
     if parsed.reliability:
-        if judged is None:
-            raise FastDepthError(f"--reliability: {artifact.name} gives no calibrated confidence")
         write_reliability(parsed.reliability, confidence["confidence"])
     if parsed.record:
         key = f"{parsed.dataset}/{parsed.split}/{parsed.preprocess}"

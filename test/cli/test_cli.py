@@ -111,6 +111,24 @@ def test_evaluate_prints_a_line_for_people(capsys, artifact_folder, pairs):
     assert "truth under 1.5 m: delta1" in printed
 
 
+def test_evaluate_judges_the_confidence_and_draws_its_reliability(capsys, confident_folder, pairs, tmp_path):
+    options = ["--model", confident_folder, "--dataset", "nyu-labeled", "--root", pairs, "--backend", "onnxruntime"]
+    assert run("evaluate", *options, "--json", "--reliability", tmp_path / "out.png") == 0
+    found = json.loads(capsys.readouterr().out)["confidence"]
+    assert 0 < found["brier"] < 1 and set(found["shares"]) == {"0.5", "0.7", "0.9", "1"}
+    assert found["area_oracle"] <= found["area"] and sum(each["share"] for each in found["tenths"]) == pytest.approx(1)
+    assert cv2.imread(str(tmp_path / "out.png")).std() > 0
+    assert run("evaluate", *options) == 0
+    printed = capsys.readouterr().out
+    assert f"Brier {found['brier']:.4f}" in printed and "by depth" in printed and "most confident" in printed
+
+
+def test_evaluate_draws_no_reliability_of_a_model_without_confidence(capsys, artifact_folder, pairs, tmp_path):
+    options = ["--model", artifact_folder, "--dataset", "nyu-labeled", "--root", pairs]
+    line = refused(capsys, "evaluate", *options, "--reliability", tmp_path / "out.png")
+    assert "no calibrated confidence" in line and not (tmp_path / "out.png").exists()
+
+
 def test_evaluate_records_its_figures_in_the_manifest_only_when_asked(capsys, artifact_folder, pairs, tmp_path):
     folder = Path(shutil.copytree(artifact_folder, tmp_path / "model"))
     options = ("--model", folder, "--dataset", "nyu-labeled", "--root", pairs, "--threads", 1, "--json")
