@@ -42,6 +42,6 @@ def confident(form: str = "laplace", channels: Channels = TINY) -> FastDepth:
     generator = torch.Generator().manual_seed(2)
     with torch.no_grad():
         for weights in head.parameters():
-            weights.normal_(0, 0.4, generator=generator)
+            weights.normal_(0, 0.6, generator=generator)
         head.last.bias.fill_(-1.0 if form == "laplace" else 0.5)
     return network
