@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +17,8 @@ LONGEST_NAME = 70  # characters: what holds, on one line of a report
 def run(folder: Path, *options: str, conftest: str = CONFTEST.read_text()) -> subprocess.CompletedProcess:
     (folder / "conftest.py").write_text(conftest)
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options, str(folder)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=folder)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}  # of colcon test
+    return subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment)
 
 
 def test_a_skip_for_a_reason_that_is_not_listed_fails_the_run(tmp_path):
