@@ -63,19 +63,27 @@ def load_checkpoint(path: Path) -> tuple[DepthNetwork, dict[str, str]]:
         raise CheckpointError(f"{path} is not a safetensors file: {error}") from error
     try:
         if "channels" in metadata:
-            head = json.loads(metadata.get("confidence", "null"))
+            head = _head(metadata, tensors)
             return network_of(Channels.from_mapping(json.loads(metadata["channels"])), tensors, head), metadata
         if "variant" in metadata:
             with torch.device("meta"):
                 network = DepthNetwork.of(**json.loads(metadata["variant"]))
-                if "confidence" in metadata:
-                    network.add_confidence(**json.loads(metadata["confidence"]))
+                if (head := _head(metadata, tensors)) is not None:
+                    network.add_confidence(**head)
             return _filled(network, tensors), metadata
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"{path} names no network that there is: {error}") from error
     raise CheckpointError(f"{path} has no channel list in its metadata; was it written by this package?")
+
+
+def _head(metadata: Mapping[str, str], tensors: Mapping[str, Tensor]) -> dict[str, Any] | None:
+    """Description of a confidence head, None without one; the first heads did not say how many maps they read."""
+    if "confidence" not in metadata:
+        return None
+    maps = sum(name.startswith("confidence.first.") and name.endswith(".weight") for name in tensors)
+    return {"maps": maps, **json.loads(metadata["confidence"])}
 
 
 def load_fastdepth(path: Path) -> tuple[FastDepth, dict[str, str]]:

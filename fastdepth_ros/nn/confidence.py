@@ -43,18 +43,21 @@ class ConfidenceHead(nn.Module):
 
     def description(self) -> dict[str, Any]:
         """JSON description from which the head can be built again, for maps of the same channels."""
-        return {"form": self.form, "hidden": self.hidden, "calibrated_on": self.calibrated_on}
+        return {"form": self.form, "hidden": self.hidden, "calibrated_on": self.calibrated_on, "maps": len(self.first)}
 
     def said(self, maps: Sequence[Tensor]) -> Tensor:
-        """Output of the last convolution, of the size of the finest map: (N, 1, 28, 28)."""
+        """Output of the last convolution, of the size of the finest map: of two (N, 1, 28, 28). Maps that are finer yet
+        are not read."""
         x = self.first[0](maps[0])
         for convolution, finer in zip(list(self.first)[1:], maps[1:]):
             x = upsample(x) + convolution(finer)
         return self.last(torch.relu(x))
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
-        """Probability of each pixel of the input: maps of 14 and 28 to (N, 1, 224, 224)."""
-        return functional.interpolate(self.probability(self.said(maps)), scale_factor=8.0, mode="nearest")
+        """Probability of each pixel of the input: maps of 14, 28, ... to (N, 1, 224, 224)."""
+        return functional.interpolate(
+            self.probability(self.said(maps)), scale_factor=2.0 ** (5 - len(self.first)), mode="nearest"
+        )
 
     def probability(self, said: Tensor) -> Tensor:
         if self.form == "logit":

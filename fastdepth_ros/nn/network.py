@@ -117,9 +117,9 @@ class DepthNetwork(nn.Module):
         """JSON description from which the network can be built again."""
         return {"variant": self.variant}
 
-    def add_confidence(self, form: str, **options: Any) -> ConfidenceHead:
-        """Give the network a new head of its confidence; arguments as of ConfidenceHead."""
-        self.confidence = ConfidenceHead(self.map_channels[:MAPS], form, **options)
+    def add_confidence(self, form: str, *, maps: int = MAPS, **options: Any) -> ConfidenceHead:
+        """Give the network a new head of its confidence, on so many maps; other arguments as of ConfidenceHead."""
+        self.confidence = ConfidenceHead(self.map_channels[:maps], form, **options)
         return self.confidence
 
     def maps(self, rgb: Tensor) -> list[Tensor]:

@@ -64,12 +64,23 @@ def test_a_checkpoint_brings_the_head_back_and_leaves_the_depth_as_it_was(tmp_pa
     network, plain = confident("logit", UNEVEN), lively(UNEVEN)
     save_checkpoint(network, tmp_path / "with.safetensors")
     loaded, notes = load_checkpoint(tmp_path / "with.safetensors")
-    assert loaded.confidence.description() == {"form": "logit", "hidden": 8, "calibrated_on": "noise"}
+    assert loaded.confidence.description() == {"form": "logit", "hidden": 8, "calibrated_on": "noise", "maps": 2}
     for name, tensor in plain.state_dict().items():
         torch.testing.assert_close(loaded.state_dict()[name], tensor, atol=0, rtol=0)
     np.testing.assert_array_equal(run(loaded)[1], run(network)[1])
     np.testing.assert_allclose(run(folded(loaded))[1], run(network)[1], atol=1e-5)
     assert json.loads(notes["confidence"])["form"] == "logit"
+
+
+def test_a_head_on_three_maps_that_does_not_say_so_comes_back(tmp_path):
+    network = lively(UNEVEN)
+    head = network.add_confidence("laplace", maps=3)
+    expected = run(network)[1]
+    head.description = lambda: {"form": "laplace", "hidden": 8, "calibrated_on": ""}
+    save_checkpoint(network, tmp_path / "three.safetensors")
+    loaded, _ = load_checkpoint(tmp_path / "three.safetensors")
+    assert loaded.confidence.description()["maps"] == 3
+    np.testing.assert_array_equal(run(loaded)[1], expected)
 
 
 def test_a_variant_takes_a_head_too(tmp_path):
