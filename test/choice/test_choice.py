@@ -151,7 +151,7 @@ def test_a_kept_choice_of_another_machine_is_not_believed(artifact_folder, cache
 
 
 def test_choose_measures_and_keeps(artifact_folder, capsys, monkeypatch):
-    monkeypatch.setattr("fastdepth_ros.cli.choose.QUIET_SHARE", 10.0)  # the machine of a test is never quiet
+    monkeypatch.setattr("fastdepth_ros.choice.measure.QUIET_SHARE", 10.0)  # the machine of a test is never quiet
     assert main(["choose", "--model", str(artifact_folder), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["kept"] and {row["choice"]["backend"] for row in found["timed"]} >= {"onnxruntime"}
@@ -161,7 +161,7 @@ def test_choose_measures_and_keeps(artifact_folder, capsys, monkeypatch):
 
 
 def test_choose_keeps_nothing_on_a_busy_machine(artifact_folder, capsys, monkeypatch, cache):
-    monkeypatch.setattr("fastdepth_ros.cli.choose.QUIET_SHARE", -1.0)
+    monkeypatch.setattr("fastdepth_ros.choice.measure.QUIET_SHARE", -1.0)
     assert main(["choose", "--model", str(artifact_folder)]) == 1
     assert "not kept: others took" in capsys.readouterr().err and not cache.exists()
 
