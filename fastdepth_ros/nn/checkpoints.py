@@ -53,6 +53,11 @@ def load_checkpoint(path: Path) -> tuple[DepthNetwork, dict[str, str]]:
     Raises:
         CheckpointError: not a safetensors file, no network named inside, or tensors that do not fit it.
     """
+    if (path / "manifest.json").is_file():
+        raise CheckpointError(
+            f"{path} is an artifact, no checkpoint",
+            "give its model.safetensors; an imported network has none, and can be neither trained nor pruned here",
+        )
     if not path.is_file():
         raise CheckpointError(f"no checkpoint at {path}")
     try:

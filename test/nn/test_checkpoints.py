@@ -115,3 +115,8 @@ def test_a_channel_list_that_makes_no_network_is_refused(tmp_path, text):
     save_file({"a": torch.zeros(3)}, tmp_path / "spoilt.safetensors", {"channels": text})
     with pytest.raises(CheckpointError, match=r"spoilt\.safetensors"):
         load_checkpoint(tmp_path / "spoilt.safetensors")
+
+
+def test_an_artifact_is_told_from_a_checkpoint(artifact_folder):
+    with pytest.raises(CheckpointError, match=r"is an artifact, no checkpoint.*can be neither trained nor pruned"):
+        load_checkpoint(artifact_folder)
