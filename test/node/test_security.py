@@ -114,7 +114,7 @@ def test_the_policy_of_the_page_allows_all_that_the_node_has(graph, artifact_fol
     from ros_graph import CameraDriver, wait_until
 
     remap = {"image": "/camera/image_raw", "camera_info": "/camera/camera_info"}
-    node = graph.activated(artifact_folder, use_sim_time=True, lazy=False, remap=remap)
+    node = graph.activated(artifact_folder, use_sim_time=True, lazy=False, points=True, remap=remap)
     CameraDriver(graph, "/camera/image_raw", info_topic="/camera/camera_info").wait()
     (policy,) = re.findall(r"```xml\n(.*?)```", (ROOT / "doc" / "security.md").read_text(), flags=re.DOTALL)
     profile = ElementTree.fromstring(policy).find(".//profile")
