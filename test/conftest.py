@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -15,6 +16,9 @@ import fastdepth_ros  # noqa: F401  (switches telemetry off before a test import
 
 # Networks of tests are no faster on two threads, and much slower where the cores have other work; children too.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# A shell's background job ignores SIGINT, and so would the nodes that tests start and stop.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 # A choice of engine that the user's node has kept is none of a test's, nor the other way round.
 CACHE = tempfile.TemporaryDirectory(prefix="fastdepth-test-cache-")
 os.environ["XDG_CACHE_HOME"] = CACHE.name
