@@ -6,7 +6,7 @@ python test/measure_house.py --write doc/house.md --column after    # one column
 python test/measure_house.py --draw doc/architecture.md      # the way of a frame
 
 Code lines are lines that hold code: no blank lines, comments or docstrings. The way of a frame needs rclpy: a node with
-the default parameters, raw bgr8 frames of 640x480, ONNX Runtime, the network's grid.
+the default parameters but for the backend, raw bgr8 frames of 640x480, ONNX Runtime, the network's grid.
 """
 
 from __future__ import annotations
@@ -216,7 +216,7 @@ def frame_way() -> dict[str, Any]:
 
     rclpy.init(domain_id=int(os.environ.get("ROS_DOMAIN_ID") or os.getpid() % 100 + 1))
     executor = SingleThreadedExecutor()
-    node = import_module("fastdepth_ros.node.node").FastDepthNode()
+    node = import_module("fastdepth_ros.node.node").FastDepthNode(cli_args=["--ros-args", "-p", "backend:=onnxruntime"])
     camera = rclpy.create_node("camera")
     heard: list[int] = []
     for one in (node, camera):

@@ -133,7 +133,8 @@ def test_metrics_of_the_nyu_bag_are_those_of_evaluate_on_the_same_images(shared,
 
     model = Path(__file__).resolve().parents[2] / "models" / "fastdepth-pruned"
     bag = shared / "data" / "bags" / "nyu_raw_mcap"
-    assert run_bag(bag, tmp_path / "out", model, "--truth-topic", "/camera/depth/image_raw") == 0
+    truth = ("--truth-topic", "/camera/depth/image_raw")
+    assert run_bag(bag, tmp_path / "out", model, *truth, "--backend", "onnxruntime") == 0  # which evaluate takes
     of_bag = json.loads(capsys.readouterr().out)["metrics"]
     ten = nyu_images_of_the_bag(shared / "data" / "nyu_labeled", tmp_path / "ten")
     assert len(open_nyu_labeled(ten, "test")) == 10

@@ -59,7 +59,7 @@ def test_engines_halves_and_eager_torch_are_in_one_run(run_folder):
 
 def test_json_prints_what_the_file_holds(run_folder, tmp_path, capsys, monkeypatch):
     results = json.loads((run_folder / "bench.json").read_text())
-    monkeypatch.setattr("fastdepth_ros.cli.bench.run_bench", lambda *_, **__: results)
+    monkeypatch.setattr("fastdepth_ros.bench.run.run_bench", lambda *_, **__: results)
     assert main(["bench", "--json", "--out", str(tmp_path)]) == 0
     assert json.loads(capsys.readouterr().out) == json.loads((tmp_path / "bench.json").read_text())
 

@@ -156,7 +156,7 @@ def test_an_empty_folder_is_refused_with_what_it_lacks(tmp_path):
 
 def test_an_unknown_data_set_lists_all(tmp_path):
     assert set(DATASETS) >= {"folder", "nyu-hdf5", "nyu-labeled", "nyu-mat"}
-    with pytest.raises(DatasetError, match="folder, nyu-hdf5, nyu-mat, nyu-labeled"):
+    with pytest.raises(DatasetError, match="folder, nyu-hdf5, nyu-labeled, nyu-mat"):
         open_dataset("kitti", tmp_path, "train")
 
 
