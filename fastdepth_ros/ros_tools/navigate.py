@@ -7,6 +7,7 @@ import subprocess
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.processes import isolated_domain, run_module
 from fastdepth_ros.metrics.points import wrong_cells
 from fastdepth_ros.node.shutdown import lasting_executor
+from fastdepth_ros.node.subscription import of_messages
 from fastdepth_ros.pictures.image_files import as_bgr, write_picture
 from fastdepth_ros.view.occupancy import CELL_M, HEIGHTS_M, OccupancyGrid, grid_picture
 from fastdepth_ros.view.video import VideoWriter
@@ -153,7 +155,8 @@ class Clouds(Node):
         self.last_s = time.monotonic()
         for name, namespace in namespaces.items():
             topic = f"/{namespace}/depth/points"
-            self.create_subscription(PointCloud2, topic, lambda message, name=name: self._add(name, message), FRAMES)
+            add = of_messages(PointCloud2, partial(self._add, name))
+            self.create_subscription(PointCloud2, topic, add, FRAMES, raw=True)
 
     def _add(self, name: str, message: PointCloud2) -> None:
         self.heard[name][stamp_ns(message)] = points_of(message)

@@ -263,7 +263,7 @@ class Foreign:
         return self.returned
 
 
-def test_another_distributions_array_is_taken_for_the_depth_and_anything_else_refused():
+def test_an_array_of_a_third_party_is_depth_and_anything_else_is_refused():
     foreign, depth = Foreign(), np.ones((4, 4), np.float32)
     checked = CheckedBackend(foreign)
     for returned in (depth, Outputs(depth)):

@@ -295,7 +295,7 @@ def installed() -> set[str]:
         (TensorProto.FLOAT, ("--mean", 10, 20, 30, "--std", 2, 4, 8), lambda rgb: (rgb - [10, 20, 30]) / [2, 4, 8]),
     ],
 )
-def test_types_normalizations_masks_and_channel_orders_are_inside_the_graph(tmp_path, dtype, options, seen):
+def test_types_normalization_masks_and_order_are_inside_the_graph(tmp_path, dtype, options, seen):
     """A network whose depth is 300 + its first plus twice its third channel, valid by its second one."""
     graph = Graph()
     x = graph.add("Cast", "image", to=TensorProto.FLOAT)
