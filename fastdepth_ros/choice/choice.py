@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -184,8 +184,9 @@ def keep_choice(artifact: Artifact, wanted: Wanted, timed: Sequence[Timed], date
     others = ", ".join(f"{one.choice} {one.slowest_tenth_ms:.2f}" for one in rest)
     why = f"measured {date}, ms in the slowest tenth: {best.slowest_tenth_ms:.2f}" + (f"; {others}" if others else "")
     choice = replace(best.choice, why=why)
-    content = {"measured_for": _measured_for(artifact, wanted), "choice": asdict(choice)}
-    path = _kept_file(artifact, wanted)
+    measured_for = _measured_for(artifact, wanted)
+    content = {"measured_for": measured_for, "choice": asdict(choice)}
+    path = _kept_file(measured_for)
     path.parent.mkdir(parents=True, exist_ok=True)
     atomic_write(path, json.dumps(content, indent=2) + "\n")
     return choice
@@ -193,7 +194,8 @@ def keep_choice(artifact: Artifact, wanted: Wanted, timed: Sequence[Timed], date
 
 def kept_choice(artifact: Artifact, wanted: Wanted) -> tuple[Choice | None, str]:
     """The choice kept on this machine, and why one is not believed ("" if there is none)."""
-    path = _kept_file(artifact, wanted)
+    now = _measured_for(artifact, wanted)
+    path = _kept_file(now)
     try:
         found = read_json(path)
         measured_for, choice = found["measured_for"], Choice(**found["choice"])
@@ -204,7 +206,6 @@ def kept_choice(artifact: Artifact, wanted: Wanted) -> tuple[Choice | None, str]
         return None, ""
     except (DamagedFileError, OSError, TypeError, KeyError) as error:
         return None, f"kept choice {path} is damaged ({error})"
-    now = _measured_for(artifact, wanted)
     if measured_for != now:
         differing = [key for key in now if not isinstance(measured_for, dict) or measured_for.get(key) != now[key]]
         return None, f"kept choice {path} was measured with another {', '.join(differing) or 'machine'}"
@@ -222,9 +223,9 @@ def _measured_for(artifact: Artifact, wanted: Wanted) -> dict[str, Any]:
     }
 
 
-def _kept_file(artifact: Artifact, wanted: Wanted) -> Path:
-    facts = _measured_for(artifact, wanted)
-    digest = hashlib.sha256(json.dumps([facts["model"], facts["limits"]]).encode()).hexdigest()
+def _kept_file(measured_for: dict[str, Any]) -> Path:
+    """File of the choice for one model and one set of limits; what else it was measured for is inside."""
+    digest = hashlib.sha256(json.dumps([measured_for["model"], measured_for["limits"]]).encode()).hexdigest()
     return cache_folder() / "choices" / f"{digest[:16]}.json"
 
 
@@ -244,8 +245,3 @@ def _version(name: str) -> str:
     except PackageNotFoundError:
         origin = getattr(find_spec(module), "origin", None)
         return f"of {os.stat(origin).st_mtime_ns}" if origin else ""
-
-
-def as_request(artifact: Artifact, wanted: Wanted) -> Mapping[str, Any]:
-    """Arguments of `python -m fastdepth_ros.choice.measure`, as JSON."""
-    return {"model": str(artifact.folder.resolve()), "wanted": asdict(wanted)}

@@ -21,7 +21,7 @@ import numpy as np
 from fastdepth_ros.artifact.artifact import Artifact, find_artifact
 from fastdepth_ros.artifact.golden import golden_input
 from fastdepth_ros.backends import Backend, BackendOptions
-from fastdepth_ros.choice.choice import Choice, Timed, Wanted, as_request, candidates, thread_counts
+from fastdepth_ros.choice.choice import Choice, Timed, Wanted, candidates, thread_counts
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.other_load import OtherLoad
 
@@ -31,7 +31,6 @@ TRIAL_CALLS, FINALISTS = 10, 3
 PACED_CALLS, PERIOD_S = 60, 1 / 30
 FEWEST_CALLS = 20  # of a slow network within the budget
 QUIET_SHARE = 0.25  # of the cores; above it, others disturb the measurement
-Clock = Callable[[], float]
 
 
 class Measurement:
@@ -39,7 +38,7 @@ class Measurement:
 
     def __init__(self, artifact: Artifact, wanted: Wanted) -> None:
         self._output: IO[str] = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed by `close`
-        request = json.dumps(as_request(artifact, wanted))
+        request = json.dumps({"model": str(artifact.folder.resolve()), "wanted": asdict(wanted)})
         command = [sys.executable, "-m", "fastdepth_ros.choice.measure", request]
         self._process = subprocess.Popen(command, stdout=self._output, stderr=subprocess.DEVNULL)
         self._load = OtherLoad([self._process.pid])
