@@ -21,5 +21,12 @@ def share_folder() -> Path:
 
 
 def cache_folder() -> Path:
-    """The user's cache of this package; it may not exist yet."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fastdepth_ros"
+    """The user's cache of this package; it may not exist yet.
+
+    Raises:
+        FileNotFoundError: the user has no home folder, as in a container that runs under a number.
+    """
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    if cache.startswith("~"):
+        raise FileNotFoundError("this user has no home folder: set HOME or XDG_CACHE_HOME")
+    return Path(cache) / "fastdepth_ros"

@@ -158,8 +158,8 @@ def find_artifact(model: str | Path = "", root: str | Path = "") -> Artifact:
     bundled = share_folder() / "models"
     is_name = "/" not in text and text not in (".", "..")
     is_bundled = is_name and (bundled / text / MANIFEST).is_file()
-    folder = bundled / text if is_bundled else Path(text).expanduser()
-    if root and not is_bundled and not folder.resolve().is_relative_to(Path(root).expanduser().resolve()):
+    folder = bundled / text if is_bundled else Path(os.path.expanduser(text))
+    if root and not is_bundled and not folder.resolve().is_relative_to(Path(os.path.expanduser(root)).resolve()):
         raise FastDepthError(f"{folder} is not below {root}, where model_root allows models; put it there")
     if not (folder / MANIFEST).is_file():
         names = sorted(path.parent.name for path in bundled.glob(f"*/{MANIFEST}"))

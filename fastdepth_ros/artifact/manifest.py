@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.resources import files
 from itertools import pairwise
-from math import inf, isfinite
+from math import inf
 from pathlib import Path
+from sys import float_info
 from typing import Any
 
 from fastdepth_ros.depth.geometry import DEPTH, Focal
@@ -58,7 +59,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
         if manifest["version"] == 1:
             manifest = _from_version_1(manifest)
         elif manifest["version"] != VERSION:
-            raise FastDepthError(f"it is of version {manifest['version']}, this package reads 1 and {VERSION}")
+            raise FastDepthError(f"it is of version {manifest['version']!r:.80}, this package reads 1 and {VERSION}")
         check(schema(), manifest)
         network_of(manifest)
     except FastDepthError as error:
@@ -107,7 +108,7 @@ def _differences(rules: Mapping[str, Any], found: Any) -> Iterator[str]:
         kind, words = _TYPES[rules["type"]]
         if not isinstance(found, kind) or (isinstance(found, bool) and kind is not bool):
             yield words
-        if kind is not bool and isinstance(found, float) and not isfinite(found):
+        if isinstance(found, (int, float)) and not abs(found) <= float_info.max:  # a whole number has no limit in JSON
             yield "a finite number"
     if "const" in rules and found != rules["const"]:
         yield repr(rules["const"])

@@ -74,7 +74,7 @@ class BackendOptions:
         channels: order of the network input's channels, one of CHANNELS.
 
     Raises:
-        BackendError: an unknown precision or channel order.
+        BackendError: an unknown precision or channel order, a negative number of threads.
 
     >>> BackendOptions(threads=3).thread_limit
     3
@@ -90,6 +90,8 @@ class BackendOptions:
         for name, value, known in (("precision", self.precision, PRECISIONS), ("channels", self.channels, CHANNELS)):
             if value not in known:
                 raise BackendError(f"{name} is {value!r}, it can be {', '.join(known)}")
+        if self.threads < 0:
+            raise BackendError(f"threads is {self.threads}, it can be 0 (the engine chooses) or more")
 
     @property
     def thread_limit(self) -> int:

@@ -210,6 +210,7 @@ class Summary:
         bits: bits that 16-bit samples use, as found before the work; 0: no such samples.
         bits_risen: number of frames that used more bits, by the change and its time.
         unmeasured: depth images without a usable truth, by reason.
+        no_picture: depth images of frames of a single color.
         measured: errors of each other depth image, as `ground_truth.truth_errors`, by stamp.
     """
 
@@ -226,6 +227,7 @@ class Summary:
     bits: int = 0
     bits_risen: dict[str, int] = field(default_factory=dict)
     unmeasured: dict[str, int] = field(default_factory=dict)
+    no_picture: int = 0
     measured: list[dict[str, Any]] = field(default_factory=list)
 
     def add(self, other: Summary) -> None:
@@ -235,6 +237,7 @@ class Summary:
         self.camera_infos_out += other.camera_infos_out
         self.points_out += other.points_out
         self.copied += other.copied
+        self.no_picture += other.no_picture
         self.bits = max(self.bits, other.bits)
         for name in (
             "dropped", "unscaled", "without_camera_info", "mended_camera_info", "not_undistorted", "unmeasured",

@@ -179,6 +179,7 @@ class _Window:
         self.summary.frames_in += 1
         try:
             frame = self._frame(message)
+            is_blank = frame.is_blank
             stamp, frame_id = stamp_ns(message), message.header.frame_id
             camera = self._contents.camera_infos.at(stamp, frame.pixels.shape[:2])
             if self._undistorter is not None:
@@ -198,6 +199,7 @@ class _Window:
         depth = image_message(stamp, frame_id, DEPTH_ENCODINGS[encoding].encode(result.depth), encoding)
         part.write(DEPTH, recorded_ns, TYPES.serialize_cdr(depth, "sensor_msgs/msg/Image"))
         self.summary.frames_out += 1
+        self.summary.no_picture += is_blank
         self._write_points(part, recorded_ns, stamp, frame_id, result, camera)
         if self._contents.sensor is not None:
             try:

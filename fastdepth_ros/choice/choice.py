@@ -99,9 +99,15 @@ def accuracy_loss(artifact: Artifact, precision: str) -> float | None:
     """Largest loss of delta1 against fp32 that the manifest records; None if it records none."""
     if precision == "fp32" or not artifact.formats():  # without fp32 there is nothing to lose against
         return 0.0
-    full, reduced = artifact.facts("fp32").get("accuracy", {}), artifact.facts(precision).get("accuracy", {})
-    losses = [full[key]["delta1"] - reduced[key]["delta1"] for key in full.keys() & reduced.keys()]
-    return max(losses, default=None)
+    full, reduced = (
+        {
+            key: figures["delta1"]
+            for key, figures in artifact.facts(one).get("accuracy", {}).items()
+            if "delta1" in figures
+        }
+        for one in ("fp32", precision)
+    )
+    return max((full[key] - reduced[key] for key in full.keys() & reduced.keys()), default=None)
 
 
 def candidates(artifact: Artifact, wanted: Wanted) -> list[Choice]:
@@ -195,8 +201,8 @@ def keep_choice(artifact: Artifact, wanted: Wanted, timed: Sequence[Timed], date
 def kept_choice(artifact: Artifact, wanted: Wanted) -> tuple[Choice | None, str]:
     """The choice kept on this machine, and why one is not believed ("" if there is none)."""
     now = _measured_for(artifact, wanted)
-    path = _kept_file(now)
     try:
+        path = _kept_file(now)
         found = read_json(path)
         measured_for, choice = found["measured_for"], Choice(**found["choice"])
         text = [choice.backend, choice.precision, choice.why]

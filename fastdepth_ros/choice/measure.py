@@ -37,7 +37,7 @@ class Measurement:
     """A measurement that runs in a child process, to be closed."""
 
     def __init__(self, artifact: Artifact, wanted: Wanted) -> None:
-        self._output: IO[str] = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed by `close`
+        self._output: IO[str] = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 - closed by `close`
         request = json.dumps({"model": str(artifact.folder.resolve()), "wanted": asdict(wanted)})
         command = [sys.executable, "-m", "fastdepth_ros.choice.measure", request]
         self._process = subprocess.Popen(command, stdout=self._output, stderr=subprocess.DEVNULL)
@@ -59,8 +59,7 @@ class Measurement:
         """
         others = self._load.cores()
         self._output.seek(0)
-        lines = self._output.read().splitlines()
-        last = json.loads(lines[-1]) if lines else {}
+        last = next(filter(None, map(_row, reversed(self._output.read().splitlines()))), {})
         if "timed" not in last:
             why = last.get("error") or f"its process ended with code {self._process.returncode}"
             raise FastDepthError(f"no engine was chosen: {why}" + (f" at {last['at']}" if "at" in last else ""))
@@ -164,6 +163,15 @@ def main() -> int:
         return 1
     _print({"timed": [asdict(one) for one in timed]})
     return 0
+
+
+def _row(line: str) -> dict[str, Any] | None:
+    """A row of `_print`; None for a line of an engine, some of which write to this output too, or a cut one."""
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return None
+    return row if isinstance(row, dict) else None
 
 
 def _print(row: dict[str, Any]) -> None:

@@ -30,6 +30,7 @@ from fastdepth_ros.cli.options import (
     add_time_options,
     add_tolerance_option,
     load_chosen_model,
+    number,
     wanted_engine,
 )
 from fastdepth_ros.depth.options import ENCODINGS, PointsOptions
@@ -72,7 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     which = parser.add_argument_group("selection of frames")
     add_time_options(which)
     which.add_argument("--every", type=int, default=1, metavar="N", help="use one frame out of N")
-    which.add_argument("--rate", type=float, metavar="HZ", help="highest number of frames per second to use")
+    which.add_argument("--rate", type=number, metavar="HZ", help="highest number of frames per second to use")
     what = parser.add_argument_group("contents of the new bag")
     what.add_argument(
         "--copy", nargs="+", action="extend", default=[], metavar="TOPIC", help="topics to copy; '*' (quoted): all"
@@ -192,13 +193,15 @@ def _figures(out: Path, summary: Summary, parsed: argparse.Namespace) -> dict[st
 
 
 def _print(out: Path, summary: Summary, figures: dict[str, Any], seconds: float, parsed: argparse.Namespace) -> None:
-    from fastdepth_ros.depth.frame import SAMPLE_BITS
+    from fastdepth_ros.depth.frame import NO_PICTURE, SAMPLE_BITS
 
     print(f"{out}: {summary.frames_out} of {summary.frames_in} frames in {seconds:.1f} s")
     for reason, count in summary.dropped.items():
         print(f"  {count} dropped: {reason}")
     for note in figures["notes"]:
         print(f"  {note}")
+    if summary.no_picture:
+        print(f"  {summary.no_picture} frames {NO_PICTURE}")
     for reason, count in summary.unscaled.items():
         print(f"  {count} not scaled to the camera's focal length: {reason}")
     if summary.bits:

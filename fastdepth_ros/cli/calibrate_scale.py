@@ -19,6 +19,7 @@ from fastdepth_ros.cli.options import (
     add_tolerance_option,
     backend_options,
     load_model,
+    number,
     require_suffix,
 )
 from fastdepth_ros.depth.geometry import INVERSE_DEPTH
@@ -47,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     truth = parser.add_mutually_exclusive_group(required=True)
     truth.add_argument("--depth-topic", default="", help="topic of a depth sensor: 16UC1, 32FC1 or compressedDepth")
     truth.add_argument(
-        "--distance", type=float, metavar="M", help="distance of the region along the optical axis, meters"
+        "--distance", type=number, metavar="M", help="distance of the region along the optical axis, meters"
     )
     add_camera_info_option(parser, "depth", "depth sensor")
     add_tolerance_option(parser)
@@ -57,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     which = parser.add_argument_group("selection of frames")
     add_time_options(which)
-    which.add_argument("--rate", type=float, default=2.0, metavar="HZ", help="number of frames per second to use")
+    which.add_argument("--rate", type=number, default=2.0, metavar="HZ", help="number of frames per second to use")
 
 
 def run(parsed: argparse.Namespace) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from fastdepth_ros.cli.options import add_backend_option, add_image_topic_option, add_model_option
+from fastdepth_ros.cli.options import add_backend_option, add_image_topic_option, add_model_option, number
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,8 +15,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source.add_argument("--camera", metavar="SOURCE", help=text)
     add_image_topic_option(parser)
     text = "horizontal field of view of the camera in degrees, where it has no camera_info; 0: unknown"
-    parser.add_argument("--hfov-deg", type=float, default=0.0, metavar="DEG", help=text)
-    parser.add_argument("--seconds", type=float, default=10.0, help="seconds to record depth for")
+    parser.add_argument("--hfov-deg", type=number, default=0.0, metavar="DEG", help=text)
+    parser.add_argument("--seconds", type=number, default=10.0, help="seconds to record depth for")
     parser.add_argument("--out", type=Path, default=Path("demo"), help="folder for demo.png and demo_bag")
     parser.add_argument(
         "--navigate", action="store_true",
@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=7, help="seed of the room of --navigate")
     parser.add_argument(
         "--min-confidence",
-        type=float,
+        type=number,
         default=0.5,
         help="confidence gate of --navigate, where the model has confidence",
     )

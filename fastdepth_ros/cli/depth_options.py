@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fastdepth_ros.cli.options import number
+from fastdepth_ros.depth.camera_info import is_usable
 from fastdepth_ros.depth.geometry import AUTO, FIELDS_OF_VIEW, pinhole
 from fastdepth_ros.depth.options import OUTSIDE, EstimatorOptions, PointsOptions
 from fastdepth_ros.errors import FastDepthError
@@ -24,7 +26,7 @@ def add_depth_options(parser: argparse.ArgumentParser) -> None:
         help="factor that depth is multiplied by; auto: from the camera's focal length, 1 if unknown",
     )  # fmt: skip
     parser.add_argument(
-        "--max-depth", type=float, default=0.0, metavar="M",
+        "--max-depth", type=number, default=0.0, metavar="M",
         help="range in meters; beyond it depth is +inf; 0: no limit",
     )  # fmt: skip
     parser.add_argument(
@@ -32,7 +34,7 @@ def add_depth_options(parser: argparse.ArgumentParser) -> None:
         help="depth at wider angles than the training camera saw: keep it or make it NaN",
     )  # fmt: skip
     parser.add_argument(
-        "--min-confidence", type=float, default=0.0, metavar="P",
+        "--min-confidence", type=number, default=0.0, metavar="P",
         help="confidence below which depth is NaN; 0: off; needs a model with confidence",
     )  # fmt: skip
 
@@ -80,16 +82,19 @@ def points_options(parsed: argparse.Namespace) -> PointsOptions | None:
 
 def add_focal_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--focal-px", type=float, default=0.0, metavar="F",
+        "--focal-px", type=number, default=0.0, metavar="F",
         help="focal length of the camera in pixels, to scale the depth by (default: that of the training camera)",
     )  # fmt: skip
 
 
 def camera_matrix(frame: Frame, focal_px: float) -> np.ndarray | None:
     """`pinhole` of the frame; None where no focal length was given."""
-    if focal_px < 0:
-        raise FastDepthError(f"--focal-px is {focal_px:g}, a focal length is above 0")
-    return pinhole(frame.pixels.shape[:2], focal_px) if focal_px else None
+    if not focal_px:
+        return None
+    matrix = pinhole(frame.pixels.shape[:2], focal_px)
+    if not is_usable(matrix):
+        raise FastDepthError(f"--focal-px is {focal_px:g}, which is no camera's focal length in pixels")
+    return matrix
 
 
 def estimator_options(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from tqdm import tqdm
@@ -44,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(parsed: argparse.Namespace) -> None:
+    from fastdepth_ros.depth.frame import NO_PICTURE
     from fastdepth_ros.pictures.image_files import read_frame, write_depth
 
     for file in parsed.files:
@@ -63,6 +65,8 @@ def run(parsed: argparse.Namespace) -> None:
         if field == "auto":
             field = "full" if frame.pixels.shape[:2] == artifact.network.input.shape else "trained"
         estimator = artifact.estimator(backend, estimator_options(parsed, field, parsed.output_size))
+        if frame.is_blank:
+            tqdm.write(f"{file}: an image {NO_PICTURE}", sys.stderr)
         depth = estimator(frame, camera_matrix(frame, parsed.focal_px)).depth
         for path in targets[file]:
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from fastdepth_ros.cli.options import number
 from fastdepth_ros.depth.geometry import FITS, INTERPOLATIONS, KINDS, VIEWS
 from fastdepth_ros.errors import FastDepthError
 
@@ -55,7 +56,7 @@ def add_import_options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     for name in ("mean", "std"):
         text = f"{name} of the three channels that the input is normalized by, for pixels 0 to 255"
-        of_onnx.add_argument(f"--{name}", type=float, nargs=3, metavar="N", help=text)
+        of_onnx.add_argument(f"--{name}", type=number, nargs=3, metavar="N", help=text)
     of_onnx.add_argument("--bgr", action="store_true", help="channel order of the network: blue first")
     for name, text in (
         ("depth", "name of the output that is the depth"),
@@ -69,7 +70,7 @@ def add_import_options(parser: argparse.ArgumentParser) -> None:
     )
     text = "scale and shift of an inverse depth d: depth is 1 / (SCALE d + SHIFT)"
     of_onnx.add_argument(
-        "--scale-shift", type=float, nargs=2, default=(1.0, 0.0), metavar=("SCALE", "SHIFT"), help=text
+        "--scale-shift", type=number, nargs=2, default=(1.0, 0.0), metavar=("SCALE", "SHIFT"), help=text
     )
     of_onnx.add_argument("--relative", action="store_true", help="relative depth, not in meters until calibrate-scale")
     of_onnx.add_argument(
@@ -85,7 +86,7 @@ def add_import_options(parser: argparse.ArgumentParser) -> None:
     text = "red, green, blue of the border of --fit pad (default: the mean)"
     of_onnx.add_argument("--padding", type=int, nargs=3, metavar="N", help=text)
     text = "nearest and furthest depth that is believed, meters"
-    of_onnx.add_argument("--valid-range", type=float, nargs=2, metavar=("NEAR", "FAR"), help=text)
+    of_onnx.add_argument("--valid-range", type=number, nargs=2, metavar=("NEAR", "FAR"), help=text)
     of_onnx.add_argument("--images", type=Path, metavar="DIR", help="folder of real images to judge the meters on")
     of_onnx.add_argument(
         "--yes", action="store_true", help="write the artifact; without it, it is only shown what is understood"

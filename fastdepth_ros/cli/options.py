@@ -6,6 +6,7 @@ import argparse
 import sys
 import webbrowser
 from collections.abc import Iterable
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,14 @@ if TYPE_CHECKING:
 TARGETS = "host, aarch64, tx2-cpu, tx2-gpu, cuda, x86-64-v3, ..., or a JSON file with TVM's target keys"
 
 Options = argparse._ActionsContainer  # a parser or one of its groups
+
+
+def number(text: str) -> float:
+    """Type of an option with a number: NaN and infinity are none."""
+    value = float(text)
+    if not isfinite(value):
+        raise ValueError(f"{text} is not finite")
+    return value
 
 
 def add_model_option(options: Options) -> None:
@@ -49,7 +58,7 @@ def add_model_options(options: Options, *, auto: bool = False) -> None:
     if auto:
         text += "; auto: fp32, or with --backend auto what costs no more accuracy than --max-accuracy-loss"
         loss = "largest loss of delta1 that --precision auto accepts"
-        options.add_argument("--max-accuracy-loss", type=float, default=MAX_ACCURACY_LOSS, metavar="D", help=loss)
+        options.add_argument("--max-accuracy-loss", type=number, default=MAX_ACCURACY_LOSS, metavar="D", help=loss)
     precisions = (AUTO, *PRECISIONS) if auto else PRECISIONS
     options.add_argument("--precision", choices=precisions, default=precisions[0], help=text)
     text = "let waiting threads sleep: less power, higher latency"
@@ -131,18 +140,18 @@ def add_camera_info_option(options: Options, sensor: str = "", of: str = "camera
 
 def add_tolerance_option(options: Options, name: str = "--tolerance") -> None:
     text = "largest difference between the stamps of image and truth, in seconds"
-    options.add_argument(name, type=float, default=0.02, metavar="S", help=text)
+    options.add_argument(name, type=number, default=0.02, metavar="S", help=text)
 
 
 def add_golden_tolerance_option(options: Options) -> None:
     text = "largest difference from the golden depth in meters (default: the manifest's)"
-    options.add_argument("--tolerance", type=float, metavar="M", help=text)
+    options.add_argument("--tolerance", type=number, metavar="M", help=text)
 
 
 def add_time_options(options: Options) -> None:
-    options.add_argument("--start", type=float, default=0.0, metavar="S", help="first second of the recording to use")
+    options.add_argument("--start", type=number, default=0.0, metavar="S", help="first second of the recording to use")
     text = "second of the recording to stop at (default: the end)"
-    options.add_argument("--end", type=float, metavar="S", help=text)
+    options.add_argument("--end", type=number, metavar="S", help=text)
 
 
 def add_dataset_options(options: Options, purpose: str, default: str | None = None, *, required: bool = False) -> None:

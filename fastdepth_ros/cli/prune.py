@@ -13,6 +13,7 @@ from fastdepth_ros.cli.options import (
     add_device_options,
     add_json_option,
     add_training_data_options,
+    number,
     print_notes,
     require_at_least,
 )
@@ -38,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--start", type=Path, metavar="CKPT", help="checkpoint of the trained network, with batch norm")
     parser.add_argument("--resource", choices=RESOURCES, default="macs", help="cost that the budget limits")
     parser.add_argument(
-        "--budget", type=float, help="cost to reach: up to 1, a share of the start's; above, MACs, weights or ms"
+        "--budget", type=number, help="cost to reach: up to 1, a share of the start's; above, MACs, weights or ms"
     )
     parser.add_argument("--out", type=Path, help="folder of the search; an unfinished search is resumed")
     parser.add_argument("--dry-run", action="store_true", help="print the cost of known networks and stop")
@@ -47,17 +48,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_dataset_options(data, "to train on", "nyu-labeled")
     add_training_data_options(data)
     data.add_argument(
-        "--holdout", type=float, default=0.1, help="share of the training split that only evaluates proposals"
+        "--holdout", type=number, default=0.1, help="share of the training split that only evaluates proposals"
     )
     search = parser.add_argument_group("search")
-    search.add_argument("--reduction", type=float, default=0.05, help="share of the start's cost to remove first")
+    search.add_argument("--reduction", type=number, default=0.05, help="share of the start's cost to remove first")
     search.add_argument(
-        "--decay", type=float, default=0.97, help="factor by which the reduction shrinks in each iteration"
+        "--decay", type=number, default=0.97, help="factor by which the reduction shrinks in each iteration"
     )
     search.add_argument("--multiple", type=int, default=8, help="divisor of all channel counts")
     search.add_argument("--steps", type=int, default=40, help="number of batches to tune each proposal with")
     search.add_argument("--batch", type=int, default=16, help="number of pairs per batch")
-    search.add_argument("--learning-rate", type=float, default=5e-4, help="learning rate to tune proposals with")
+    search.add_argument("--learning-rate", type=number, default=5e-4, help="learning rate to tune proposals with")
     search.add_argument(
         "--input-px", type=int, default=224, help="input side in the search; 128 takes a third of the time"
     )

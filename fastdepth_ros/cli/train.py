@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fastdepth_ros.cli.options import add_dataset_options, add_training_data_options, print_notes
+from fastdepth_ros.cli.options import add_dataset_options, add_training_data_options, number, print_notes
 from fastdepth_ros.data.datasets import open_dataset, open_named
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.nn.channels import find_channels
@@ -62,7 +62,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--workers", type=int, default=0, help="number of processes that read and augment; 0: this process"
     )
     parser.add_argument("--no-check", action="store_true", help="skip the search for corrupt files before training")
-    parser.add_argument("--checkpoint-s", type=float, default=300.0, help="seconds between checkpoints within an epoch")
+    parser.add_argument(
+        "--checkpoint-s", type=number, default=300.0, help="seconds between checkpoints within an epoch"
+    )
     confidence = parser.add_argument_group(
         "confidence", "a second output of the network --start: how sure the depth of each pixel is; the depth stays as "
         "it is, and the recipe is not used",

@@ -24,6 +24,7 @@ from fastdepth_ros.cli.options import (
     add_image_topic_option,
     add_model_options,
     load_chosen_model,
+    number,
     require_new,
     require_suffix,
 )
@@ -47,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_undistort_option(parser)
     parser.add_argument("--height", type=int, default=480, help="height of the video in pixels")
     text = "length in seconds; 0: to the source's end or Ctrl-C"
-    parser.add_argument("--seconds", type=float, default=0.0, help=text)
+    parser.add_argument("--seconds", type=number, default=0.0, help=text)
     add_force_option(parser)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from fastdepth_ros.cli.options import add_view_options, print_address, view_options
+from fastdepth_ros.cli.options import add_view_options, number, print_address, view_options
 from fastdepth_ros.errors import FastDepthError
 
 
@@ -13,7 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--window", action="store_true", help="show a Rerun window instead of a page")
     parser.add_argument("--depth-topic", default="/depth/image", help="depth topic of the node")
     parser.add_argument("--image-topic", default="", help="image topic (default: the one that the node subscribes)")
-    parser.add_argument("--rate", type=float, default=10.0, help="highest number of pictures per second")
+    parser.add_argument("--rate", type=number, default=10.0, help="highest number of pictures per second")
 
 
 def run(parsed: argparse.Namespace) -> None:

@@ -59,6 +59,11 @@ def frame_camera(info: Any | None, shape: tuple[int, int], *, rectified: bool = 
     """
     if info is None:
         return FrameCamera(MISSING, "there is no camera_info")
+    if not any(
+        is_usable(_field(info, name)) for name in "kp"
+    ):  # a driver without a calibration may send no size either
+        k, p = _field(info, "k"), _field(info, "p")
+        return FrameCamera(UNCALIBRATED, f"camera_info is not calibrated: {_diagonal('K', k)}, {_diagonal('P', p)}")
     from_sensor = _from_sensor(info, shape)
     if from_sensor is None:
         return FrameCamera(MISMATCH, f"camera_info is of {_sizes(info)}, frames are {shape[1]}x{shape[0]}")
@@ -192,8 +197,6 @@ def _calibrated(info: Any, from_sensor: np.ndarray, rectified: bool) -> FrameCam
     k, p, r = (np.array(_field(info, name), float) for name in "kpr")
     has_k, has_p, distorted = is_usable(k), is_usable(p), is_distorted(info)
     note = ""
-    if not has_k and not has_p:
-        return FrameCamera(UNCALIBRATED, f"camera_info is not calibrated: {_diagonal('K', k)}, {_diagonal('P', p)}")
     if not has_p and rectified and distorted:
         why = f"camera_info has no P for a rectified image of a lens that distorts: {_diagonal('P', p)}"
         return FrameCamera(UNCALIBRATED, why, matrix=camera_through(from_sensor, k, np.zeros(12))[0])

@@ -14,6 +14,7 @@ from fastdepth_ros.errors import FastDepthError, FrameError
 
 CHANNELS = {"rgb": 3, "bgr": 3, "rgba": 4, "bgra": 4, "mono": 1}
 BLANK_LEVELS = 2.0  # standard deviation: noise of a covered sensor is less, a dim room is more
+NO_PICTURE = "of a single color, whose depth is meaningless"
 BLANK_STEP = 8  # every eighth pixel is enough
 SAMPLE_BITS = 16
 SETTLED_FRAMES = 30  # after which a rise of the bits is reported

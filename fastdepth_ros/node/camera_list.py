@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from rclpy.exceptions import NameValidationException
+from rclpy.validate_topic_name import validate_topic_name
 
 from fastdepth_ros.depth.camera_info import camera_info_beside
 from fastdepth_ros.errors import FastDepthError
@@ -87,6 +89,11 @@ def _camera(path: Path, number: int, entry: Any) -> ListedCamera:
         raise FastDepthError(f"{where}: name {camera.name!r} must be letters, digits and _, image not empty")
     if not _NAMESPACE.fullmatch(camera.node_namespace):
         raise FastDepthError(f"{where}: {camera.namespace!r} is no namespace")
+    for topic in filter(None, (camera.image, camera.camera_info)):
+        try:
+            validate_topic_name(topic)
+        except NameValidationException as error:
+            raise FastDepthError(f"{where}: {' '.join(str(error).split())}") from error
     _check_parameters(f"{path}: {camera.name}", parameters)
     return camera
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -22,7 +21,7 @@ from fastdepth_ros.jobs.cores import available_cores
 from fastdepth_ros.node.camera_list import ListedCamera, read_cameras, thread_share
 from fastdepth_ros.node.node import FastDepthNode, tune_process
 from fastdepth_ros.node.shared_memory import add_shared_memory_option, use_shared_memory
-from fastdepth_ros.node.shutdown import end_for, is_of_the_end, lasting_executor, run_to_end
+from fastdepth_ros.node.shutdown import end_for, ignore_interrupts, is_of_the_end, lasting_executor, run_to_end
 from fastdepth_ros.node.worker import BackendLost
 
 
@@ -51,8 +50,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("cameras", type=Path, help="YAML file that lists the cameras; see config/cameras.yaml")
     parser.add_argument("--only", metavar="NAME", help="name of the only camera to run, with its share of the cores")
     add_shared_memory_option(parser)
-    given = parser.parse_args(remove_ros_args([sys.argv[0], *(sys.argv[1:] if arguments is None else arguments)])[1:])
     try:
+        given = parser.parse_args(remove_ros_args(["", *(sys.argv[1:] if arguments is None else arguments)])[1:])
         listed = read_cameras(given.cameras)
         chosen = [camera for camera in listed if given.only in (None, camera.name)]
         if not chosen:
@@ -85,7 +84,7 @@ def _spin(nodes: Sequence[FastDepthNode]) -> int:
         spinning = [pool.submit(_spin_one, node, living, ended) for node in nodes]
         with suppress(KeyboardInterrupt):  # the context ends with it, and the threads with that
             wait(spinning)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # launch sends it more than once
+        ignore_interrupts()
         ended.set()
     return max(one.result() for one in spinning)
 

@@ -17,6 +17,7 @@ from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
+from rclpy.utilities import remove_ros_args
 from std_srvs.srv import SetBool, Trigger
 
 from fastdepth_ros.backends import BackendError
@@ -66,6 +67,8 @@ class FastDepthNode(LifecycleNode):
     def __init__(self, **options: Any) -> None:
         super().__init__("fastdepth", **options)
         parameters.declare(self)
+        if unknown := parameters.unknown(self):
+            self.get_logger().warning(f"parameters that this node does not have are ignored: {', '.join(unknown)}")
         self.add_on_set_parameters_callback(self._on_parameters)
         self._pipeline: Pipeline | None = None  # while configured
         self._camera: Camera | None = None  # while active
@@ -360,13 +363,12 @@ def tune_process() -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Entry point of the executable `fastdepth_node`; returns only where no node was begun."""
     given = sys.argv[1:] if arguments is None else arguments
-    own = given[: given.index("--ros-args")] if "--ros-args" in given else given
     parser = argparse.ArgumentParser("fastdepth_node", description=__doc__, epilog=HELP)
     add_shared_memory_option(parser)
-    if parser.parse_known_args(own)[0].shared_memory:
-        use_shared_memory()
     tune_process()
     try:
+        if parser.parse_args(remove_ros_args(["", *given])[1:]).shared_memory:
+            use_shared_memory()
         rclpy.init(args=arguments)
     except RuntimeError as error:  # a parameter file that is missing or malformed
         print(f"fastdepth_node: {error}", file=sys.stderr)

@@ -237,6 +237,13 @@ def declare(node: Any) -> None:
         node.declare_parameter(entry.name, entry.default, descriptor)
 
 
+def unknown(node: Any) -> list[str]:
+    """Names of the parameters that were given to a node and that it does not have: typing errors, or of a file that
+    several nodes share. rclpy says nothing of them."""
+    given = getattr(node, "_parameter_overrides", {})
+    return sorted(name for name in given if not (node.has_parameter(name) or name.startswith("qos_overrides.")))
+
+
 def read(node: Any, changes: Mapping[str, Any] | None = None) -> Settings:
     """Current parameters of the node, with `changes` applied.
 

@@ -217,8 +217,7 @@ class Pipeline:
         try:
             frame = self._decoded(arrival)
             decoded = time.perf_counter_ns()
-            if frame.is_blank:
-                self.statistics.count("no_picture")
+            is_blank = frame.is_blank
             takes_camera, undistorts = engine.estimator.takes_camera, self.settings.undistort
             camera = self._camera_of(stamp, frame) if takes_camera or undistorts else FrameCamera()
             if undistorts:
@@ -236,6 +235,8 @@ class Pipeline:
             estimated = time.perf_counter_ns()
             self._show_scale(result)
             self._doubt(result)
+            if is_blank:
+                self.statistics.count("no_picture")
             self._publishers.publish(arrival.header, result, camera, self.settings)
             published = time.perf_counter_ns()
             age_ns = self._node.get_clock().now().nanoseconds - stamp

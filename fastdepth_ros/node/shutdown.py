@@ -10,6 +10,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -121,6 +122,16 @@ def end_process(nodes: Iterable[Any], code: int) -> NoReturn:
     exit_now(code)
 
 
+def ignore_interrupts() -> None:
+    """Ignore SIGINT from now on: launch sends it more than once.
+
+    One that came a moment ago may interrupt this too: it ends the context first, and Python's own handler runs later.
+    """
+    while signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
+        with suppress(KeyboardInterrupt):
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 def run_to_end(program: str, nodes: Sequence[Any], work: Callable[[], int]) -> NoReturn:
     """Do the work of a process of nodes, then end the process.
 
@@ -131,7 +142,10 @@ def run_to_end(program: str, nodes: Sequence[Any], work: Callable[[], int]) -> N
     """
     code = 0
     try:
-        code = work()
+        try:
+            code = work()
+        finally:
+            ignore_interrupts()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     except (InvalidParameterTypeException, InvalidParameterValueException) as error:
@@ -141,7 +155,6 @@ def run_to_end(program: str, nodes: Sequence[Any], work: Callable[[], int]) -> N
         if not is_of_the_end(error):
             traceback.print_exc()
             code = 1
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # launch sends it more than once
     arm_hard_watchdog(0)
     end_process(nodes, code)
 

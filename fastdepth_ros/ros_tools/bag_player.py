@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import rclpy
+from rclpy.exceptions import NameValidationException
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
@@ -26,6 +27,7 @@ from fastdepth_ros.depth.camera_info import stamp_ns
 from fastdepth_ros.node.shared_memory import use_shared_memory
 
 CLOCK_PERIOD_S = 0.01
+LAST_STAMP_NS = (2**31 - 1) * 1_000_000_000
 SETTLE_S = 0.5  # discovery is two-sided: a subscriber that we see may not see us yet
 
 
@@ -48,15 +50,20 @@ class BagPlayer(Node):
                 continue
             message_type = message_class(connection.msgtype)
             if (restamp or not reader.is2) and connection.msgtype not in self._types.fielddefs:
-                self.get_logger().warn(f"{topic}: no definition of {connection.msgtype} to turn it by; left out")
+                self.get_logger().warning(f"{topic}: no definition of {connection.msgtype} to turn it by; left out")
             elif message_type is None:
-                self.get_logger().warn(f"{topic}: {connection.msgtype} is not installed here; left out")
+                self.get_logger().warning(f"{topic}: {connection.msgtype} is not installed here; left out")
             else:
                 qos = playing_qos(of_topic(reader, topic), best_effort=best_effort)
-                self._by_topic[topic] = self.create_publisher(message_type, topic, qos)
+                try:
+                    self._by_topic[topic] = self.create_publisher(message_type, topic, qos)
+                except NameValidationException:  # ROS 1 and other recorders allow /camera/2/image, /camera-2/image
+                    self.get_logger().warning(f"{topic}: no name of a topic in ROS 2; left out")
         for topic, encoding in reader.foreign.items():
-            self.get_logger().warn(f"{topic}: encoded as {encoding!r}, not as ROS 2 does; left out")
-        self._image_topics = [c.topic for c in reader.connections if c.msgtype in IMAGE_TYPES]
+            self.get_logger().warning(f"{topic}: encoded as {encoding!r}, not as ROS 2 does; left out")
+        self._image_topics = [
+            c.topic for c in reader.connections if c.msgtype in IMAGE_TYPES and c.topic in self._by_topic
+        ]
         self._clock_publisher = self.create_publisher(Clock, "/clock", 1) if with_clock else None
 
     def wait_for_subscribers(self, timeout_s: float) -> bool:
@@ -88,10 +95,15 @@ class BagPlayer(Node):
         return count
 
     def _restamped(self, message_type: str, cdr: bytes, first_ns: int, started_ns: int) -> bytes:
-        """Serialized message with its header stamp moved to the time of playing; equal stamps stay equal."""
+        """Serialized message with its header stamp moved to the time of playing; equal stamps stay equal.
+
+        A stamp of zero stays: its publisher sets none. Those that are years off are moved to an end of what a stamp
+        can hold.
+        """
         message: Any = self._types.deserialize_cdr(cdr, message_type)
-        if hasattr(message, "header"):
+        if hasattr(message, "header") and stamp_ns(message):
             moved_ns = started_ns + int((stamp_ns(message) - first_ns) / self._rate)
+            moved_ns = min(max(moved_ns, 0), LAST_STAMP_NS)
             message.header.stamp.sec, message.header.stamp.nanosec = divmod(moved_ns, 1_000_000_000)
         return bytes(self._types.serialize_cdr(message, message_type))
 
@@ -167,10 +179,12 @@ def main(arguments: list[str] | None = None) -> int:
             )  # fmt: skip
             if parsed.wait and not node.wait_for_subscribers(parsed.wait):
                 text = "a lazy node subscribes it while its depth has one"
-                node.get_logger().warn(
+                node.get_logger().warning(
                     f"no subscriber of an image topic within {parsed.wait} s ({text}); playing anyway"
                 )
             count = node.play()
+            if not count:
+                raise BagError(f"{parsed.bag} holds no message that can be played")
             while parsed.loop:
                 count += node.play()
             node.get_logger().info(f"{count} messages published")

@@ -18,7 +18,7 @@ from fastdepth_ros.bags.camera_file import read_camera_file
 from fastdepth_ros.bags.reader import BagReader, open_bag, read_messages
 from fastdepth_ros.depth.camera_info import frame_camera, is_rectified, stamp_ns
 from fastdepth_ros.depth.estimator import DepthEstimator, DepthResult
-from fastdepth_ros.depth.frame import SAMPLE_BITS, Frame, FrameError, SensorBits, decode_message
+from fastdepth_ros.depth.frame import NO_PICTURE, SAMPLE_BITS, Frame, FrameError, SensorBits, decode_message
 from fastdepth_ros.depth.undistort import Undistorter
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.pictures.image_files import as_bgr
@@ -42,6 +42,7 @@ class Source:
         total: expected number of frames, 0 for a camera.
         live: True for a source without an end, whose frames come in real time.
         sensor: bits that 16-bit samples use.
+        no_picture: number of frames of a single color.
         reasons: number of unreadable frames by reason.
         risen: notes on late frames that used more bits than all before.
         stamps_stop: number of the first frame, from 1, whose stamp did not increase or leapt; from it on, the times are
@@ -55,6 +56,7 @@ class Source:
     total: int
     live: bool
     sensor: SensorBits = field(default_factory=SensorBits)
+    no_picture: int = 0
     reasons: dict[str, int] = field(default_factory=dict)
     risen: list[str] = field(default_factory=list)
     stamps_stop: int = 0
@@ -75,7 +77,7 @@ class Source:
         """Notes about the source after reading."""
         of_all = f" of {self.total}" if self.total else ""
         notes = [f"{count}{of_all} frames could not be read: {reason}" for reason, count in self.reasons.items()]
-        notes = [*self.of_bag, *notes]
+        notes = [*self.of_bag, *notes, *([f"{self.no_picture} frames {NO_PICTURE}"] if self.no_picture else [])]
         if self.stamps_stop:
             notes.append(
                 f"from frame {self.stamps_stop} on the times are those of the recording: its stamp is zero, not after "
@@ -298,6 +300,7 @@ def depth_frames(
         except FrameError as error:
             source.leave_out(str(error))
             continue
+        source.no_picture += frame.is_blank
         view = bgr[crop.top : crop.top + crop.height, crop.left : crop.left + crop.width]
         yield DepthFrame(time_ns, bgr, view, camera, result)
 

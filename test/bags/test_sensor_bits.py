@@ -18,6 +18,7 @@ from fastdepth_ros.bags.inspect import inspect_bag
 from fastdepth_ros.bags.request import Request
 from fastdepth_ros.depth.estimator import DepthEstimator
 from fastdepth_ros.depth.frame import Frame
+from fastdepth_ros.view.source import depth_frames, open_source
 
 GRAY = cv2.cvtColor(frames()[0], cv2.COLOR_BGR2GRAY)
 
@@ -52,6 +53,16 @@ def test_a_dark_frame_of_12_bits_is_dark_and_no_frame_is_black(tmp_path, artifac
     estimator = DepthEstimator(artifact.load(), artifact.network)
     for depth, gray in zip(depths(tmp_path / "out"), (GRAY >> 4, GRAY), strict=True):
         np.testing.assert_array_equal(depth, estimator(Frame(gray, "mono")).depth)
+
+
+def test_frames_of_a_single_color_are_told(tmp_path, artifact_folder, capsys):
+    bag = write_mono16(tmp_path / "in", [np.zeros((120, 160), np.uint16), GRAY.astype(np.uint16) << 4])
+    assert run_bag(bag, tmp_path / "out", artifact_folder) == 0
+    assert json.loads(capsys.readouterr().out)["no_picture"] == 1
+    artifact = find_artifact(artifact_folder)
+    with open_source(str(bag)) as source:
+        made = depth_frames(source, source.frames, artifact.estimator(artifact.load()), "trained", lambda frame: None)
+        assert len(list(made)) == 2 and "1 frames of a single color, whose depth is meaningless" in source.notes()
 
 
 def test_bits_may_be_told_and_a_number_that_is_none_is_refused(tmp_path, artifact_folder, capsys):

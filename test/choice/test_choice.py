@@ -14,6 +14,7 @@ from manifests import edit_manifest
 from fastdepth_ros.artifact.artifact import Artifact, find_artifact
 from fastdepth_ros.backends import BackendOptions
 from fastdepth_ros.choice.choice import Choice, Timed, Wanted, candidates, keep_choice, kept_choice, load_chosen
+from fastdepth_ros.choice.measure import Measurement
 from fastdepth_ros.cli import main
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.other_load import OtherLoad, process_cpu_s
@@ -164,6 +165,36 @@ def test_choose_keeps_nothing_on_a_busy_machine(artifact_folder, capsys, monkeyp
     monkeypatch.setattr("fastdepth_ros.choice.measure.QUIET_SHARE", -1.0)
     assert main(["choose", "--model", str(artifact_folder)]) == 1
     assert "not kept: others took" in capsys.readouterr().err and not cache.exists()
+
+
+RESULT = json.dumps(
+    {"timed": [{"choice": {"backend": "tvm", "precision": "fp32"}, "median_ms": 1, "slowest_tenth_ms": 2}]}
+)
+
+
+@pytest.mark.parametrize("more", ["an engine says goodbye", "5", "null", "[]", '{"timed": [{"ch'])
+def test_the_result_of_a_measurement_is_found_among_what_engines_print(artifact_folder, monkeypatch, more):
+    start, command = subprocess.Popen, [sys.executable, "-c", f"print({RESULT!r}); print({more!r})"]
+    monkeypatch.setattr(subprocess, "Popen", lambda _, **options: start(command, **options))
+    measurement = Measurement(find_artifact(artifact_folder), Wanted())
+    measurement.wait()
+    assert measurement.result()[0] == [Timed(Choice("tvm", "fp32"), 1, 2)]
+    measurement.close()
+
+
+def test_figures_without_delta1_and_a_user_without_a_home_are_no_fault(with_int8, monkeypatch):
+    artifact = with_int8(0.725)
+    artifact.manifest["accuracy"]["mine"] = artifact.manifest["precisions"]["int8"]["accuracy"]["mine"] = {
+        "rmse_m": 0.5
+    }
+    for name in ("XDG_CACHE_HOME", "HOME"):
+        monkeypatch.delenv(name)
+    monkeypatch.setattr("os.getuid", lambda: 54321)  # known to no list of users, as in a container
+    assert load_chosen(artifact, Wanted())[0].why == "shipped order"
+    with pytest.raises(OSError, match="set HOME or XDG_CACHE_HOME"):
+        kept(artifact)
+    with pytest.raises(FastDepthError, match="no artifact at ~/mine"):
+        find_artifact("~/mine")
 
 
 def test_the_load_of_others_leaves_out_the_processes_that_are_named():

@@ -15,6 +15,7 @@ from networks import fastdepth
 from processes import environment
 from verbs import ALL_VERBS, names, refused, run
 
+from fastdepth_ros import cli
 from fastdepth_ros.artifact.artifact import find_artifact
 from fastdepth_ros.artifact.manifest import MANIFEST
 from fastdepth_ros.backends import BackendOptions
@@ -57,6 +58,16 @@ def test_each_verb_explains_itself(capsys, verb):
         main([verb, "--help"])
     assert end.value.code == 0
     assert f"fastdepth {verb}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-inf", "far"])
+def test_a_number_of_an_option_is_finite(capsys, text):
+    """Each option with a number has the same type."""
+    with pytest.raises(SystemExit):
+        main(["image", "x.png", "--out", "y", f"--focal-px={text}"])
+    assert f"--focal-px: invalid number value: '{text}'" in capsys.readouterr().err
+    verbs = Path(cli.__file__).parent.glob("*.py")
+    assert not [verb.name for verb in verbs if "type=float" in verb.read_text()]
 
 
 @pytest.mark.parametrize("arguments", [[], ["fly"], ["evaluate"], ["image"], ["models"]])
@@ -202,7 +213,15 @@ def test_image_scales_to_a_focal_length_and_is_infinite_beyond_a_maximum(artifac
 def test_image_refuses_a_scale_that_is_none(capsys, artifact_folder, image, tmp_path):
     common = ("image", image, "--model", artifact_folder, "--out", tmp_path / "out.npy")
     assert "auto, off, or a number" in refused(capsys, *common, "--focal-scale", "half")
-    assert "--focal-px is -1" in refused(capsys, *common, "--focal-px", -1)
+    for focal_px in (-1, 0.5, 1e9):
+        assert f"--focal-px is {focal_px:g}" in refused(capsys, *common, "--focal-px", focal_px)
+    assert "threads is -1" in refused(capsys, *common, "--threads", -1)
+
+
+def test_image_of_a_single_color_is_told(artifact_folder, capsys, tmp_path):
+    cv2.imwrite(str(tmp_path / "dark.png"), np.zeros((240, 320, 3), np.uint8))
+    given = ("image", tmp_path / "dark.png", "--model", artifact_folder, "--out", tmp_path / "out.npy")
+    assert run(*given) == 0 and "dark.png: an image of a single color" in capsys.readouterr().err
 
 
 def test_image_writes_a_colored_png(artifact_folder, image, tmp_path):

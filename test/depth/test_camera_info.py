@@ -110,8 +110,9 @@ BAD_P = [NO_P, [float("nan")] * 12, [*P[:10], 0.0, 0.0], [-1.0, *P[1:]], [1.0, 0
 
 @pytest.mark.parametrize("k", BAD_K)
 @pytest.mark.parametrize("rectified", [False, True])
-def test_a_camera_that_is_not_calibrated_has_no_matrix(k, rectified):
-    camera = frame_camera(info(k=k, p=NO_P), SHAPE, rectified=rectified)
+@pytest.mark.parametrize("size", [(640, 480), (0, 0)])  # the second: camera_info_manager without a file
+def test_a_camera_that_is_not_calibrated_has_no_matrix(k, rectified, size):
+    camera = frame_camera(info(k=k, p=NO_P, size=size), SHAPE, rectified=rectified)
     assert (camera.fault, camera.matrix, camera.k, camera.p) == (UNCALIBRATED, None, None, None)
     assert "not calibrated: K has the focal lengths" in camera.why
 

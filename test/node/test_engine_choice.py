@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 pytest.importorskip("rclpy", reason="rclpy is not installed")
@@ -67,3 +69,19 @@ def test_a_named_backend_is_told_and_not_measured(graph, artifact_folder, always
     diagnostics = Diagnostics(graph)
     wait_until(lambda: len(diagnostics.heard) > 3, "some seconds")
     assert diagnostics.facts["engine choice"] == "onnxruntime fp32, all threads; named"
+
+
+def test_a_measurement_that_cannot_start_leaves_the_engine(artifact_folder, always_quiet, monkeypatch):
+    """No folder for temporary files, no memory for a process."""
+
+    def no_room(*given: object) -> None:
+        raise FileNotFoundError(2, "No usable temporary directory found")
+
+    monkeypatch.setattr(engine_chooser, "Measurement", no_room)
+    logged: list[str] = []
+    logger = SimpleNamespace(info=logged.append, warning=logged.append)
+    chooser = engine_chooser.EngineChooser(find_artifact(artifact_folder), wanted_engine(Settings()), logger, print)
+    chooser.check()
+    assert logged[-1].endswith("No usable temporary directory found; the engine stays as it is")
+    chooser.check()
+    assert len(logged) == 2  # it is not tried again

@@ -14,17 +14,21 @@ import numpy as np
 import pytest
 from processes import end
 from rosbags.highlevel import AnyReader
+from rosbags.rosbag2 import Writer
+from rosbags.typesys import Stores, get_typestore
 
 from fastdepth_ros.cli import main
 from fastdepth_ros.depth.camera_info import stamp_ns
 
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 
-from recorded import BAGS, STAMPS_NS, frames
+from recorded import BAGS, STAMPS_NS, frames, messages
+from recorded import IMAGE_TOPIC as IMAGE
 from ros_graph import Diagnostics, Graph, Listener, depth_of, wait_until
 from sensor_msgs.msg import CameraInfo, Image
 
 from fastdepth_ros.bags.synthetic_bag import CAMERA_INFO_TOPIC, IMAGE_TOPIC, write_synthetic_bag
+from fastdepth_ros.node import parameters
 
 REMAP = ["-r", f"image:={IMAGE_TOPIC}", "-r", f"camera_info:={CAMERA_INFO_TOPIC}"]
 
@@ -122,11 +126,48 @@ def test_a_bag_of_every_format_is_played(graph: Graph, tmp_path, kind, restamp):
     assert recorded is not restamp
 
 
+def test_names_and_stamps_that_ros_2_has_not_end_no_player(graph: Graph, tmp_path):
+    types = get_typestore(Stores.ROS2_HUMBLE)
+    _, kind, _, image = messages(types)[1]
+    with Writer(tmp_path / "bag", version=9) as writer:
+        for topic, nanoseconds in (("/camera/2/image", 0), (IMAGE, 0), (IMAGE, 1)):  # the first as ROS 1 allows it
+            image.header.stamp = types.types["builtin_interfaces/msg/Time"](0, nanoseconds)
+            known = [one for one in writer.connections if one.topic == topic]
+            connection = known[0] if known else writer.add_connection(topic, kind, typestore=types)
+            writer.write(connection, STAMPS_NS[0], types.serialize_cdr(image, kind))
+    images = Listener(graph, IMAGE, Image)
+    with process("ros_tools.bag_player", str(tmp_path / "bag"), "--wait=60", "--rate=0.2", "--restamp") as player:
+        _, errors = player.communicate(timeout=60)
+    assert "/camera/2/image: no name of a topic in ROS 2" in errors and player.returncode == 0, errors
+    wait_until(lambda: [stamp_ns(message) for message in images.heard] == [0, 0], "both images")
+
+
 @pytest.mark.parametrize("rate", ["0", "-1", "fast"])
 def test_a_rate_that_is_no_speed_is_refused(domain, tmp_path, rate):
     with process("ros_tools.bag_player", str(tmp_path), "--rate", rate) as running:
         _, errors = running.communicate(timeout=60)
         assert running.returncode == 2 and "--rate" in errors and "Traceback" not in errors
+
+
+@pytest.mark.parametrize("forgotten", [["-p", "backend:=openvino"], ["--no-such"]])
+def test_an_argument_that_nobody_reads_is_refused(domain, forgotten):
+    """--ros-args is easily forgotten."""
+    with process("node.node", *forgotten) as running:
+        _, errors = running.communicate(timeout=60)
+        assert running.returncode == 2 and f"unrecognized arguments: {forgotten[0]}" in errors
+
+
+def test_a_parameter_that_the_node_does_not_have_is_told(graph):
+    node = graph.fastdepth(bakend="openvino")
+    assert parameters.unknown(node) == ["bakend"] and parameters.unknown(graph.fastdepth()) == []
+
+
+def test_a_bag_without_a_message_is_no_success(domain, tmp_path):
+    with Writer(tmp_path / "bag", version=9) as writer:
+        writer.add_connection(IMAGE, "sensor_msgs/msg/Image", typestore=get_typestore(Stores.ROS2_HUMBLE))
+    with process("ros_tools.bag_player", str(tmp_path / "bag"), "--loop") as player:
+        _, errors = player.communicate(timeout=60)
+    assert player.returncode == 1 and "holds no message that can be played" in errors
 
 
 def test_a_parameter_file_that_is_not_there_is_named(domain):

@@ -51,6 +51,8 @@ def test_camera_info_is_the_one_beside_the_image():
         ({"name": "front", "image": "image", "topic": "x"}, "may have"),
         ({"name": "front camera", "image": "image"}, "front camera"),
         ({"name": "front", "image": ""}, "image not empty"),
+        ({"name": "front", "image": "/cam-1/image"}, "/cam-1/image"),
+        ({"name": "front", "image": "image", "camera_info": "camera info"}, "camera info"),
         ({"name": 7, "image": "image"}, "texts"),
         ({"name": "front", "image": "image", "namespace": "a//b"}, "a//b"),
         ({"name": "front", "image": "image", "parameters": ["threads"]}, "pairs"),
@@ -252,7 +254,11 @@ def said(diagnostics, name: str) -> str:
 
 @pytest.mark.parametrize(
     ("arguments", "word"),
-    [(["absent.yaml"], "absent.yaml"), (["cameras.yaml", "--only", "side"], "no camera 'side'")],
+    [
+        (["absent.yaml"], "absent.yaml"),
+        (["cameras.yaml", "--only", "side"], "no camera 'side'"),
+        (["cameras.yaml", "--ros-args", "--params-file", "absent.yaml"], "absent.yaml"),
+    ],
 )
 def test_a_list_that_cannot_be_used_ends_the_program_with_its_reason(domain, tmp_path, arguments, word):
     listed(tmp_path / "cameras.yaml", {"name": "front", "image": "image"})

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -140,6 +141,23 @@ def test_an_error_that_a_signal_made_is_told_from_a_fault(monkeypatch, error, ok
     monkeypatch.setattr(ending, "SIGNAL_S", 0.2)
     monkeypatch.setattr(ending.rclpy, "ok", lambda: ok.pop(0) if len(ok) > 1 else ok[0])
     assert ending.is_of_the_end(error) is ends
+
+
+def test_an_interrupt_that_comes_late_changes_no_exit_code(monkeypatch):
+    """rclpy's thread has ended the context, and the work with it; Python's handler runs some time after."""
+    before, late, set_handler = signal.getsignal(signal.SIGINT), [KeyboardInterrupt], signal.signal
+
+    def interrupted_once(*given: Any) -> None:
+        if late:
+            raise late.pop()
+        set_handler(*given)
+
+    monkeypatch.setattr(signal, "signal", interrupted_once)
+    try:
+        ending.ignore_interrupts()
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        set_handler(signal.SIGINT, before)
 
 
 def test_an_interrupt_in_a_conversion_is_an_interrupt_of_spin_some():

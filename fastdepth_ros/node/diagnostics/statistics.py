@@ -13,6 +13,7 @@ import numpy as np
 from fastdepth_ros.depth.estimator import PERCENTILES
 
 WINDOW_FRAMES = 300
+LONGEST_DETAIL = 1000  # letters; a publisher's names, as of an encoding, have no limit
 
 
 @dataclass(frozen=True)
@@ -61,13 +62,13 @@ class Statistics:
         with self._lock:
             self._counts[name] += number
             if detail:
-                self._details[name] = detail
+                self._details[name] = detail[:LONGEST_DETAIL]
 
     def count_all(self, details: Mapping[str, str]) -> None:
         """Count each name once, with its detail: "" is none."""
         with self._lock:
             self._counts.update(details.keys())
-            self._details.update((name, detail) for name, detail in details.items() if detail)
+            self._details.update((name, detail[:LONGEST_DETAIL]) for name, detail in details.items() if detail)
             if "received" in details:
                 self._received_at = time.monotonic()
 
