@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,7 @@ ORDER = (  # before anything was measured here: the fastest on most machines fir
     ("litert", "int8"),
     ("litert", "fp32"),
 )
+AS_FAST = 1.05  # times the fastest tail; of such choices of one engine, the one with the fewest threads is taken
 ONLY_NAMED = ("pytorch",)  # the reference: slow, and its import takes seconds
 
 
@@ -160,8 +162,11 @@ def is_open(found: Sequence[Choice], wanted: Wanted) -> bool:
 
 
 def thread_counts(wanted: Wanted) -> tuple[int, ...]:
-    """Numbers of threads to measure: one and all (0), or the one that was named."""
-    return (wanted.options.threads,) if wanted.options.threads or available_cores() == 1 else (1, 0)
+    """Numbers of threads to measure: one, all but one, and all (0), or the one that was named."""
+    if wanted.options.threads or available_cores() == 1:
+        return (wanted.options.threads,)
+    most = wanted.options.thread_limit or available_cores()
+    return (*sorted({1, max(1, most - 1)}), 0)
 
 
 def load_chosen(artifact: Artifact, wanted: Wanted) -> tuple[Choice, Backend]:
@@ -184,9 +189,23 @@ def load_chosen(artifact: Artifact, wanted: Wanted) -> tuple[Choice, Backend]:
     raise BackendError("no engine could be loaded: " + "; ".join(reasons))
 
 
+def best_of(timed: Sequence[Timed]) -> Timed:
+    """The choice with the fastest slowest tenth, or the same engine with fewer threads where that is as fast: what is
+    left of the processor is the camera's, the middleware's and the planner's."""
+    fastest = min(timed, key=lambda one: one.slowest_tenth_ms)
+    engine, limit_ms = (fastest.choice.backend, fastest.choice.precision), AS_FAST * fastest.slowest_tenth_ms
+    near = [
+        one
+        for one in timed
+        if (one.choice.backend, one.choice.precision) == engine and one.slowest_tenth_ms <= limit_ms
+    ]
+    return min(near, key=lambda one: one.choice.threads or inf)
+
+
 def keep_choice(artifact: Artifact, wanted: Wanted, timed: Sequence[Timed], date: str) -> Choice:
-    """Keep the choice with the fastest slowest tenth, for the next start on this machine."""
-    best, *rest = sorted(timed, key=lambda one: one.slowest_tenth_ms)
+    """Keep the choice of `best_of`, for the next start on this machine."""
+    best = best_of(timed)
+    rest = sorted((one for one in timed if one is not best), key=lambda one: one.slowest_tenth_ms)
     others = ", ".join(f"{one.choice} {one.slowest_tenth_ms:.2f}" for one in rest)
     why = f"measured {date}, ms in the slowest tenth: {best.slowest_tenth_ms:.2f}" + (f"; {others}" if others else "")
     choice = replace(best.choice, why=why)

@@ -13,7 +13,18 @@ from manifests import edit_manifest
 
 from fastdepth_ros.artifact.artifact import Artifact, find_artifact
 from fastdepth_ros.backends import BackendOptions
-from fastdepth_ros.choice.choice import Choice, Timed, Wanted, candidates, keep_choice, kept_choice, load_chosen
+from fastdepth_ros.choice import choice as choice_room
+from fastdepth_ros.choice.choice import (
+    Choice,
+    Timed,
+    Wanted,
+    best_of,
+    candidates,
+    keep_choice,
+    kept_choice,
+    load_chosen,
+    thread_counts,
+)
 from fastdepth_ros.choice.measure import Measurement
 from fastdepth_ros.cli import main
 from fastdepth_ros.errors import FastDepthError
@@ -123,6 +134,20 @@ def test_the_choice_with_the_fastest_slowest_tenth_is_kept(artifact_folder):
     assert "slowest tenth: 3.00; openvino fp32, all threads 9.00" in loaded.why
 
 
+@pytest.mark.parametrize(("one_thread_ms", "threads"), [(2.09, 1), (2.2, 3)])
+def test_threads_that_gain_nothing_are_left_to_others(one_thread_ms, threads):
+    tails_ms = {("openvino", 1): one_thread_ms, ("openvino", 3): 2.05, ("openvino", 0): 2.0, ("onnxruntime", 1): 2.01}
+    timed = [Timed(Choice(backend, "int8", count), 1.0, ms) for (backend, count), ms in tails_ms.items()]
+    assert best_of(timed).choice == Choice("openvino", "int8", threads)
+
+
+@pytest.mark.parametrize(("cores", "counts"), [(1, (0,)), (2, (1, 0)), (3, (1, 2, 0)), (8, (1, 7, 0))])
+def test_one_thread_all_but_one_and_all_are_measured(cores, counts, monkeypatch):
+    monkeypatch.setattr(choice_room, "available_cores", lambda: cores)
+    assert thread_counts(Wanted()) == counts
+    assert thread_counts(Wanted(options=BackendOptions(threads=5))) == (5,)
+
+
 def test_a_kept_choice_is_of_one_set_of_limits(artifact_folder):
     artifact = find_artifact(artifact_folder)
     kept(artifact)
@@ -156,9 +181,9 @@ def test_choose_measures_and_keeps(artifact_folder, capsys, monkeypatch):
     assert main(["choose", "--model", str(artifact_folder), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["kept"] and {row["choice"]["backend"] for row in found["timed"]} >= {"onnxruntime"}
-    best = min(found["timed"], key=lambda row: row["slowest_tenth_ms"])["choice"]
+    best = best_of([Timed(Choice(**row.pop("choice")), **row) for row in found["timed"]]).choice
     choice, why_not = kept_choice(find_artifact(artifact_folder), Wanted())
-    assert (choice.backend, choice.threads, why_not) == (best["backend"], best["threads"], "")
+    assert (choice.backend, choice.threads, why_not) == (best.backend, best.threads, "")
 
 
 def test_choose_keeps_nothing_on_a_busy_machine(artifact_folder, capsys, monkeypatch, cache):
