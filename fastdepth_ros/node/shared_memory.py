@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import fcntl
 import os
+import re
+import time
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -18,6 +21,8 @@ KILTED = 9  # of rclpy
 PROFILE = Path("config", "shared_memory.xml")
 SEGMENT_BYTES = 32 << 20  # in the profile; each process that is started with it takes one
 MEMORY = Path("/dev/shm")
+SEGMENT_LOCK = re.compile(r"(fastdds_[0-9a-f]{16})_el")
+YOUNG_S = 60.0  # a process makes the file of its lock before it locks it
 
 
 def shared_memory_variables(environment: Mapping[str, str] = os.environ, memory: Path = MEMORY) -> dict[str, str]:
@@ -44,8 +49,35 @@ def add_shared_memory_option(parser: argparse.ArgumentParser) -> None:
 
 
 def use_shared_memory() -> None:
-    """Set it for this process and its children."""
+    """Set it for this process and its children, once the segments of killed processes have made room."""
+    remove_dead_segments()
     os.environ.update(shared_memory_variables())
+
+
+def remove_dead_segments(memory: Path = MEMORY) -> list[str]:
+    """Remove the segments that killed processes of this user left behind, as `fastdds shm clean` does.
+
+    A process of Fast DDS holds the lock beside its segment as long as it lives, and the system takes the lock from a
+    process that was killed. So the segment belongs to nobody if we get the lock.
+
+    Returns:
+        The names of the segments.
+    """
+    removed = []
+    for path in memory.glob("fastdds_*_el"):
+        name = SEGMENT_LOCK.fullmatch(path.name)
+        try:
+            state = path.stat()
+            if name is None or state.st_uid != os.getuid() or time.time() - state.st_mtime < YOUNG_S:
+                continue
+            with path.open("rb") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.with_name(name[1]).unlink(missing_ok=True)
+                path.unlink()
+            removed.append(name[1])
+        except OSError:  # its process lives, or another one was faster
+            continue
+    return removed
 
 
 def _rclpy_major() -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import faulthandler
 import os
-import re
 import signal
 import sys
 import time
@@ -19,11 +18,11 @@ from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValu
 from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode
 
+from fastdepth_ros.node.shared_memory import MEMORY, SEGMENT_LOCK
+
 EXIT_CODE = 3  # of a process whose backend hangs
 SHUTDOWN_GRACE_S = 0.3  # for the last messages, and for discovery to say that the publishers are gone
 SIGNAL_S = 0.5  # from a signal to the end of the context, which a thread of rclpy brings about
-SHARED_MEMORY = Path("/dev/shm")
-SEGMENT_LOCK = re.compile(r"(fastdds_[0-9a-f]{16})_el")
 
 
 _executors: list[SingleThreadedExecutor] = []
@@ -85,7 +84,7 @@ def own_segments(pid: int) -> list[Path]:
         place.rpartition(":")[2] for _, kind, _, _, owner, place, *_ in locks if (kind, owner) == ("FLOCK", str(pid))
     }
     found = []
-    for path in SHARED_MEMORY.glob("fastdds_*_el"):
+    for path in MEMORY.glob("fastdds_*_el"):
         try:
             if (name := SEGMENT_LOCK.fullmatch(path.name)) and str(path.stat().st_ino) in held:
                 found += [path, path.with_name(name[1])]

@@ -22,7 +22,13 @@ from ros_graph import Listener, wait_until
 from sensor_msgs.msg import Image
 
 from fastdepth_ros.node import shared_memory
-from fastdepth_ros.node.shared_memory import PROFILE, SEGMENT_BYTES, VARIABLES, shared_memory_variables
+from fastdepth_ros.node.shared_memory import (
+    PROFILE,
+    SEGMENT_BYTES,
+    VARIABLES,
+    remove_dead_segments,
+    shared_memory_variables,
+)
 from fastdepth_ros.node.shutdown import own_segments
 from fastdepth_ros.share import share_folder
 
@@ -133,6 +139,33 @@ def test_fast_dds_has_no_complaint_of_the_name(domain):
         [sys.executable, "-c", f"{started}\nrclpy.create_node('camera')"], capture_output=True, text=True, timeout=60
     )
     assert made.returncode == 0 and "deprecated" not in (made.stdout + made.stderr).lower()
+
+
+def test_segments_of_a_killed_process_are_removed_of_a_living_one_stay(domain):
+    code = "import rclpy, time; rclpy.init(); node = rclpy.create_node('a'); print(flush=True); time.sleep(600)"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
+        process.stdout.readline()
+        files = own_segments(process.pid)
+        for path in files:
+            os.utime(path, (0, 0))
+        try:
+            assert not {path.name for path in files} & set(remove_dead_segments())
+            assert all(path.exists() for path in files)
+        finally:
+            process.kill()
+    if not files:
+        pytest.skip("Fast DDS uses no shared memory here")
+    assert {path.name for path in files} & set(remove_dead_segments())
+    assert not any(path.exists() for path in files)
+
+
+def test_files_that_may_belong_to_a_process_are_left_alone(tmp_path):
+    young, other = tmp_path / f"fastdds_{'0' * 16}_el", tmp_path / "fastdds_port7411_el"
+    for path in (young, other):
+        path.touch()
+    os.utime(other, (0, 0))
+    assert remove_dead_segments(tmp_path) == []
+    assert young.exists() and other.exists()
 
 
 def test_a_small_shared_memory_is_left_alone(tmp_path, monkeypatch):
