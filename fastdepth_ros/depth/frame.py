@@ -15,7 +15,7 @@ from fastdepth_ros.errors import FastDepthError, FrameError
 CHANNELS = {"rgb": 3, "bgr": 3, "rgba": 4, "bgra": 4, "mono": 1}
 BLANK_LEVELS = 2.0  # standard deviation: noise of a covered sensor is less, a dim room is more
 NO_PICTURE = "of a single color, whose depth is meaningless"
-BLANK_STEP = 8  # every eighth pixel is enough
+BLANK_ROWS = 60  # of any frame, and as densely along them, are enough
 SAMPLE_BITS = 16
 SETTLED_FRAMES = 30  # after which a rise of the bits is reported
 _BIT_STEPS = (8, 10, 12, 14, SAMPLE_BITS)  # bits that sensors have
@@ -51,7 +51,8 @@ class Frame:
     @property
     def is_blank(self) -> bool:
         """Whether it carries no picture: black, white, or any one color but for noise."""
-        _, deviation = cv2.meanStdDev(np.ascontiguousarray(self.pixels[::BLANK_STEP, ::BLANK_STEP]))
+        step = max(len(self.pixels) // BLANK_ROWS, 1)
+        _, deviation = cv2.meanStdDev(np.ascontiguousarray(self.pixels[::step, ::step]))
         return bool(deviation[:3].max() < BLANK_LEVELS)  # alpha is no part of the picture
 
 

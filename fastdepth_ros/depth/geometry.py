@@ -82,7 +82,7 @@ def field_of_view(name: str, height_px: int, width_px: int) -> Crop:
     raise FastDepthError(f"unknown field of view {name!r}, there is {', '.join(FIELDS_OF_VIEW)}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # it is the key of what is made of it
 class Placement:
     """Place of a frame in a network input.
 

@@ -137,8 +137,24 @@ class FocalRule:
         return _scaled(Focal(fx, fy), self.focal, self.name == "canonical")
 
 
-# Frames of one camera need both only once.
+# Frames of one camera need these only once.
 _placed = lru_cache(maxsize=8)(place)
+
+
+@lru_cache(maxsize=8)
+def _view(
+    placement: Placement, input_shape: tuple[int, int], shape: tuple[int, int]
+) -> tuple[tuple[slice, slice] | None, np.ndarray]:
+    """Part of outputs of a shape that shows the frame, None if all of it does, and the 3x3 map onto that part."""
+    (rows, columns), (height, width), inner = shape, input_shape, placement.inner
+    y, x = rows / height, columns / width
+    top, left = -(-inner.top * rows // height), -(-inner.left * columns // width)  # only pixels of the view alone
+    bottom, right = (inner.top + inner.height) * rows // height, (inner.left + inner.width) * columns // width
+    onto_output = np.array([[x, 0, (x - 1) / 2 - left], [0, y, (y - 1) / 2 - top], [0, 0, 1.0]])
+    from_frame = onto_output @ placement.onto_input
+    from_frame.setflags(write=False)  # kept for the next frames
+    whole = (bottom - top, right - left) == (rows, columns)
+    return None if whole else (slice(top, bottom), slice(left, right)), from_frame
 
 
 @lru_cache(maxsize=8)
@@ -234,17 +250,11 @@ class Network:
 
     def on_view(self, outputs: Outputs, placement: Placement) -> tuple[Outputs, np.ndarray]:
         """Outputs without the padded border, and the 3x3 map from frame pixels to theirs."""
-        rows, columns = outputs.depth.shape
-        inner, (height, width) = placement.inner, self.input.shape
-        y, x = rows / height, columns / width
-        top, left = -(-inner.top * rows // height), -(-inner.left * columns // width)  # only pixels of the view alone
-        bottom, right = (inner.top + inner.height) * rows // height, (inner.left + inner.width) * columns // width
-        onto_output = np.array([[x, 0, (x - 1) / 2 - left], [0, y, (y - 1) / 2 - top], [0, 0, 1.0]])
-        if (bottom - top, right - left) != (rows, columns):
-            depth, confidence = outputs
-            seen = None if confidence is None else confidence[top:bottom, left:right]
-            outputs = Outputs(depth[top:bottom, left:right], seen)
-        return outputs, onto_output @ placement.onto_input
+        view, from_frame = _view(placement, self.input.shape, outputs.depth.shape)
+        if view is not None:
+            confidence = outputs.confidence
+            outputs = Outputs(outputs.depth[view], None if confidence is None else confidence[view])
+        return outputs, from_frame
 
     def meters(self, output: np.ndarray, factor: float) -> np.ndarray:
         """Depth times the focal scale, float32: NaN where the network has no answer (0, as of a ReLU, or below), +inf

@@ -18,8 +18,13 @@ from std_msgs.msg import Header
 from fastdepth_ros.depth.camera_info import FrameCamera, camera_info_fields, stamp_ns
 from fastdepth_ros.depth.depth_image import DEPTH_ENCODINGS
 from fastdepth_ros.depth.estimator import DepthResult
-from fastdepth_ros.depth.frame import Frame, SensorBits, UnknownEncodingError, decode_message
+from fastdepth_ros.depth.frame import Frame, FrameError, RawImage, SensorBits, UnknownEncodingError, decode_message
 from fastdepth_ros.node.parameters import Settings
+
+try:
+    from rclpy.event_handler import PublisherEventCallbacks
+except ImportError:  # Humble
+    from rclpy.qos_event import PublisherEventCallbacks
 
 try:  # a robot has it; it knows more encodings than we do
     from cv_bridge import CvBridge
@@ -31,15 +36,69 @@ OVERRIDABLE = (QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.RELIABI
 STAMP, STAMP_AT = struct.Struct("=iI"), 4  # behind the four bytes that say how a message is serialized
 LENGTH = struct.Struct("=I")
 LITTLE_ENDIAN = 1  # CDR's second byte
+PLAIN = b"\0\1"  # first bytes of a message in CDR, little-endian
+COUNT, TWO_COUNTS = struct.Struct("<I"), struct.Struct("<II")
 Content = TypeVar("Content")
 
 
-def frame_from_message(message: Image | CompressedImage, sensor: SensorBits | None = None) -> Frame:
+def frame_from_bytes(serialized: bytes, kind: type, sensor: SensorBits | None = None) -> Frame:
+    """The frame of a serialized image message; packed 8-bit encodings are viewed in these bytes.
+
+    Args:
+        kind: Image or CompressedImage.
+        sensor: bits of 16-bit samples, see `decode_message`.
+
+    Raises:
+        FrameError: the bytes hold no such message, or as of `decode_message`.
+    """
+    try:
+        plain = kind is Image and serialized[:2] == PLAIN
+        message: Any = read_image(serialized) if plain else deserialize_message(serialized, kind)
+    except (struct.error, RuntimeError) as error:  # RuntimeError: of rclpy
+        raise FrameError(f"{len(serialized)} bytes that hold no message: {error}") from error
+    return frame_from_message(message, sensor)
+
+
+def read_image(serialized: bytes) -> RawImage:
+    """Fields of a sensor_msgs/Image in little-endian CDR. Its data is a view: rclpy would copy it twice.
+
+    Raises:
+        struct.error: the bytes hold no such message.
+    """
+    _, at = read_text(serialized, STAMP_AT + STAMP.size)
+    height, width = TWO_COUNTS.unpack_from(serialized, _aligned(at))
+    encoding, at = read_text(serialized, _aligned(at) + TWO_COUNTS.size)
+    step, length = TWO_COUNTS.unpack_from(serialized, _aligned(at + 1))
+    data = memoryview(serialized)[_aligned(at + 1) + TWO_COUNTS.size :][:length]
+    if len(data) < length:
+        raise struct.error(f"its data should have {length} bytes, there are {len(data)}")
+    return RawImage(encoding, height, width, step, bool(serialized[at]), data)
+
+
+def read_text(serialized: bytes, at: int) -> tuple[str, int]:
+    """A string of little-endian CDR that begins at a byte, and where it ends.
+
+    Raises:
+        struct.error: the bytes end before it.
+    """
+    end = at + COUNT.size + COUNT.unpack_from(serialized, at)[0]
+    if end > len(serialized):
+        raise struct.error(f"a text should end at byte {end}")
+    return serialized[at + COUNT.size : end].partition(b"\0")[0].decode(errors="replace"), end
+
+
+def _aligned(at: int) -> int:
+    """Place of the next number of four bytes, from a place on."""
+    return at + -at % 4
+
+
+def frame_from_message(message: Any, sensor: SensorBits | None = None) -> Frame:
     """The frame of an image message; packed 8-bit encodings are viewed in the message's own memory.
 
     cv_bridge, where it is installed, reads the encodings that `decode_message` does not know.
 
     Args:
+        message: an Image, its RawImage, or a CompressedImage.
         sensor: bits of 16-bit samples, see `decode_message`.
 
     Raises:
@@ -57,11 +116,15 @@ def frame_from_message(message: Image | CompressedImage, sensor: SensorBits | No
 
 
 def _publisher(node: LifecycleNode, kind: type, topic: str) -> Any:
-    """Publisher whose QoS is set by the parameters `qos_overrides.TOPIC.publisher.POLICY`."""
+    """Publisher whose QoS is set by the parameters `qos_overrides.TOPIC.publisher.POLICY`.
+
+    It has no events: each would lengthen every wait of the executor, and /diagnostics tells who does not fit.
+    """
     # rclpy writes the overrides into the profile: it has to be a new one
     return node.create_lifecycle_publisher(
-        kind, topic, QoSProfile(depth=10), qos_overriding_options=QoSOverridingOptions(OVERRIDABLE)
-    )
+        kind, topic, QoSProfile(depth=10), qos_overriding_options=QoSOverridingOptions(OVERRIDABLE),
+        event_callbacks=PublisherEventCallbacks(use_default_callbacks=False),
+    )  # fmt: skip
 
 
 class DepthPublishers:
@@ -85,6 +148,11 @@ class DepthPublishers:
         self._products = list(filter(None, products))  # wanted by their subscribers
         self._depth_bytes, self._info_bytes, self._color_bytes = ImageBytes(), CameraInfoBytes(), ImageBytes()
         self._confidence_bytes = ImageBytes()
+
+    @property
+    def topics(self) -> list[str]:
+        """Topics of all publishers."""
+        return [publisher.topic_name for publisher in (*self._products, self._info)]
 
     @property
     def wanted(self) -> bool:

@@ -84,9 +84,8 @@ class FastDepthNode(LifecycleNode):
         self.create_service(Trigger, "~/estimate_once", self._on_estimate_once)
         # Simulated time may stand still until a bag is played, and its player may wait for a subscription.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._each_second = self.create_timer(PERIOD_S, self._publish_diagnostics, clock=steady)
+        self._each_second = self.create_timer(PERIOD_S, self._on_second, clock=steady)
         self._often = self.create_timer(WATCH_PERIOD_S, self._watch, clock=steady)  # one: each wake-up costs power
-        self.create_timer(PERIOD_S, self._check_choice, clock=steady)
 
     def autostart(self) -> None:
         """Configure and activate, if the parameter says so."""
@@ -254,7 +253,8 @@ class FastDepthNode(LifecycleNode):
 
             self._chooser = EngineChooser(pipeline.artifact, wanted, self.get_logger(), self._take_choice)
 
-    def _check_choice(self) -> None:
+    def _on_second(self) -> None:
+        self._publish_diagnostics()
         if self._chooser is not None and self._camera is not None:
             self._chooser.check()
 
@@ -332,18 +332,20 @@ class FastDepthNode(LifecycleNode):
     def _findings(
         self, pipeline: Pipeline, camera: Camera, snapshot: Snapshot, clock: dict[str, float]
     ) -> list[Finding]:
+        unfit = {topic: found for topic in pipeline.topics if (found := unfit_subscribers(self, topic))}
         given = HealthInput(
             pipeline.settings,
             snapshot,
             camera.subscription.inputs(camera.info_topic),
             pipeline.depth_topic,
             clock,
-            unfit_subscribers(self, pipeline.depth_topic),
+            {name: reason for found in unfit.values() for name, reason in found.items()},
             camera.worker.busy_s,
             camera.worker.reloading,
             self.resolve_service_name("~/enable") if camera.paused else "",
             camera.idle,
             pipeline.relative_model,
+            ", ".join(sorted(unfit)),
         )
         lost = [Finding("backend_lost", {"reason": self.trouble})] if self.trouble else []
         return [*lost, *findings(given)]

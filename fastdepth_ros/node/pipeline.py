@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from rclpy.lifecycle import LifecycleNode
-from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
@@ -28,7 +27,7 @@ from fastdepth_ros.depth.frame import SAMPLE_BITS, Frame, FrameError, SensorBits
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.node.diagnostics.statistics import Statistics
 from fastdepth_ros.node.engine import Engine, changed_engine, chosen_anew, load_engine
-from fastdepth_ros.node.messages import CameraInfoReader, DepthPublishers, frame_from_message
+from fastdepth_ros.node.messages import CameraInfoReader, DepthPublishers, frame_from_bytes
 from fastdepth_ros.node.parameters import Settings
 
 MAX_LOGGED = 100  # a hostile publisher can invent encodings without end
@@ -206,6 +205,11 @@ class Pipeline:
     def depth_topic(self) -> str:
         return self._publishers.depth_topic
 
+    @property
+    def topics(self) -> list[str]:
+        """Topics of what a frame gives."""
+        return self._publishers.topics
+
     def close(self) -> None:
         self._publishers.close()
 
@@ -261,12 +265,8 @@ class Pipeline:
     def _decoded(self, arrival: Arrival) -> Frame:
         """Decode the frame. A rise of the bits that its 16-bit samples use is reported: from then on, the same light
         gives smaller numbers."""
-        try:
-            message: Any = deserialize_message(arrival.serialized, arrival.image_type)
-        except RuntimeError as error:  # of rclpy
-            raise FrameError(f"{len(arrival.serialized)} bytes that hold no message: {error}") from error
         sensor, before = self._sensor, self._sensor.bits
-        frame = frame_from_message(message, sensor)
+        frame = frame_from_bytes(arrival.serialized, arrival.image_type, sensor)
         if sensor.frames:
             self.facts[BITS_FACT] = f"{sensor.bits} of {SAMPLE_BITS}"
         if sensor.bits != before:

@@ -11,6 +11,7 @@ from random import Random
 import cv2
 import numpy as np
 from networks import fastdepth
+from rclpy.serialization import serialize_message
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from fastdepth_ros.backends import Outputs
@@ -19,7 +20,7 @@ from fastdepth_ros.depth.estimator import DepthEstimator
 from fastdepth_ros.depth.frame import FrameError, encoding_names
 from fastdepth_ros.depth.geometry import FIELDS_OF_VIEW, Focal
 from fastdepth_ros.depth.options import OUTPUTS, EstimatorOptions
-from fastdepth_ros.node.messages import frame_from_message
+from fastdepth_ros.node.messages import frame_from_bytes
 
 SIDES = [0, 1, 2, 3, 31, 32, 33, 48, 64, 65, 100, 1023, 32767, 32768, 65535, 65536, 1 << 20, 1 << 31, (1 << 32) - 1]
 NUMBERS = [0.0, -0.0, 1.0, -1.0, 1e-308, 1e308, float("inf"), -float("inf"), float("nan"), 500.0]
@@ -96,7 +97,7 @@ class Steps:
         message = hostile_image(random) if random.random() < 0.5 else hostile_compressed(random)
         estimator = random.choice(self._estimators)
         try:
-            inferred = estimator.infer(frame_from_message(message))
+            inferred = estimator.infer(frame_from_bytes(_hostile_bytes(random, message), type(message)))
         except FrameError as error:
             return re.sub(r"'.*?'|\d+|\(.*", "", str(error)).partition(":")[0].partition(",")[0][:60].strip()
         camera = hostile_camera_info(random)
@@ -110,6 +111,12 @@ class Steps:
             assert np.isfinite([*info.k, *info.p, *info.r]).all()
         assert result.depth.dtype == np.float32 and result.depth.size > 0
         return "depth"
+
+
+def _hostile_bytes(random: Random, message: Image | CompressedImage) -> bytes:
+    """The message serialized, and now and then damaged where its fields stand."""
+    data = bytearray(serialize_message(message))
+    return bytes(random.choice([_flip_early, _cut])(random, data) if random.random() < 0.1 else data)
 
 
 class _Flat:

@@ -55,7 +55,7 @@ CASES = {
     "bits_risen": replace(
         LOOK, snapshot=replace(CALM, news={"bits_risen": 1}, details={"bits_risen": "from 10 to 12"})
     ),
-    "output_qos": replace(LOOK, unfit_listeners={"/rviz": "transient local"}),
+    "output_qos": replace(LOOK, unfit_listeners={"/rviz": "transient local"}, unfit_topics="/depth/points"),
     "camera_info_awaited": replace(LOOK, snapshot=replace(CALM, news={"held": 3})),
     "camera_info_missing": camera_info("camera_info_missing", replace(WELL, info_publishers=0)),
     "camera_info_silent": camera_info("camera_info_missing", WELL),

@@ -21,7 +21,9 @@ from fastdepth_ros.node.messages import (
     CameraInfoBytes,
     CameraInfoReader,
     ImageBytes,
+    frame_from_bytes,
     frame_from_message,
+    read_image,
 )
 
 
@@ -44,6 +46,47 @@ def test_an_image_is_read_as_it_was_written(frame_id, shape, dtype, encoding):
         assert (message.height, message.width, message.encoding) == (*shape[:2], encoding)
         assert (message.step, message.is_bigendian) == (pixels.nbytes // shape[0], 0)
         np.testing.assert_array_equal(np.frombuffer(message.data, dtype).reshape(shape), pixels)
+
+
+@pytest.mark.parametrize("encoding", ["", "8UC", "bgr8", "bayer_rggb8"])
+@pytest.mark.parametrize("frame_id", ["", "eye", "eyes", "ünlich"])
+def test_the_fields_of_serialized_bytes_are_those_that_rclpy_reads(encoding, frame_id):
+    given = Image(header=header(7, frame_id), encoding=encoding, height=4, width=3, step=9, is_bigendian=1)
+    given.data = bytes(range(36))
+    found, told = read_image(serialize_message(given)), deserialize_message(serialize_message(given), Image)
+    for name in ("encoding", "height", "width", "step", "is_bigendian"):
+        assert getattr(found, name) == getattr(told, name), name
+    assert bytes(found.data) == bytes(told.data)
+
+
+def test_packed_pixels_are_viewed_in_the_serialized_bytes():
+    serialized = serialize_message(Image(height=4, width=3, step=9, encoding="bgr8", data=bytes(range(36))))
+    pixels = frame_from_bytes(serialized, Image).pixels
+    assert np.shares_memory(pixels, np.frombuffer(serialized, np.uint8))
+    assert pixels.ravel().tolist() == list(range(36))
+
+
+def test_bytes_that_are_cut_or_damaged_are_refused_where_rclpy_refuses():
+    whole = serialize_message(Image(header=header(1), height=1, width=1, step=3, encoding="bgr8", data=b"abc"))
+    cut = [whole[:size] for size in range(4, len(whole))]
+    flipped = [whole[:at] + bytes([value]) + whole[at + 1 :] for at in range(4, len(whole)) for value in (0, 5, 255)]
+    for serialized in (*cut, *flipped):
+        try:
+            told = deserialize_message(serialized, Image)
+        except RuntimeError:
+            with pytest.raises(FrameError, match="hold no message"):
+                frame_from_bytes(serialized, Image)
+            continue
+        found = read_image(serialized)
+        assert (found.height, found.width, found.step, bytes(found.data)) == (
+            told.height, told.width, told.step, bytes(told.data)
+        )  # fmt: skip
+
+
+def test_an_image_of_the_other_byte_order_is_left_to_rclpy():
+    words = np.array([1, 2, 0, 1, 1, 0, 0], ">u4").tobytes()  # stamp, an empty frame_id, 1x1, no encoding
+    with pytest.raises(FrameError):
+        frame_from_bytes(b"\0\0\0\0" + words, Image)
 
 
 def test_an_image_may_change_its_size_and_frame_from_one_to_the_next():

@@ -16,7 +16,7 @@ from fastdepth_ros.depth.frame import Frame
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 
 from diagnostic_msgs.msg import DiagnosticStatus
-from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.serialization import serialize_message
 from ros_graph import KINECT_K, CameraDriver, Diagnostics, Listener, depth_of, facts_of, picture, wait_until
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
@@ -314,6 +314,19 @@ def test_bytes_that_hold_no_message_are_counted_and_frames_go_on(graph, artifact
     camera.send(9, picture())
     wait_until(lambda: depths.stamps() == [9], "depth of the good frame")
     assert diagnostics.facts["unreadable"] == "3"
+
+
+def test_an_unfit_subscriber_of_any_product_is_told(graph, artifact_folder):
+    graph.activated(artifact_folder)
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    graph.peer.create_subscription(Image, "/depth/image_color", lambda message: None, latched)
+    assert "/depth/image_color" in Diagnostics(graph).told("incompatible with").message
+
+
+def test_the_depth_publishers_add_nothing_to_the_wait_of_the_executor(graph, artifact_folder):
+    node = graph.activated(artifact_folder)
+    products = [publisher for publisher in node.publishers if publisher.topic_name.startswith("/depth")]
+    assert len(products) >= 5 and not any(publisher.event_handlers for publisher in products)
 
 
 def test_frames_may_change_size_and_encoding_from_one_to_the_next(graph, artifact_folder):

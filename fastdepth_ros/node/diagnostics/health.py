@@ -46,13 +46,13 @@ class HealthInput:
 
     Args:
         clock: seconds by name of the finding, as of ClockWatch.
-        unfit_listeners: reason by name of each subscriber of the depth whose QoS does not fit.
+        unfit_listeners: reason by name of each subscriber of the depth's topics whose QoS does not fit.
         busy_s: seconds that the backend has spent on the frame in work.
         reloading: the backend hung and is being loaded again.
         paused: the service's name if it paused the node.
         relative_model: the model's name if its depth is not in meters.
         idle: nobody subscribes, and no frame is taken.
-        relative_model: the model's name if its depth is not in meters.
+        unfit_topics: topics of the unfit listeners.
     """
 
     settings: Settings
@@ -66,6 +66,7 @@ class HealthInput:
     paused: str = ""
     idle: bool = False
     relative_model: str = ""
+    unfit_topics: str = ""
 
 
 def findings(given: HealthInput) -> list[Finding]:
@@ -111,7 +112,7 @@ def _input(given: HealthInput) -> Iterator[Finding]:
     if given.unfit_listeners:
         reason = "; ".join(sorted(set(given.unfit_listeners.values())))
         subscribers = ", ".join(sorted(given.unfit_listeners))
-        yield Finding("output_qos", {"subscribers": subscribers, "topic": given.depth_topic, "reason": reason})
+        yield Finding("output_qos", {"subscribers": subscribers, "topic": given.unfit_topics, "reason": reason})
 
 
 def _silence(inputs: Inputs, silent_s: float) -> Iterator[Finding]:
