@@ -49,7 +49,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
         FastDepthError: damaged, of another version, or not what the schema says: with the field and its value.
     """
     try:
-        manifest = json.loads(path.read_text())
+        manifest = json.loads(path.read_text(encoding="utf-8"))
         json.dumps(manifest, ensure_ascii=False).encode()  # half a surrogate pair cannot be encoded
     except (UnicodeError, RecursionError, ValueError) as error:
         raise FastDepthError(f"{path} is damaged or no JSON ({error}); fetch or export the artifact again") from error
@@ -234,5 +234,5 @@ PAGE = Path("doc", "manifest.md")
 BEGIN, END = "<!-- manifest.py writes this -->\n", "<!-- to here -->\n"
 
 if __name__ == "__main__":  # after a change of the schema
-    before, _, rest = PAGE.read_text().partition(BEGIN)
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
     PAGE.write_text(before + BEGIN + as_markdown() + END + rest.partition(END)[2])

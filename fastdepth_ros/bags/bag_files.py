@@ -156,7 +156,7 @@ def _below(folder: Path) -> list[tuple[str, Path]]:
 
 
 def _information(file: Path) -> Mapping[str, Any]:
-    return yaml.safe_load(file.read_text())["rosbag2_bagfile_information"]
+    return yaml.safe_load(file.read_text(encoding="utf-8"))["rosbag2_bagfile_information"]
 
 
 def _named_by(information: Mapping[str, Any], folder: Path) -> tuple[Path, ...]:

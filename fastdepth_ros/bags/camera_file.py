@@ -22,7 +22,7 @@ def read_camera_file(path: Path) -> SimpleNamespace:
         FastDepthError: the file cannot be read, or is no calibration.
     """
     try:
-        content = yaml.safe_load(path.read_text())
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
         fields = {name: [float(one) for one in content[key]["data"]] for name, (key, _) in _MATRICES.items()}
         size = {"height": int(content["image_height"]), "width": int(content["image_width"])}
         model = str(content["distortion_model"])

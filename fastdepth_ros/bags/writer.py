@@ -138,7 +138,7 @@ class PartsFolder(JobFolder):
             return None
         damaged = file
         try:
-            summary = Summary(**json.loads(file.read_text()))
+            summary = Summary(**json.loads(file.read_text(encoding="utf-8")))
             damaged = part
             _require_end(part)
         except (TypeError, ValueError) as error:
@@ -184,7 +184,7 @@ def join_parts(
         files[0].name = f"{folder.name}{suffix}"
     metadata = _metadata(storage, files, topics, custom_data)
     text = yaml.dump({"rosbag2_bagfile_information": metadata}, Dumper=_WithoutAliases, sort_keys=False, width=inf)
-    (folder / METADATA).write_text(text)
+    (folder / METADATA).write_text(text, encoding="utf-8")
 
 
 @dataclass

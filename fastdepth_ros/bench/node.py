@@ -89,6 +89,6 @@ def _answer(command: Sequence[str], environment: Mapping[str, str], node_log: Pa
     """
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     if done.returncode:
-        said = (node_log.read_text() if node_log.exists() else "") + done.stderr
+        said = (node_log.read_text(encoding="utf-8", errors="replace") if node_log.exists() else "") + done.stderr
         raise FastDepthError("; ".join(said.strip().splitlines()[-3:]))
     return json.loads(done.stdout)

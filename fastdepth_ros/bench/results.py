@@ -95,7 +95,7 @@ def read_results(path: Path) -> Results:
         FastDepthError: missing, no JSON, or of something else.
     """
     try:
-        results = json.loads(path.read_text())
+        results = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise FastDepthError(f"no file {path}") from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:

@@ -157,7 +157,7 @@ def _read_settings(path: Path) -> tuple[DepthScale, str]:
         return DepthScale(), TRAINED
     known = [*(field.name for field in fields(DepthScale)), "view"]
     try:
-        settings = dict(json.loads(path.read_text()))
+        settings = dict(json.loads(path.read_text(encoding="utf-8")))
         view = settings.pop("view", TRAINED)
         scale = DepthScale(**{key: float(value) for key, value in settings.items()})
     except (ValueError, TypeError, AttributeError) as error:

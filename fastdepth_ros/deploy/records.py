@@ -64,7 +64,7 @@ class Records:
 
     def write_best(self, path: Path) -> None:
         """The header and each kernel's fastest trial alone, small enough to ship."""
-        header = self.path.read_text().partition("\n")[0]
+        header = self.path.read_text(encoding="utf-8").partition("\n")[0]
         atomic_write(path, header + "\n" + "".join(_line(trial) for trial in self.best().values()))
 
 

@@ -93,7 +93,7 @@ def find_target(text: str) -> BuildTarget:
     if not path.is_file():
         raise FastDepthError(f"no target {text!r}: there is {HOST}, {', '.join(NAMED)}, and no such file")
     try:
-        return _described(path.stem, json.loads(path.read_text()))
+        return _described(path.stem, json.loads(path.read_text(encoding="utf-8")))
     except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise FastDepthError(f"{path} is no target of TVM, a JSON object such as {json.dumps(A57)}: {error}") from error
 

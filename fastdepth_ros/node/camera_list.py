@@ -54,7 +54,7 @@ def read_cameras(path: Path) -> list[ListedCamera]:
         FastDepthError: missing, not YAML, empty, or something in it that is not allowed.
     """
     try:
-        content = yaml.safe_load(path.read_text())
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise FastDepthError(f"{path} cannot be read as a list of cameras: {' '.join(str(error).split())}") from error
     entries = content.get("cameras") if isinstance(content, dict) else None

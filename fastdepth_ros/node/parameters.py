@@ -287,7 +287,7 @@ def as_markdown() -> str:
 
 def as_page() -> str:
     """The page PAGE with its table replaced."""
-    before, table, after = re.split(r"((?:^\|.*\n)+)", Path(PAGE).read_text(), maxsplit=1, flags=re.M)
+    before, table, after = re.split(r"((?:^\|.*\n)+)", Path(PAGE).read_text(encoding="utf-8"), maxsplit=1, flags=re.M)
     return before + as_markdown() + after
 
 

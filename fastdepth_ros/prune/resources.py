@@ -146,7 +146,7 @@ def load_table(path: Path, network: str | None = None) -> LatencyTable:
 
 
 def _read_json(path: Path) -> LatencyTable:
-    content = json.loads(path.read_text())
+    content = json.loads(path.read_text(encoding="utf-8"))
     if content["version"] != VERSION or tuple(content["columns"]) != COLUMNS:
         raise FastDepthError(f"version {content['version']} with the columns {content['columns']}")
     rows = {LayerShape(str(kind), *map(int, sizes)): float(ms) for kind, *sizes, ms in content["rows"]}

@@ -50,6 +50,11 @@ class Camera(Node):
                     raise ExternalShutdownException
                 self._publish(frame)
                 count += 1
+            notes = opened.notes()
+        if not count:
+            raise FastDepthError(f"{source} gives no frame: {'; '.join(notes) or 'it is empty'}")
+        for note in notes:
+            self.get_logger().warning(note)
         return count
 
     def _publish(self, frame: Frame) -> None:

@@ -166,7 +166,7 @@ def run_demo(source: Source, seconds: float, out: Path, node_parameters: dict[st
             if not collector.depths or _ended((running, camera)):
                 which = "camera" if camera.poll() else "node"
                 what = f"the {which} ended" if _ended((running, camera)) else "no depth came"
-                log = (out / f"{which}.log").read_text().strip().splitlines()[-8:]
+                log = (out / f"{which}.log").read_text(encoding="utf-8", errors="replace").strip().splitlines()[-8:]
                 end = f"The log of the {which} ends:\n" + "\n".join(log)
                 raise FastDepthError(f"{what}. The node says: {collector.health}. {end}")
         finally:

@@ -26,7 +26,7 @@ def read_parameters(path: Path, node: str) -> dict[str, Any]:
         ValueError: the file is missing or not YAML.
     """
     try:
-        content = yaml.safe_load(path.read_text())
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise FastDepthError(f"{path} cannot be read as a parameter file: {' '.join(str(error).split())}") from error
     given: dict[str, Any] = {}
@@ -45,7 +45,7 @@ def write_parameter(path: Path, name: str, value: str) -> None:
         ValueError: the file is no parameter file, or it is not clear which of its nodes is meant.
     """
     try:
-        text = path.read_text() if path.exists() else _NEW
+        text = path.read_text(encoding="utf-8") if path.exists() else _NEW
         content = _with_nodes(yaml.compose(text, yaml.SafeLoader))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise FastDepthError(f"{path} is not YAML: {error}") from error

@@ -93,9 +93,9 @@ def load_recipe(name: str, overrides: Mapping[str, Any] | None = None) -> Recipe
         FastDepthError: unknown name, not YAML, a field missing, unknown, or of the wrong type.
     """
     if name in recipe_names():
-        text, where = (_folder() / f"{name}.yaml").read_text(), name
+        text, where = (_folder() / f"{name}.yaml").read_text(encoding="utf-8"), name
     elif Path(name).is_file():
-        text, where = Path(name).read_text(), name
+        text, where = Path(name).read_text(encoding="utf-8"), name
     else:
         raise FastDepthError(f"no recipe {name!r}: there is {', '.join(recipe_names())}, and no such file")
     try:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +93,24 @@ def with_value(found: Any, path: tuple[str, ...], value: Any) -> Any:
     if not path:
         return value
     return {**found, path[0]: with_value(found[path[0]], path[1:], value)}
+
+
+def test_what_people_write_is_read_as_utf_8_in_any_locale(spoiled):
+    """The mechanism, and that no file of the package is read otherwise, but for those of the kernel."""
+    path = spoiled / "manifest.json"
+    path.write_text(path.read_text().replace('"name": "', '"name": "modèle '), encoding="utf-8")
+    code = "import sys; from fastdepth_ros.artifact.artifact import find_artifact as find; find(sys.argv[1])"
+    plain = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    subprocess.run([sys.executable, "-c", code, str(spoiled)], env=plain, check=True)
+    bare = {file.stem for file in (ROOT / "fastdepth_ros").rglob("*.py") if ".read_text()" in file.read_text()}
+    assert bare == {"shutdown", "cores", "other_load", "native", "harness"}
+
+
+@pytest.mark.parametrize("value", [10**400, -(10**400), float("nan"), float("inf")])
+def test_a_number_beyond_float_is_refused(artifact_folder, value):
+    manifest = find_artifact(artifact_folder).manifest
+    with pytest.raises(FastDepthError, match="focal.fx is .*, it should be a finite number"):
+        check(schema(), with_value(manifest, ("focal", "fx"), value))
 
 
 def test_the_docs_print_the_schema():

@@ -246,6 +246,18 @@ def test_the_camera_names_a_source_that_is_not_there(domain):
         assert running.returncode == 1 and "nothing.mp4" in errors and "Traceback" not in errors
 
 
+def test_the_camera_that_can_read_no_frame_says_why(domain, tmp_path):
+    types = get_typestore(Stores.ROS2_HUMBLE)
+    _, kind, stamp, image = messages(types)[1]
+    image.encoding = "yuv9"
+    with Writer(tmp_path / "bag", version=9) as writer:
+        connection = writer.add_connection(IMAGE, kind, typestore=types)
+        writer.write(connection, stamp, types.serialize_cdr(image, kind))
+    with process("ros_tools.camera", str(tmp_path / "bag"), "--loop") as running:
+        _, errors = running.communicate(timeout=60)
+    assert running.returncode == 1 and "gives no frame: 1 of 1 frames could not be read" in errors and "yuv9" in errors
+
+
 def test_the_demo_takes_a_video_as_its_camera(domain, artifact_folder, video, tmp_path):
     out = tmp_path / "demo"
     camera = ["--camera", str(video), "--hfov-deg", "60"]

@@ -124,7 +124,7 @@ KINDS = {
     ),
     "output_qos": Kind(
         "depth", WARN, "QoS of {subscribers} is incompatible with {topic}: {reason}",
-        "subscribe with volatile durability and no deadline",
+        "change the QoS of the subscriber, or that of {topic} by the parameters qos_overrides (doc/node.md)",
     ),
     "camera_info_awaited": Kind(
         "camera_info", WARN, "depth is held back for the first camera_info on {topic}, at most {wait_s:g} s",
@@ -293,5 +293,5 @@ PAGE = Path("doc", "diagnostics.md")
 BEGIN, END = "<!-- findings.py writes this -->\n", "<!-- to here -->\n"
 
 if __name__ == "__main__":  # after a change of the table
-    before, _, rest = PAGE.read_text().partition(BEGIN)
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
     PAGE.write_text(before + BEGIN + as_markdown() + END + rest.partition(END)[2])
