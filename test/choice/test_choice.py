@@ -106,6 +106,7 @@ def test_before_a_measurement_int8_on_openvino_comes_first(with_int8):
     assert engines(with_int8(0.725), Wanted())[0] == ("openvino", "int8")
 
 
+@pytest.mark.needs("openvino")  # whose int8 comes first
 def test_an_engine_that_fails_its_golden_check_gives_way_to_the_next(with_int8):
     artifact = with_int8(0.725, depth_m=[99.0] * 196)
     choice, backend = load_chosen(artifact, Wanted())
