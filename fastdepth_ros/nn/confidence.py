@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.nn.layers import upsample
 
 FACTOR = 1.25  # depth within this factor of the truth is right, as of the metric delta1
@@ -30,13 +31,13 @@ class ConfidenceHead(nn.Module):
         calibrated_on: data that it was calibrated on; "" if it is not.
 
     Raises:
-        ValueError: an unknown form.
+        FastDepthError: an unknown form.
     """
 
     def __init__(self, inputs: Sequence[int], form: str, hidden: int = HIDDEN, calibrated_on: str = "") -> None:
         super().__init__()
         if form not in FORMS:
-            raise ValueError(f"form of a confidence head is {form!r}, it can be {', '.join(FORMS)}")
+            raise FastDepthError(f"form of a confidence head is {form!r}, it can be {', '.join(FORMS)}")
         self.form, self.hidden, self.calibrated_on = form, hidden, calibrated_on
         self.first = nn.ModuleList(nn.Conv2d(count, hidden, 1, bias=not number) for number, count in enumerate(inputs))
         self.last = nn.Conv2d(hidden, 1, 1)

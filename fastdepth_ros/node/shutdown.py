@@ -56,7 +56,7 @@ def is_of_the_end(error: Exception) -> bool:
     An interrupt in the middle of a message's conversion leaves pybind11 as TypeError with the interrupt as its cause,
     or as RuntimeError before the context has ended.
     """
-    if isinstance(error.__cause__, KeyboardInterrupt):
+    if isinstance(error, ExternalShutdownException) or isinstance(error.__cause__, KeyboardInterrupt):
         return True
     deadline = time.monotonic() + SIGNAL_S
     while isinstance(error, RuntimeError) and rclpy.ok() and time.monotonic() < deadline:

@@ -226,7 +226,5 @@ def _refuse_taken(host: str, port: int) -> None:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
-        except OSError as error:
-            raise FastDepthError(
-                f"cannot listen on {host}:{port}: {error.strerror}; choose another port or host"
-            ) from error
+        except (OSError, OverflowError) as error:  # the second: no number of a port
+            raise FastDepthError(f"cannot listen on {host}:{port}: {error}; choose another port or host") from error

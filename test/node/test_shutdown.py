@@ -12,6 +12,7 @@ import pytest
 
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 
+from rclpy.executors import ExternalShutdownException
 from ros_graph import CameraDriver, picture, wait_until
 from sensor_msgs.msg import Image
 from stop_suite import stops
@@ -134,6 +135,7 @@ def interrupted(error: Exception) -> Exception:
         (RuntimeError("of pybind11"), [True, True, False], True),  # the signal came first
         (RuntimeError("a fault"), [True], False),
         (LookupError("a fault"), [False], False),
+        (ExternalShutdownException(), [True], True),  # SIGTERM
         (interrupted(TypeError("of pybind11")), [True], True),
     ],
 )

@@ -30,6 +30,12 @@ from fastdepth_ros.view.live_view import LiveView, Moment
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
+def test_an_address_that_nobody_can_listen_on_is_named():
+    for host, port in (("127.0.0.1", 99999), ("192.0.2.1", 9090)):
+        with pytest.raises(FastDepthError, match=f"cannot listen on {host}:{port}: .*; choose another port or host"):
+            LiveView(host=host, data_port=port)
+
+
 @pytest.fixture
 def ports() -> list[int]:
     probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]

@@ -10,6 +10,7 @@ from tqdm import tqdm
 from fastdepth_ros.data.folder_writer import FolderWriter
 from fastdepth_ros.data.synthetic.scene import Camera
 from fastdepth_ros.data.synthetic.sequence import room_sequence
+from fastdepth_ros.errors import FastDepthError
 
 HALF_KINECT = Camera(518.858 / 2, 519.470 / 2, (324.58 - 0.5) / 2, (252.74 - 0.5) / 2, 320, 240)
 FIRST_SEED = 100_000  # the demo and the tests use small seeds
@@ -25,11 +26,11 @@ def write_rooms(out: Path, rooms: int, views: int) -> int:
         Number of rooms that this call rendered.
 
     Raises:
-        ValueError: `rooms` or `views` is below 1.
+        FastDepthError: `rooms` or `views` is below 1.
         FastDepthError: the folder holds other pairs, such as those of another number of views.
     """
     if rooms < 1 or views < 1:
-        raise ValueError(f"{rooms} rooms of {views} views; ask for at least 1 of each")
+        raise FastDepthError(f"{rooms} rooms of {views} views; ask for at least 1 of each")
     with FolderWriter(out, {"rooms": FIRST_SEED, "views": views, "camera": asdict(HALF_KINECT)}) as writer:
         names = [[f"{room:05d}-{view}" for view in range(views)] for room in range(rooms)]
         missing = [room for room in range(rooms) if not all(map(writer.has, names[room]))]

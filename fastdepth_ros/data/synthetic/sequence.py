@@ -15,6 +15,7 @@ from fastdepth_ros.data.synthetic.materials import paint
 from fastdepth_ros.data.synthetic.render import Renderer
 from fastdepth_ros.data.synthetic.rooms import random_scene
 from fastdepth_ros.data.synthetic.scene import Camera, Scene
+from fastdepth_ros.errors import FastDepthError
 
 KINECT = Camera(518.858, 519.470, 324.58, 252.74, 640, 480)
 
@@ -42,10 +43,10 @@ def room_sequence(frames: int, *, seed: int = 0, camera: Camera = KINECT) -> Ite
         camera: camera that takes the frames.
 
     Raises:
-        ValueError: fewer than one frame.
+        FastDepthError: fewer than one frame.
     """
     if frames < 1:
-        raise ValueError(f"a sequence of {frames} frames; ask for at least 1")
+        raise FastDepthError(f"a sequence of {frames} frames; ask for at least 1")
     scene = random_scene(seed)
     return frames_along(scene, [scene.path.pose(2 * np.pi * index / frames) for index in range(frames)], camera)
 

@@ -11,6 +11,12 @@ from fastdepth_ros.data.synthetic import room_sequence
 from fastdepth_ros.data.synthetic.dataset import FIRST_SEED, HALF_KINECT, write_rooms
 
 
+def test_no_room_and_no_view_are_refused(tmp_path, capsys):
+    for option in ("--count", "--views"):
+        assert main(["rooms", option, "0", "--out", str(tmp_path / "none")]) == 1
+        assert "ask for at least 1 of each" in capsys.readouterr().err
+
+
 def test_the_pairs_are_what_the_rooms_show_and_what_is_there_stays(tmp_path, capsys):
     assert main(["rooms", "--count", "1", "--views", "1", "--out", str(tmp_path)]) == 0
     assert "1 rooms of 1 views, 1 of them rendered now" in capsys.readouterr().out
