@@ -34,7 +34,7 @@ from fastdepth_ros.artifact.golden import (
 )  # fmt: skip
 from fastdepth_ros.artifact.manifest import write_manifest
 from fastdepth_ros.backends import Backend, BackendOptions
-from fastdepth_ros.deploy.rewrite import leading_to
+from fastdepth_ros.deploy.rewrite import channels_in_blocks, leading_to
 from fastdepth_ros.depth.network import Network
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.atomic_io import atomic_folder
@@ -85,10 +85,12 @@ def quantize_artifact(
         for each in source.manifest["files"]:
             shutil.copy(source.verified(each), building)
         name = parent.name if precision == "bf16" else f"model.{precision}.onnx"
+        rewritings = list(source.manifest["files"]["onnx"].get("rewritings", []))
         try:
             if precision == "int8":
                 camera = golden_input(source.network)[1:]
-                write_int8(parent, building / name, frames, float_convolutions, camera[0] if camera else None)
+                second = camera[0] if camera else None
+                rewritings += write_int8(parent, building / name, frames, float_convolutions, second)
             elif precision == "fp16":
                 write_fp16(parent, building / name)
         except FastDepthError:
@@ -99,6 +101,8 @@ def quantize_artifact(
             raise FastDepthError(f"{source.name} cannot be quantized to {precision}: {error!r}") from error
         manifest = {**source.manifest, "name": out.name, "quantized_from": source.name}
         entry = {**source.manifest["files"]["onnx"], "file": name, "sha256": sha256_of(building / name)}
+        if rewritings:
+            entry["rewritings"] = rewritings
         manifest["files"] = {**source.manifest["files"], key: entry}
         write_manifest(building, manifest)
         facts, agreement = _prove(find_artifact(building), precision, frames)
@@ -112,21 +116,26 @@ def quantize_artifact(
 def write_int8(
     source: Path, target: Path, frames: Sequence[np.ndarray], float_convolutions: int,
     camera: np.ndarray | None = None,
-) -> None:  # fmt: skip
+) -> list[str]:  # fmt: skip
     """Static int8 in QDQ form, its ranges those of the frames.
 
     Args:
         camera: second input of the graph, where it has one.
+
+    Returns:
+        The rewritings that came before it.
     """
-    graph = onnx.load(source).graph
+    model = onnx.load(source)
+    rewritings = [channels_in_blocks.__name__] * channels_in_blocks(model)
     with _quiet():
         quantize_static(
-            str(source), str(target), _Frames([value.name for value in graph.input], frames, camera),
+            model, str(target), _Frames([value.name for value in model.graph.input], frames, camera),
             quant_format=QuantFormat.QDQ, per_channel=True,
             activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, reduce_range=True,
-            nodes_to_exclude=_in_float(graph, float_convolutions),
+            nodes_to_exclude=_in_float(model.graph, float_convolutions),
         )  # fmt: skip
     _copy_opset(source, target)
+    return rewritings
 
 
 def write_fp16(source: Path, target: Path) -> None:

@@ -15,6 +15,8 @@ from onnx import helper, numpy_helper
 from fastdepth_ros.backends.channels import ORDER, channel_order
 
 IMAGE_CHANNELS = 3
+BLOCK = 16  # channels that ONNX Runtime's depthwise int8 kernels take at a time
+ALIKE = ("Add", "Clip", "Relu", "Resize")  # operations whose maps have as many channels before as behind them
 
 
 def rewrite(model: onnx.ModelProto) -> list[str]:
@@ -46,13 +48,16 @@ class _Graph:
     def __init__(self, model: onnx.ModelProto) -> None:
         self.model, self.graph = model, model.graph
 
-    def constant(self, name: str) -> np.ndarray | None:
+    def constant(self, name: str) -> Any:
+        """The values, None of what is no constant."""
         for tensor in self.graph.initializer:
             if tensor.name == name:
                 return numpy_helper.to_array(tensor)
         maker = self.maker(name)
         if maker is not None and maker.op_type == "Constant":
             return numpy_helper.to_array(maker.attribute[0].t)
+        if maker is not None and maker.op_type == "Identity":  # torch writes equal constants once
+            return self.constant(maker.input[0])
         return None
 
     def maker(self, name: str) -> onnx.NodeProto | None:
@@ -191,6 +196,78 @@ def last_upsample_unblocked(graph: _Graph) -> bool:
         resize.input[0] = name
         applied = True
     return applied
+
+
+def channels_in_blocks(model: onnx.ModelProto) -> bool:
+    """Fill maps between convolutions with channels of zeros up to a multiple of 16, in place; whether there were any.
+
+    ONNX Runtime's depthwise int8 kernels take 16 channels at a time and the rest one by one. Other engines pad for
+    themselves. The sums stay what they are to the last bit.
+    """
+    graph, applied = _Graph(model), False
+    ends = {value.name for value in (*graph.graph.input, *graph.graph.output)}
+    for names in _maps_of_one_width(graph):
+        nodes = [node for node in graph.graph.node if names & {*node.input, *node.output}]
+        convolutions = [node for node in nodes if node.op_type == "Conv"]
+        known = all(map(_keeps_channels, nodes)) and all(_kernel(graph, node) is not None for node in convolutions)
+        if not known or names & ends or not names <= {name for node in nodes for name in node.output}:
+            continue
+        makers = [node for node in convolutions if names & set(node.output)]
+        more = -len(graph.constant(makers[0].input[1])) % BLOCK
+        for node in convolutions if more else ():
+            _widen(graph, node, more * (node in makers), more * (node.input[0] in names))
+        applied |= more > 0
+    if applied:
+        del graph.graph.value_info[:]  # their shapes were those before
+    return applied
+
+
+def _maps_of_one_width(graph: _Graph) -> list[set[str]]:
+    """Names of maps, by what has to have equally many channels."""
+    groups: list[set[str]] = []
+    for node in graph.graph.node:
+        if node.op_type == "Conv" and not _is_depthwise(graph, node):
+            tied = set(node.output)
+        elif node.op_type == "Conv" or node.op_type in ALIKE:
+            tied = {*node.output, *(node.input if node.op_type == "Add" else node.input[:1])}
+        else:
+            continue
+        together = [group for group in groups if group & tied]
+        groups = [group for group in groups if not group & tied] + [tied.union(*together)]
+    return groups
+
+
+def _is_depthwise(graph: _Graph, node: onnx.NodeProto) -> bool:
+    groups = next((attribute.i for attribute in node.attribute if attribute.name == "group"), 1)
+    kernel = graph.constant(node.input[1])
+    return kernel is not None and groups > 1 and kernel.shape[:2] == (groups, 1)
+
+
+def _keeps_channels(node: onnx.NodeProto) -> bool:
+    return node.op_type == "Conv" or (node.op_type in ALIKE and len(node.input) < 4)  # a Resize to a size has four
+
+
+def _kernel(graph: _Graph, node: onnx.NodeProto) -> np.ndarray | None:
+    """The constant kernel of a convolution that is dense or depthwise, its bias constant too; else None."""
+    dense = all(attribute.i == 1 for attribute in node.attribute if attribute.name == "group")
+    constants = [graph.constant(name) for name in node.input[1:]]
+    known = (dense or _is_depthwise(graph, node)) and all(constant is not None for constant in constants)
+    return constants[0] if known else None
+
+
+def _widen(graph: _Graph, node: onnx.NodeProto, outputs: int, inputs: int) -> None:
+    """Add zeros for so many more outputs and inputs to a convolution; a depthwise one has no inputs of its own."""
+    depthwise = _is_depthwise(graph, node)
+    padding = ((0, outputs), (0, 0 if depthwise else inputs), (0, 0), (0, 0))
+    for place, name in enumerate(node.input[1:], 1):
+        wider = np.pad(graph.constant(name), padding[: 4 if place == 1 else 1])
+        if len(graph.readers(name)) == 1 and graph.maker(name) is None:
+            graph.set_constant(name, wider)
+        else:  # of other nodes too
+            node.input[place] = graph.add_constant(f"{node.name}/{place}", wider)
+    for attribute in node.attribute:
+        if attribute.name == "group" and depthwise:
+            attribute.i += outputs
 
 
 def _resized(graph: _Graph, addition: onnx.NodeProto) -> str | None:

@@ -32,6 +32,20 @@ def test_a_manifest_tells_origin_and_terms_of_each_part_of_the_training(name):
     assert len(set(manifest["held_out"]["indices"])) == 76
 
 
+def test_onnx_runtime_computes_the_bundled_int8_file_in_int8(tmp_path):
+    onnx = pytest.importorskip("onnx", reason="onnx is not installed")
+    runtime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    options = runtime.SessionOptions()
+    options.optimized_model_filepath, options.log_severity_level = str(tmp_path / "optimized.onnx"), 3
+    file = find_artifact().model_file("onnx", "int8").path
+    runtime.InferenceSession(str(file), options, ["CPUExecutionProvider"])
+    graph = onnx.load(tmp_path / "optimized.onnx").graph
+    constants = {tensor.name: tensor.dims for tensor in graph.initializer}
+    int8 = [node for node in graph.node if node.op_type == "QLinearConv"]
+    assert len(int8) == 33  # without the first seven, the head and the confidence
+    assert all(constants[node.input[3]][0] % 16 == 0 for node in int8), "depthwise kernels take 16 channels at a time"
+
+
 @pytest.mark.shared
 def test_the_held_out_indices_of_the_manifests_are_those_of_the_split(shared):
     spec = importlib.util.spec_from_file_location("held_out", MODELS / "held_out.py")

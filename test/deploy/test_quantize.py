@@ -92,6 +92,12 @@ def test_the_manifest_says_what_a_precision_is_worth(reduced):
     assert manifest["files"]["onnx-bf16"]["file"] == "model.onnx"
 
 
+def test_the_manifest_says_that_int8_has_channels_of_zeros(reduced):
+    files = json.loads((reduced / "manifest.json").read_text())["files"]
+    assert files["onnx-int8"]["rewritings"] == [*files["onnx"]["rewritings"], "channels_in_blocks"]
+    assert "channels_in_blocks" not in files["onnx-fp16"]["rewritings"]
+
+
 def test_bgr_pixels_go_straight_into_int8_too(reduced):
     turned = np.ascontiguousarray(UNSEEN[..., ::-1])
     engine = find_artifact(reduced).load("onnxruntime", BackendOptions(threads=1, precision="int8", channels="bgr"))

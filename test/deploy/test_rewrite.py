@@ -14,7 +14,7 @@ from fastdepth_ros.artifact.artifact import find_artifact
 from fastdepth_ros.backends import BackendError, BackendOptions, ModelFile, backend_class
 from fastdepth_ros.data.synthetic.sequence import room_sequence
 from fastdepth_ros.deploy.export import OPSET, write_onnx
-from fastdepth_ros.deploy.rewrite import rewrite
+from fastdepth_ros.deploy.rewrite import BLOCK, channels_in_blocks, rewrite
 from fastdepth_ros.depth.frame import Frame
 from fastdepth_ros.depth.network import NetworkInput
 from fastdepth_ros.nn.checkpoints import load_checkpoint
@@ -92,6 +92,23 @@ def test_what_a_variant_lacks_is_not_rewritten(tmp_path, frames, skip):
     plain = write_plain(network, tmp_path / "plain.onnx")
     for rgb in frames[1:3]:
         np.testing.assert_allclose(depth_of(tmp_path / "model.onnx", rgb), depth_of(plain, rgb), rtol=0, atol=EXACT_M)
+
+
+@pytest.mark.parametrize("skip", ["add", "none", "concat"])
+def test_channels_of_zeros_fill_blocks_and_change_no_depth(tmp_path, frames, skip):
+    torch.manual_seed(0)
+    network = DepthNetwork(MobileNet(ENCODER), widths=WIDTHS, skip=skip).eval()
+    write_onnx(network, tmp_path / "model.onnx")
+    model = onnx.load(tmp_path / "model.onnx")
+    assert channels_in_blocks(model)
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, tmp_path / "blocks.onnx")
+    kernels = [tensor.dims for tensor in model.graph.initializer if len(tensor.dims) == 4]
+    assert sum(dims[0] % BLOCK == 0 for dims in kernels) >= 20  # of 38 and more
+    for rgb in frames[1:3]:
+        plain, filled = (depth_of(tmp_path / name, rgb) for name in ("model.onnx", "blocks.onnx"))
+        np.testing.assert_allclose(filled, plain, rtol=0, atol=1e-6)
+    assert not channels_in_blocks(model)
 
 
 @pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
