@@ -20,7 +20,7 @@ from fastdepth_ros.bench.flicker import flicker
 from fastdepth_ros.bench.harness import idle_power_w, measure
 from fastdepth_ros.bench.node import Scene, run_scene, start_s
 from fastdepth_ros.bench.paper_subjects import plan_halves, plan_peers
-from fastdepth_ros.bench.plan import Plan, Request, plan_eager, plan_engines, thread_counts
+from fastdepth_ros.bench.plan import Plan, Request, plan_eager, plan_engines
 from fastdepth_ros.bench.results import Results, results_of
 from fastdepth_ros.errors import FastDepthError
 
@@ -121,7 +121,9 @@ def _scenes(request: Request, plan: Plan, *, quick: bool) -> list[Scene]:
     if find_spec("rclpy") is None:
         plan.notes.append("no node: rclpy is not installed")
         return []
-    parameters = {"threads": str(max(request.threads or thread_counts())), "device": request.device}
+    parameters = {"device": request.device}
+    if request.threads:  # else the choice of the engine is also one of threads
+        parameters["threads"] = str(max(request.threads))
     first = {"model": request.models, "backend": request.backends, "precision": request.precisions}
     parameters |= {name: values[0] for name, values in first.items() if values and values[0]}
     parameters["power_save"] = str(request.power_save).lower()

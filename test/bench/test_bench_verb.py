@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import re
 import shutil
 from functools import partial
 from pathlib import Path
@@ -26,6 +28,7 @@ from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.nn.complexity import complexity
 from fastdepth_ros.nn.paper.peers import PEERS
 
+ROOT = Path(__file__).resolve().parents[2]
 ARGUMENTS = ["--quick", "--no-node", "--threads", "1", "--rounds", "2", "--frames", "2", "--backends", "onnxruntime"]
 
 
@@ -55,6 +58,35 @@ def test_engines_halves_and_eager_torch_are_in_one_run(run_folder):
     assert engine["ratio"] == pytest.approx(engine["median_ms"] / engine["floor_ms"])
     peak = json.loads((run_folder / "bench.json").read_text())["peaks"][0]["peak_gflops"]
     assert engine["floor_ms"] == pytest.approx(2 * engine["macs"] / peak / 1e6)
+
+
+@pytest.fixture(scope="module")
+def speed_tables():
+    spec = importlib.util.spec_from_file_location("speed_tables", ROOT / "models" / "speed_tables.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_pages_have_a_place_for_each_table_that_is_measured(speed_tables):
+    source = (ROOT / "models" / "speed_tables.py").read_text()
+    names = re.findall(r'written\([^"]*"(\w+)"', source)
+    assert sorted(names) == ["figures", "layers", "precisions"]
+    pages = speed_tables.SPEED.read_text() + speed_tables.BENCHMARK.read_text()
+    for name in names:
+        once = speed_tables.written(pages, name, "alpha")
+        assert "alpha" in once and speed_tables.written(once, name, "beta") == once.replace("alpha", "beta")
+    with pytest.raises(SystemExit, match="no line"):
+        speed_tables.written(pages, "another", "")
+
+
+def test_a_page_gets_the_figures_of_the_report_and_of_the_layers(run_folder, speed_tables):
+    text = speed_tables.sections((run_folder / "bench.md").read_text())
+    assert "### Latency" in text and "| tiny | onnxruntime | fp32 | 1 |" in text and "\n## " not in text
+    rows = [row for row in rows_of(run_folder).values() if row["group"] == "engine"]
+    assert re.search(r"\| `fp32` \| \d+\.\d\d \|", speed_tables.precision_table(speed_tables.find_artifact(), rows))
+    layers = speed_tables.layer_table(speed_tables.find_artifact(), calls=2)
+    assert re.search(r"convolutions in int8 \| 0\.00 \| \d", layers) and "| all |" in layers
 
 
 def test_json_prints_what_the_file_holds(run_folder, tmp_path, capsys, monkeypatch):
