@@ -22,7 +22,7 @@ from fastdepth_ros.cli.options import (
     number,
     require_suffix,
 )
-from fastdepth_ros.depth.geometry import INVERSE_DEPTH
+from fastdepth_ros.depth.geometry import INVERSE_DEPTH, LARGEST, SMALLEST, is_plausible
 from fastdepth_ros.depth.options import EstimatorOptions
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.ros_tools.parameter_file import write_parameter
@@ -89,6 +89,11 @@ def run(parsed: argparse.Namespace) -> None:
         reasons = "".join(f"\n  {count} frames: {reason}" for reason, count in unmeasured.items())
         reasons += "".join(f"\n  {note}" for note in notes)
         raise BagError(f"{parsed.bag}: {error}{reasons}") from error
+    if not has_shift and not is_plausible(figures["scale"]):
+        raise FastDepthError(
+            f"truth / depth is {figures['scale']:.4g}, and focal_scale can be {SMALLEST} to {LARGEST:g}",
+            "check that distances are in meters, and 16UC1 in millimeters",
+        )
     if parsed.picture:
         write_picture(parsed.picture, calibration_picture(measured, figures))
     if has_shift:

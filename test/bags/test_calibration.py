@@ -133,6 +133,7 @@ def test_a_few_wrong_pixels_and_one_large_frame_do_not_draw_the_scale():
         (["--depth-topic", "/no/such"], "no topic /no/such"),
         (["--depth-topic", IMAGE_TOPIC], "4 frames: a depth image is 32FC1"),
         (["--distance", "-1"], "-1.0 m makes no sense"),
+        (["--distance", "99999"], "focal_scale can be 0.01 to 100"),  # millimeters
         (["--distance", "1", "--picture", "scale.jpg"], "written as .png"),
         (["--distance", "2", "--region", "0", "0", "0", "5"], "0x5 pixels is empty"),
         (["--distance", "2", "--region", "0", "0", "999", "5"], "4 frames: region"),
