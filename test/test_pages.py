@@ -10,11 +10,17 @@ from pathlib import Path
 
 import pytest
 import yaml
+from write_pages import written
 
 from fastdepth_ros.cli import VERBS
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted((ROOT / "doc").glob("*.md"))
+
+
+def test_tables_of_pages_and_parameter_files_are_those_of_the_package():
+    stale = [path.name for path, text in written().items() if path.read_text() != text]
+    assert not stale, "write them anew: python test/write_pages.py"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

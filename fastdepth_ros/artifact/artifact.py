@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from fastdepth_ros.artifact import DEFAULT_BACKEND, DEFAULT_MODEL
 from fastdepth_ros.artifact.golden import check_golden
-from fastdepth_ros.artifact.manifest import MANIFEST, network_of, read_manifest, write_manifest
+from fastdepth_ros.artifact.manifest import MANIFEST, network_of, read_manifest
 from fastdepth_ros.backends import Backend, BackendOptions, ModelFile, backend_class
 from fastdepth_ros.backends.base import CheckedBackend
 from fastdepth_ros.depth.estimator import DepthEstimator
@@ -186,20 +186,6 @@ def file_key(model_format: str, precision: str) -> str:
     return model_format if precision == "fp32" else f"{model_format}-{precision}"
 
 
-def record_accuracy(artifact: Artifact, precision: str, key: str, figures: Mapping[str, float]) -> None:
-    """Write the accuracy of one precision into the manifest of an artifact, rounded to 4 digits.
-
-    Args:
-        key: data set, split and preprocessing: "nyu-labeled/test/authors".
-    """
-    facts = artifact.facts(precision)
-    rounded = {name: round(value, 4) for name, value in figures.items()}
-    facts = {**facts, "accuracy": {**facts.get("accuracy", {}), key: rounded}}
-    if precision != "fp32":
-        facts = {**artifact.manifest, "precisions": {**artifact.manifest["precisions"], precision: facts}}
-    write_manifest(artifact.folder, facts)
-
-
 def _maker(model_format: str, precision: str) -> str:
     """Remedy for a file that is not there."""
     if model_format == "onnx" and precision != "fp32":
@@ -207,13 +193,6 @@ def _maker(model_format: str, precision: str) -> str:
     if model_format == "tvm":
         return "`fastdepth compile` makes one"
     return "" if model_format in ("onnx", "safetensors") else "`fastdepth models add` adds one that another tool made"
-
-
-def record_output(artifact: Artifact, name: str, **facts: Any) -> None:
-    """Write facts on an output, such as the depth's scale and shift, into the manifest of an artifact."""
-    outputs = artifact.manifest["outputs"]
-    changed = {**outputs, name: {**outputs[name], **facts}}
-    write_manifest(artifact.folder, {**artifact.manifest, "outputs": changed})
 
 
 def sha256_of(path: Path) -> str:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,9 +16,6 @@ from fastdepth_ros.depth.network import Network
 from fastdepth_ros.errors import FastDepthError
 
 SPACING_PX = 16
-TOLERANCE_M = 1e-3
-AGREEMENT_M = 1e-4  # between engines that compute the same file
-CONFIDENCE_AGREEMENT = 1e-3
 
 
 def golden_frame(height_px: int, width_px: int | None = None) -> np.ndarray:
@@ -62,20 +58,6 @@ def infer_pixels(backend: Backend, rgb: np.ndarray, network: Network) -> Outputs
     return backend.infer(pixels, *golden_input(network)[1:])
 
 
-def golden_record(backend: Backend, network: Network) -> dict[str, Any]:
-    """Golden record in the manifest: the network's depth at every sixteenth pixel, of six digits; null where it is NaN,
-    "inf" where it is +inf. Depth that is not around a meter has a tolerance of its own size."""
-    depth = _sample(golden_outputs(backend, network).depth)
-    known = np.abs(depth[np.isfinite(depth)])
-    typical = float(np.median(known)) if known.size else 1.0
-    unusual = not 0.1 < typical < 10
-    return {
-        "spacing_px": SPACING_PX,
-        "tolerance_m": TOLERANCE_M if not unusual else float(f"{TOLERANCE_M * typical:.3g}"),
-        "depth_m": [[_written(value) for value in row] for row in depth.tolist()],
-    }
-
-
 @dataclass(frozen=True)
 class GoldenDifference:
     """Difference between a depth of the golden frame and the record, at the record's pixels.
@@ -107,7 +89,7 @@ def golden_difference(depth: np.ndarray, record: Mapping[str, Any]) -> GoldenDif
     Raises:
         FastDepthError: a malformed record, or a depth of another size.
     """
-    depth = _sample(depth)
+    depth = golden_sample(depth)
     try:
         expected, tolerance_m = np.array(record["depth_m"], np.float32), float(record["tolerance_m"])
         relative = float(record.get("tolerance_relative", 0.0))
@@ -120,30 +102,6 @@ def golden_difference(depth: np.ndarray, record: Mapping[str, Any]) -> GoldenDif
     ratio = float(np.median(depth[finite])) / median_m if median_m else float("nan")
     is_within = (off_m <= tolerance_m + relative * np.abs(np.where(finite, expected, 0))).all()
     return GoldenDifference(float(off_m.mean()), float(off_m.max()), ratio, tolerance_m, bool(is_within))
-
-
-def read_depth(path: Path, shape: tuple[int, int]) -> np.ndarray:
-    """Depth of the golden frame that another runtime wrote with `numpy.save`.
-
-    Args:
-        shape: rows and columns of the network's depth.
-
-    Returns:
-        float32 (rows, columns) meters; axes of length 1 are dropped.
-
-    Raises:
-        FastDepthError: no file of `numpy.save`, no floating-point numbers, or another size.
-    """
-    try:
-        depth = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise FastDepthError(f"{path} is no array that numpy.save wrote ({error})") from error
-    if not isinstance(depth, np.ndarray) or depth.dtype.kind != "f":
-        kind = getattr(depth, "dtype", "a set of arrays")
-        raise FastDepthError(f"{path} holds {kind}, it should hold meters as floating-point numbers")
-    if tuple(axis for axis in depth.shape if axis > 1) != shape:
-        raise FastDepthError(f"{path} has shape {depth.shape}, it should be {(1, 1, *shape)}")
-    return depth.reshape(shape).astype(np.float32)
 
 
 def check_golden(backend: Backend, record: Mapping[str, Any], network: Network) -> float:
@@ -172,34 +130,6 @@ def difference(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     return np.where(same, 0, np.where(np.isnan(off), np.inf, off))
 
 
-def require_agreement(one: Backend, other: Backend, network: Network, names: str) -> float:
-    """Difference between two backends of the same network over all pixels of the golden frame and of noise, meters.
-
-    Args:
-        names: "ONNX differs from PyTorch", for the error.
-
-    Raises:
-        FastDepthError: over AGREEMENT_M, or one of them gives NaN; the confidence, where both give it, over
-            CONFIDENCE_AGREEMENT.
-    """
-    shape = network.input.shape
-    noise = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
-    found = [(one.infer(rgb), other.infer(rgb)) for rgb in (golden_frame(*shape), noise)]
-    off_m = float(np.max([np.abs(left.depth - right.depth).max() for left, right in found]))
-    if not off_m <= AGREEMENT_M:  # NaN fails too
-        raise FastDepthError(f"{names} by {off_m} m, {AGREEMENT_M} m is allowed")
-    for (_, left), (_, right) in found:
-        if left is not None and right is not None and not np.abs(left - right).max() <= CONFIDENCE_AGREEMENT:
-            off = np.abs(left - right).max()
-            raise FastDepthError(f"{names} by {off} in confidence, {CONFIDENCE_AGREEMENT} is allowed")
-    return off_m
-
-
-def _written(value: float) -> float | str | None:
-    if value != value:
-        return None
-    return "inf" if value == np.inf else float(f"{value:.6g}")
-
-
-def _sample(depth: np.ndarray) -> np.ndarray:
+def golden_sample(depth: np.ndarray) -> np.ndarray:
+    """Every sixteenth pixel of a depth, those of the record."""
     return depth[SPACING_PX // 2 :: SPACING_PX, SPACING_PX // 2 :: SPACING_PX]

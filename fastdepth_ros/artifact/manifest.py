@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.resources import files
@@ -16,13 +15,12 @@ from typing import Any
 from fastdepth_ros.depth.geometry import DEPTH, Focal
 from fastdepth_ros.depth.network import FocalRule, Network, NetworkInput
 from fastdepth_ros.errors import FastDepthError
-from fastdepth_ros.jobs.atomic_io import atomic_write
 
 MANIFEST = "manifest.json"
 VERSION = 2
 NOT_STATED = "not stated"
 
-_TYPES: dict[str, tuple[Any, str]] = {  # type of JSON schema: Python's, and what an error calls it
+TYPES: dict[str, tuple[Any, str]] = {  # type of JSON schema: Python's, and what an error calls it
     "string": (str, "a text"),
     "integer": (int, "a whole number"),
     "number": ((int, float), "a number"),
@@ -105,7 +103,7 @@ def _meets(rules: Mapping[str, Any], found: Any) -> bool:
 def _differences(rules: Mapping[str, Any], found: Any) -> Iterator[str]:
     """Words for what a value should be and is not, by the rules on the value itself."""
     if "type" in rules:
-        kind, words = _TYPES[rules["type"]]
+        kind, words = TYPES[rules["type"]]
         if not isinstance(found, kind) or (isinstance(found, bool) and kind is not bool):
             yield words
         if isinstance(found, (int, float)) and not abs(found) <= float_info.max:  # a whole number has no limit in JSON
@@ -201,38 +199,3 @@ def _confidence(calibration: Mapping[str, Any] | None) -> tuple[tuple[float, ...
     if len(said) != len(meant) or any(before >= after for before, after in pairwise(said)):
         raise FastDepthError("outputs.confidence.calibration: said should rise, and be as long as meant")
     return said, meant
-
-
-def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
-    """Write the manifest, atomically."""
-    atomic_write(folder / MANIFEST, manifest_text(manifest) + "\n")
-
-
-def manifest_text(manifest: Mapping[str, Any]) -> str:
-    """Manifest as JSON with one line per list of numbers."""
-    return re.sub(r"\[\n[^\[\]{}]*\]", lambda numbers: " ".join(numbers[0].split()), json.dumps(manifest, indent=2))
-
-
-def as_markdown() -> str:
-    """The table in doc/manifest.md."""
-    rows = ["| field | what | value |", "|---|---|---|"]
-    return "\n".join([*rows, *_rows(schema(), "")]) + "\n"
-
-
-def _rows(rules: Mapping[str, Any], where: str) -> Iterator[str]:
-    for name, field in {**rules.get("properties", {}), "*": rules.get("additionalProperties")}.items():
-        if not isinstance(field, dict):
-            continue
-        words = _TYPES[field["type"]][1] if "type" in field else ""
-        values = ", ".join(f"`{value}`" for value in field.get("enum", [field["const"]] if "const" in field else []))
-        needed = "; required" if name in rules.get("required", ()) else ""
-        yield f"| `{where}{name}` | {field.get('description', '')} | {values or words}{needed} |"
-        yield from _rows(field, f"{where}{name}.")
-
-
-PAGE = Path("doc", "manifest.md")
-BEGIN, END = "<!-- manifest.py writes this -->\n", "<!-- to here -->\n"
-
-if __name__ == "__main__":  # after a change of the schema
-    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-    PAGE.write_text(before + BEGIN + as_markdown() + END + rest.partition(END)[2])

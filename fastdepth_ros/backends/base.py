@@ -12,7 +12,6 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from fastdepth_ros.errors import FastDepthError
-from fastdepth_ros.jobs.cores import available_cores
 from fastdepth_ros.registry import Registry
 from fastdepth_ros.share import cache_folder
 
@@ -96,7 +95,11 @@ class BackendOptions:
     @property
     def thread_limit(self) -> int:
         """Number of threads that the engine may use; 0: the engine chooses."""
-        return max(1, available_cores() // 2) if self.power_save and not self.threads else self.threads
+        if self.threads or not self.power_save:
+            return self.threads
+        from fastdepth_ros.jobs.cores import available_cores
+
+        return max(1, available_cores() // 2)
 
 
 class Backend(Protocol):

@@ -17,8 +17,6 @@ from fastdepth_ros.backends.base import (
     engine_text,
     in_f32,
 )  # fmt: skip
-from fastdepth_ros.backends.channels import read_model
-from fastdepth_ros.backends.native import host_features
 
 
 @BACKENDS.register("onnxruntime")
@@ -43,7 +41,7 @@ class OnnxRuntimeBackend:
             raise BackendError("onnxruntime does not compute in bf16; backend openvino does")
         provider = _provider(options.device, onnxruntime.get_available_providers())
         facts = provider_options(provider, model, options, onnxruntime.__version__)
-        content = read_model(model.path, options.channels)
+        content = _read(model, options.channels)
         try:
             self._session = onnxruntime.InferenceSession(content, settings, [provider], [facts])
         except Exception as error:  # its error classes share no base but Exception
@@ -51,7 +49,7 @@ class OnnxRuntimeBackend:
         if self._session.get_providers()[0] != provider:
             raise BackendError(f"onnxruntime could not start {provider}; see its log, or choose device 'cpu'")
         self._check(model)
-        self.computes, self.channels = computes(provider, options.precision, host_features()), options.channels
+        self.computes, self.channels = _computes_here(provider, options.precision), options.channels
         self.engine = engine_text(f"onnxruntime {onnxruntime.__version__}", options.device, self.computes)
         self._inputs = [entry.name for entry in self._session.get_inputs()]
         self._outputs = list(model.outputs) if len(model.outputs) > 1 else None  # an only output may have any name
@@ -85,6 +83,22 @@ def session_options(threads: int) -> Any:
     settings.log_severity_level = 3  # its warnings about unknown hardware say nothing to a user
     settings.add_session_config_entry("session.force_spinning_stop", "1")  # between frames none spins
     return settings
+
+
+def _read(model: ModelFile, channels: str) -> bytes:
+    if channels == "rgb":
+        return model.path.read_bytes()
+    from fastdepth_ros.backends.channels import read_model  # most robots use rgb
+
+    return read_model(model.path, channels)
+
+
+def _computes_here(provider: str, precision: str) -> str:
+    if precision == "fp32":
+        return precision
+    from fastdepth_ros.backends.native import host_features
+
+    return computes(provider, precision, host_features())
 
 
 def _provider(device: str, available: list[str]) -> str:

@@ -23,8 +23,8 @@ from fastdepth_ros.bags.camera import (
 from fastdepth_ros.bags.reader import TYPES, BagError, BagReader, of_topic, open_bag, read_messages, recorded_times
 from fastdepth_ros.bags.request import Request, Source, Topic
 from fastdepth_ros.bags.windows import Window, cut
-from fastdepth_ros.depth.depth_image import DEPTH_ENCODINGS
 from fastdepth_ros.depth.frame import SETTLED_FRAMES, FrameError, SensorBits, decode_message
+from fastdepth_ros.depth.options import DEPTH_ENCODINGS
 
 CAMERA_INFO_TOPIC, POINTS_TOPIC = "/depth/camera_info", "/depth/points"
 

@@ -21,9 +21,9 @@ from fastdepth_ros.bags.reader import TYPES, as_bag_error, message_from, of_topi
 from fastdepth_ros.bags.request import CAMERA_INFO, DEPTH, POINTS, Estimate, Recipe, Summary, Task
 from fastdepth_ros.bags.writer import PartWriter
 from fastdepth_ros.depth.camera_info import FrameCamera, is_rectified, stamp_ns
-from fastdepth_ros.depth.depth_image import DEPTH_ENCODINGS
 from fastdepth_ros.depth.estimator import DepthResult
 from fastdepth_ros.depth.frame import Frame, FrameError, decode_message
+from fastdepth_ros.depth.options import DEPTH_ENCODINGS
 from fastdepth_ros.depth.points import filtered_points
 from fastdepth_ros.depth.undistort import Undistorter
 from fastdepth_ros.jobs.pool import Work

@@ -21,7 +21,8 @@ import numpy as np
 from fastdepth_ros.artifact.artifact import Artifact, find_artifact
 from fastdepth_ros.artifact.golden import golden_input
 from fastdepth_ros.backends import Backend, BackendOptions
-from fastdepth_ros.choice.choice import Choice, Timed, Wanted, candidates, thread_counts
+from fastdepth_ros.choice.choice import Choice, Wanted, candidates
+from fastdepth_ros.choice.kept import Timed, thread_counts
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.other_load import OtherLoad
 

@@ -33,7 +33,7 @@ from fastdepth_ros.cli.options import (
     number,
     wanted_engine,
 )
-from fastdepth_ros.depth.options import ENCODINGS, PointsOptions
+from fastdepth_ros.depth.options import DEPTH_ENCODINGS, PointsOptions
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.cores import logical_cores
 from fastdepth_ros.jobs.pool import local_pool, ray_pool
@@ -66,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="take the lens distortion that camera_info states out of the frames, unless the topic is rectified",
     )  # fmt: skip
     parser.add_argument(
-        "--depth-encoding", choices=ENCODINGS, default="32FC1",
+        "--depth-encoding", choices=tuple(DEPTH_ENCODINGS), default="32FC1",
         help="32FC1: meters on /depth/image; 16UC1: millimeters on /depth/image_raw",
     )  # fmt: skip
     add_json_option(parser, "the summary")

@@ -112,7 +112,7 @@ def run(parsed: argparse.Namespace) -> None:
 
 def _keep_pair(artifact: Artifact, figures: dict[str, Any], as_json: bool) -> None:
     """Write scale and shift of an inverse depth into the manifest, and print them."""
-    from fastdepth_ros.artifact.artifact import record_output
+    from fastdepth_ros.artifact.record import record_output
 
     record_output(artifact, "depth", **{name: figures[name] for name in ("scale", "shift", "spread", "metric")})
     if as_json:

@@ -8,7 +8,7 @@ import sys
 import time
 from dataclasses import asdict
 
-from fastdepth_ros.choice.choice import keep_choice
+from fastdepth_ros.choice.kept import keep_choice
 from fastdepth_ros.cli.options import add_json_option, add_model_options, wanted_engine
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.cores import logical_cores

@@ -57,7 +57,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(parsed: argparse.Namespace) -> None:
-    from fastdepth_ros.artifact.artifact import find_artifacts, record_accuracy
+    from fastdepth_ros.artifact.artifact import find_artifacts
+    from fastdepth_ros.artifact.record import record_accuracy
     from fastdepth_ros.metrics.calibration import ConfidenceSamples
     from fastdepth_ros.metrics.confidence import ConfidenceFigures
     from fastdepth_ros.train.evaluation import PROTOCOLS, default_protocol, evaluate, mean_figures, pooled_figures
@@ -117,7 +118,8 @@ def run(parsed: argparse.Namespace) -> None:
 
 def _calibrate(artifact: Artifact, samples: ConfidenceSamples, on: str) -> None:
     """Write the calibration of an imported confidence into the manifest."""
-    from fastdepth_ros.artifact.artifact import find_artifact, record_output
+    from fastdepth_ros.artifact.artifact import find_artifact
+    from fastdepth_ros.artifact.record import record_output
 
     found = samples.calibration()
     if found is None:

@@ -89,7 +89,7 @@ def _list(parsed: argparse.Namespace) -> int:
 
 def _show(parsed: argparse.Namespace) -> int:
     from fastdepth_ros.artifact.artifact import find_artifact
-    from fastdepth_ros.artifact.manifest import manifest_text
+    from fastdepth_ros.artifact.record import manifest_text
 
     artifact = find_artifact(parsed.model)
     print(manifest_text(_without_golden(artifact.manifest)))
@@ -124,7 +124,8 @@ def _verify(parsed: argparse.Namespace) -> int:
 
 
 def _verify_against(path: Path, artifact: Artifact, tolerance_m: float | None) -> int:
-    from fastdepth_ros.artifact.golden import golden_difference, read_depth
+    from fastdepth_ros.artifact.golden import golden_difference
+    from fastdepth_ros.artifact.record import read_depth
 
     if "golden" not in artifact.manifest:
         raise FastDepthError(f"the manifest of {artifact.name} has no golden depth in fp32 to compare with")

@@ -51,7 +51,8 @@ def run(parsed: argparse.Namespace) -> None:
 
 def _measure(parsed: argparse.Namespace, dataset: Dataset) -> None:
     """Measure fp32 and the new precision on the new precision's engine, and write both into the manifest."""
-    from fastdepth_ros.artifact.artifact import find_artifact, record_accuracy
+    from fastdepth_ros.artifact.artifact import find_artifact
+    from fastdepth_ros.artifact.record import record_accuracy
     from fastdepth_ros.deploy.quantize import ENGINES
     from fastdepth_ros.train.evaluation import PROTOCOLS, default_protocol, evaluate, mean_figures
 

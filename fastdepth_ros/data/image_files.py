@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from fastdepth_ros.data.datasets import DatasetError
-from fastdepth_ros.depth.image_header import jpeg_is_whole
+from fastdepth_ros.depth.compressed_image import jpeg_is_whole
 
 _PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8"
 

@@ -20,8 +20,7 @@ import tvm_ffi
 from tvm import relax
 
 from fastdepth_ros.artifact.artifact import Artifact, find_artifact, sha256_of
-from fastdepth_ros.artifact.golden import require_agreement
-from fastdepth_ros.artifact.manifest import write_manifest
+from fastdepth_ros.artifact.record import require_agreement, write_manifest
 from fastdepth_ros.backends import BackendOptions, backend_class
 from fastdepth_ros.backends.tvm import installed_versions
 from fastdepth_ros.deploy.module import kernels, network_module

@@ -14,16 +14,9 @@ import torch
 
 from fastdepth_ros import __version__
 from fastdepth_ros.artifact.artifact import sha256_of
-from fastdepth_ros.artifact.golden import golden_frame, golden_record, require_agreement
-from fastdepth_ros.artifact.manifest import (
-    NOT_STATED,
-    VERSION,
-    check,
-    fastdepth_fields,
-    network_of,
-    schema,
-    write_manifest,
-)
+from fastdepth_ros.artifact.golden import golden_frame
+from fastdepth_ros.artifact.manifest import NOT_STATED, VERSION, check, fastdepth_fields, network_of, schema
+from fastdepth_ros.artifact.record import golden_record, require_agreement, write_manifest
 from fastdepth_ros.backends import BackendOptions, ModelFile, backend_class
 from fastdepth_ros.deploy.rewrite import rewrite
 from fastdepth_ros.depth.geometry import TRAINED_FOCAL, TRAINED_INPUT_PX

@@ -13,14 +13,9 @@ import numpy as np
 
 from fastdepth_ros import __version__
 from fastdepth_ros.artifact.artifact import Artifact, file_key, find_artifact, sha256_of
-from fastdepth_ros.artifact.golden import (
-    TOLERANCE_M,
-    GoldenDifference,
-    golden_difference,
-    golden_outputs,
-    golden_record,
-)  # fmt: skip
-from fastdepth_ros.artifact.manifest import VERSION, write_manifest
+from fastdepth_ros.artifact.golden import GoldenDifference, golden_difference, golden_outputs  # fmt: skip
+from fastdepth_ros.artifact.manifest import VERSION
+from fastdepth_ros.artifact.record import TOLERANCE_M, golden_record, write_manifest  # fmt: skip
 from fastdepth_ros.backends import BackendOptions, backend_class
 from fastdepth_ros.backends.litert import LiteRtBackend, Port, open_tflite
 from fastdepth_ros.errors import FastDepthError

@@ -12,8 +12,9 @@ import onnx
 
 from fastdepth_ros import __version__
 from fastdepth_ros.artifact.artifact import sha256_of
-from fastdepth_ros.artifact.golden import golden_input, golden_record
-from fastdepth_ros.artifact.manifest import VERSION, check, network_of, schema, write_manifest
+from fastdepth_ros.artifact.golden import golden_input
+from fastdepth_ros.artifact.manifest import VERSION, check, network_of, schema
+from fastdepth_ros.artifact.record import golden_record, write_manifest
 from fastdepth_ros.backends import BackendOptions, ModelFile, Outputs, backend_class
 from fastdepth_ros.deploy.foreign_onnx import (
     EXPORT_AGAIN,

@@ -11,8 +11,8 @@ import onnxruntime
 import torch
 
 from fastdepth_ros.artifact.artifact import Artifact, sha256_of
-from fastdepth_ros.artifact.golden import AGREEMENT_M, difference, golden_frame
-from fastdepth_ros.artifact.manifest import manifest_text
+from fastdepth_ros.artifact.golden import difference, golden_frame
+from fastdepth_ros.artifact.record import AGREEMENT_M, manifest_text
 from fastdepth_ros.deploy.unwrap import IMAGE, PlainNetwork, unwrap
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.atomic_io import atomic_folder, atomic_write

@@ -23,16 +23,14 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from tqdm import tqdm
 
 from fastdepth_ros.artifact.artifact import Artifact, file_key, find_artifact, sha256_of
-from fastdepth_ros.artifact.golden import (
+from fastdepth_ros.artifact.golden import (  # fmt: skip
     SPACING_PX,
-    TOLERANCE_M,
     difference,
     golden_input,
     golden_outputs,
-    golden_record,
     infer_pixels,
-)  # fmt: skip
-from fastdepth_ros.artifact.manifest import write_manifest
+)
+from fastdepth_ros.artifact.record import TOLERANCE_M, golden_record, write_manifest  # fmt: skip
 from fastdepth_ros.backends import Backend, BackendOptions
 from fastdepth_ros.deploy.rewrite import channels_in_blocks, leading_to
 from fastdepth_ros.depth.network import Network

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -15,8 +16,10 @@ from fastdepth_ros.depth.frame import Frame
 from fastdepth_ros.depth.geometry import Placement, covered, fixed_focal_scale
 from fastdepth_ros.depth.network import Network
 from fastdepth_ros.depth.options import EstimatorOptions
-from fastdepth_ros.depth.temporal import TemporalFilter
 from fastdepth_ros.errors import FastDepthError
+
+if TYPE_CHECKING:
+    from fastdepth_ros.depth.temporal import TemporalFilter
 
 UNKNOWN = "the camera is unknown"
 PERCENTILES = (50, 95, 99)  # of the stage times on /diagnostics
@@ -99,7 +102,11 @@ class DepthEstimator:
         self.takes_camera = network.takes_camera
         self.wants_camera = self.takes_camera or (self._fixed_scale is None and network.focal_rule.focal is not None)
         self._max_depth_m = self.options.max_depth_m or inf
-        self._filter = TemporalFilter(self.options.temporal_filter) if self.options.temporal_filter else None
+        self._filter: TemporalFilter | None = None
+        if self.options.temporal_filter:
+            from fastdepth_ros.depth.temporal import TemporalFilter
+
+            self._filter = TemporalFilter(self.options.temporal_filter)
 
     def __call__(
         self, frame: Frame, k: np.ndarray | None = None, stamp_ns: int | None = None, unknown: str = UNKNOWN

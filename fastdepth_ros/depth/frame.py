@@ -9,7 +9,6 @@ from typing import Any
 import cv2
 import numpy as np
 
-from fastdepth_ros.depth.image_header import MAX_PIXELS, check_header, oversized
 from fastdepth_ros.errors import FastDepthError, FrameError
 
 CHANNELS = {"rgb": 3, "bgr": 3, "rgba": 4, "bgra": 4, "mono": 1}
@@ -17,6 +16,7 @@ BLANK_LEVELS = 2.0  # standard deviation: noise of a covered sensor is less, a d
 NO_PICTURE = "of a single color, whose depth is meaningless"
 BLANK_ROWS = 60  # of any frame, and as densely along them, are enough
 SAMPLE_BITS = 16
+MAX_PIXELS = 1 << 25  # 8K video has 33.2 million, this is 33.5
 SETTLED_FRAMES = 30  # after which a rise of the bits is reported
 _BIT_STEPS = (8, 10, 12, 14, SAMPLE_BITS)  # bits that sensors have
 
@@ -146,6 +146,8 @@ def decode_message(message: Any, sensor: SensorBits | None = None) -> Frame:
     """
     if not hasattr(message, "format"):
         return decode_raw(message, sensor)
+    from fastdepth_ros.depth.compressed_image import decode_compressed  # most cameras send raw images
+
     try:
         return decode_compressed(message.data, format_name=message.format, sensor=sensor)
     except FrameError as error:
@@ -165,58 +167,32 @@ def decode_raw(image: RawImage | Any, sensor: SensorBits | None = None) -> Frame
         FrameError: a depth image, empty, of more pixels than any camera has, `step` too small, or `data` shorter than
             `step * height`.
     """
-    _refuse_depth(image.encoding)
+    refuse_depth(image.encoding)
     decode = _decoder(image.encoding)
     if image.height < 1 or image.width < 1:
         raise FrameError(f"image is empty: {image.width}x{image.height}")
-    if image.width * image.height > MAX_PIXELS:
-        raise oversized(image.width, image.height, "image")
+    check_size(image.width, image.height, "image")
     return decode(image, sensor or SensorBits())
 
 
-def decode_compressed(
-    data: Any, *, format_name: str = "", upright: bool = False, sensor: SensorBits | None = None
-) -> Frame:
-    """A frame from a JPEG, PNG, BMP, WebP, PPM or PGM (sensor_msgs/CompressedImage).
-
-    Args:
-        format_name: format by image_transport, "bayer_rggb8; png compressed ": encoding of the image, then codec and
-            order of the pixels that it was given. A gray picture of a Bayer camera is its mosaic.
-        upright: turn it as its EXIF says, as for a photograph; a camera's matrix holds in the sensor's orientation.
-        sensor: see `decode_raw`; for PNG, PPM and PGM of 16 bits.
-
-    Raises:
-        FrameError: corrupt, cut short, of more pixels than any camera has, or a depth image.
-    """
-    encoding, _, codec = (part.strip() for part in format_name.partition(";"))
-    if "compressedDepth" in format_name:
-        raise FrameError(f"compressed image of format {format_name!r} holds depth, not color")
-    _refuse_depth(encoding)
-    encoded = bytes(data)
-    if not encoded:
-        raise FrameError("compressed image is empty")
-    encoded = encoded[: check_header(encoded)]
-    flags = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH | (0 if upright else cv2.IMREAD_IGNORE_ORIENTATION)
-    try:
-        pixels = cv2.imdecode(np.frombuffer(encoded, np.uint8), flags)
-    except cv2.error as error:
-        raise FrameError(f"compressed image cannot be decoded: {error}") from error
-    if pixels is None:
-        raise FrameError(f"compressed image ({format_name!r}, {len(encoded)} bytes) is corrupt")
-    if pixels.dtype == np.uint16:
-        pixels = (sensor or SensorBits()).high_bytes(pixels)
-    if pixels.ndim == 2:
-        bayer = _bayer_name(encoding)
-        return Frame(cv2.cvtColor(pixels, _BAYER[bayer])) if bayer else Frame(pixels, "mono")
-    # what was compressed as "rgb8" went into the codec as if it were BGR, and comes out so
-    return Frame(pixels, "rgb" if "compressed rgb" in codec else "bgr")
+def check_size(width: int, height: int, what: str) -> None:
+    """Raises FrameError for more than MAX_PIXELS, which no camera has."""
+    if width * height > MAX_PIXELS:
+        raise FrameError(f"{what} of {width}x{height} pixels is not read, {MAX_PIXELS} pixels are the most")
 
 
-def _refuse_depth(encoding: str) -> None:
+def refuse_depth(encoding: str) -> None:
+    """Raises FrameError for an encoding of depth images."""
     if encoding in _DEPTH:
         raise FrameError(
             f"encoding {encoding!r} is a depth image ({_DEPTH[encoding]}), not a camera's image; take a color topic"
         )
+
+
+def gray_frame(pixels: np.ndarray, encoding: str) -> Frame:
+    """Frame of uint8 HxW pixels: the mosaic of a Bayer encoding, mono of any other."""
+    bayer = _bayer_name(encoding)
+    return Frame(cv2.cvtColor(pixels, _BAYER[bayer])) if bayer else Frame(pixels, "mono")
 
 
 def _bayer_name(encoding: str) -> str:
@@ -246,7 +222,7 @@ def _packed(image: RawImage, sensor: SensorBits) -> Frame:
 
 def _bayer(image: RawImage, sensor: SensorBits) -> Frame:
     depth_bytes = 2 if image.encoding.endswith("16") else 1
-    return Frame(cv2.cvtColor(_high_bytes(image, 1, depth_bytes, sensor), _BAYER[_bayer_name(image.encoding)]))
+    return gray_frame(_high_bytes(image, 1, depth_bytes, sensor)[..., 0], image.encoding)
 
 
 def _yuv422(image: RawImage, sensor: SensorBits) -> Frame:

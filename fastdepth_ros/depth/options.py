@@ -2,16 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
+
+import numpy as np
 
 from fastdepth_ros.depth.geometry import AUTO, FIELDS_OF_VIEW, fixed_focal_scale
 from fastdepth_ros.errors import FastDepthError
 
 OUTPUTS = ("network", "camera")
 OUTSIDE = ("keep", "invalid")
-ENCODINGS = ("32FC1", "16UC1")  # of depth images
 OFF_DEG = 90  # of max_slant_deg
+NO_RETURN = 65535  # millimeters that some sensors write instead of 0
+
+
+def millimeters(depth: np.ndarray) -> np.ndarray:
+    """uint16 millimeters, 0 where invalid, beyond range or over 65.534 m.
+
+    Args:
+        depth: float32 HxW meters, NaN invalid, +inf beyond range.
+    """
+    rounded = np.rint(depth * 1000)
+    return np.where(rounded < NO_RETURN, rounded, 0).astype(np.uint16)
+
+
+@dataclass(frozen=True)
+class DepthEncoding:
+    """One encoding of depth images (REP 118).
+
+    Args:
+        topic: name of the topic below depth/.
+        encode: makes the message's pixels of float32 HxW meters.
+    """
+
+    topic: str
+    encode: Callable[[np.ndarray], np.ndarray]
+
+
+DEPTH_ENCODINGS = {"32FC1": DepthEncoding("image", np.asarray), "16UC1": DepthEncoding("image_raw", millimeters)}
 
 
 @dataclass(frozen=True)

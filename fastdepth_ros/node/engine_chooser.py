@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from fastdepth_ros.artifact.artifact import Artifact
-from fastdepth_ros.choice.choice import Timed, Wanted, candidates, is_open, keep_choice, kept_choice
+from fastdepth_ros.choice.choice import Wanted, candidates
+from fastdepth_ros.choice.kept import Timed, is_open, keep_choice, kept_choice
 from fastdepth_ros.choice.measure import QUIET_SHARE, Measurement
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.cores import logical_cores

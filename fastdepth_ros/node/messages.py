@@ -16,9 +16,9 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from std_msgs.msg import Header
 
 from fastdepth_ros.depth.camera_info import FrameCamera, camera_info_fields, stamp_ns
-from fastdepth_ros.depth.depth_image import DEPTH_ENCODINGS
 from fastdepth_ros.depth.estimator import DepthResult
 from fastdepth_ros.depth.frame import Frame, FrameError, RawImage, SensorBits, UnknownEncodingError, decode_message
+from fastdepth_ros.depth.options import DEPTH_ENCODINGS
 from fastdepth_ros.node.parameters import Settings
 
 try:
@@ -172,7 +172,7 @@ class DepthPublishers:
         if not camera.fault:
             self._info.publish(self._info_bytes(header, camera, result.from_frame, result.depth.shape))
         if self._compressed.get_subscription_count():
-            from fastdepth_ros.depth.compressed_depth import compressed_depth  # most robots do not compress it
+            from fastdepth_ros.depth.depth_image import compressed_depth  # most robots do not compress it
 
             data, kind = compressed_depth(pixels), f"{self._encoding}; compressedDepth png"
             self._compressed.publish(CompressedImage(header=header, format=kind, data=data))

@@ -1,18 +1,16 @@
-"""Table of the node's parameters: descriptors, defaults, config/*.yaml and doc/parameters.md are made from it."""
+"""Table of the node's parameters: descriptors and defaults; test/write_pages.py makes config/*.yaml and
+doc/parameters.md from it."""
 
 from __future__ import annotations
 
-import re
-import textwrap
 from collections.abc import Mapping
-from dataclasses import Field, asdict, dataclass, field, fields
-from pathlib import Path
+from dataclasses import Field, dataclass, field, fields
 from typing import Any
 
 from fastdepth_ros.backends import backend_names
 from fastdepth_ros.backends.base import CHANNELS, PRECISIONS
 from fastdepth_ros.depth.geometry import FIELDS_OF_VIEW, fixed_focal_scale
-from fastdepth_ros.depth.options import ENCODINGS, OUTPUTS, OUTSIDE
+from fastdepth_ros.depth.options import DEPTH_ENCODINGS, OUTPUTS, OUTSIDE
 from fastdepth_ros.errors import FastDepthError
 
 TRANSPORTS = ("raw", "compressed")
@@ -135,7 +133,7 @@ class Settings:
     )  # fmt: skip
     depth_encoding: str = _parameter(
         "32FC1", "encoding of the depth image; 32FC1: meters on depth/image; 16UC1: millimeters on depth/image_raw",
-        choices=ENCODINGS,
+        choices=tuple(DEPTH_ENCODINGS),
     )  # fmt: skip
     temporal_filter: float = _parameter(
         0.0, "weight of the previous depth where a pixel changes little, to reduce flicker; 0: off", low=0.0, high=0.95
@@ -193,19 +191,6 @@ FIXED = {
     "depth_encoding": "names the topic of the depth; deactivate the node and clean it up first",
     "points": "makes the topic depth/points; deactivate the node and clean it up first",
 }
-PAGE = "doc/parameters.md"
-TX2 = "doc/jetson_tx2.md says how to make its model. Parameters that are not listed keep their defaults."
-FILES: dict[str, tuple[str, Mapping[str, Any]]] = {
-    "fastdepth.yaml": ("Parameters of the fastdepth node with their defaults.", asdict(Settings())),
-    "tx2_cpu.yaml": (
-        f"Jetson TX2, four A57 cores. {TX2}",
-        {"backend": "tvm", "model": "~/fastdepth/tx2-cpu", "device": "cpu", "threads": 4},
-    ),
-    "tx2_gpu.yaml": (
-        f"Jetson TX2, GPU. {TX2}",
-        {"backend": "tvm", "model": "~/fastdepth/tx2-gpu", "device": "cuda"},
-    ),
-}
 
 
 def complaint(name: str, value: Any) -> str:
@@ -227,7 +212,7 @@ def declare(node: Any) -> None:
 
     for entry in fields(Settings):
         low, high = entry.metadata["low"], entry.metadata["high"]
-        descriptor = ParameterDescriptor(description=entry.metadata["doc"], additional_constraints=_constraint(entry))
+        descriptor = ParameterDescriptor(description=entry.metadata["doc"], additionalconstraints=constraint(entry))
         descriptor.dynamic_typing = entry.metadata["check"] is not None  # `-p focal_scale:=1.2`, and a bare `off`
         descriptor.read_only = entry.metadata["fixed"]
         if isinstance(low, float):
@@ -264,34 +249,8 @@ def read(node: Any, changes: Mapping[str, Any] | None = None) -> Settings:
     return settings
 
 
-def as_yaml(title: str, values: Mapping[str, Any]) -> str:
-    """Text of a parameter file: each parameter of `values`, with its description as a comment."""
-    lines = [f"# {title}", "/**:", "  ros__parameters:"]
-    for entry in (entry for entry in fields(Settings) if entry.name in values):
-        comment = "; ".join(filter(None, (entry.metadata["doc"], _constraint(entry))))
-        lines += textwrap.wrap(
-            comment, 110, initial_indent="    # ", subsequent_indent="    # ", break_on_hyphens=False
-        )
-        lines.append(f"    {entry.name}: {_yaml(values[entry.name])}")
-    return "\n".join(lines) + "\n"
-
-
-def as_markdown() -> str:
-    """Table of parameters for doc/parameters.md."""
-    rows = ["| parameter | default | meaning |", "|---|---|---|"]
-    for entry in fields(Settings):
-        meaning = "; ".join(filter(None, (entry.metadata["doc"], _constraint(entry))))
-        rows.append(f"| `{entry.name}` | `{_yaml(entry.default)}` | {meaning} |")
-    return "\n".join(rows) + "\n"
-
-
-def as_page() -> str:
-    """The page PAGE with its table replaced."""
-    before, table, after = re.split(r"((?:^\|.*\n)+)", Path(PAGE).read_text(encoding="utf-8"), maxsplit=1, flags=re.M)
-    return before + as_markdown() + after
-
-
-def _constraint(entry: Field[Any]) -> str:
+def constraint(entry: Field[Any]) -> str:
+    """Words for the allowed values of a parameter; "" for any."""
     if entry.metadata["choices"]:
         return "one of " + ", ".join(entry.metadata["choices"])
     if entry.metadata["low"] is not None:
@@ -299,13 +258,3 @@ def _constraint(entry: Field[Any]) -> str:
     if entry.metadata["fixed"]:
         return "set at start, then read-only"
     return ""
-
-
-def _yaml(value: Any) -> str:
-    return {bool: str(value).lower(), str: f'"{value}"'}.get(type(value), str(value))
-
-
-if __name__ == "__main__":  # after a change of the table
-    for name, (title, values) in FILES.items():
-        Path("config", name).write_text(as_yaml(title, values))
-    Path(PAGE).write_text(as_page())

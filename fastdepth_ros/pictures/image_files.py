@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from fastdepth_ros.depth.frame import Frame, FrameError, SensorBits, decode_compressed
+from fastdepth_ros.depth.compressed_image import decode_compressed
+from fastdepth_ros.depth.frame import Frame, FrameError, SensorBits
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.atomic_io import atomic_file
 from fastdepth_ros.pictures.color_map import color_depth

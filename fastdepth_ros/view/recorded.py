@@ -21,18 +21,18 @@ from fastdepth_ros.bags.camera import (
     lens_note,
 )
 from fastdepth_ros.bags.reader import BagError, BagReader, open_bag, read_messages
-from fastdepth_ros.depth import depth_image
 from fastdepth_ros.depth.camera_info import frame_camera, is_rectified, stamp_ns
 from fastdepth_ros.depth.depth_image import meters_of
 from fastdepth_ros.depth.estimator import stage_times_ms
 from fastdepth_ros.depth.frame import FrameError, SensorBits, decode_message
+from fastdepth_ros.depth.options import DEPTH_ENCODINGS
 from fastdepth_ros.depth.points import points_of
 from fastdepth_ros.pictures.color_map import color_depth
 from fastdepth_ros.pictures.image_files import as_bgr, jpeg
 from fastdepth_ros.view.cloud_picture import cloud_picture
 from fastdepth_ros.view.projection import view_of
 
-DEPTH_TOPICS = tuple(f"/depth/{encoding.topic}" for encoding in depth_image.DEPTH_ENCODINGS.values())
+DEPTH_TOPICS = tuple(f"/depth/{encoding.topic}" for encoding in DEPTH_ENCODINGS.values())
 POINTS_TOPIC, POINTS_TYPE, CLOUDS_SHOWN = "/depth/points", "sensor_msgs/msg/PointCloud2", 3
 DIAGNOSTICS_TYPE = "diagnostic_msgs/msg/DiagnosticArray"
 PERCENTILES = (5, 50, 95)

@@ -14,7 +14,8 @@ from manifests import edit_manifest
 
 from fastdepth_ros.artifact import DEFAULT_MODEL
 from fastdepth_ros.artifact.artifact import find_artifact, sha256_of
-from fastdepth_ros.artifact.manifest import MANIFEST, write_manifest
+from fastdepth_ros.artifact.manifest import MANIFEST
+from fastdepth_ros.artifact.record import write_manifest
 from fastdepth_ros.backends import BackendError, BackendOptions
 from fastdepth_ros.depth.geometry import Focal
 from fastdepth_ros.errors import FastDepthError

@@ -11,7 +11,8 @@ from manifests import edit_manifest
 from networks import fastdepth
 
 from fastdepth_ros.artifact.artifact import find_artifact
-from fastdepth_ros.artifact.golden import check_golden, golden_frame, golden_record
+from fastdepth_ros.artifact.golden import check_golden, golden_frame
+from fastdepth_ros.artifact.record import golden_record
 from fastdepth_ros.backends import BackendOptions
 from fastdepth_ros.errors import FastDepthError
 

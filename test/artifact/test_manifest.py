@@ -1,4 +1,4 @@
-"""Manifest: version 1 is read on, the schema is JSON schema, and the docs print it."""
+"""Manifest: version 1 is read on, and the schema is JSON schema."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from manifests import edit_manifest
 
 from fastdepth_ros.artifact.artifact import find_artifact
-from fastdepth_ros.artifact.manifest import PAGE, as_markdown, check, schema
+from fastdepth_ros.artifact.manifest import check, schema
 from fastdepth_ros.backends import Outputs
 from fastdepth_ros.depth.network import Network
 from fastdepth_ros.errors import FastDepthError
@@ -111,11 +111,6 @@ def test_a_number_beyond_float_is_refused(artifact_folder, value):
     manifest = find_artifact(artifact_folder).manifest
     with pytest.raises(FastDepthError, match="focal.fx is .*, it should be a finite number"):
         check(schema(), with_value(manifest, ("focal", "fx"), value))
-
-
-def test_the_docs_print_the_schema():
-    page = (ROOT / PAGE).read_text()
-    assert as_markdown() in page, "write it anew: python -m fastdepth_ros.artifact.manifest"
 
 
 def test_a_calibrated_confidence_is_a_probability_and_another_is_none():

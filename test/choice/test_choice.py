@@ -13,18 +13,9 @@ from manifests import edit_manifest
 
 from fastdepth_ros.artifact.artifact import Artifact, find_artifact
 from fastdepth_ros.backends import BackendOptions
-from fastdepth_ros.choice import choice as choice_room
-from fastdepth_ros.choice.choice import (
-    Choice,
-    Timed,
-    Wanted,
-    best_of,
-    candidates,
-    keep_choice,
-    kept_choice,
-    load_chosen,
-    thread_counts,
-)
+from fastdepth_ros.choice import kept as choice_room
+from fastdepth_ros.choice.choice import Choice, Wanted, candidates, load_chosen
+from fastdepth_ros.choice.kept import Timed, best_of, keep_choice, kept_choice, thread_counts
 from fastdepth_ros.choice.measure import Measurement
 from fastdepth_ros.cli import main
 from fastdepth_ros.errors import FastDepthError

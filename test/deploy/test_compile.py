@@ -19,7 +19,7 @@ import tvm
 from networks import fastdepth
 
 from fastdepth_ros.artifact.artifact import find_artifact, sha256_of
-from fastdepth_ros.artifact.golden import require_agreement
+from fastdepth_ros.artifact.record import require_agreement
 from fastdepth_ros.backends import BackendOptions, ModelFile, Outputs, backend_class
 from fastdepth_ros.backends.tvm import installed_versions
 from fastdepth_ros.cli import main

@@ -9,8 +9,8 @@ from networks import fastdepth
 from small_models import RED, TINY, export_tiny, red_to_depth
 
 from fastdepth_ros.artifact.artifact import find_artifact
-from fastdepth_ros.artifact.golden import require_agreement
 from fastdepth_ros.artifact.manifest import MANIFEST
+from fastdepth_ros.artifact.record import require_agreement
 from fastdepth_ros.backends import BackendOptions
 
 REMEDY = "run python test/small_models.py"

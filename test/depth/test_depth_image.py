@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
-from fastdepth_ros.depth.compressed_depth import compressed_depth
-from fastdepth_ros.depth.depth_image import DEPTH_ENCODINGS, meters_of
+from fastdepth_ros.depth.depth_image import compressed_depth, meters_of
 from fastdepth_ros.depth.frame import FrameError
+from fastdepth_ros.depth.options import DEPTH_ENCODINGS
 
 
 def message(pixels: np.ndarray, encoding: str, *, padding: int = 0, bigendian: bool = False) -> SimpleNamespace:

@@ -20,7 +20,8 @@ from safetensors import safe_open  # noqa: E402
 from safetensors.torch import load_file, save_file  # noqa: E402
 
 from fastdepth_ros.artifact.artifact import find_artifact  # noqa: E402
-from fastdepth_ros.artifact.golden import check_golden, golden_record  # noqa: E402
+from fastdepth_ros.artifact.golden import check_golden  # noqa: E402
+from fastdepth_ros.artifact.record import golden_record  # noqa: E402
 from fastdepth_ros.backends import BackendOptions  # noqa: E402
 from fastdepth_ros.errors import FastDepthError  # noqa: E402
 

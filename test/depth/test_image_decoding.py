@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from png_files import png_of
 
+from fastdepth_ros.depth.compressed_image import decode_compressed
 from fastdepth_ros.depth.frame import (
     Frame,
     FrameError,
     RawImage,
     SensorBits,
     UnknownEncodingError,
-    decode_compressed,
     decode_raw,
     encoding_names,
 )

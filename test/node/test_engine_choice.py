@@ -12,7 +12,8 @@ from ros_graph import CameraDriver, Diagnostics, Listener, picture, wait_until
 from sensor_msgs.msg import Image
 
 from fastdepth_ros.artifact.artifact import find_artifact
-from fastdepth_ros.choice.choice import Choice, Timed, keep_choice
+from fastdepth_ros.choice.choice import Choice
+from fastdepth_ros.choice.kept import Timed, keep_choice
 from fastdepth_ros.node import engine_chooser
 from fastdepth_ros.node.engine import wanted_engine
 from fastdepth_ros.node.parameters import Settings

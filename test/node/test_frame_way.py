@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import pytest
-from measure_house import ROOT, drawn, measured_way
+from measure_house import PACKAGE, ROOT, code_lines, drawn, measured_way
+
+MOST_FILES, MOST_LINES = 40, 3700  # of all that a node has imported after its first frame
 
 
 @pytest.fixture(scope="module")
-def way() -> list[list[str]]:
+def measured() -> dict[str, Any]:
     pytest.importorskip("rclpy", reason="rclpy is not installed")
-    return measured_way()["way"]
+    return measured_way()
+
+
+@pytest.fixture(scope="module")
+def way(measured) -> list[list[str]]:
+    return measured["way"]
 
 
 def test_the_drawn_way_of_a_frame_is_the_real_one(way):
@@ -27,3 +35,8 @@ def test_the_way_begins_in_the_callback_and_ends_in_a_publish(way):
 def test_a_frame_enters_at_most_twelve_files_none_more_than_twice(way):
     entered = Counter(called for caller, called, _ in way if caller != called)
     assert len(entered) <= 12 and max(entered.values()) <= 2, entered
+
+
+def test_a_node_imports_few_files_features_only_where_they_are_used(measured):
+    lines = {name: code_lines(PACKAGE / name) for name in measured["modules"]}
+    assert len(lines) <= MOST_FILES and sum(lines.values()) <= MOST_LINES, lines

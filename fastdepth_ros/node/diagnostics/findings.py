@@ -1,15 +1,13 @@
-"""Findings on /diagnostics: task, level, message and remedy of each. doc/diagnostics.md holds the same table."""
+"""Findings on /diagnostics: task, level, message and remedy of each. doc/diagnostics.md holds the same table, which
+test/write_pages.py makes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from string import Formatter
 from typing import Any
 
 OK, WARN, ERROR = 0, 1, 2  # DiagnosticStatus.level, as whole numbers
-LEVELS = {OK: "OK", WARN: "WARN", ERROR: "ERROR"}
 TASKS = ("depth", "input", "camera_info", "stamps", "clock", "timing", "backend")
 SHARED_MEMORY = (
     "frames over 0.5 MB exceed the default shared memory of Fast DDS. Make the publisher reliable, or start its "
@@ -272,26 +270,3 @@ def worst(findings: Iterable[Finding]) -> Finding | None:
     """Finding of the highest level; among equals the first in the order of the table."""
     order = list(KINDS)
     return min(findings, key=lambda finding: (-finding.level, order.index(finding.name)), default=None)
-
-
-def as_markdown() -> str:
-    """The table in doc/diagnostics.md."""
-    rows = ["| finding | task | level | message | remedy | not reported beside |", "|---|---|---|---|---|---|"]
-    for name, kind in KINDS.items():
-        texts = [" ".join(_open(text).split()) for text in (kind.text, kind.remedy)]
-        beside = ", ".join(f"`{cause}`" for cause in kind.follows_from)
-        rows.append(f"| `{name}` | {kind.task} | {LEVELS[kind.level]} | {' | '.join(texts)} | {beside} |")
-    return "\n".join(rows) + "\n"
-
-
-def _open(text: str) -> str:
-    """Text with the names of its fields, without their formats."""
-    return "".join(literal + (f"*{name}*" if name else "") for literal, name, _, _ in Formatter().parse(text))
-
-
-PAGE = Path("doc", "diagnostics.md")
-BEGIN, END = "<!-- findings.py writes this -->\n", "<!-- to here -->\n"
-
-if __name__ == "__main__":  # after a change of the table
-    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-    PAGE.write_text(before + BEGIN + as_markdown() + END + rest.partition(END)[2])

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from png_files import png_of
 
-from fastdepth_ros.depth.frame import FrameError, RawImage, decode_compressed, decode_raw
-from fastdepth_ros.depth.image_header import MAX_PIXELS, check_header, jpeg_is_whole
+from fastdepth_ros.depth.compressed_image import check_header, decode_compressed, jpeg_is_whole
+from fastdepth_ros.depth.frame import MAX_PIXELS, FrameError, RawImage, decode_raw
 
 SIDE = 60000
 

@@ -1,14 +1,19 @@
-"""Size limits read from the header of a compressed image, before a decoder allocates gigabytes or runs for hours."""
+"""Compressed images: size limits read from the header, before a decoder allocates gigabytes or runs for hours, and the
+pixels."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 from struct import error, unpack_from
+from typing import Any
 
+import cv2
+import numpy as np
+
+from fastdepth_ros.depth.frame import MAX_PIXELS, Frame, SensorBits, check_size, gray_frame, refuse_depth
 from fastdepth_ros.errors import FrameError
 
-MAX_PIXELS = 1 << 25  # 8K video has 33.2 million, this is 33.5
 _MAX_SCANS = 64  # of a JPEG; a progressive one has about 10, and each goes over all of the image
 # The most pixels that a byte can hold, so that few bytes do not keep a decoder busy: of JPEG a block of 8x8 a
 # bit; of PNG 1032 (deflate) times 8 pixels; of BMP run lengths. A WebP of one color has no such bound.
@@ -18,6 +23,43 @@ _NO_FRAME_HEADER = {0xC4, 0xC8, 0xCC}  # tables between the markers of frame hea
 _SCAN, _END = 0xDA, 0xD9
 _PNM_CHANNELS = {b"P2": 1, b"P3": 3, b"P5": 1, b"P6": 3}  # the first two in ASCII
 _PNM = re.compile(rb"(P[2356])" + rb"(?:\s|#[^\n\r]*)+(\d{1,9})" * 3 + rb"\s")  # width, height, largest sample
+
+
+def decode_compressed(
+    data: Any, *, format_name: str = "", upright: bool = False, sensor: SensorBits | None = None
+) -> Frame:
+    """A frame from a JPEG, PNG, BMP, WebP, PPM or PGM (sensor_msgs/CompressedImage).
+
+    Args:
+        format_name: format by image_transport, "bayer_rggb8; png compressed ": encoding of the image, then codec and
+            order of the pixels that it was given. A gray picture of a Bayer camera is its mosaic.
+        upright: turn it as its EXIF says, as for a photograph; a camera's matrix holds in the sensor's orientation.
+        sensor: see `decode_raw`; for PNG, PPM and PGM of 16 bits.
+
+    Raises:
+        FrameError: corrupt, cut short, of more pixels than any camera has, or a depth image.
+    """
+    encoding, _, codec = (part.strip() for part in format_name.partition(";"))
+    if "compressedDepth" in format_name:
+        raise FrameError(f"compressed image of format {format_name!r} holds depth, not color")
+    refuse_depth(encoding)
+    encoded = bytes(data)
+    if not encoded:
+        raise FrameError("compressed image is empty")
+    encoded = encoded[: check_header(encoded)]
+    flags = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH | (0 if upright else cv2.IMREAD_IGNORE_ORIENTATION)
+    try:
+        pixels = cv2.imdecode(np.frombuffer(encoded, np.uint8), flags)
+    except cv2.error as error:
+        raise FrameError(f"compressed image cannot be decoded: {error}") from error
+    if pixels is None:
+        raise FrameError(f"compressed image ({format_name!r}, {len(encoded)} bytes) is corrupt")
+    if pixels.dtype == np.uint16:
+        pixels = (sensor or SensorBits()).high_bytes(pixels)
+    if pixels.ndim == 2:
+        return gray_frame(pixels, encoding)
+    # what was compressed as "rgb8" went into the codec as if it were BGR, and comes out so
+    return Frame(pixels, "rgb" if "compressed rgb" in codec else "bgr")
 
 
 def check_header(encoded: bytes) -> int:
@@ -35,18 +77,12 @@ def check_header(encoded: bytes) -> int:
         name, width, height = _format_and_size(encoded)
     except (error, IndexError):
         raise FrameError(f"compressed image of {len(encoded)} bytes is corrupt: cut short in its header") from None
-    if width * height > MAX_PIXELS:
-        raise oversized(width, height, name)
+    check_size(width, height, name)
     if width * height > _PIXELS_PER_BYTE.get(name, MAX_PIXELS) * len(encoded):
         raise FrameError(f"{name} of {len(encoded)} bytes is cut short: they cannot hold {width}x{height} pixels")
     if name == "JPEG" and encoded.count(b"\xff\xda") > _MAX_SCANS:
         raise FrameError(f"JPEG of {len(encoded)} bytes has over {_MAX_SCANS} scans: no camera's, not decoded")
     return len(encoded)
-
-
-def oversized(width: int, height: int, what: str) -> FrameError:
-    """Error for an image of more than MAX_PIXELS, which no camera has."""
-    return FrameError(f"{what} of {width}x{height} pixels is not read, {MAX_PIXELS} pixels are the most")
 
 
 def _format_and_size(encoded: bytes) -> tuple[str, int, int]:
