@@ -50,8 +50,7 @@ FILTERS: dict[str, dict[str, Any]] = {
 def truth_points(frame: SyntheticFrame) -> np.ndarray:
     """True surface of the view that the network sees, within NEAR_M."""
     crop, depth = trained_view(*frame.depth.shape), np.zeros_like(frame.depth)
-    area = slice(crop.top, crop.top + crop.height), slice(crop.left, crop.left + crop.width)
-    depth[area] = frame.depth[area]
+    depth[crop.slices] = frame.depth[crop.slices]
     points = filtered_points(depth, K, PointsOptions(1, **OFF))[0, :, :3]
     return points[np.linalg.norm(points, axis=1) < NEAR_M]
 

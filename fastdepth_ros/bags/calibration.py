@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import cv2
 import numpy as np
 from rosbags.highlevel import AnyReader
 from tqdm import tqdm
@@ -21,6 +20,9 @@ from fastdepth_ros.depth.estimator import DepthResult
 from fastdepth_ros.depth.frame import FrameError, decode_message
 from fastdepth_ros.depth.network import Network
 from fastdepth_ros.errors import FastDepthError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 QUARTILES = (25, 50, 75)
 BINS = 120  # of the plot, along each axis
@@ -241,18 +243,16 @@ def _weighted_percentiles(values: np.ndarray, weights: np.ndarray, percents: tup
     return values[order][np.minimum(places, len(values) - 1)].astype(float).tolist()
 
 
-def calibration_picture(measured: Sequence[Measured], figures: Mapping[str, Any]) -> np.ndarray:
-    """uint8 HxWx3 BGR: how many pixels have which truth and depth, beside the scale; the frames' own scales.
+def calibration_plot(measured: Sequence[Measured], figures: Mapping[str, Any]) -> Figure:
+    """How many pixels have which truth and depth, beside the scale; the frames' own scales.
 
     Args:
         figures: result of `fit`.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.colors import LogNorm
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 5), layout="constrained")
-    canvas = FigureCanvasAgg(figure)
     pixels, frames = figure.subplots(1, 2)
     depth, truth = (np.concatenate(values) for values in zip(*((frame.depth, frame.truth) for frame in measured)))
     far_m = float(np.percentile(np.concatenate([depth, truth]), 99.5))
@@ -271,5 +271,4 @@ def calibration_picture(measured: Sequence[Measured], figures: Mapping[str, Any]
     frames.errorbar(np.arange(len(middle)), middle, error, fmt="o", markersize=3, linewidth=0.8, color="tab:blue")
     frames.set(xlabel="frame", ylabel="truth / depth: median and quartiles", ylim=(0, None))
     frames.grid(alpha=0.3)
-    canvas.draw()
-    return cv2.cvtColor(np.asarray(canvas.buffer_rgba()), cv2.COLOR_RGBA2BGR)
+    return figure

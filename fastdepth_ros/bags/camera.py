@@ -110,7 +110,7 @@ def first_camera_info(reader: AnyReader, image_topic: str, connections: Sequence
     """First camera_info of an image topic; None without any."""
     topic = camera_info_of_images(image_topic, connections)
     chosen = [c for c in reader.connections if c.topic == topic and c.msgtype == CAMERA_INFO_TYPE]
-    return next((message for message, _ in read_messages(reader, chosen)), None)
+    return first_message(reader, chosen)
 
 
 def lens_note(image_topic: str, info: Any | None) -> str:

@@ -94,9 +94,8 @@ def registered(truth: np.ndarray, to_truth: np.ndarray, shape: tuple[int, int]) 
 
 def only_within(truth: np.ndarray, crop: Crop) -> np.ndarray:
     """The truth inside of a rectangle, 0 outside."""
-    rows, columns = slice(crop.top, crop.top + crop.height), slice(crop.left, crop.left + crop.width)
     inside = np.zeros_like(truth)
-    inside[rows, columns] = truth[rows, columns]
+    inside[crop.slices] = truth[crop.slices]
     return inside
 
 

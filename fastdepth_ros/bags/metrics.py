@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 
 from fastdepth_ros.bags.request import Summary
 from fastdepth_ros.jobs.atomic_io import read_json
 from fastdepth_ros.metrics.depth import mean_errors, pooled_errors
-from fastdepth_ros.pictures.image_files import write_picture
+from fastdepth_ros.pictures.image_files import write_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 JSON_NAME, PICTURE_NAME = "metrics.json", "metrics.png"
 
@@ -37,7 +39,7 @@ def write_metrics(folder: Path, summary: Summary) -> None:
     content = {**figures(summary), "by_time": summary.measured}
     (folder / JSON_NAME).write_text(json.dumps(content, indent=1) + "\n")
     if summary.measured:
-        write_picture(folder / PICTURE_NAME, _picture(summary.measured))
+        write_figure(folder / PICTURE_NAME, _plot(summary.measured))
 
 
 def read_metrics(folder: Path) -> dict[str, Any]:
@@ -51,14 +53,12 @@ def _figures(rows: Sequence[dict[str, Any]], key: str) -> dict[str, Any]:
     return {**mean_errors(errors), "pooled": pooled_errors(errors, [row["pixels"] for row in rows])}
 
 
-def _picture(rows: Sequence[dict[str, Any]]) -> np.ndarray:
-    """uint8 HxWx3 BGR: RMSE, relative error, delta1 and scale over the seconds of the recording."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
+def _plot(rows: Sequence[dict[str, Any]]) -> Figure:
+    """RMSE, relative error, delta1 and scale over the seconds of the recording."""
     from matplotlib.figure import Figure
 
     seconds = (np.array([row["stamp_ns"] for row in rows]) - rows[0]["stamp_ns"]) / 1e9
     figure = Figure(figsize=(9, 9), layout="constrained")
-    canvas = FigureCanvasAgg(figure)
     axes = figure.subplots(4, sharex=True)
     style = {"marker": "."} if len(rows) < 200 else {"linewidth": 0.8}
     for axis, (name, title) in zip(axes, (("rmse", "RMSE [m]"), ("rel", "relative error"), ("delta1", "delta1"))):
@@ -77,5 +77,4 @@ def _picture(rows: Sequence[dict[str, Any]]) -> np.ndarray:
     axes[3].set_xlabel("seconds")
     for axis in axes:
         axis.grid(alpha=0.3)
-    canvas.draw()
-    return cv2.cvtColor(np.asarray(canvas.buffer_rgba()), cv2.COLOR_RGBA2BGR)
+    return figure

@@ -40,8 +40,6 @@ from fastdepth_ros.jobs.pool import local_pool, ray_pool
 
 if TYPE_CHECKING:
     from fastdepth_ros.artifact.artifact import Artifact
-
-if TYPE_CHECKING:
     from fastdepth_ros.bags.request import Request, Summary
     from fastdepth_ros.bags.run import Windows
 
@@ -192,35 +190,34 @@ def _figures(out: Path, summary: Summary, parsed: argparse.Namespace) -> dict[st
     return {**summary.counts(), **({"metrics": read_metrics(out)} if parsed.truth_topic else {})}
 
 
+def _print_reasons(what: str, counts: dict[str, int]) -> None:
+    for reason, count in counts.items():
+        print(f"  {count} {what}: {reason}")
+
+
 def _print(out: Path, summary: Summary, figures: dict[str, Any], seconds: float, parsed: argparse.Namespace) -> None:
     from fastdepth_ros.depth.frame import NO_PICTURE, SAMPLE_BITS
 
     print(f"{out}: {summary.frames_out} of {summary.frames_in} frames in {seconds:.1f} s")
-    for reason, count in summary.dropped.items():
-        print(f"  {count} dropped: {reason}")
+    _print_reasons("dropped", summary.dropped)
     for note in figures["notes"]:
         print(f"  {note}")
     if summary.no_picture:
         print(f"  {summary.no_picture} frames {NO_PICTURE}")
-    for reason, count in summary.unscaled.items():
-        print(f"  {count} not scaled to the camera's focal length: {reason}")
+    _print_reasons("not scaled to the camera's focal length", summary.unscaled)
     if summary.bits:
         how = "as --bits says" if parsed.bits else "as a sample of the topic shows; --bits N fixes it"
         print(f"  16-bit samples: {summary.bits} of {SAMPLE_BITS} bits used, {how}")
     for reason, count in summary.bits_risen.items():
         print(f"  bits used rose {reason}" + (f" ({count} times)" if count > 1 else ""))
-    for reason, count in summary.without_camera_info.items():
-        print(f"  {count} without depth/camera_info: {reason}")
-    for reason, count in summary.mended_camera_info.items():
-        print(f"  {count} with another depth/camera_info than the camera's: {reason}")
-    for reason, count in summary.not_undistorted.items():
-        print(f"  {count} not undistorted: {reason}")
+    _print_reasons("without depth/camera_info", summary.without_camera_info)
+    _print_reasons("with another depth/camera_info than the camera's", summary.mended_camera_info)
+    _print_reasons("not undistorted", summary.not_undistorted)
     if parsed.points:
         print(f"  {summary.points_out} point clouds")
     if summary.copied:
         print(f"  {summary.copied} messages of other topics")
-    for reason, count in summary.unmeasured.items():
-        print(f"  {count} without truth: {reason}")
+    _print_reasons("without truth", summary.unmeasured)
     if "rmse" in figures.get("metrics", {}):
         metrics = figures["metrics"]
         for title, values in (("as it is", metrics), ("scale-aligned", metrics["scale_aligned"])):

@@ -63,8 +63,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace) -> None:
     from fastdepth_ros.artifact.artifact import find_artifact
-    from fastdepth_ros.bags.calibration import Distance, calibration_picture, fit, fit_inverse, measure
-    from fastdepth_ros.pictures.image_files import write_picture
+    from fastdepth_ros.bags.calibration import Distance, calibration_plot, fit, fit_inverse, measure
+    from fastdepth_ros.pictures.image_files import write_figure
 
     if parsed.picture:
         import matplotlib  # noqa: F401 - a missing module is an error before the work
@@ -95,7 +95,7 @@ def run(parsed: argparse.Namespace) -> None:
             "check that distances are in meters, and 16UC1 in millimeters",
         )
     if parsed.picture:
-        write_picture(parsed.picture, calibration_picture(measured, figures))
+        write_figure(parsed.picture, calibration_plot(measured, figures))
     if has_shift:
         _keep_pair(artifact, figures, parsed.json)
         return

@@ -1,17 +1,20 @@
-"""Import of an ONNX depth network of another project by `fastdepth models import`."""
+"""Import of a depth network of another project by `fastdepth models import`: .onnx, or .tflite as it is."""
 
 from __future__ import annotations
 
 import argparse
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastdepth_ros.cli.options import number
-from fastdepth_ros.depth.geometry import FITS, INTERPOLATIONS, KINDS, VIEWS
+from fastdepth_ros.depth.geometry import DEPTH, FITS, INTERPOLATIONS, KINDS, VIEWS
 from fastdepth_ros.errors import FastDepthError
+
+if TYPE_CHECKING:
+    from fastdepth_ros.deploy.import_options import ImportOptions
 
 NORMALIZATIONS = {  # mean and std of pixels 0 to 255
     "imagenet": ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
@@ -43,6 +46,8 @@ def focal(text: str) -> dict[str, Any]:
 
 
 def add_import_options(parser: argparse.ArgumentParser) -> None:
+    text = "keep a .tflite file as it is and run it in LiteRT, in place of the weights of a FastDepth read from it"
+    parser.add_argument("--as-is", action="store_true", help=text)
     of_onnx = parser.add_argument_group("options for .onnx files, and for .tflite files with --as-is")
     of_onnx.add_argument("--license", "--licence", default="", help="license of the weights; required")
     of_onnx.add_argument("--source", default="", help="address that the file comes from (default: its name)")
@@ -102,10 +107,9 @@ def import_onnx(parsed: argparse.Namespace) -> int:
     from fastdepth_ros.deploy.import_onnx import plan_import, write
 
     plan = plan_import(parsed.file, _options(parsed))
+    sheet = [(name, f"{value}  [{who}]") for name, value, who in plan.sheet]
     if not parsed.yes:
-        _print(plan.sheet)
-        print(f"nothing is written yet: if this is right, add --yes to write {parsed.out}")
-        return 1
+        return _unwritten(sheet, parsed)
     given = plan.network.input
     frames = []
     if parsed.images:
@@ -114,35 +118,75 @@ def import_onnx(parsed: argparse.Namespace) -> int:
         found = sample_folder(parsed.images, 8)
         frames = [given.pixels(frame, given.place("trained", frame.pixels.shape[:2])) for frame in found]
     warnings = write(plan, parsed.out, frames)
-    _print(plan.sheet)
+    _print(sheet)
     for warning in warnings:
         print(f"warning: {warning}", file=sys.stderr)
     print(f"{parsed.out}: written; check it by: fastdepth models verify {parsed.out}")
     return 0
 
 
-def stated_normalization(parsed: argparse.Namespace) -> tuple[Sequence[float] | None, Sequence[float] | None]:
-    """Mean and std of pixels 0 to 255 that the options say, None and None where they say none.
+def import_as_is(parsed: argparse.Namespace) -> int:
+    """Show what a .tflite file and the options say, and write the artifact if that was confirmed.
 
     Raises:
-        FastDepthError: both kinds of options are given, or one number without the other.
+        FastDepthError: as `read_tflite` and `import_tflite`, or an option is missing or contradicts the file.
     """
-    if (parsed.normalize and (parsed.mean or parsed.std)) or (parsed.mean is None) != (parsed.std is None):
-        raise FastDepthError("--normalize and --mean with --std say the same; give one of them")
-    return NORMALIZATIONS[parsed.normalize] if parsed.normalize else (parsed.mean, parsed.std)
+    from fastdepth_ros.deploy.foreign_file import import_tflite, read_tflite
+
+    options = _options(parsed)
+    image, depth = read_tflite(parsed.file)
+    fields, facts = options.fields(parsed.file, image.shape[1:3], depth.shape[1:3]), _facts(options)
+    if options.mean is None and str(image.dtype) == "float32":
+        raise FastDepthError(
+            f"{parsed.file} does not say how its input is normalized",
+            "say it by --normalize imagenet, or --mean and --std",
+        )
+    normalization = f"(pixel - {facts['mean']}) / {facts['std']}" if "mean" in facts else "bytes as they are"
+    sheet = [
+        ("input", f"{image.dtype} {image.shape}, {'bgr' if options.bgr else 'rgb'}, {normalization}"),
+        ("depth", f"{depth.dtype} {depth.shape}, {options.kind}{'' if options.metric else ', relative'}"),
+        ("focal rule", ", ".join(map(str, fields["focal"].values()))),
+        ("view", f"{options.view}, {options.fit}, {options.interpolation}"),
+        ("license", options.licence),
+    ]
+    if not parsed.yes:
+        return _unwritten(sheet, parsed)
+    _print(sheet)
+    precision = import_tflite(parsed.file, parsed.out, fields, facts)
+    print(f"{parsed.out}: written, {precision} for backend litert; check it by: fastdepth models verify {parsed.out}")
+    return 0
 
 
-def _print(sheet: list[tuple[str, str, str]]) -> None:
-    for name, value, who in sheet:
-        print(f"{name:<15}{value}  [{who}]")
+def _unwritten(sheet: Iterable[tuple[str, str]], parsed: argparse.Namespace) -> int:
+    _print(sheet)
+    print(f"nothing is written yet: if this is right, add --yes to write {parsed.out}")
+    return 1
 
 
-def _options(parsed: argparse.Namespace) -> Any:
-    from fastdepth_ros.deploy.import_onnx import ImportOptions
+def _print(sheet: Iterable[tuple[str, str]]) -> None:
+    for name, value in sheet:
+        print(f"{name:<15}{value}")
+
+
+def _facts(options: ImportOptions) -> dict[str, Any]:
+    """Facts of a .tflite file for the manifest: normalization, order of channels, kind of its output."""
+    facts: dict[str, Any] = {}
+    if options.mean is not None and options.std is not None:
+        facts = {"mean": list(options.mean), "std": list(options.std)}
+    if options.bgr:
+        facts["channels"] = "bgr"
+    return facts if options.kind == DEPTH else {**facts, "reciprocal": True}
+
+
+def _options(parsed: argparse.Namespace) -> ImportOptions:
+    """Raises FastDepthError for no license, or two ways of saying the normalization."""
+    from fastdepth_ros.deploy.import_options import ImportOptions
 
     if not parsed.license:
         raise FastDepthError("an artifact names the license of its weights", "say it by --license")
-    mean, std = stated_normalization(parsed)
+    if (parsed.normalize and (parsed.mean or parsed.std)) or (parsed.mean is None) != (parsed.std is None):
+        raise FastDepthError("--normalize and --mean with --std say the same; give one of them")
+    mean, std = NORMALIZATIONS[parsed.normalize] if parsed.normalize else (parsed.mean, parsed.std)
     return ImportOptions(
         licence=parsed.license, size=parsed.size, layout=parsed.layout, mean=mean, std=std, bgr=parsed.bgr,
         depth_output=parsed.depth_output, confidence_output=parsed.confidence_output, sky_output=parsed.sky_output,

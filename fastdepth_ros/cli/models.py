@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 from fastdepth_ros.artifact.catalog import Entry, find_entry, read_catalog
 from fastdepth_ros.backends import BackendOptions, NotInstalledError, backend_names
 from fastdepth_ros.backends.base import PRECISIONS
-from fastdepth_ros.cli.import_onnx import add_import_options, import_onnx
-from fastdepth_ros.cli.import_tflite import add_as_is_option, import_as_is
+from fastdepth_ros.cli.import_model import add_import_options, import_as_is, import_onnx
 from fastdepth_ros.cli.options import (
     add_dataset_options,
     add_golden_tolerance_option,
@@ -53,7 +52,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="model file: any depth network as .onnx; FastDepth as .tflite, .safetensors of this package, or written "
         "by torch.save (.pth, .pth.tar, .pt, .pkl)",
     )  # fmt: skip
-    add_as_is_option(verb)
     add_import_options(verb)
     text = "copy an artifact and add a model file that another tool made of its network"
     verb = verbs.add_parser("add", help=text, parents=[out])

@@ -99,7 +99,7 @@ def import_tflite(file: Path, out: Path, fields: Mapping[str, Any], facts: Mappi
         precision = "int8" if any(len(tensor["quantization_parameters"]["scales"]) for tensor in bytes_of) else "fp32"
         sizes = [dict(zip(("height_px", "width_px"), port.shape[1:3])) for port in (image, depth)]
         manifest = {
-            **fields, "version": VERSION, "name": out.name, "source": file.name, "source_sha256": entry["sha256"],
+            "source": file.name, **fields, "version": VERSION, "name": out.name, "source_sha256": entry["sha256"],
             "input": {**fields["input"], **sizes[0]}, "outputs": {"depth": {**fields["outputs"]["depth"], **sizes[1]}},
             "files": {file_key(LiteRtBackend.model_format, precision): entry},
             "made_with": {"fastdepth_ros": __version__},

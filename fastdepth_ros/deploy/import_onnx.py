@@ -13,7 +13,7 @@ import onnx
 from fastdepth_ros import __version__
 from fastdepth_ros.artifact.artifact import sha256_of
 from fastdepth_ros.artifact.golden import golden_input
-from fastdepth_ros.artifact.manifest import VERSION, check, network_of, schema
+from fastdepth_ros.artifact.manifest import check, network_of, schema
 from fastdepth_ros.artifact.record import golden_record, write_manifest
 from fastdepth_ros.backends import BackendOptions, ModelFile, Outputs, backend_class
 from fastdepth_ros.deploy.foreign_onnx import (
@@ -30,6 +30,7 @@ from fastdepth_ros.deploy.foreign_onnx import (
     map_size,
     read_foreign,
 )
+from fastdepth_ros.deploy.import_options import ImportOptions
 from fastdepth_ros.deploy.wrap import Wrapping, wrap
 from fastdepth_ros.depth.geometry import DEPTH, INVERSE_DEPTH
 from fastdepth_ros.depth.network import Network
@@ -38,48 +39,6 @@ from fastdepth_ros.jobs.atomic_io import atomic_folder
 
 TOLERANCE_RELATIVE = 2e-3  # of the golden depth, between engines
 PLAUSIBLE_M = (0.01, 1000.0)
-
-
-@dataclass(frozen=True)
-class ImportOptions:
-    """Facts on a network that the user says; "" and None where the file says it.
-
-    Args:
-        licence: terms of the weights.
-        size: height and width of the input.
-        layout: "nchw" or "nhwc".
-        mean, std: input = (pixel - mean) / std, pixels 0 to 255.
-        bgr: the network takes blue first.
-        depth_output, confidence_output, sky_output, valid_output: names of outputs.
-        kind: DEPTH or INVERSE_DEPTH, whose depth is 1 / (scale d + shift).
-        metric: depth is in meters.
-        focal: the manifest's `focal`; None: rule input for a network that takes the camera, else none.
-        view, fit, interpolation, padding: the manifest's `input`.
-        valid: nearest and furthest depth that is believed.
-        source: origin of the file; "": its name.
-    """
-
-    licence: str
-    size: tuple[int, int] | None = None
-    layout: str = ""
-    mean: Sequence[float] | None = None
-    std: Sequence[float] | None = None
-    bgr: bool = False
-    depth_output: str = ""
-    confidence_output: str = ""
-    sky_output: str = ""
-    valid_output: str = ""
-    kind: str = DEPTH
-    scale: float = 1.0
-    shift: float = 0.0
-    metric: bool = True
-    focal: dict[str, Any] | None = None
-    view: str = "frame"
-    fit: str = "crop"
-    interpolation: str = "linear"
-    padding: tuple[int, int, int] | None = None
-    valid: tuple[float, float] | None = None
-    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -136,7 +95,7 @@ def plan_import(path: Path, options: ImportOptions) -> Plan:
         onnx.checker.check_model(wrapped)
     except onnx.checker.ValidationError as error:
         raise FastDepthError(f"{path} is no valid graph: {error}", EXPORT_AGAIN) from error
-    fields = _fields(path, image, camera, how, sizes[depth], options, mean)
+    fields = _fields(path, image, camera, how, sizes[depth], options)
     check(schema(), fields | {"files": {}})
     return Plan(path, wrapped, opset, fields, _sheet(image, camera, how, fields, options), bool(how.valid))
 
@@ -214,31 +173,13 @@ def _outputs(path: Path, model: onnx.ModelProto, image: ImageInput, camera: Tens
 
 
 def _fields(
-    path: Path, image: ImageInput, camera: Tensor | None, how: Wrapping, size: tuple[int, int],
-    options: ImportOptions, mean: Sequence[float] | None,
-) -> dict[str, Any]:  # fmt: skip
-    given = {
-        "height_px": image.size[0], "width_px": image.size[1],
-        "fit": options.fit, "interpolation": options.interpolation, "view": options.view,
-    }  # fmt: skip
-    if options.fit == "pad":
-        given["padding"] = [round(value) for value in options.padding or mean or (0, 0, 0)]
-    rule = options.focal or {"rule": "input" if camera is not None else "none"}
-    if (rule["rule"] == "input") != (camera is not None):
-        has = f"takes the camera matrix as {camera}" if camera is not None else "takes no camera matrix"
-        raise FastDepthError(f"{path} {has}, the focal rule is {rule['rule']}", "leave --focal out")
-    depth = {"height_px": size[0], "width_px": size[1], "kind": options.kind, "metric": options.metric}
-    if options.kind == INVERSE_DEPTH:
-        depth |= {"scale": options.scale, "shift": options.shift}
-    if options.valid:
-        depth["valid"] = list(options.valid)
+    path: Path, image: ImageInput, camera: Tensor | None, how: Wrapping, size: tuple[int, int], options: ImportOptions
+) -> dict[str, Any]:
+    fields = options.fields(path, image.size, size, str(camera or ""))
     if how.sky:
-        depth["sky"] = True
-    fields = {
-        "version": VERSION, "name": path.stem, "licence": options.licence,
-        "source": options.source or path.name, "source_sha256": sha256_of(path),
-        "input": given, "outputs": {"depth": depth, **({"confidence": {}} if how.confidence else {})}, "focal": rule,
-    }  # fmt: skip
+        fields["outputs"]["depth"]["sky"] = True
+    if how.confidence:
+        fields["outputs"]["confidence"] = {}
     network_of(fields)
     return fields
 

@@ -24,10 +24,10 @@ from tqdm import tqdm
 
 from fastdepth_ros.artifact.artifact import Artifact, file_key, find_artifact, sha256_of
 from fastdepth_ros.artifact.golden import (  # fmt: skip
-    SPACING_PX,
     difference,
     golden_input,
     golden_outputs,
+    golden_sample,
     infer_pixels,
 )
 from fastdepth_ros.artifact.record import TOLERANCE_M, golden_record, write_manifest  # fmt: skip
@@ -219,9 +219,8 @@ def _prove(artifact: Artifact, precision: str, frames: Sequence[np.ndarray]) -> 
 
 
 def _golden_difference(engine: Backend, reference: Backend, network: Network) -> float:
-    sampled = slice(SPACING_PX // 2, None, SPACING_PX)
     off = difference(golden_outputs(engine, network).depth, golden_outputs(reference, network).depth)
-    return float(off[sampled, sampled].max())
+    return float(golden_sample(off).max())
 
 
 @contextmanager

@@ -255,6 +255,10 @@ class StampCache(Generic[Message]):
             if self._keep and len(self._stamps_ns) > self._keep:
                 del self._messages[self._stamps_ns.pop(0)]
 
+    def of(self, stamp_ns: int) -> Message | None:
+        """The message of this very stamp; None if there is none."""
+        return self._messages.get(stamp_ns)
+
     def at(self, stamp_ns: int) -> Message | None:
         """The message of this very stamp, else the newest before it, else the first; None if there is none."""
         with self._lock:

@@ -199,7 +199,7 @@ def _onto_camera(image: np.ndarray, from_frame: np.ndarray, frame_shape: tuple[i
     """A depth or confidence on the grid of the frame, NaN where it does not reach."""
     crop, exact = covered(from_frame, image.shape)
     full = np.empty(frame_shape, np.float32)
-    rows, columns = slice(crop.top, crop.top + crop.height), slice(crop.left, crop.left + crop.width)
+    rows, columns = crop.slices
     for outside in (full[: rows.start], full[rows.stop :], full[rows, : columns.start], full[rows, columns.stop :]):
         outside.fill(np.nan)
     onto_image = (from_frame @ [[1, 0, crop.left], [0, 1, crop.top], [0, 0, 1]])[:2]

@@ -32,6 +32,11 @@ class Crop:
     height: int
     width: int
 
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Index of an array: its rows and columns."""
+        return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
+
     def onto_grid(self, rows: int, columns: int) -> np.ndarray:
         """3x3 map from frame pixels to the pixels of a rows x columns grid laid over this rectangle.
 

@@ -87,7 +87,7 @@ class NetworkInput:
             return small
         padded = np.empty((*self.shape, 3), np.uint8)
         padded[:] = self.padding if channels == "rgb" else self.padding[::-1]
-        padded[inner.top : inner.top + inner.height, inner.left : inner.left + inner.width] = small
+        padded[inner.slices] = small
         return padded
 
 

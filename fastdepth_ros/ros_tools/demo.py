@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from fastdepth_ros.bags.camera import busiest_camera_topic, image_connections
 from fastdepth_ros.bags.reader import TYPES, open_bag
 from fastdepth_ros.bags.synthetic_bag import IMAGE_TOPIC, TRUTH_TOPIC, write_synthetic_bag
 from fastdepth_ros.bags.writer import new_bag
-from fastdepth_ros.depth.camera_info import camera_info_beside, stamp_ns, without_transport
+from fastdepth_ros.depth.camera_info import StampCache, camera_info_beside, stamp_ns, without_transport
 from fastdepth_ros.depth.depth_image import meters_of
 from fastdepth_ros.depth.estimator import PERCENTILES, stage_times_ms
 from fastdepth_ros.depth.geometry import trained_view
@@ -38,7 +38,7 @@ from fastdepth_ros.metrics.depth import depth_errors, mean_errors
 from fastdepth_ros.node.messages import frame_from_message
 from fastdepth_ros.node.shutdown import lasting_executor, spin_some
 from fastdepth_ros.node.subscription import of_messages
-from fastdepth_ros.pictures.image_files import write_picture
+from fastdepth_ros.pictures.image_files import as_bgr, write_picture
 from fastdepth_ros.pictures.panel import PanelRow, panel
 from fastdepth_ros.ros_tools.camera import IMAGE_TOPIC as CAMERA_TOPIC
 
@@ -77,12 +77,12 @@ class Collector(Node):
         self.values: dict[str, str] = {}
         self.health = "no diagnostics yet"
         self.broken = False  # the node says that it cannot give depth
-        self._frames: OrderedDict[int, Any] = OrderedDict()
-        self._truths: OrderedDict[int, Any] = OrderedDict()
+        self._frames: StampCache[Any] = StampCache(KEPT_MESSAGES)
+        self._truths: StampCache[Any] = StampCache(KEPT_MESSAGES)
         qos = QoSProfile(depth=30)
         self.create_subscription(image_type, image_topic, of_messages(image_type, self._on_frame), qos, raw=True)
         if truth_topic:
-            keep = of_messages(Image, lambda message: _keep(self._truths, message))
+            keep = of_messages(Image, lambda message: self._truths.add(stamp_ns(message), message))
             self.create_subscription(Image, truth_topic, keep, qos, raw=True)
         self._writer, self._connections = writer, {}
         for topic, message_type in RECORDED.items():
@@ -95,12 +95,12 @@ class Collector(Node):
     def complete_samples(self) -> list[Sample]:
         """The samples, with the ground truth where it was received: it may come after the depth."""
         for sample in self.samples:
-            sample.truth = sample.truth or self._truths.get(sample.stamp_ns)
+            sample.truth = sample.truth or self._truths.of(sample.stamp_ns)
         return self.samples
 
     def _on_frame(self, message: Image | CompressedImage) -> None:
         self.frames += 1
-        _keep(self._frames, message)
+        self._frames.add(stamp_ns(message), message)
 
     def _on_output(self, topic: str, raw: bytes) -> None:
         now_ns = self.get_clock().now().nanoseconds
@@ -115,14 +115,8 @@ class Collector(Node):
             if not self.samples or now_ns - self.samples[-1].stamp_ns > SAMPLE_PERIOD_NS:
                 self.complete_samples()
                 message = deserialize_message(raw, Image)
-                if frame := self._frames.get(stamp_ns(message)):  # a busy machine may not bring it here
+                if frame := self._frames.of(stamp_ns(message)):  # a busy machine may not bring it here
                     self.samples.append(Sample(stamp_ns(message), meters_of(message), frame))
-
-
-def _keep(messages: OrderedDict[int, Any], message: Any) -> None:
-    messages[stamp_ns(message)] = message
-    while len(messages) > KEPT_MESSAGES:
-        messages.popitem(last=False)
 
 
 @dataclass(frozen=True)
@@ -148,9 +142,7 @@ def run_demo(source: Source, seconds: float, out: Path, node_parameters: dict[st
     image = without_transport(source.image_topic, source.compressed)
     info = camera_info_beside(image)
     parameters = {**node_parameters, "image_transport": "compressed" if source.compressed else "raw"}
-    node = ["fastdepth_ros.node.node", "--ros-args", "-r", f"image:={image}", "-r", f"camera_info:={info}"]
-    for name, value in parameters.items():
-        node += ["-p", f"{name}:={value}"]
+    node = node_module({"image": image, "camera_info": info}, parameters)
     shutil.rmtree(out / "demo_bag", ignore_errors=True)  # from an earlier demo
     with (
         new_bag(out / "demo_bag") as writer,
@@ -178,6 +170,14 @@ def run_demo(source: Source, seconds: float, out: Path, node_parameters: dict[st
     write_picture(out / "demo.png", panel([_panel_row(sample) for sample in _spread(samples)]))
     console.print(f"{collector.depths} depth images from {collector.frames} frames; {_accuracy(samples)}")
     console.print(f"written: {out / 'demo.png'}, {out / 'demo_bag'}")
+
+
+def node_module(remappings: Mapping[str, str], parameters: Mapping[str, Any]) -> list[str]:
+    """Arguments of `python -m` that run a node."""
+    given = [part for name, value in remappings.items() for part in ("-r", f"{name}:={value}")]
+    for name, value in parameters.items():
+        given += ["-p", f"{name}:={str(value).lower() if isinstance(value, bool) else value}"]
+    return ["fastdepth_ros.node.node", "--ros-args", *given]
 
 
 def synthetic_source(out: Path) -> Source:
@@ -255,9 +255,7 @@ def _spread(samples: list[Sample]) -> list[Sample]:
 def _panel_row(sample: Sample) -> PanelRow:
     frame = frame_from_message(sample.frame)
     crop = trained_view(*frame.pixels.shape[:2])
-    view = frame.pixels[crop.top : crop.top + crop.height, crop.left : crop.left + crop.width]
-    if frame.order == "rgb":
-        view = cv2.cvtColor(view, cv2.COLOR_RGB2BGR)
+    view = as_bgr(frame)[crop.slices]
     maps = {"depth": sample.depth}
     if sample.truth is not None:
         maps["truth"] = _truth(sample)
@@ -268,8 +266,7 @@ def _truth(sample: Sample) -> np.ndarray:
     """The truth on the depth's grid, to the nearest pixel."""
     meters = meters_of(sample.truth)
     crop = trained_view(*meters.shape)
-    view = meters[crop.top : crop.top + crop.height, crop.left : crop.left + crop.width]
-    return cv2.resize(view, sample.depth.shape[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+    return cv2.resize(meters[crop.slices], sample.depth.shape[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
 
 
 def _accuracy(samples: list[Sample]) -> str:

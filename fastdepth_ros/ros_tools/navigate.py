@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.progress import track
 from sensor_msgs.msg import PointCloud2
 
+from fastdepth_ros.bags.ground_truth import only_within
 from fastdepth_ros.bags.reader import of_topic, open_bag, read_messages
 from fastdepth_ros.bags.synthetic_bag import (
     CAMERA_INFO_TOPIC,
@@ -43,6 +44,7 @@ from fastdepth_ros.metrics.points import wrong_cells
 from fastdepth_ros.node.shutdown import lasting_executor
 from fastdepth_ros.node.subscription import of_messages
 from fastdepth_ros.pictures.image_files import as_bgr, write_picture
+from fastdepth_ros.ros_tools.demo import node_module
 from fastdepth_ros.view.occupancy import CELL_M, HEIGHTS_M, OccupancyGrid, grid_picture
 from fastdepth_ros.view.video import VideoWriter
 
@@ -112,10 +114,7 @@ class Drive:
         for name, points in clouds.items():
             grid = self.grids.setdefault(name, OccupancyGrid(self.origin_m, self.plan.shape))
             grid.add(points[:, :3], self.poses[stamp])
-        crop = trained_view(*truth.shape)
-        seen = np.zeros_like(truth)
-        area = slice(crop.top, crop.top + crop.height), slice(crop.left, crop.left + crop.width)
-        seen[area] = truth[area]
+        seen = only_within(truth, trained_view(*truth.shape))
         perfect = filtered_points(seen, K, PointsOptions(3, max_slant_deg=90, min_cluster=0))[0, :, :3]
         self.perfect.add(perfect, self.poses[stamp])
 
@@ -174,9 +173,8 @@ def _clouds(
     with ExitStack() as running:
         for name, parameters in nodes.items():
             given = {**node_parameters, "use_sim_time": True, "points": True, "threads": 1, **parameters}
-            module = ["fastdepth_ros.node.node", "--ros-args", "-r", f"__ns:=/{namespaces[name]}"]
-            module += ["-r", f"image:={IMAGE_TOPIC}", "-r", f"camera_info:={CAMERA_INFO_TOPIC}"]
-            module += [part for key, value in given.items() for part in ("-p", f"{key}:={_text(value)}")]
+            names = {"__ns": f"/{namespaces[name]}", "image": IMAGE_TOPIC, "camera_info": CAMERA_INFO_TOPIC}
+            module = node_module(names, given)
             running.enter_context(run_module(module, environment, out / f"{namespaces[name]}.log"))
         rclpy.init()
         try:
@@ -206,8 +204,3 @@ def _listen(listener: Clouds, executor: Any, playing: subprocess.Popen[bytes]) -
     """Listen until the bag has been played and nothing more comes."""
     while playing.poll() is None or time.monotonic() - listener.last_s < QUIET_S:
         executor.spin_once(timeout_sec=0.1)
-
-
-def _text(value: Any) -> str:
-    """A parameter's value as YAML."""
-    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -137,7 +137,7 @@ class Viewer(Node):
         if self._waiting is not None:
             stamp = stamp_ns(self._waiting)
             wanted = (self._frames, self._depth_cameras, *([self._clouds] if self._clouds.at(stamp) else []))
-            if all(_of_stamp(each, stamp) is not None for each in wanted):
+            if all(each.of(stamp) is not None for each in wanted):
                 self._show_waiting()
 
     def _show_waiting(self) -> None:
@@ -149,9 +149,9 @@ class Viewer(Node):
         stamp = stamp_ns(message)
         try:
             depth = meters_of(message)
-            found = _of_stamp(self._frames, stamp)
+            found = self._frames.of(stamp)
             frame = as_bgr(frame_from_message(found, self._sensor)) if found is not None else None
-            cloud = _of_stamp(self._clouds, stamp)
+            cloud = self._clouds.of(stamp)
             points = points_of(cloud)[:, :3] if cloud is not None else None
         except FrameError as error:
             self.get_logger().error(f"cannot be shown: {error}", throttle_duration_sec=10.0)
@@ -165,12 +165,6 @@ class Viewer(Node):
             own, _ = _matrix(self._camera, frame.shape[:2], self._rectified)
             seen = view_of(frame, (message.width, message.height), own, k)
         self._view.show(Moment(stamp, frame, seen, depth, k, points=points))
-
-
-def _of_stamp(messages: StampCache[Any], stamp: int) -> Any | None:
-    """The message of this very stamp."""
-    message = messages.at(stamp)
-    return message if message is not None and stamp_ns(message) == stamp else None
 
 
 def _matrix(info: CameraInfo | None, shape: tuple[int, int], rectified: bool = False) -> tuple[np.ndarray | None, str]:

@@ -55,9 +55,7 @@ def of_the_node(pair: Pair, given: NetworkInput) -> tuple[np.ndarray, np.ndarray
     placement = pair_placement(pair, given)
     crop, inner = placement.crop, placement.inner
     truth = np.zeros(given.shape, np.float32)
-    truth[inner.top : inner.top + inner.height, inner.left : inner.left + inner.width] = _nearest(
-        pair.depth[crop.top : crop.top + crop.height, crop.left : crop.left + crop.width], (inner.height, inner.width)
-    )
+    truth[inner.slices] = _nearest(pair.depth[crop.slices], (inner.height, inner.width))
     return given.pixels(Frame(pair.rgb), placement), truth
 
 

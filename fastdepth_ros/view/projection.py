@@ -75,8 +75,7 @@ def view_of(
     if depth_size_px == (width, height):
         return frame
     if camera is None or depth_camera is None or not camera[0, 0] or not depth_camera[0, 0]:
-        crop = trained_view(height, width)
-        return frame[crop.top : crop.top + crop.height, crop.left : crop.left + crop.width]
+        return frame[trained_view(height, width).slices]
     onto_frame = camera @ np.linalg.inv(depth_camera)
     corners = np.array([[-0.5, -0.5, 1.0], [depth_size_px[0] - 0.5, depth_size_px[1] - 0.5, 1.0]])
     (left, top), (right, bottom) = (corners @ onto_frame.T)[:, :2] + 0.5

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from rosbags.interfaces import Connection
 
+from fastdepth_ros.bags.bag_files import FILE_SUFFIXES
 from fastdepth_ros.bags.camera import busiest_camera_topic, first_camera_info, image_connections, lens_note
 from fastdepth_ros.bags.camera_file import read_camera_file
 from fastdepth_ros.bags.reader import BagReader, open_bag, read_messages
@@ -23,7 +24,6 @@ from fastdepth_ros.depth.undistort import Undistorter
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.pictures.image_files import as_bgr
 
-BAG_SUFFIXES = (".bag", ".mcap", ".db3")
 USUAL_HZ = 30.0  # rate of a video that names none
 LONGEST_PAUSE_S = 5.0  # between two frames of a recording, in `at_own_pace`
 LEAP_NS = 3600 * 1_000_000_000  # largest step between frames: a clock was set; an mp4 holds no more
@@ -150,7 +150,7 @@ def _opened(text: str, image_topic: str, bits: int, undistort: str | None) -> It
             source = Source(iter(()), total, not total)
             source.frames = _file_frames(source, capture) if total else _stream_frames(source, capture)
             yield source
-    elif path.is_dir() or path.suffix in BAG_SUFFIXES:
+    elif path.is_dir() or path.suffix in FILE_SUFFIXES:
         with open_bag(path) as reader:
             connections = image_connections(reader, image_topic or busiest_camera_topic(reader))
             total = sum(connection.msgcount for connection in connections)
@@ -301,7 +301,7 @@ def depth_frames(
             source.leave_out(str(error))
             continue
         source.no_picture += frame.is_blank
-        view = bgr[crop.top : crop.top + crop.height, crop.left : crop.left + crop.width]
+        view = bgr[crop.slices]
         yield DepthFrame(time_ns, bgr, view, camera, result)
 
 

@@ -116,10 +116,23 @@ def test_options_say_what_a_float_file_does_not(tmp_path):
         "--normalize",
         "imagenet",
     ]
-    inverse = ["--kind", "inverse-depth", "--relative", "--bgr", "--fit", "pad", "--yes", "--out", tmp_path / "red"]
+    inverse = [
+        "--source",
+        "the maker",
+        "--kind",
+        "inverse-depth",
+        "--relative",
+        "--bgr",
+        "--fit",
+        "pad",
+        "--yes",
+        "--out",
+        tmp_path / "red",
+    ]
     assert run(*said, *inverse) == 0
     manifest = find_artifact(tmp_path / "red").manifest
     entry = manifest["files"]["tflite"]
+    assert manifest["source"] == "the maker"
     assert entry["mean"] == [123.675, 116.28, 103.53] and entry["channels"] == "bgr" and entry["reciprocal"]
     assert manifest["outputs"]["depth"]["kind"] == "inverse depth" and not manifest["outputs"]["depth"]["metric"]
     assert manifest["input"]["padding"] == [124, 116, 104] and manifest["focal"] == {"rule": "none"}
