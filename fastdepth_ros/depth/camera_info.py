@@ -6,20 +6,18 @@ import re
 import threading
 from bisect import bisect_right, insort
 from dataclasses import dataclass
-from functools import lru_cache
 from math import isfinite
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from fastdepth_ros.depth.geometry import Crop, Numbers, camera_through, focal_of_view_px, pinhole
+from fastdepth_ros.depth.geometry import Crop, Numbers, camera_through
 
 MISSING, MISMATCH, UNCALIBRATED = "camera_info_missing", "camera_info_mismatch", "camera_info_uncalibrated"
 _SMALLEST, _LARGEST = 1e-9, 1e9  # beyond these a matrix is no camera's, and its products may overflow
 _SHORTEST_PX = 1.0  # of focal lengths: drivers without a calibration also send the identity
 _FISHEYE = ("equidistant", "fisheye", "kannala_brandt", "omnidirectional")  # distort whatever their coefficients are
-_IDENTITY = np.eye(3).ravel()
-_ALIKE = 1.05  # ratio of two focal lengths of one camera
+IDENTITY = np.eye(3).ravel()
 Message = TypeVar("Message")
 
 
@@ -68,32 +66,6 @@ def frame_camera(info: Any | None, shape: tuple[int, int], *, rectified: bool = 
     if from_sensor is None:
         return FrameCamera(MISMATCH, f"camera_info is of {_sizes(info)}, frames are {shape[1]}x{shape[0]}")
     return _calibrated(info, from_sensor, rectified)
-
-
-@lru_cache(8)  # one object per camera: what is made of it is kept as long as it is the same
-def stated_camera(shape: tuple[int, int], hfov_deg: float, focal_px: float) -> FrameCamera:
-    """Camera of frames of one size whose focal length a person stated, without distortion.
-
-    Args:
-        shape: height and width of the frame.
-        hfov_deg: horizontal field of view in degrees; 0 where `focal_px` is given.
-        focal_px: focal length in pixels of the frame; 0 where `hfov_deg` is given.
-    """
-    note = f"none can be used; K is made of focal_px {focal_px:g}"
-    if hfov_deg:
-        focal_px = focal_of_view_px(hfov_deg, shape[1])
-        note = f"none can be used; K is made of hfov_deg {hfov_deg:g}: a focal length of {focal_px:.1f} px"
-    k = pinhole(shape, focal_px)
-    return FrameCamera("", "", note, k, k, _p_of(k), _IDENTITY, (0.0,) * 5, "plumb_bob")
-
-
-def differing_focal(heard: FrameCamera, stated: FrameCamera) -> str:
-    """Difference between the focal lengths that a camera_info and a person state; "" up to 5 %."""
-    assert heard.matrix is not None and stated.matrix is not None
-    ratio = stated.matrix[0] / heard.matrix[0]
-    if 1 / _ALIKE <= ratio <= _ALIKE:
-        return ""
-    return f"{heard.matrix[0]:.1f} px by camera_info, {stated.matrix[0]:.1f} px by the parameter"
 
 
 def camera_info_fields(camera: FrameCamera, from_frame: np.ndarray, shape: tuple[int, int]) -> dict[str, Any]:
@@ -205,18 +177,19 @@ def _calibrated(info: Any, from_sensor: np.ndarray, rectified: bool) -> FrameCam
         return FrameCamera(UNCALIBRATED, why)
     if not has_p:
         note = f"{_diagonal('P', p)}: P is made of K"
-        p, r = _p_of(k), _IDENTITY
+        p, r = p_of(k), IDENTITY
     elif not has_k:
         note = f"{_diagonal('K', k)}: K is made of P"
         k = p.reshape(3, 4)[:, :3].ravel()
     if not (np.isfinite(r).all() and r.any()):
-        r = _IDENTITY
+        r = IDENTITY
     k, p = camera_through(from_sensor, k, p)
     matrix = p.reshape(3, 4)[:, :3].ravel() if rectified else k
     return FrameCamera("", "", note, matrix, k, p, r, _field(info, "d"), info.distortion_model, has_p)
 
 
-def _p_of(k: np.ndarray) -> np.ndarray:
+def p_of(k: np.ndarray) -> np.ndarray:
+    """P (12,) of a K (9,)."""
     return np.hstack([k.reshape(3, 3), np.zeros((3, 1))]).ravel()
 
 

@@ -11,14 +11,11 @@ from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
-from fastdepth_ros.node.diagnostics.report import DROPS
-from fastdepth_ros.node.engine import MEANWHILE_S
 from fastdepth_ros.node.parameters import Settings
 from fastdepth_ros.node.pipeline import Arrival, Pipeline
 from fastdepth_ros.node.subscription import ImageSubscription, InfoSubscription
 from fastdepth_ros.node.worker import Watchdog
 
-ONCE_S = 5.0  # longest wait for the depth of one frame, apart from that for camera_info
 LENIENT_S = 1.0  # without a check of stamps after a clock jump
 FUTURE_S = 0.1  # computers on one network differ by less
 PAST_S = 10.0  # no network and no queue of a camera holds frames for longer
@@ -61,30 +58,10 @@ class Camera:
         self._paused = on
         self.subscription.match()
 
-    def estimate_one(self, listen: Callable[[], None]) -> tuple[bool, str]:
-        """Take one frame, also while paused or idle, and wait for its depth.
-
-        Args:
-            listen: handles messages and timers meanwhile, as `listen` of the node.
-
-        Returns:
-            Whether its depth was published, and what was published, or the reason why not.
-        """
-        statistics, limit_s = self._pipeline.statistics, ONCE_S + self._pipeline.settings.camera_info_wait_s
-        published, dropped = statistics.total("published"), statistics.total(*DROPS)
-        ends_at = time.monotonic() + limit_s
-        self._take_one(True)
-        try:
-            while time.monotonic() < ends_at:
-                listen()
-                if statistics.total("published") > published:
-                    return True, f"depth of one frame on {self._pipeline.depth_topic}"
-                if statistics.total(*DROPS) > dropped:
-                    return False, self._pipeline.last_drop or "the frame gave no depth: /diagnostics has the reason"
-                time.sleep(MEANWHILE_S)
-        finally:
-            self._take_one(False)
-        return False, f"no depth within {limit_s:g} s: /diagnostics has the reason"
+    def take_one(self, on: bool) -> None:
+        """Take the next frame in any case, or no more in any case."""
+        self._once = on
+        self.subscription.match()
 
     def change(self, settings: Settings) -> None:
         """Apply other settings to the subscriptions and the worker."""
@@ -137,11 +114,6 @@ class Camera:
         heard = partial(self._on_image, image_type)
         return ImageSubscription(self._node, topic, image_type, settings.reliability, heard, lost, self._wants)
 
-    def _take_one(self, on: bool) -> None:
-        """Take the next frame in any case, or no more in any case."""
-        self._once = on
-        self.subscription.match()
-
     def _wants(self) -> bool:
         """Whether a frame is wanted now."""
         return self._once or not (self._paused or self.idle)
@@ -167,7 +139,7 @@ class Camera:
             counted |= {name: str(seconds) for name, seconds in self._stamps.check(arrival.stamp_ns, now_ns).items()}
         self._pipeline.statistics.count_all(counted)
         if self._once:
-            self._take_one(False)
+            self.take_one(False)
 
 
 class Pace:

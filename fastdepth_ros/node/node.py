@@ -213,10 +213,12 @@ class FastDepthNode(LifecycleNode):
 
     def _on_estimate_once(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         """Service `~/estimate_once`: take one frame, also while paused or idle, and answer once its depth is out."""
-        if self._camera is None:
+        if self._camera is None or self._pipeline is None:
             response.message = f"{self._label}: no frame is taken"
-        else:
-            response.success, response.message = self._camera.estimate_one(self._listen)
+            return response
+        from fastdepth_ros.node.estimate_once import estimate_once
+
+        response.success, response.message = estimate_once(self._camera, self._pipeline, self._listen)
         return response
 
     def _on_clock_jump(self) -> None:

@@ -16,11 +16,9 @@ from fastdepth_ros.artifact.artifact import Artifact
 from fastdepth_ros.depth.camera_info import (
     FrameCamera,
     StampCache,
-    differing_focal,
     frame_camera,
     is_distorted,
     is_rectified,
-    stated_camera,
 )
 from fastdepth_ros.depth.estimator import DepthResult
 from fastdepth_ros.depth.frame import SAMPLE_BITS, Frame, FrameError, SensorBits
@@ -317,6 +315,8 @@ class Pipeline:
 
     def _stated_or(self, heard: FrameCamera, shape: tuple[int, int]) -> FrameCamera:
         """The camera of the parameters where no camera_info can be used; what differs between them is counted."""
+        from fastdepth_ros.depth.stated_camera import differing_focal, stated_camera  # most robots have a camera_info
+
         stated = stated_camera(shape, self.settings.hfov_deg, self.settings.focal_px)
         if heard.fault:
             if self.settings.undistort:

@@ -116,20 +116,8 @@ def test_options_say_what_a_float_file_does_not(tmp_path):
         "--normalize",
         "imagenet",
     ]
-    inverse = [
-        "--source",
-        "the maker",
-        "--kind",
-        "inverse-depth",
-        "--relative",
-        "--bgr",
-        "--fit",
-        "pad",
-        "--yes",
-        "--out",
-        tmp_path / "red",
-    ]
-    assert run(*said, *inverse) == 0
+    inverse = ["--kind", "inverse-depth", "--relative", "--bgr", "--fit", "pad", "--yes", "--out", tmp_path / "red"]
+    assert run(*said, "--source", "the maker", *inverse) == 0
     manifest = find_artifact(tmp_path / "red").manifest
     entry = manifest["files"]["tflite"]
     assert manifest["source"] == "the maker"

@@ -11,12 +11,11 @@ from fastdepth_ros.depth.camera_info import (
     MISMATCH,
     MISSING,
     UNCALIBRATED,
-    differing_focal,
     frame_camera,
     is_distorted,
     is_rectified,
-    stated_camera,
 )
+from fastdepth_ros.depth.stated_camera import differing_focal, stated_camera
 
 K = [500.0, 0, 320, 0, 501, 240, 0, 0, 1]
 P = [450.0, 0, 321, -7, 0, 451, 241, 0, 0, 0, 1, 0]
