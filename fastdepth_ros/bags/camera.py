@@ -1,11 +1,14 @@
-"""Camera of a recording: its image topics, the camera_info of each frame, and notes on its lens."""
+"""Camera of a recording: its image topics, the camera_info of each frame, notes on its lens, and calibration files."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import yaml
 from rosbags.highlevel import AnyReader
 from rosbags.interfaces import Connection
 
@@ -20,10 +23,15 @@ from fastdepth_ros.depth.camera_info import (
     is_rectified,
     stamp_ns,
 )
+from fastdepth_ros.errors import FastDepthError
 
 IMAGE_TYPES = {"sensor_msgs/msg/Image": "raw", "sensor_msgs/msg/CompressedImage": "compressed"}
 CAMERA_INFO_TYPE = "sensor_msgs/msg/CameraInfo"
 _REACH_NS = 1_000_000_000
+_MATRICES = {  # field of camera_info -> key of the file, how many numbers; None: any
+    "k": ("camera_matrix", 9), "d": ("distortion_coefficients", None), "r": ("rectification_matrix", 9),
+    "p": ("projection_matrix", 12),
+}  # fmt: skip
 
 
 def image_connections(reader: BagReader, topic: str) -> list[Connection]:
@@ -148,3 +156,25 @@ def camera_info_note(reader: AnyReader, wanted: str) -> str:
 def first_message(reader: AnyReader, connections: Sequence[Connection]) -> Any | None:
     """The first message of a topic; None without any."""
     return next((message for message, _ in read_messages(reader, connections)), None)
+
+
+def read_camera_file(path: Path) -> SimpleNamespace:
+    """Fields of a sensor_msgs/CameraInfo by a calibration file of camera_calibration or camera_info_manager (YAML):
+    height, width, distortion_model, k, d, r, p.
+
+    Raises:
+        FastDepthError: the file cannot be read, or is no calibration.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        fields = {name: [float(one) for one in content[key]["data"]] for name, (key, _) in _MATRICES.items()}
+        size = {"height": int(content["image_height"]), "width": int(content["image_width"])}
+        model = str(content["distortion_model"])
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise FastDepthError(f"{path} cannot be read as a calibration: {' '.join(str(error).split())}") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise FastDepthError(f"{path} is no calibration as camera_calibration writes it: {error!r}") from error
+    for name, (key, count) in _MATRICES.items():
+        if count and len(fields[name]) != count:
+            raise FastDepthError(f"{path}: {key} has {len(fields[name])} numbers, it needs {count}")
+    return SimpleNamespace(**size, distortion_model=model, **fields)

@@ -19,7 +19,7 @@ from fastdepth_ros.bench.energy import Meter
 from fastdepth_ros.bench.subject import Loaded, Subject
 from fastdepth_ros.bench.timing import PAUSE_S, WARM_UP, Latency, latency, timed
 from fastdepth_ros.errors import FastDepthError
-from fastdepth_ros.jobs.other_load import OtherLoad
+from fastdepth_ros.jobs.cores import OtherLoad
 from fastdepth_ros.jobs.processes import busy_process
 
 LOAD_TIMEOUT_S = 300.0

@@ -15,7 +15,7 @@ from typing import Any
 
 from fastdepth_ros.depth.estimator import stage_times_ms
 from fastdepth_ros.errors import FastDepthError
-from fastdepth_ros.jobs.processes import busy_process, isolated_domain, run_module
+from fastdepth_ros.jobs.processes import busy_process, isolated_domain, node_module, run_module
 
 STAGES = ("wait", "decode", "preprocess", "infer", "postprocess", "publish", "overhead", "total", "age")
 
@@ -38,8 +38,7 @@ class Scene:
 
     def node(self) -> list[str]:
         """Arguments of `python -m` for the node."""
-        parameters = [part for name, value in self.parameters.items() for part in ("-p", f"{name}:={value}")]
-        return ["fastdepth_ros.node.node", "--ros-args", *parameters]
+        return node_module({}, self.parameters)
 
     def camera(self, *arguments: str) -> list[str]:
         """Command of its camera."""

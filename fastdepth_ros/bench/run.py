@@ -11,18 +11,22 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 from tqdm import tqdm
 
-from fastdepth_ros.artifact.artifact import find_artifact
-from fastdepth_ros.backends import BackendOptions
+from fastdepth_ros.artifact.artifact import Artifact, find_artifact
+from fastdepth_ros.backends import Backend, BackendOptions
 from fastdepth_ros.bench.energy import find_meters, power_mode
-from fastdepth_ros.bench.flicker import flicker
 from fastdepth_ros.bench.harness import idle_power_w, measure
 from fastdepth_ros.bench.node import Scene, run_scene, start_s
 from fastdepth_ros.bench.paper_subjects import plan_halves, plan_peers
 from fastdepth_ros.bench.plan import Plan, Request, plan_eager, plan_engines
 from fastdepth_ros.bench.results import Results, results_of
+from fastdepth_ros.data.synthetic.sequence import NOISE, room_sequence
+from fastdepth_ros.depth.frame import Frame
+from fastdepth_ros.depth.options import EstimatorOptions
 from fastdepth_ros.errors import FastDepthError
+from fastdepth_ros.metrics.depth import temporal_noise
 
 NODE_WARM_UP_S = 2.0
 CAMERA_HZ = 30.0
@@ -36,6 +40,8 @@ class Pace(NamedTuple):
     node_s: float
 
 
+FLICKER_FRAMES, SETTLED = 40, 20  # seen, and of them those that count: the filter needs some to settle
+STRENGTHS = (0.0, 0.8)  # of the filter over time
 FULL, QUICK = Pace(10, 20, 10.0), Pace(4, 6, 4.0)
 
 
@@ -104,10 +110,28 @@ def _flicker(model: str, device: str, failed: dict[str, str]) -> list[dict[str, 
     """Flicker of a model on the default backend; a failure is noted in `failed`."""
     artifact = find_artifact(model)
     try:
-        return flicker(artifact, artifact.load(options=BackendOptions(device=device)))
+        return _of_still_scene(artifact, artifact.load(options=BackendOptions(device=device)))
     except FastDepthError as error:
         failed[f"{artifact.name}/flicker"] = str(error)
         return []
+
+
+def _of_still_scene(artifact: Artifact, backend: Backend) -> list[dict[str, Any]]:
+    """`temporal_noise` of the depth of a synthetic room, seen repeatedly with new noise, for each strength of the
+    filter over time, in `temporal_filter`."""
+    (room,) = room_sequence(1)
+    rng, scene = np.random.default_rng(0), room.rgb.astype(np.float32)
+    noisy = [
+        np.clip(scene + 255 * NOISE * rng.standard_normal(scene.shape, np.float32), 0, 255).astype(np.uint8)
+        for _ in range(FLICKER_FRAMES)
+    ]
+    rows = []
+    for strength in STRENGTHS:
+        options = EstimatorOptions(focal_scale="off", temporal_filter=strength)
+        estimator = artifact.estimator(backend, options)
+        depths = np.stack([estimator(Frame(rgb)).depth for rgb in noisy])
+        rows.append({"model": artifact.name, "temporal_filter": strength, **temporal_noise(depths[SETTLED:])})
+    return rows
 
 
 def _plan(request: Request, folder: Path, *, quick: bool, peers: bool) -> Plan:

@@ -24,7 +24,7 @@ from fastdepth_ros.backends import Backend, BackendOptions
 from fastdepth_ros.choice.choice import Choice, Wanted, candidates
 from fastdepth_ros.choice.kept import Timed, thread_counts
 from fastdepth_ros.errors import FastDepthError
-from fastdepth_ros.jobs.other_load import OtherLoad
+from fastdepth_ros.jobs.cores import OtherLoad
 
 BUDGET_S = 10.0
 GRACE_S = 20.0  # for the start of the process and the load of the last engine

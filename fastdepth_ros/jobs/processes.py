@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 
 def isolated_domain(log_folder: Path) -> dict[str, str]:
@@ -19,6 +20,14 @@ def isolated_domain(log_folder: Path) -> dict[str, str]:
         "ROS_LOCALHOST_ONLY": "1",  # its name in Humble
         "ROS_LOG_DIR": str(log_folder.resolve()),
     }
+
+
+def node_module(remappings: Mapping[str, str], parameters: Mapping[str, Any]) -> list[str]:
+    """Arguments of `python -m` that run a node."""
+    given = [part for name, value in remappings.items() for part in ("-r", f"{name}:={value}")]
+    for name, value in parameters.items():
+        given += ["-p", f"{name}:={str(value).lower() if isinstance(value, bool) else value}"]
+    return ["fastdepth_ros.node.node", "--ros-args", *given]
 
 
 @contextmanager

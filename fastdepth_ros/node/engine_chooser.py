@@ -11,8 +11,7 @@ from fastdepth_ros.choice.choice import Wanted, candidates
 from fastdepth_ros.choice.kept import Timed, is_open, keep_choice, kept_choice
 from fastdepth_ros.choice.measure import QUIET_SHARE, Measurement
 from fastdepth_ros.errors import FastDepthError
-from fastdepth_ros.jobs.cores import logical_cores
-from fastdepth_ros.jobs.other_load import OtherLoad
+from fastdepth_ros.jobs.cores import OtherLoad, logical_cores
 
 QUIET_CHECKS = 5  # calls of `check` in a row, a second apart: a machine that boots is not quiet
 

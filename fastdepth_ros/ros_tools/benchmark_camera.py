@@ -24,7 +24,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.serialization import serialize_message
 from sensor_msgs.msg import CameraInfo, Image
 
-from fastdepth_ros.jobs.other_load import process_cpu_s
+from fastdepth_ros.jobs.cores import process_cpu_s
 from fastdepth_ros.node.shared_memory import use_shared_memory
 from fastdepth_ros.node.shutdown import lasting_executor
 

@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,7 +32,7 @@ from fastdepth_ros.depth.depth_image import meters_of
 from fastdepth_ros.depth.estimator import PERCENTILES, stage_times_ms
 from fastdepth_ros.depth.geometry import trained_view
 from fastdepth_ros.errors import FastDepthError
-from fastdepth_ros.jobs.processes import isolated_domain, run_module
+from fastdepth_ros.jobs.processes import isolated_domain, node_module, run_module
 from fastdepth_ros.metrics.depth import depth_errors, mean_errors
 from fastdepth_ros.node.messages import frame_from_message
 from fastdepth_ros.node.shutdown import lasting_executor, spin_some
@@ -170,14 +169,6 @@ def run_demo(source: Source, seconds: float, out: Path, node_parameters: dict[st
     write_picture(out / "demo.png", panel([_panel_row(sample) for sample in _spread(samples)]))
     console.print(f"{collector.depths} depth images from {collector.frames} frames; {_accuracy(samples)}")
     console.print(f"written: {out / 'demo.png'}, {out / 'demo_bag'}")
-
-
-def node_module(remappings: Mapping[str, str], parameters: Mapping[str, Any]) -> list[str]:
-    """Arguments of `python -m` that run a node."""
-    given = [part for name, value in remappings.items() for part in ("-r", f"{name}:={value}")]
-    for name, value in parameters.items():
-        given += ["-p", f"{name}:={str(value).lower() if isinstance(value, bool) else value}"]
-    return ["fastdepth_ros.node.node", "--ros-args", *given]
 
 
 def synthetic_source(out: Path) -> Source:

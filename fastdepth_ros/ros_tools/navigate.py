@@ -39,12 +39,11 @@ from fastdepth_ros.depth.geometry import trained_view
 from fastdepth_ros.depth.options import PointsOptions
 from fastdepth_ros.depth.points import filtered_points, points_of
 from fastdepth_ros.errors import FastDepthError
-from fastdepth_ros.jobs.processes import isolated_domain, run_module
+from fastdepth_ros.jobs.processes import isolated_domain, node_module, run_module
 from fastdepth_ros.metrics.points import wrong_cells
 from fastdepth_ros.node.shutdown import lasting_executor
 from fastdepth_ros.node.subscription import of_messages
 from fastdepth_ros.pictures.image_files import as_bgr, write_picture
-from fastdepth_ros.ros_tools.demo import node_module
 from fastdepth_ros.view.occupancy import CELL_M, HEIGHTS_M, OccupancyGrid, grid_picture
 from fastdepth_ros.view.video import VideoWriter
 

@@ -14,8 +14,13 @@ import numpy as np
 from rosbags.interfaces import Connection
 
 from fastdepth_ros.bags.bag_files import FILE_SUFFIXES
-from fastdepth_ros.bags.camera import busiest_camera_topic, first_camera_info, image_connections, lens_note
-from fastdepth_ros.bags.camera_file import read_camera_file
+from fastdepth_ros.bags.camera import (
+    busiest_camera_topic,
+    first_camera_info,
+    image_connections,
+    lens_note,
+    read_camera_file,
+)
 from fastdepth_ros.bags.reader import BagReader, open_bag, read_messages
 from fastdepth_ros.depth.camera_info import frame_camera, is_rectified, stamp_ns
 from fastdepth_ros.depth.estimator import DepthEstimator, DepthResult

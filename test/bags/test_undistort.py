@@ -13,7 +13,7 @@ from rosbags.rosbag2 import StoragePlugin
 from running import read_bag, run_bag
 
 from fastdepth_ros.artifact.artifact import find_artifact
-from fastdepth_ros.bags.camera_file import read_camera_file
+from fastdepth_ros.bags.camera import read_camera_file
 from fastdepth_ros.depth.frame import Frame
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.view.source import open_source

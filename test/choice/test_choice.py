@@ -19,7 +19,7 @@ from fastdepth_ros.choice.kept import Timed, best_of, keep_choice, kept_choice, 
 from fastdepth_ros.choice.measure import Measurement
 from fastdepth_ros.cli import main
 from fastdepth_ros.errors import FastDepthError
-from fastdepth_ros.jobs.other_load import OtherLoad, process_cpu_s
+from fastdepth_ros.jobs.cores import OtherLoad, process_cpu_s
 from fastdepth_ros.share import cache_folder
 
 FULL = {"nyu-labeled/test/authors": {"delta1": 0.725}}
