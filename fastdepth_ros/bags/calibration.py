@@ -244,7 +244,7 @@ def _weighted_percentiles(values: np.ndarray, weights: np.ndarray, percents: tup
 
 
 def calibration_plot(measured: Sequence[Measured], figures: Mapping[str, Any]) -> Figure:
-    """How many pixels have which truth and depth, beside the scale; the frames' own scales.
+    """Number of pixels by their truth and depth, beside the scale; the frames' own scales.
 
     Args:
         figures: result of `fit`.

@@ -8,7 +8,6 @@ import sys
 import time
 from dataclasses import asdict
 
-from fastdepth_ros.choice.kept import keep_choice
 from fastdepth_ros.cli.options import add_json_option, add_model_options, wanted_engine
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.jobs.cores import logical_cores
@@ -21,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace) -> None:
     from fastdepth_ros.artifact.artifact import find_artifact
+    from fastdepth_ros.choice.kept import keep_choice
     from fastdepth_ros.choice.measure import QUIET_SHARE, Measurement
 
     artifact, wanted = find_artifact(parsed.model), wanted_engine(parsed)
