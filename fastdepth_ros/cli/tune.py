@@ -22,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace) -> None:
     from fastdepth_ros.artifact.artifact import find_artifact
+    from fastdepth_ros.deploy.compile import tuned_tiles
     from fastdepth_ros.deploy.module import kernels
     from fastdepth_ros.deploy.records import open_records, records_path
     from fastdepth_ros.deploy.steps import read_plan
@@ -30,9 +31,10 @@ def run(parsed: argparse.Namespace) -> None:
 
     target = find_target(parsed.target)
     device = device_at(parsed.tracker, parsed.key, target)
-    plan = read_plan(find_artifact(parsed.model).model_file("onnx").path)
+    artifact = find_artifact(parsed.model)
+    plan = read_plan(artifact.model_file("onnx").path)
     records = open_records(records_path(parsed.db, target), target, kernels(plan))
-    tune(plan, target, records, parsed.trials, device)
+    tune(plan, target, records, parsed.trials, device, tuned_tiles(plan, target, artifact.folder, None))
     if parsed.best:
         parsed.best.mkdir(parents=True, exist_ok=True)
         records.write_best(records_path(parsed.best, target))

@@ -11,10 +11,11 @@ import socket
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from types import MappingProxyType
 from typing import Protocol
 
 import tvm
@@ -89,8 +90,14 @@ class Layer:
     best_ms: float | None
 
 
-def tune(plan: Plan, target: BuildTarget, records: Records, trials: int, device: Device) -> None:
+def tune(
+    plan: Plan, target: BuildTarget, records: Records, trials: int, device: Device,
+    first: Mapping[str, Tile] = MappingProxyType({}),
+) -> None:  # fmt: skip
     """Measure until the records hold `trials` trials or every tile was tried; each is on disk when it is known.
+
+    Args:
+        first: tile by kernel that is tried before the guess, as the fastest on another machine.
 
     Raises:
         FastDepthError: no device of that key comes back within ten minutes.
@@ -104,7 +111,7 @@ def tune(plan: Plan, target: BuildTarget, records: Records, trials: int, device:
         return
     meter = Meter(target, device)
     with tqdm(total=trials, initial=len(records.trials), unit="trial") as bar:
-        for _, (step, tile) in zip(range(left), _candidates(plan, target, records)):
+        for _, (step, tile) in zip(range(left), _candidates(plan, target, records, first)):
             records.add(meter.measure(step, tile))
             best = records.best()
             name = kernel_name(step)
@@ -133,13 +140,15 @@ def report(plan: Plan, target: BuildTarget, records: Records) -> list[Layer]:
     return layers
 
 
-def _candidates(plan: Plan, target: BuildTarget, records: Records) -> Iterator[tuple[Step, Tile]]:
+def _candidates(
+    plan: Plan, target: BuildTarget, records: Records, first: Mapping[str, Tile]
+) -> Iterator[tuple[Step, Tile]]:
     """Next is the kernel where a trial promises most: much of the latency, few trials so far."""
     uses = Counter(kernel_name(step) for step in plan.steps)
     seen = {(trial.kernel, trial.tile) for trial in records.trials}
     tried = Counter(name for name, _ in seen)
     steps = kernels(plan)
-    waiting = {name: iter(_untried(step, target, seen)) for name, step in steps.items()}
+    waiting = {name: iter(_untried(step, target, seen, first.get(name))) for name, step in steps.items()}
     while waiting:
         best = records.best()
         promises = {name: (_promise(best.get(name), uses[name], tried[name]), -tried[name]) for name in waiting}
@@ -157,8 +166,9 @@ def _promise(best: Trial | None, uses: int, tried: int) -> float:
     return best.ms * uses / tried if best and best.ms else float("inf")
 
 
-def _untried(step: Step, target: BuildTarget, seen: set[tuple[str, Tile]]) -> list[Tile]:
+def _untried(step: Step, target: BuildTarget, seen: set[tuple[str, Tile]], first: Tile | None) -> list[Tile]:
     candidates = tiles(step, target.hardware.lanes, target.hardware.registers)
+    candidates.sort(key=lambda tile: tile != first)  # the others stay in their order
     return [tile for tile in candidates if (kernel_name(step), tile) not in seen]
 
 

@@ -68,6 +68,15 @@ def test_the_guess_is_tried_first(plan, tmp_path, equal):
         assert trial.tile == tiles(step, HOST.hardware.lanes, HOST.hardware.registers)[0]
 
 
+def test_what_was_fastest_elsewhere_is_tried_before_the_guess(plan, tmp_path, equal):
+    records, hardware = opened(tmp_path, plan), HOST.hardware
+    first = {kernel_name(step): tiles(step, hardware.lanes, hardware.registers)[-1] for step in plan.steps}
+    tune(plan, HOST, records, 4, Device(), first)
+    assert {trial.kernel: trial.tile for trial in records.trials[:2]} == first
+    guesses = [tiles(step, hardware.lanes, hardware.registers)[0] for step in plan.steps]
+    assert [trial.tile for trial in records.trials[2:]] == guesses
+
+
 def test_tuning_ends_when_every_tile_was_tried_once(plan, tmp_path, equal):
     tune(plan, HOST, opened(tmp_path, plan), 7, Device())
     records = opened(tmp_path, plan)
