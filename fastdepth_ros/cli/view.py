@@ -17,11 +17,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(parsed: argparse.Namespace) -> None:
+    from fastdepth_ros.node.subscription import check_topic
     from fastdepth_ros.ros_tools.viewer import show_node
     from fastdepth_ros.view.live_view import LiveView
 
     if not parsed.rate > 0:
         raise FastDepthError(f"--rate is {parsed.rate}, needs to be above 0")
+    for topic in filter(None, (parsed.depth_topic, parsed.image_topic)):
+        check_topic(topic)
     with LiveView(window=parsed.window, **view_options(parsed)) as view:
         print_address(view.url, parsed)
         show_node(view, parsed.depth_topic, parsed.image_topic, parsed.rate)

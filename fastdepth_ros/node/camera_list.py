@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from rclpy.exceptions import NameValidationException
-from rclpy.validate_topic_name import validate_topic_name
 
 from fastdepth_ros.depth.camera_info import camera_info_beside
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.node.parameters import Settings, complaint
+from fastdepth_ros.node.subscription import check_topic
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _NAMESPACE = re.compile(r"/?([A-Za-z][A-Za-z0-9_]*/)*[A-Za-z][A-Za-z0-9_]*")
@@ -91,9 +90,9 @@ def _camera(path: Path, number: int, entry: Any) -> ListedCamera:
         raise FastDepthError(f"{where}: {camera.namespace!r} is no namespace")
     for topic in filter(None, (camera.image, camera.camera_info)):
         try:
-            validate_topic_name(topic)
-        except NameValidationException as error:
-            raise FastDepthError(f"{where}: {' '.join(str(error).split())}") from error
+            check_topic(topic)
+        except FastDepthError as error:
+            raise FastDepthError(f"{where}: {error}") from error
     _check_parameters(f"{path}: {camera.name}", parameters)
     return camera
 

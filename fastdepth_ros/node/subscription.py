@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from rclpy.callback_groups import CallbackGroup, MutuallyExclusiveCallbackGroup
+from rclpy.exceptions import NameValidationException
 from rclpy.node import Node
 from rclpy.qos import (
     DurabilityPolicy,
@@ -17,8 +18,10 @@ from rclpy.qos import (
     qos_profile_sensor_data,
 )
 from rclpy.serialization import deserialize_message
+from rclpy.validate_topic_name import validate_topic_name
 from sensor_msgs.msg import CameraInfo
 
+from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.node.diagnostics.health import Inputs
 
 try:
@@ -288,6 +291,18 @@ class ImageSubscription:
             for topic, types in self._node.get_topic_names_and_types()
             if self.type_name in types and self._node.count_publishers(topic) and "depth/image" not in topic
         ]
+
+
+def check_topic(name: str) -> None:
+    """Check a topic's name.
+
+    Raises:
+        FastDepthError: ROS 2 does not allow it.
+    """
+    try:
+        validate_topic_name(name)
+    except NameValidationException as error:
+        raise FastDepthError(" ".join(str(error).split())) from error
 
 
 def of_messages(kind: type, callback: Callable[[Any], None]) -> Callable[[bytes], None]:

@@ -25,6 +25,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from ros_graph import CameraDriver, Diagnostics, Listener, picture, wait_until
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
+from fastdepth_ros.cli import main
 from fastdepth_ros.depth.points import points_of
 from fastdepth_ros.ros_tools.viewer import Viewer
 from fastdepth_ros.view.live_view import Moment
@@ -66,6 +67,12 @@ class Told:
 
     def show_health(self, text: str, level: int) -> None:
         self.texts.append(text)
+
+
+@pytest.mark.parametrize("option", ["--depth-topic", "--image-topic"])
+def test_a_topic_that_ros_2_does_not_allow_is_named(capsys, option):
+    assert main(["view", option, "/cam-1/image"]) == 1
+    assert "/cam-1/image" in capsys.readouterr().err
 
 
 def test_a_running_node_is_shown_with_frame_depth_and_stage_times(graph, artifact_folder):
