@@ -23,6 +23,7 @@ MANIFEST = ET.parse(ROOT / "package.xml").getroot()
 SCRIPTS = sorted(path.name for path in (ROOT / "scripts").iterdir())
 # of Foxglove's last open source release and of Lichtblick: packages/suite-base/src/panels/index.ts
 PANELS = {"Image", "3D", "DiagnosticSummary", "DiagnosticStatusPanel"}
+OF_ROS = re.compile(r"rclpy|launch\w*|ament_\w+|cv_bridge|\w+_(msgs|srvs|interfaces)(_py)?")
 ANALYZER = {"type", "path", "contains", "startswith", "expected", "timeout", "num_items", "regex", "remove_prefix"}
 
 
@@ -68,6 +69,18 @@ def test_packages_that_launch_files_start_are_in_package_xml():
     }
     assert {"rviz2", "depth_image_proc"} < started
     assert started - {"fastdepth_ros"} <= named
+
+
+@pytest.mark.parametrize(
+    ("folders", "kinds"),
+    [(["fastdepth_ros", "launch"], ["exec_depend"]), (["test"], ["exec_depend", "test_depend"])],
+)
+def test_packages_of_ros_that_are_imported_are_in_package_xml(folders, kinds):
+    named = {element.text for kind in kinds for element in MANIFEST.findall(kind)}
+    texts = [path.read_text() for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    imported = {name for text in texts for name in re.findall(r"^ *(?:from|import) (\w+)", text, re.M)}
+    of_ros = {name for name in imported if OF_ROS.fullmatch(name)}
+    assert {"rclpy", "sensor_msgs"} <= of_ros <= named
 
 
 def test_executables_in_the_global_path_begin_with_the_packages_name():

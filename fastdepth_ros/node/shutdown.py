@@ -131,6 +131,20 @@ def ignore_interrupts() -> None:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
+def interrupt_once() -> None:
+    """Make the first SIGINT a KeyboardInterrupt, and nothing of those that follow: launch sends it more than once.
+
+    It comes before `rclpy.init`, whose handler calls this one.
+    """
+
+    def interrupted(*_: Any) -> NoReturn:
+        signal.signal(signal.SIGINT, lambda *_: None)
+        raise KeyboardInterrupt
+
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not ignored, as in the background of a shell
+        signal.signal(signal.SIGINT, interrupted)
+
+
 def run_to_end(program: str, nodes: Sequence[Any], work: Callable[[], int]) -> NoReturn:
     """Do the work of a process of nodes, then end the process.
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import rclpy
 from rclpy.exceptions import NameValidationException
@@ -25,6 +25,7 @@ from fastdepth_ros.bags.camera import IMAGE_TYPES
 from fastdepth_ros.bags.reader import TYPES, BagError, BagReader, of_topic, open_bag, raw_messages
 from fastdepth_ros.depth.camera_info import stamp_ns
 from fastdepth_ros.node.shared_memory import use_shared_memory
+from fastdepth_ros.node.shutdown import interrupt_once, run_to_end
 
 CLOCK_PERIOD_S = 0.01
 LAST_STAMP_NS = (2**31 - 1) * 1_000_000_000
@@ -65,6 +66,9 @@ class BagPlayer(Node):
             c.topic for c in reader.connections if c.msgtype in IMAGE_TYPES and c.topic in self._by_topic
         ]
         self._clock_publisher = self.create_publisher(Clock, "/clock", 1) if with_clock else None
+
+    def stop_work(self) -> None:
+        """Nothing works beside `play`."""
 
     def wait_for_subscribers(self, timeout_s: float) -> bool:
         """Wait until some image topic of the bag has a subscriber."""
@@ -165,18 +169,25 @@ def message_class(type_name: str) -> type | None:
     return getattr(import_module(f"{package}.msg"), name, None)
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None) -> NoReturn:
     """Entry point of the executable `bag_player`."""
     arguments = sys.argv if arguments is None else ["bag_player", *arguments]
     parsed = _parser().parse_args(remove_ros_args(arguments)[1:])
     use_shared_memory()
+    interrupt_once()
     rclpy.init(args=arguments)
+    nodes: list[BagPlayer] = []
+    run_to_end("bag_player", nodes, lambda: _play(parsed, nodes))
+
+
+def _play(parsed: argparse.Namespace, nodes: list[BagPlayer]) -> int:
     try:
         with open_bag(parsed.bag) as reader:
             node = BagPlayer(
                 reader, rate=parsed.rate, restamp=parsed.restamp, with_clock=parsed.clock,
                 best_effort=parsed.best_effort,
             )  # fmt: skip
+            nodes.append(node)
             if parsed.wait and not node.wait_for_subscribers(parsed.wait):
                 text = "a lazy node subscribes it while its depth has one"
                 node.get_logger().warning(
@@ -189,16 +200,9 @@ def main(arguments: list[str] | None = None) -> int:
                 count += node.play()
             node.get_logger().info(f"{count} messages published")
             time.sleep(0.5)  # reliable messages are still on their way
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    except RuntimeError:
-        if rclpy.ok():  # else a signal ended the context between two calls
-            raise
     except BagError as error:
         print(f"bag_player: {error}", file=sys.stderr)
         return 1
-    finally:
-        rclpy.try_shutdown()
     return 0
 
 
@@ -226,4 +230,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    main()

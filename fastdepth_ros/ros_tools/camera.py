@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from array import array
+from typing import NoReturn
 
 import rclpy
 from rclpy.executors import ExternalShutdownException
@@ -16,6 +17,7 @@ from sensor_msgs.msg import Image
 from fastdepth_ros.depth.frame import Frame
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.node.shared_memory import use_shared_memory
+from fastdepth_ros.node.shutdown import interrupt_once, run_to_end
 from fastdepth_ros.pictures.image_files import as_bgr
 from fastdepth_ros.view.source import at_own_pace, open_source
 
@@ -57,6 +59,9 @@ class Camera(Node):
             self.get_logger().warning(note)
         return count
 
+    def stop_work(self) -> None:
+        """Nothing works beside `play`."""
+
     def _publish(self, frame: Frame) -> None:
         bgr = as_bgr(frame)
         height, width = bgr.shape[:2]
@@ -66,28 +71,28 @@ class Camera(Node):
         self._publisher.publish(message)
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None) -> NoReturn:
     """Entry point of the executable `fastdepth_camera`."""
     arguments = sys.argv if arguments is None else ["fastdepth_camera", *arguments]
     parsed = _parser().parse_args(remove_ros_args(arguments)[1:])
     use_shared_memory()
+    interrupt_once()
     rclpy.init(args=arguments)
+    nodes: list[Camera] = []
+    run_to_end("fastdepth_camera", nodes, lambda: _play(parsed, nodes))
+
+
+def _play(parsed: argparse.Namespace, nodes: list[Camera]) -> int:
+    node = Camera(parsed.frame_id)
+    nodes.append(node)
     try:
-        node = Camera(parsed.frame_id)
         count = node.play(parsed.source)
         while parsed.loop:
             count += node.play(parsed.source)
-        node.get_logger().info(f"{count} frames published")
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
     except FastDepthError as error:
         print(f"fastdepth_camera: {error}", file=sys.stderr)
         return 1
-    except RuntimeError:
-        if rclpy.ok():  # else a signal ended the context between two calls
-            raise
-    finally:
-        rclpy.try_shutdown()
+    node.get_logger().info(f"{count} frames published")
     return 0
 
 
@@ -102,4 +107,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    main()

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -238,6 +239,17 @@ def test_the_camera_publishes_a_video_as_images_of_now(graph: Graph, video):
     first = images.heard[0]
     assert (first.encoding, first.height, first.width, first.header.frame_id) == ("bgr8", 120, 160, "eye")
     assert stamp_ns(first) > before and len(first.data) == 120 * 160 * 3
+
+
+@pytest.mark.parametrize("module", ["ros_tools.camera", "ros_tools.bag_player"])
+def test_a_program_that_launch_interrupts_again_and_again_ends_quietly(graph: Graph, room_bag, module):
+    with process(module, str(room_bag), "--loop") as running:
+        wait_until(lambda: graph.peer.count_publishers(IMAGE_TOPIC), "images")
+        while running.poll() is None:
+            running.send_signal(signal.SIGINT)
+            time.sleep(0.001)
+        _, errors = running.communicate(timeout=60)
+    assert running.returncode == 0 and "Traceback" not in errors and "Exception" not in errors, errors
 
 
 def test_the_camera_names_a_source_that_is_not_there(domain):
