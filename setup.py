@@ -109,7 +109,7 @@ setup(
             "fastdepth = fastdepth_ros.cli:main",
             "fastdepth_node = fastdepth_ros.node:fastdepth_node",
             "fastdepth_cameras = fastdepth_ros.node:fastdepth_cameras",
-            "fastdepth_camera = fastdepth_ros.ros_tools.camera:main",
+            "fastdepth_camera = fastdepth_ros.ros_tools:fastdepth_camera",
         ],
     },
 )

@@ -116,6 +116,21 @@ def test_an_interrupt_while_the_node_is_imported_ends_it_quietly(module):
     assert (done.returncode, done.stderr) == (0, "")
 
 
+LACKING = """
+import sys
+sys.modules["rosbags"] = None
+from fastdepth_ros import ros_tools
+sys.exit(getattr(ros_tools, sys.argv[1])())
+"""
+
+
+@pytest.mark.parametrize("entry", ["fastdepth_camera", "play_bag"])
+def test_a_library_that_a_program_lacks_is_named_in_one_line(entry):
+    done = subprocess.run([sys.executable, "-c", LACKING, entry], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and "needs the Python module rosbags" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_a_process_knows_its_own_segments_of_shared_memory_and_no_other(graph):
     own = own_segments(os.getpid())
     if not own:
