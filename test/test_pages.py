@@ -13,6 +13,7 @@ import yaml
 from write_pages import written
 
 from fastdepth_ros.cli import VERBS
+from fastdepth_ros.node.diagnostics.findings import KINDS
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted((ROOT / "doc").glob("*.md"))
@@ -75,6 +76,12 @@ def test_the_parameters_of_the_page_by_purpose_exist():
     named = {name for row in rows for name in re.findall(r"`([a-z_]+)(?:: [^`]*)?`", row)}
     assert len(named) > 15
     assert named <= known | {"camera_info", "image_rect"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_the_findings_that_a_page_names_exist(page):
+    named = re.findall(r"[Ff]indings? (?:is )?`(\w+)`(?: or `(\w+)`)?", page.read_text())
+    assert {name for names in named for name in names if name} <= set(KINDS)
 
 
 @pytest.mark.parametrize("room", ["depth", "artifact", "backends"])
