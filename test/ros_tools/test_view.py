@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from chromium import WEBGL_FLAGS, chromium, find_all, screenshot, until
@@ -145,17 +146,17 @@ def test_a_browser_shows_frame_depth_cloud_and_stage_times_of_a_node(graph, arti
         url = re.search(r"open (http\S+)", log.read_text())[1]
         with chromium(tmp_path / "profile", *WEBGL_FLAGS, size_px=(900, 560)) as browser:
             browser.get(url)
-            until(browser, lambda: len(find_all(browser, "canvas")) == 1, "the viewer's canvas", 60)
+            until(browser, lambda: len(find_all(browser, "canvas")) == 1, "the viewer's canvas", 300)
             seen: dict[str, bool] = {}
 
             def complete() -> bool:
                 shot = screenshot(browser)
+                cv2.imwrite(str(tmp_path / "view.png"), shot)
                 seen.update({name: part(shot) for name, part in PARTS.items()})
                 return all(seen.values())
 
             with suppress(AssertionError):
-                until(browser, complete, "every panel", 200, period_s=2.0)
-            (tmp_path / "view.png").write_bytes(browser.get_screenshot_as_png())
+                until(browser, complete, "every panel", 900, period_s=2.0)
             assert seen == dict.fromkeys(PARTS, True), f"look at {tmp_path / 'view.png'}"
     finally:
         view.send_signal(signal.SIGINT)
