@@ -34,8 +34,11 @@ export ROS_LOG_DIR ?= $(CURDIR)/$(VENV)/log
 demo: $(VENV)/robot
 	$(RUN)/fastdepth demo --out demo
 
+# What the environment has: a test that skips for want of one of these fails the run.
+INSTALLED := $(addprefix --installed ,rclpy torch onnx grimp importlinter catkin_pkg argcomplete sphinx)
+
 test: $(VENV)/full
-	$(RUN)/python -m pytest $(addprefix --installed ,rclpy torch onnx grimp importlinter catkin_pkg argcomplete sphinx)
+	$(RUN)/python -m pytest $(INSTALLED)
 
 # What a robot's installation can run, in an environment of its own for each Python: no torch, no TVM.
 test-robot: override VENV := $(ROBOT)
@@ -43,7 +46,7 @@ test-robot: $(ROBOT)/robot
 	$(RUN)/python -m pytest --installed rclpy
 
 test-slow: $(VENV)/full
-	$(RUN)/python -m pytest -m slow
+	$(RUN)/python -m pytest -m slow $(INSTALLED)
 
 # A million hostile messages and a thousand damaged bags, about half an hour.
 fuzz: $(VENV)/full
