@@ -33,12 +33,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace) -> None:
     from fastdepth_ros.artifact.artifact import find_artifact
-    from fastdepth_ros.deploy.quantize import quantize_artifact
+    from fastdepth_ros.deploy.quantize import quantize_artifact, require_new
 
     require_dataset_and_root(parsed)
     dataset = open_dataset(parsed.dataset, parsed.root, "test") if parsed.dataset else None
     print_notes(dataset)
     source = find_artifact(parsed.model)
+    require_new(source, parsed.to, parsed.out)
     frames, name = calibration_frames(parsed, source)
     agreement = quantize_artifact(source, parsed.to, parsed.out, frames, name, parsed.float_convolutions)
     print(

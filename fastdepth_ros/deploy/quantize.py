@@ -35,7 +35,7 @@ from fastdepth_ros.backends import Backend, BackendOptions
 from fastdepth_ros.deploy.rewrite import channels_in_blocks, leading_to
 from fastdepth_ros.depth.network import Network
 from fastdepth_ros.errors import FastDepthError
-from fastdepth_ros.jobs.atomic_io import atomic_folder
+from fastdepth_ros.jobs.atomic_io import atomic_folder, require_absent
 
 REDUCED = ("int8", "fp16", "bf16")
 # What computes a precision everywhere; bf16 has no file of its own, it is a way to compute the fp32 one.
@@ -50,6 +50,20 @@ class Agreement:
     mean_m: float
     p99_m: float
     engine: str
+
+
+def require_new(source: Artifact, precision: str, out: Path) -> None:
+    """Check what needs no frames, before they are read or drawn.
+
+    Raises:
+        FileExistsError: `out` exists.
+        FastDepthError: the precision is not one of REDUCED, or the source has it.
+    """
+    if precision not in REDUCED:
+        raise FastDepthError(f"unknown precision {precision!r}, there is {', '.join(REDUCED)}")
+    if file_key("onnx", precision) in source.manifest["files"]:
+        raise FastDepthError(f"{source.folder} has {precision} already", f"precision {precision} runs it")
+    require_absent(out)
 
 
 def quantize_artifact(
@@ -69,15 +83,11 @@ def quantize_artifact(
     Raises:
         FileExistsError: `out` exists.
         FastDepthError: no frames, the source has that precision, or what comes of it gives no depth.
-        FastDepthError: as the message says.
     """
-    if precision not in REDUCED:
-        raise FastDepthError(f"unknown precision {precision!r}, there is {', '.join(REDUCED)}")
+    require_new(source, precision, out)
     if not len(frames):
         raise FastDepthError("no frames to calibrate on")
     key = file_key("onnx", precision)
-    if key in source.manifest["files"]:
-        raise FastDepthError(f"{source.folder} has {precision} already")
     parent = source.model_file("onnx").path
     with atomic_folder(out) as building:
         for each in source.manifest["files"]:

@@ -75,6 +75,16 @@ def read_json(path: Path) -> Any:
         raise DamagedFileError(f"{path} is damaged or no JSON: {error}") from error
 
 
+def require_absent(path: Path) -> None:
+    """Check a path that is about to be written.
+
+    Raises:
+        FileExistsError: `path` exists.
+    """
+    if path.exists():
+        raise FileExistsError(f"{path} exists; choose another folder or remove it")
+
+
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
     """Temporary folder beside `path` that is renamed to `path` when the block ends without an error.
@@ -82,8 +92,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     Raises:
         FileExistsError: `path` exists.
     """
-    if path.exists():
-        raise FileExistsError(f"{path} exists; choose another folder or remove it")
+    require_absent(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     building = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:

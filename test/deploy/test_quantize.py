@@ -130,6 +130,14 @@ def test_what_cannot_be_made_leaves_nothing_behind(reduced, artifact_folder, tmp
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
+def test_the_verb_refuses_before_it_draws_frames(artifact_folder, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("fastdepth_ros.cli.quantize.calibration_frames", None)
+    assert main(["quantize", "--to", "int8", "--out", str(tmp_path / "out")]) == 1
+    assert "has int8 already" in capsys.readouterr().err
+    assert main(["quantize", "--model", str(artifact_folder), "--to", "int8", "--out", str(tmp_path)]) == 1
+    assert f"{tmp_path} exists" in capsys.readouterr().err
+
+
 def test_the_verb_calibrates_on_my_images_and_records_the_accuracy(artifact_folder, tmp_path, capsys):
     images, data = tmp_path / "mine", tmp_path / "data"
     for folder in (images, data / "rgb", data / "depth"):
