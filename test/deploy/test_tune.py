@@ -172,7 +172,7 @@ def test_tuning_over_a_tracker_survives_the_death_of_a_server_and_its_own(artifa
         processes.kill(tuning)
         before = trials()
         tuning = start_tuning(90)
-        wait_for(lambda: tuning.poll() is not None, "end of tuning", 300)
+        wait_for(lambda: tuning.poll() is not None, "end of tuning")
     finally:
         processes.close()
     assert tuning.returncode == 0, processes.log("tune")

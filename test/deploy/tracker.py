@@ -55,7 +55,7 @@ class Processes:
             self.kill(process)
 
 
-def wait_for(happened: Callable[[], bool], what: str, limit_s: float = 180) -> None:
+def wait_for(happened: Callable[[], bool], what: str, limit_s: float = 900) -> None:
     until = time.monotonic() + limit_s
     while not happened():
         assert time.monotonic() < until, f"no {what} within {limit_s} s"
