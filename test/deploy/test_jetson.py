@@ -76,7 +76,7 @@ def board(programs, tmp_path_factory) -> tuple[Path, Path]:
     for package in (folder / "debs").iterdir():
         run("dpkg", "-x", package, folder / "root")
     versions = [f"{PACKAGES[key]}=={version}" for key, version in installed_versions().items()]
-    wanted = [*versions, "numpy", "ml_dtypes", "typing_extensions"]
+    wanted = [*versions, "numpy", "ml_dtypes", "typing_extensions", "opencv-python-headless"]
     kind = [*WHEELS, "--only-binary=:all:", "--python-version=311", "--implementation=cp", "--no-deps"]
     run(sys.executable, "-m", "pip", "install", "--quiet", "--target", folder / "site", *kind, *wanted)
     return folder / "root", folder / "site"
