@@ -32,7 +32,7 @@ def test_every_file_of_a_job_resumes_or_is_named_and_the_other_bag_goes_on(
     both, tmp_path, artifact_folder, capfd, caplog, monkeypatch
 ):
     """One bag is published, the parts of the other are all there but for the last."""
-    monkeypatch.setattr("fastdepth_ros.bags.metrics._picture", lambda _: np.zeros((8, 8, 3), np.uint8))
+    monkeypatch.setattr("fastdepth_ros.bags.metrics.write_figure", lambda path, _: path.write_bytes(b"a picture"))
     for name, plugin in (("one", StoragePlugin.SQLITE3), ("two", StoragePlugin.MCAP)):
         bag(tmp_path / "in" / name, plugin)
     whole, job = tmp_path / "whole", tmp_path / "job"
