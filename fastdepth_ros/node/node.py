@@ -74,6 +74,7 @@ class FastDepthNode(LifecycleNode):
         self._camera: Camera | None = None  # while active
         self._chooser: EngineChooser | None = None  # while configured with backend: auto
         self.trouble = ""  # why the last transition failed
+        self._loading = False
         self.own_process = False  # may the hard watchdog end the process?
         self._label = "unconfigured"
         self._reporter = Reporter(self.get_logger())
@@ -97,7 +98,7 @@ class FastDepthNode(LifecycleNode):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         try:
             settings = parameters.read(self)
-            engine = run_with_deadline(lambda: load_engine(settings), settings.load_deadline_s, self._listen)
+            engine = self._load(lambda: load_engine(settings), settings.load_deadline_s)
         except LOADING_ERRORS as error:
             self.trouble = str(error)
             self.get_logger().error(f"cannot configure: {error}")
@@ -114,7 +115,7 @@ class FastDepthNode(LifecycleNode):
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         assert self._pipeline is not None, "activated before it was configured"
         try:
-            run_with_deadline(self._pipeline.make_ready, self._pipeline.settings.load_deadline_s, self._listen)
+            self._load(self._pipeline.make_ready, self._pipeline.settings.load_deadline_s)
         except LOADING_ERRORS as error:
             self.trouble = str(error)
             self.get_logger().error(f"cannot activate: {error}")
@@ -225,6 +226,14 @@ class FastDepthNode(LifecycleNode):
         if self._camera is not None:
             self._camera.reset()
 
+    def _load(self, work: Callable[[], Any], limit_s: float) -> Any:
+        """Result of work on a model, while diagnostics say that it is loaded."""
+        self._loading = True
+        try:
+            return run_with_deadline(work, limit_s, self._listen)
+        finally:
+            self._loading = False
+
     def _listen(self) -> None:
         """Handle messages and timers while the executor waits for a backend."""
         if self._camera is not None:
@@ -318,6 +327,8 @@ class FastDepthNode(LifecycleNode):
             found = self._findings(self._pipeline, self._camera, snapshot, clock)
             subscription = self._camera.subscription
             facts.update(topic=subscription.topic, reliability=subscription.reliability)
+        elif self._loading:
+            found = [Finding("loading", {})]
         elif self.trouble:
             found = [Finding("cannot_run", {"reason": self.trouble, "node": self.get_fully_qualified_name()})]
         else:

@@ -286,10 +286,16 @@ class ImageSubscription:
         return _unfit((endpoint, endpoint.qos_profile, ours) for endpoint in endpoints)
 
     def _elsewhere(self) -> list[str]:
+        """Topics on which other nodes publish images, but for depth."""
+        own = self._node.get_name(), self._node.get_namespace()
         return [
             topic
             for topic, types in self._node.get_topic_names_and_types()
-            if self.type_name in types and self._node.count_publishers(topic) and "depth/image" not in topic
+            if self.type_name in types
+            and "depth/image" not in topic
+            and any(
+                (one.node_name, one.node_namespace) != own for one in self._node.get_publishers_info_by_topic(topic)
+            )
         ]
 
 

@@ -41,6 +41,14 @@ def test_confidence_comes_on_the_depths_grid_while_somebody_subscribes(graph, co
     assert 0 <= depth_of(message).min() < depth_of(message).max() <= 1
 
 
+def test_the_nodes_own_images_are_not_offered_as_a_camera(graph, confident_folder):
+    diagnostics, confidences = Diagnostics(graph), Listener(graph, "/depth/confidence", Image)
+    graph.activated(confident_folder)
+    CameraDriver(graph, topic="/eye/image_raw")
+    message = diagnostics.told("/eye/image_raw").message
+    assert not confidences.heard and "published on: /eye/image_raw" in message and "/depth" not in message
+
+
 def test_depth_and_points_leave_out_what_is_too_uncertain(graph, confident_folder):
     artifact = find_artifact(confident_folder)
     said = artifact.estimator(artifact.load())(Frame(picture(480, 640), "bgr")).confidence

@@ -89,6 +89,7 @@ CASES = {
 CALM_CASES = ("clock_awaited", "idle")
 STATES = {
     "unconfigured",
+    "loading",
     "inactive",
     "finalized",
     "cannot_run",

@@ -21,6 +21,7 @@ from rclpy.lifecycle import TransitionCallbackReturn
 from ros_graph import CameraDriver, Diagnostics, Listener, picture, wait_until
 from sensor_msgs.msg import Image
 
+from fastdepth_ros.node.engine import load_engine
 from fastdepth_ros.node.pipeline import Pipeline
 
 STATES = {
@@ -83,6 +84,18 @@ def test_an_unforeseen_error_of_a_transition_is_told_and_can_be_mended(graph, ar
     assert diagnostics.told("ZeroDivisionError").level == DiagnosticStatus.ERROR
     graph.do(node.autostart)
     diagnostics.told("no frame on")
+
+
+def test_a_node_that_loads_its_model_says_so(graph, observer, artifact_folder, monkeypatch):
+    told = threading.Event()
+    monkeypatch.setattr("fastdepth_ros.node.node.load_engine", lambda settings: told.wait(60) and load_engine(settings))
+    node, diagnostics = graph.fastdepth(model=artifact_folder), Diagnostics(observer)
+    configured = graph.begin(node.trigger_configure)
+    assert diagnostics.told("the model is loaded").level == DiagnosticStatus.OK
+    told.set()
+    wait_until(configured.done, "the transition")
+    assert configured.result() == TransitionCallbackReturn.SUCCESS
+    assert diagnostics.told("inactive").level == DiagnosticStatus.WARN
 
 
 @pytest.mark.parametrize(("way_on", "finding"), [("cleanup", "unconfigured"), ("shutdown", "finalized")])

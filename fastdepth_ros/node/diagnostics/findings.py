@@ -53,6 +53,10 @@ KINDS = {
     "unconfigured": Kind(
         "depth", WARN, "unconfigured: no depth", "configure and activate it: ros2 lifecycle set {node} configure"
     ),
+    "loading": Kind(
+        "depth", OK, "the model is loaded: no depth yet",
+        "none: it takes seconds, with TensorRT at its first start minutes; load_deadline_s limits it",
+    ),
     "inactive": Kind("depth", WARN, "inactive: no depth", "activate it: ros2 lifecycle set {node} activate"),
     "finalized": Kind("depth", WARN, "shut down: no depth", "start the process again"),
     "cannot_run": Kind(
