@@ -39,7 +39,7 @@ def run(parsed: argparse.Namespace) -> None:
     dataset = open_dataset(parsed.dataset, parsed.root, "test") if parsed.dataset else None
     print_notes(dataset)
     source = find_artifact(parsed.model)
-    require_new(source, parsed.to, parsed.out)
+    require_new(parsed.to, parsed.out)
     frames, name = calibration_frames(parsed, source)
     agreement = quantize_artifact(source, parsed.to, parsed.out, frames, name, parsed.float_convolutions)
     print(

@@ -52,17 +52,15 @@ class Agreement:
     engine: str
 
 
-def require_new(source: Artifact, precision: str, out: Path) -> None:
+def require_new(precision: str, out: Path) -> None:
     """Check what needs no frames, before they are read or drawn.
 
     Raises:
         FileExistsError: `out` exists.
-        FastDepthError: the precision is not one of REDUCED, or the source has it.
+        FastDepthError: the precision is not one of REDUCED.
     """
     if precision not in REDUCED:
         raise FastDepthError(f"unknown precision {precision!r}, there is {', '.join(REDUCED)}")
-    if file_key("onnx", precision) in source.manifest["files"]:
-        raise FastDepthError(f"{source.folder} has {precision} already", f"precision {precision} runs it")
     require_absent(out)
 
 
@@ -71,6 +69,8 @@ def quantize_artifact(
     float_convolutions: int,
 ) -> Agreement:  # fmt: skip
     """Write `out`: all that `source` has, and the precision with its golden record. All or nothing.
+
+    A file of that precision in `source` is left out: a user calibrates a bundled model on his own camera.
 
     Args:
         source: has model.onnx.
@@ -82,15 +82,15 @@ def quantize_artifact(
 
     Raises:
         FileExistsError: `out` exists.
-        FastDepthError: no frames, the source has that precision, or what comes of it gives no depth.
+        FastDepthError: no frames, or what comes of it gives no depth.
     """
-    require_new(source, precision, out)
+    require_new(precision, out)
     if not len(frames):
         raise FastDepthError("no frames to calibrate on")
     key = file_key("onnx", precision)
     parent = source.model_file("onnx").path
     with atomic_folder(out) as building:
-        for each in source.manifest["files"]:
+        for each in source.manifest["files"].keys() - {key}:
             shutil.copy(source.verified(each), building)
         name = parent.name if precision == "bf16" else f"model.{precision}.onnx"
         rewritings = list(source.manifest["files"]["onnx"].get("rewritings", []))

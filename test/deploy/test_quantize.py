@@ -117,13 +117,19 @@ def test_an_engine_without_the_precision_is_refused_and_not_replaced(reduced, ba
         find_artifact(reduced).load(backend, BackendOptions(precision=precision))
 
 
-def test_what_cannot_be_made_leaves_nothing_behind(reduced, artifact_folder, tmp_path):
-    for folder, frames, told in (
-        (reduced, FRAMES, "has int8 already"),
-        (artifact_folder, FRAMES[:0], "no frames to calibrate on"),
-    ):
-        with pytest.raises(FastDepthError, match=told):
-            quantize_artifact(find_artifact(folder), "int8", tmp_path / "out", frames, "noise", 1)
+def test_a_precision_is_made_anew_from_other_frames(reduced, tmp_path):
+    before = find_artifact(reduced)
+    quantize_artifact(before, "int8", tmp_path / "out", FRAMES[:2], "two frames", 1)
+    after = find_artifact(tmp_path / "out")
+    assert after.facts("int8")["calibration"] == {"frames": 2, "of": "two frames"}
+    assert before.facts("int8")["calibration"]["of"] != "two frames"
+    assert sorted(path.name for path in after.folder.iterdir()) == sorted(path.name for path in before.folder.iterdir())
+    after.load("onnxruntime", BackendOptions(precision="int8"))
+
+
+def test_what_cannot_be_made_leaves_nothing_behind(artifact_folder, tmp_path):
+    with pytest.raises(FastDepthError, match="no frames to calibrate on"):
+        quantize_artifact(find_artifact(artifact_folder), "int8", tmp_path / "out", FRAMES[:0], "noise", 1)
     (tmp_path / "out").mkdir()
     with pytest.raises(FileExistsError, match="exists"):
         quantize_artifact(find_artifact(artifact_folder), "int8", tmp_path / "out", FRAMES, "noise", 1)
@@ -132,8 +138,6 @@ def test_what_cannot_be_made_leaves_nothing_behind(reduced, artifact_folder, tmp
 
 def test_the_verb_refuses_before_it_draws_frames(artifact_folder, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("fastdepth_ros.cli.quantize.calibration_frames", None)
-    assert main(["quantize", "--to", "int8", "--out", str(tmp_path / "out")]) == 1
-    assert "has int8 already" in capsys.readouterr().err
     assert main(["quantize", "--model", str(artifact_folder), "--to", "int8", "--out", str(tmp_path)]) == 1
     assert f"{tmp_path} exists" in capsys.readouterr().err
 
