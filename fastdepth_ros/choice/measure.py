@@ -7,6 +7,7 @@ all, and are judged by the mean of their slowest tenth: a tail is what a robot f
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -48,9 +49,14 @@ class Measurement:
     @property
     def done(self) -> bool:
         """Is it over? One that takes too long is ended here."""
-        if self._process.poll() is None and time.monotonic() > self._ends_at:
+        if not self._has_ended() and time.monotonic() > self._ends_at:
             self._process.kill()
-        return self._process.poll() is not None
+        return self._has_ended()
+
+    def _has_ended(self) -> bool:
+        """Nobody waits for it before its result is read: the system would forget its processor time."""
+        ended = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        return self._process.returncode is not None or os.waitid(os.P_PID, self._process.pid, ended) is not None
 
     def result(self) -> tuple[list[Timed], float]:
         """Latencies, and the number of cores that others took meanwhile; once it is done.
@@ -59,6 +65,7 @@ class Measurement:
             FastDepthError: nothing was; the reason, and what it had come to.
         """
         others = self._load.cores()
+        self._process.wait()
         self._output.seek(0)
         last = next(filter(None, map(_row, reversed(self._output.read().splitlines()))), {})
         if "timed" not in last:

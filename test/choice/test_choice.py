@@ -199,6 +199,26 @@ def test_the_result_of_a_measurement_is_found_among_what_engines_print(artifact_
     measurement.close()
 
 
+def test_the_processor_time_of_a_measurement_is_none_of_others(artifact_folder, monkeypatch):
+    class Child:
+        """In place of OtherLoad: seconds of the child that it is told to leave out."""
+
+        def __init__(self, pids):
+            (self.pid,) = pids
+
+        def cores(self):
+            return process_cpu_s(self.pid)
+
+    work = f"import time\nwhile time.process_time() < 0.5: pass\nprint({RESULT!r})"
+    start = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", lambda _, **options: start([sys.executable, "-c", work], **options))
+    monkeypatch.setattr("fastdepth_ros.choice.measure.OtherLoad", Child)
+    measurement = Measurement(find_artifact(artifact_folder), Wanted())
+    measurement.wait()
+    assert measurement.result()[1] >= 0.4
+    measurement.close()
+
+
 def test_figures_without_delta1_and_a_user_without_a_home_are_no_fault(with_int8, monkeypatch):
     artifact = with_int8(0.725)
     artifact.manifest["accuracy"]["mine"] = artifact.manifest["precisions"]["int8"]["accuracy"]["mine"] = {
