@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -56,11 +55,14 @@ def run_scene(scene: Scene, warm_up_s: float, seconds: float) -> dict[str, Any]:
     Raises:
         FastDepthError: no figures came.
     """
-    with tempfile.TemporaryDirectory() as folder, busy_process() if scene.beside_busy else nullcontext():
-        environment = {**os.environ, **isolated_domain(Path(folder))}
-        with run_module(scene.node(), environment, Path(folder, "node.log")) as running:
-            times = ["--warm-up", str(warm_up_s), "--seconds", str(seconds)]
-            found = _answer(scene.camera("--node", str(running.pid), *times), environment, Path(folder, "node.log"))
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        busy_process() if scene.beside_busy else nullcontext(),
+        isolated_domain(Path(folder)),
+        run_module(scene.node(), log := Path(folder, "node.log")) as running,
+    ):
+        times = ["--warm-up", str(warm_up_s), "--seconds", str(seconds)]
+        found = _answer(scene.camera("--node", str(running.pid), *times), log)
     told = found.pop("diagnostics")
     times_ms = stage_times_ms(told)
     stages = {stage: list(times_ms[stage].values()) for stage in STAGES}
@@ -74,19 +76,18 @@ def start_s(scene: Scene) -> float:
     Raises:
         FastDepthError: no depth came.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        environment = {**os.environ, **isolated_domain(Path(folder))}
-        found = _answer(scene.camera("--start", json.dumps(scene.node())), environment, Path(folder, "node.log"))
+    with tempfile.TemporaryDirectory() as folder, isolated_domain(Path(folder)):
+        found = _answer(scene.camera("--start", json.dumps(scene.node())), Path(folder, "node.log"))
     return float(found["first_depth_s"])
 
 
-def _answer(command: Sequence[str], environment: Mapping[str, str], node_log: Path) -> dict[str, Any]:
+def _answer(command: Sequence[str], node_log: Path) -> dict[str, Any]:
     """JSON that the camera prints.
 
     Raises:
         FastDepthError: it fails; its last words and the node's.
     """
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         said = (node_log.read_text(encoding="utf-8", errors="replace") if node_log.exists() else "") + done.stderr
         raise FastDepthError("; ".join(said.strip().splitlines()[-3:]))

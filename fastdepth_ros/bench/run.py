@@ -148,8 +148,10 @@ def _scenes(request: Request, plan: Plan, *, quick: bool) -> list[Scene]:
     parameters = {"device": request.device}
     if request.threads:  # else the choice of the engine is also one of threads
         parameters["threads"] = str(max(request.threads))
-    first = {"model": request.models, "backend": request.backends, "precision": request.precisions}
-    parameters |= {name: values[0] for name, values in first.items() if values and values[0]}
+    if request.models and request.models[0]:
+        parameters["model"] = request.models[0]
+    if len(request.backends) == 1:  # else the node chooses, as a robot's does
+        parameters |= {"backend": request.backends[0], "precision": request.precisions[0]}
     parameters["power_save"] = str(request.power_save).lower()
     scene = Scene("640x480", CAMERA_HZ, parameters)
     if quick:

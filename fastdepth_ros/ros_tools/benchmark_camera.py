@@ -24,6 +24,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.serialization import serialize_message
 from sensor_msgs.msg import CameraInfo, Image
 
+from fastdepth_ros.depth.options import DEPTH_ENCODINGS
 from fastdepth_ros.jobs.cores import process_cpu_s
 from fastdepth_ros.node.shared_memory import use_shared_memory
 from fastdepth_ros.node.shutdown import lasting_executor
@@ -35,7 +36,7 @@ DIAGNOSTICS_S = 1.5  # longer than the period of /diagnostics
 
 
 class BenchmarkCamera(Node):
-    """Publishes `image` and `camera_info`, subscribes `depth/image` and `/diagnostics`."""
+    """Publishes `image` and `camera_info`, subscribes depth of either encoding and `/diagnostics`."""
 
     def __init__(self, height: int, width: int, best_effort: bool) -> None:
         super().__init__("benchmark_camera")
@@ -44,7 +45,8 @@ class BenchmarkCamera(Node):
         self._images = self.create_publisher(Image, "image", qos)
         self._infos = self.create_publisher(CameraInfo, "camera_info", qos)
         self._image, self._info = _serialized(height, width)
-        self.create_subscription(Image, "depth/image", self._on_depth, QoSProfile(depth=10), raw=True)
+        for encoding in DEPTH_ENCODINGS.values():
+            self.create_subscription(Image, f"depth/{encoding.topic}", self._on_depth, QoSProfile(depth=10), raw=True)
         self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
         self.sent = 0
         self.first_depth_at = 0.0  # on the monotonic clock

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import time
@@ -136,17 +135,16 @@ def run_demo(source: Source, seconds: float, out: Path, node_parameters: dict[st
     """
     console = Console()
     (out / "log").mkdir(parents=True, exist_ok=True)
-    os.environ.update(isolated_domain(out / "log"))  # the listener is this process
-    environment = dict(os.environ)
     image = without_transport(source.image_topic, source.compressed)
     info = camera_info_beside(image)
     parameters = {**node_parameters, "image_transport": "compressed" if source.compressed else "raw"}
     node = node_module({"image": image, "camera_info": info}, parameters)
     shutil.rmtree(out / "demo_bag", ignore_errors=True)  # from an earlier demo
     with (
+        isolated_domain(out / "log"),
         new_bag(out / "demo_bag") as writer,
-        run_module(node, environment, out / "node.log") as running,
-        run_module(source.player, environment, out / "camera.log") as camera,
+        run_module(node, out / "node.log") as running,
+        run_module(source.player, out / "camera.log") as camera,
     ):
         rclpy.init()
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import time
 from contextlib import ExitStack
@@ -166,22 +165,20 @@ def _clouds(
 ) -> dict[str, dict[int, np.ndarray]]:
     """Points of each node by stamp: the bag is played into all of them, on its own time."""
     (out / "log").mkdir(parents=True, exist_ok=True)
-    os.environ.update(isolated_domain(out / "log"))
-    environment = dict(os.environ)
     namespaces = {name: name.replace(" ", "_") for name in nodes}
-    with ExitStack() as running:
+    with isolated_domain(out / "log"), ExitStack() as running:
         for name, parameters in nodes.items():
             given = {**node_parameters, "use_sim_time": True, "points": True, "threads": 1, **parameters}
             names = {"__ns": f"/{namespaces[name]}", "image": IMAGE_TOPIC, "camera_info": CAMERA_INFO_TOPIC}
             module = node_module(names, given)
-            running.enter_context(run_module(module, environment, out / f"{namespaces[name]}.log"))
+            running.enter_context(run_module(module, out / f"{namespaces[name]}.log"))
         rclpy.init()
         try:
             listener, executor = Clouds(namespaces), lasting_executor()
             executor.add_node(listener)
             _wait_for_nodes(listener, executor, namespaces)
             player = ["fastdepth_ros.ros_tools.bag_player", str(bag), "--clock", "--wait", "30", "--rate", str(PLAYED)]
-            with run_module(player, environment, out / "camera.log") as playing, console.status("driving"):
+            with run_module(player, out / "camera.log") as playing, console.status("driving"):
                 _listen(listener, executor, playing)
         finally:
             rclpy.try_shutdown()

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
-import itertools
-import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import pytest
 
-_domains = itertools.count(os.getpid() % 90)
+from fastdepth_ros.jobs.processes import isolated_domain
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -21,29 +17,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.graph)
 
 
-def _claimed() -> tuple[int, IO[str]]:
-    """A domain that no test of this machine uses, another run of the suite beside this one included, and its lock."""
-    while True:
-        number = next(_domains) % 100 + 1
-        lock = Path(tempfile.gettempdir(), f"fastdepth_test_domain_{number}").open("w")  # noqa: SIM115 (the test closes it)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.close()
-        else:
-            return number, lock
-
-
 @pytest.fixture
-def domain(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[int]:
+def domain(tmp_path: Path) -> Iterator[int]:
     """A ROS domain on this machine alone, in the environment for child processes too."""
     pytest.importorskip("rclpy", reason="rclpy is not installed")
-    number, lock = _claimed()
-    monkeypatch.setenv("ROS_DOMAIN_ID", str(number))
-    monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    monkeypatch.setenv("ROS_LOCALHOST_ONLY", "1")
-    monkeypatch.setenv("ROS_LOG_DIR", str(tmp_path / "log"))
-    with lock:
+    with isolated_domain(tmp_path / "log") as number:
         yield number
 
 
