@@ -22,6 +22,7 @@ from fastdepth_ros.bench.node import Scene, run_scene, start_s
 from fastdepth_ros.bench.paper_subjects import plan_halves, plan_peers
 from fastdepth_ros.bench.plan import Plan, Request, plan_eager, plan_engines
 from fastdepth_ros.bench.results import Results, results_of
+from fastdepth_ros.choice.choice import Wanted, load_chosen
 from fastdepth_ros.data.synthetic.sequence import NOISE, room_sequence
 from fastdepth_ros.depth.frame import Frame
 from fastdepth_ros.depth.options import EstimatorOptions
@@ -107,10 +108,11 @@ def _starts(scenes: Sequence[Scene], failed: dict[str, str]) -> list[dict[str, A
 
 
 def _flicker(model: str, device: str, failed: dict[str, str]) -> list[dict[str, Any]]:
-    """Flicker of a model on the default backend; a failure is noted in `failed`."""
+    """Flicker of a model in fp32, on the engine that a node would choose; a failure is noted in `failed`."""
     artifact = find_artifact(model)
     try:
-        return _of_still_scene(artifact, artifact.load(options=BackendOptions(device=device)))
+        _, backend = load_chosen(artifact, Wanted(options=BackendOptions(device=device), precision="fp32"))
+        return _of_still_scene(artifact, backend)
     except FastDepthError as error:
         failed[f"{artifact.name}/flicker"] = str(error)
         return []

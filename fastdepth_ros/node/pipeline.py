@@ -225,7 +225,7 @@ class Pipeline:
             if undistorts:
                 frame, camera = self._undistorted(frame, camera)
             prepared = time.perf_counter_ns()
-            if engine.estimator.takes_camera and camera.matrix is None:
+            if takes_camera and camera.matrix is None:
                 self._drop("camera_needed", FrameError(camera.why))
                 return
             inferred = engine.estimator.infer(frame, camera.matrix, camera.why)

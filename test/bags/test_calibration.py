@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -38,7 +39,17 @@ def network_depth(model: Path, bgr: np.ndarray) -> np.ndarray:
 @pytest.fixture(scope="module")
 def bag(tmp_path_factory, artifact_folder) -> Path:
     """The recorded frames, and a sensor that measures `SCALE` times what the network says, a third of it nothing."""
-    path = tmp_path_factory.mktemp("calibration") / "in"
+
+    def truth_of(picture: np.ndarray) -> np.ndarray:
+        truth = SCALE * network_depth(artifact_folder, picture)
+        truth[::3] = np.inf
+        return truth
+
+    return with_truth(tmp_path_factory.mktemp("calibration") / "in", truth_of)
+
+
+def with_truth(path: Path, truth_of: Callable[[np.ndarray], np.ndarray]) -> Path:
+    """The recorded frames, and a depth sensor beside them: float32 meters of each BGR frame."""
     pictures = iter(frames())
     with Writer(path, version=8, storage_plugin=StoragePlugin.MCAP) as writer:
         connections = {
@@ -49,9 +60,7 @@ def bag(tmp_path_factory, artifact_folder) -> Path:
         for topic, kind, stamp, one in messages(TYPES):
             writer.write(connections[topic], stamp, TYPES.serialize_cdr(one, kind))
             if topic == IMAGE_TOPIC:
-                truth = SCALE * network_depth(artifact_folder, next(pictures))
-                truth[::3] = np.inf
-                image = image_message(stamp, "eye", truth, "32FC1")
+                image = image_message(stamp, "eye", truth_of(next(pictures)), "32FC1")
                 writer.write(connections[DEPTH_TOPIC], stamp, TYPES.serialize_cdr(image, kind))
     return path
 
@@ -170,21 +179,14 @@ def relative_bag(path: Path, shifts: list[float]) -> Path:
     """Frames whose truth is 1 / (0.4 d + shift), d being what the relative network of test/foreign.py says of them."""
     from foreign import known_function
 
-    pictures, shift_of = iter(frames()), iter(shifts)
-    with Writer(path, version=8, storage_plugin=StoragePlugin.MCAP) as writer:
-        connections = {
-            topic: writer.add_connection(topic, kind, typestore=TYPES)
-            for topic, kind in ((IMAGE_TOPIC, "sensor_msgs/msg/Image"), (INFO_TOPIC, "sensor_msgs/msg/CameraInfo"),
-                                (DEPTH_TOPIC, "sensor_msgs/msg/Image"))
-        }  # fmt: skip
-        for topic, kind, stamp, one in messages(TYPES):
-            writer.write(connections[topic], stamp, TYPES.serialize_cdr(one, kind))
-            if topic == IMAGE_TOPIC:
-                truth = 1 / (0.4 * known_function(next(pictures)[..., ::-1]) + next(shift_of))
-                truth[:30] = 0.5  # a fifth of the sensor's pixels is wrong
-                image = image_message(stamp, "eye", truth.astype(np.float32), "32FC1")
-                writer.write(connections[DEPTH_TOPIC], stamp, TYPES.serialize_cdr(image, kind))
-    return path
+    shift_of = iter(shifts)
+
+    def truth_of(picture: np.ndarray) -> np.ndarray:
+        truth = 1 / (0.4 * known_function(picture[..., ::-1]) + next(shift_of))
+        truth[:30] = 0.5  # a fifth of the sensor's pixels is wrong
+        return truth.astype(np.float32)
+
+    return with_truth(path, truth_of)
 
 
 @pytest.mark.needs("onnx")
