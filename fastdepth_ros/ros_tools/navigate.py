@@ -168,7 +168,8 @@ def _clouds(
     namespaces = {name: name.replace(" ", "_") for name in nodes}
     with isolated_domain(out / "log"), ExitStack() as running:
         for name, parameters in nodes.items():
-            given = {**node_parameters, "use_sim_time": True, "points": True, "threads": 1, **parameters}
+            engine = {"backend": "onnxruntime", "threads": 1}  # the same figures anywhere; nothing is measured meanwhile
+            given = {**engine, **node_parameters, "use_sim_time": True, "points": True, **parameters}
             names = {"__ns": f"/{namespaces[name]}", "image": IMAGE_TOPIC, "camera_info": CAMERA_INFO_TOPIC}
             module = node_module(names, given)
             running.enter_context(run_module(module, out / f"{namespaces[name]}.log"))
