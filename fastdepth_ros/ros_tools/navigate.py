@@ -168,7 +168,7 @@ def _clouds(
     namespaces = {name: name.replace(" ", "_") for name in nodes}
     with isolated_domain(out / "log"), ExitStack() as running:
         for name, parameters in nodes.items():
-            engine = {"backend": "onnxruntime", "threads": 1}  # the same figures anywhere; nothing is measured meanwhile
+            engine = {"backend": "onnxruntime", "threads": 1}  # the same figures anywhere, and no measurement
             given = {**engine, **node_parameters, "use_sim_time": True, "points": True, **parameters}
             names = {"__ns": f"/{namespaces[name]}", "image": IMAGE_TOPIC, "camera_info": CAMERA_INFO_TOPIC}
             module = node_module(names, given)
