@@ -86,7 +86,7 @@ def run(parsed: argparse.Namespace) -> None:
         _confidence(parsed)
         return
     from fastdepth_ros.data.check import check_dataset
-    from fastdepth_ros.train.memory import keep_freed_memory
+    from fastdepth_ros.jobs.memory import keep_freed_memory
     from fastdepth_ros.train.trainer import Trainer
 
     keep_freed_memory()

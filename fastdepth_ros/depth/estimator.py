@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -37,8 +38,7 @@ class DepthResult:
         focal_scale: the factor on the network's depth.
         unscaled: reason why the depth is not scaled to the camera's focal length though it should be, "" if it is.
         max_depth_m: range in meters; depth beyond it is +inf.
-        confidence: float32 HxW in [0, 1], the probability that the depth is within a factor of 1.25 of the truth; 0
-            outside of the field of view. None where the network gives none that is calibrated.
+        find_confidence: function that makes `confidence`.
     """
 
     depth: np.ndarray
@@ -47,7 +47,14 @@ class DepthResult:
     focal_scale: float = 1.0
     unscaled: str = ""
     max_depth_m: float = inf
-    confidence: np.ndarray | None = None
+    find_confidence: Callable[[], np.ndarray | None] = lambda: None
+
+    @cached_property
+    def confidence(self) -> np.ndarray | None:
+        """float32 HxW in [0, 1], the probability that the depth is within a factor of 1.25 of the truth; 0 outside of
+        the field of view. None where the network gives none that is calibrated. Made at the first use, which most
+        frames do without."""
+        return self.find_confidence()
 
 
 @dataclass(frozen=True)
@@ -157,13 +164,19 @@ class DepthEstimator:
             depth[confidence < self.options.min_confidence] = np.nan
         if onto_camera:  # what is invalid is so before the resize, that no depth is a mean of one and of none
             depth = _onto_camera(depth, from_frame, placement.frame_shape)
-            if confidence is not None:
-                confidence = np.nan_to_num(_onto_camera(confidence, from_frame, placement.frame_shape), copy=False)
-            from_frame = np.eye(3)
         if self._max_depth_m < inf:  # last, for infinity cannot be interpolated
             depth[depth > self._max_depth_m] = inf
         stages_ms = {**inferred.stages_ms, "postprocess": (time.perf_counter_ns() - started) / 1e6}
-        return DepthResult(depth, from_frame, stages_ms, scale.factor, scale.missing, self._max_depth_m, confidence)
+
+        def find_confidence() -> np.ndarray | None:
+            if confidence is None or not onto_camera:
+                return confidence
+            return np.nan_to_num(_onto_camera(confidence, from_frame, placement.frame_shape), copy=False)
+
+        return DepthResult(
+            depth, np.eye(3) if onto_camera else from_frame, stages_ms, scale.factor, scale.missing, self._max_depth_m,
+            find_confidence,
+        )  # fmt: skip
 
     def _assumed_ratio(self, placement: Placement) -> tuple[float, float]:
         """Part of the crop that the training view covers, in x and y, for a camera with the training camera's lens."""

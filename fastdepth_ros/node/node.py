@@ -22,6 +22,7 @@ from std_srvs.srv import SetBool, Trigger
 
 from fastdepth_ros.backends import BackendError
 from fastdepth_ros.choice.choice import AUTO
+from fastdepth_ros.jobs.memory import keep_freed_memory
 from fastdepth_ros.node import parameters
 from fastdepth_ros.node.camera import Camera
 from fastdepth_ros.node.clock import ClockWatch
@@ -370,7 +371,8 @@ class FastDepthNode(LifecycleNode):
 
 
 def tune_process() -> None:
-    """Set up Python and OpenCV for a process of nodes."""
+    """Set up Python, OpenCV and the allocator for a process of nodes."""
+    keep_freed_memory()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     cv2.setNumThreads(1)  # waking another thread costs more than a small resize, and they spin
 

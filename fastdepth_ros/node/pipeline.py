@@ -219,7 +219,6 @@ class Pipeline:
         try:
             frame = self._decoded(arrival)
             decoded = time.perf_counter_ns()
-            is_blank = frame.is_blank
             takes_camera, undistorts = engine.estimator.takes_camera, self.settings.undistort
             camera = self._camera_of(stamp, frame) if takes_camera or undistorts else FrameCamera()
             if undistorts:
@@ -235,10 +234,6 @@ class Pipeline:
                 camera = self._camera_of(stamp, frame)  # as late as possible: it may come after its image
             result = engine.estimator.measure(inferred, camera.matrix, stamp, camera.why)
             estimated = time.perf_counter_ns()
-            self._show_scale(result)
-            self._doubt(result)
-            if is_blank:
-                self.statistics.count("no_picture")
             self._publishers.publish(arrival.header, result, camera, self.settings)
             published = time.perf_counter_ns()
             age_ns = self._node.get_clock().now().nanoseconds - stamp
@@ -254,6 +249,8 @@ class Pipeline:
                     "age": age_ns / 1e6,
                 }
             )
+            self._show_scale(result)
+            self._doubt(frame, result)
         except FrameError as error:
             self._drop("unreadable", error)
         except Exception as error:  # of any kind, from the engine; the next frame may be good
@@ -331,8 +328,10 @@ class Pipeline:
         if result.unscaled:
             self.statistics.count("unscaled", result.unscaled)
 
-    def _doubt(self, result: DepthResult) -> None:
-        """Count depth that no scene has."""
+    def _doubt(self, frame: Frame, result: DepthResult) -> None:
+        """Count a frame that carries no picture, and depth that no scene has."""
+        if frame.is_blank:
+            self.statistics.count("no_picture")
         sample = result.depth[::DOUBT_STEP, ::DOUBT_STEP]
         known = sample[np.isfinite(sample)]
         if known.size and (known.max() < NEAREST_M or known.min() > FURTHEST_M):

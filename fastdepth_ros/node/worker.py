@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from queue import SimpleQueue
 from typing import Generic, TypeVar
 
 PERIOD_S = 0.1  # of Watchdog.check, in seconds
@@ -28,8 +29,9 @@ class NewestFirst(Generic[Item]):
         self, work: Callable[[Item], None], replaced: Callable[[], None], prepare: Callable[[], None] | None = None
     ) -> None:
         self._work, self._replaced, self._prepare = work, replaced, prepare
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
         self._waiting: list[Item] = []  # none or one
+        self._wake: SimpleQueue[None] = SimpleQueue()  # a condition wakes its thread in Python code, this one in C
         self._stopping = False
         self._busy_since: float | None = time.monotonic() if prepare else None
         self._thread = threading.Thread(target=self._run, name="fastdepth", daemon=True)
@@ -42,12 +44,12 @@ class NewestFirst(Generic[Item]):
         return 0.0 if since is None else time.monotonic() - since
 
     def offer(self, item: Item) -> None:
-        with self._changed:
-            if self._waiting:
-                self._waiting.clear()
-                self._replaced()
-            self._waiting.append(item)
-            self._changed.notify()
+        with self._lock:
+            replaced, self._waiting = self._waiting, [item]
+        if replaced:
+            self._replaced()
+        else:
+            self._wake.put(None)
 
     def stop(self, timeout_s: float = 10.0) -> bool:
         """Finish the item in work and end the thread; the one that waits is dropped.
@@ -65,9 +67,9 @@ class NewestFirst(Generic[Item]):
         Returns:
             The item that waits, if one does.
         """
-        with self._changed:
-            self._stopping = True
-            self._changed.notify()
+        self._stopping = True
+        self._wake.put(None)
+        with self._lock:
             return self._waiting
 
     def _run(self) -> None:
@@ -75,8 +77,8 @@ class NewestFirst(Generic[Item]):
             self._prepare()
             self._busy_since = None
         while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._waiting or self._stopping)
+            self._wake.get()
+            with self._lock:
                 if self._stopping:
                     return
                 item = self._waiting.pop()

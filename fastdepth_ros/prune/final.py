@@ -9,10 +9,10 @@ from typing import Any
 from tqdm import tqdm
 
 from fastdepth_ros.data.datasets import Dataset
+from fastdepth_ros.jobs.memory import keep_freed_memory
 from fastdepth_ros.nn.checkpoints import load_checkpoint
 from fastdepth_ros.nn.complexity import complexity
 from fastdepth_ros.prune.trial import accuracy
-from fastdepth_ros.train.memory import keep_freed_memory
 from fastdepth_ros.train.recipe import Recipe
 from fastdepth_ros.train.trainer import Trainer
 

@@ -17,6 +17,7 @@ from fastdepth_ros.data.camera import of_training_camera
 from fastdepth_ros.data.datasets import Dataset, Joined, Pair, hold_out, open_dataset, open_named
 from fastdepth_ros.data.loader import PairLoader
 from fastdepth_ros.errors import FastDepthError
+from fastdepth_ros.jobs.memory import keep_freed_memory
 from fastdepth_ros.jobs.pool import Work
 from fastdepth_ros.metrics.depth import depth_errors, mean_errors
 from fastdepth_ros.nn.channels import INPUT_PX, Channels
@@ -25,7 +26,6 @@ from fastdepth_ros.nn.network import DepthNetwork, FastDepth
 from fastdepth_ros.prune.surgery import slimmed
 from fastdepth_ros.train.evaluation import authors_protocol
 from fastdepth_ros.train.losses import log_depth_loss
-from fastdepth_ros.train.memory import keep_freed_memory
 
 LOG = logging.getLogger(__name__)
 
