@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.text import Annotation
+from matplotlib.text import Annotation, Text
 from matplotlib.transforms import Bbox
 
 from fastdepth_ros.bench.report import halves
@@ -43,11 +43,11 @@ def write_accuracy(path: Path, results: Results) -> bool:
     labels += _paper_points(axis)
     axis.set_xscale("log")
     low, high = axis.get_xlim()
-    axis.set_xlim(low / 1.3, high * 3)  # the names stand to the right
+    axis.set_xlim(low / 1.3, high * 5)  # the names stand to the right
     axis.set_xlabel("frames a second, batch 1")
     axis.set_ylabel("delta1 on the test split of NYU Depth v2")
     axis.grid(alpha=0.3)
-    _move_apart(figure, labels)
+    _move_apart(figure, axis, labels)
     write_figure(path, figure, legend_columns=3)
     return True
 
@@ -113,19 +113,23 @@ def _paper_points(axis: Axes) -> list[Annotation]:
 
 
 def _tell(axis: Axes, x: float, y: float, text: str, color: str) -> Annotation:
+    line = {"arrowstyle": "-", "color": color, "linewidth": 0.5, "shrinkA": 0, "shrinkB": 4}
     return axis.annotate(
-        text, (x, y), xytext=(6, 0), textcoords="offset points", fontsize=7.5, color=color, va="center"
+        text, (x, y), xytext=(6, 0), textcoords="offset points", fontsize=7.5, color=color, va="center", arrowprops=line
     )
 
 
-def _move_apart(figure: Figure, labels: Sequence[Annotation]) -> None:
-    """Raise or lower each label until it covers none of those before it."""
+def _move_apart(figure: Figure, axis: Axes, labels: Sequence[Annotation]) -> None:
+    """Raise or lower each label until it covers no point and none of the labels before it."""
     figure.draw_without_rendering()  # places the axes
-    placed: list[Bbox] = []
+    half = 4 * figure.dpi / 72  # of a star, in pixels
+    points = [point for drawn in axis.collections for point in axis.transData.transform(drawn.get_offsets())]
+    placed = [Bbox.from_bounds(x - half, y - half, 2 * half, 2 * half) for x, y in points]
     for label in labels:
         for rise in sorted(range(-90, 91, 3), key=abs):
             label.set_position((6, rise))
-            box = label.get_window_extent()
+            label.get_window_extent()  # updates its place
+            box = Text.get_window_extent(label)  # without its line
             if not any(box.overlaps(other) for other in placed):
                 break
         placed.append(box)

@@ -117,10 +117,6 @@ def graph_inputs(model: onnx.ModelProto) -> list[Tensor]:
     return [_tensor(value) for value in model.graph.input if value.name not in weights]
 
 
-def graph_outputs(model: onnx.ModelProto) -> list[Tensor]:
-    return [_tensor(value) for value in model.graph.output]
-
-
 def _tensor(value: onnx.ValueInfoProto) -> Tensor:
     kind = value.type.tensor_type
     return Tensor(value.name, tuple(dim.dim_value for dim in kind.shape.dim), kind.elem_type)

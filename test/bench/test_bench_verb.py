@@ -17,6 +17,7 @@ pytest.importorskip("torch", reason="torch is not installed")
 import onnxruntime
 import torch
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from fastdepth_ros.bench import plots
 from fastdepth_ros.bench.paper_subjects import cut, plan_halves
@@ -152,14 +153,16 @@ def test_a_busy_neighbor_is_a_row_beside_the_quiet_one(artifact_folder):
     assert busy.facts["quiet"] == quiet.name and busy.load == quiet.load
 
 
-def test_labels_of_equal_speed_do_not_cover_each_other():
+def test_labels_of_equal_speed_cover_neither_each_other_nor_a_point():
     figure = Figure(figsize=(8, 5), dpi=100, layout="constrained")
     axis = figure.add_subplot()
     axis.scatter((100, 500), (0.6, 0.8))
     labels = [plots._tell(axis, 373 + shift, 0.725, "model\nengine, 373 fps", "red") for shift in (0, 1, 2)]
-    plots._move_apart(figure, labels)
-    boxes = [label.get_window_extent() for label in labels]
+    plots._move_apart(figure, axis, labels)
+    boxes = [Text.get_window_extent(label) for label in labels]
     assert not any(one.overlaps(other) for number, one in enumerate(boxes) for other in boxes[:number])
+    stars = axis.transData.transform([label.xy for label in labels])
+    assert not any(box.contains(x, y) for box in boxes for x, y in stars)
 
 
 def test_an_unknown_model_or_backend_is_named(tmp_path, capsys):
