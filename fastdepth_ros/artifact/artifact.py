@@ -13,7 +13,7 @@ from typing import Any, cast
 from fastdepth_ros.artifact import DEFAULT_BACKEND, DEFAULT_MODEL
 from fastdepth_ros.artifact.golden import check_golden
 from fastdepth_ros.artifact.manifest import MANIFEST, network_of, read_manifest
-from fastdepth_ros.backends import Backend, BackendOptions, ModelFile, backend_class
+from fastdepth_ros.backends import Backend, BackendOptions, ModelFile, backend_class, backend_names
 from fastdepth_ros.backends.base import CheckedBackend
 from fastdepth_ros.depth.estimator import DepthEstimator
 from fastdepth_ros.depth.geometry import Focal
@@ -107,13 +107,22 @@ class Artifact:
             raise FastDepthError(f"{path} has sha256 {found}, its manifest says {entry['sha256']}; fetch it again")
         return path
 
-    def load(self, backend: str = DEFAULT_BACKEND, options: BackendOptions | None = None) -> Backend:
+    @property
+    def default_backend(self) -> str:
+        """Backend where none is named: ONNX Runtime, or the first one that this artifact has a file for."""
+        names, formats = (DEFAULT_BACKEND, *backend_names()), self.formats()
+        return next((name for name in names if backend_class(name).model_format in formats), DEFAULT_BACKEND)
+
+    def load(self, backend: str = "", options: BackendOptions | None = None) -> Backend:
         """Load a backend and check the golden frame; the check also warms up the engine.
+
+        Args:
+            backend: its name; `default_backend` if empty.
 
         Raises:
             FastDepthError: no such backend or file, the engine cannot load it, or the golden frame differs.
         """
-        cls, options = backend_class(backend), options or BackendOptions()
+        cls, options = backend_class(backend or self.default_backend), options or BackendOptions()
         engine: Backend = cls(self.model_file(cls.model_format, options.precision), options)
         if not cls.__module__.startswith("fastdepth_ros."):
             engine = cast(Backend, CheckedBackend(engine))

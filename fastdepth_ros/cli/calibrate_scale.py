@@ -145,7 +145,8 @@ def _request(parsed: argparse.Namespace) -> Request:
     artifact, backend = load_model(parsed)
     options = backend_options(parsed)
     estimating = EstimatorOptions(parsed.field_of_view)
-    recipe = ModelRecipe(artifact.folder.resolve(), parsed.backend, options, backend.engine, estimating)
+    name = parsed.backend or artifact.default_backend
+    recipe = ModelRecipe(artifact.folder.resolve(), name, options, backend.engine, estimating)
     image_topic = parsed.image_topic
     if not image_topic:
         with open_bag(parsed.bag) as reader:

@@ -38,10 +38,18 @@ def add_model_option(options: Options) -> None:
     options.add_argument("--model", default="", help=f"artifact folder or bundled model (default: {DEFAULT_MODEL})")
 
 
-def add_backend_option(options: Options, *, auto: bool = False) -> None:
-    names = ", ".join(backend_names())
-    text = f"engine for the network: {names}" + ("; auto: the fastest, see `fastdepth choose`" if auto else "")
-    options.add_argument("--backend", default=AUTO if auto else DEFAULT_BACKEND, help=text)
+def add_backend_option(options: Options, default: str = DEFAULT_BACKEND) -> None:
+    """Option of the engine.
+
+    Args:
+        default: the engine where none is named: a backend, AUTO, or "" for `Artifact.default_backend`.
+    """
+    meaning = {
+        AUTO: "; auto: the fastest, see `fastdepth choose`",
+        "": f" (default: {DEFAULT_BACKEND}, or what the model has a file for)",
+    }
+    text = f"engine for the network: {', '.join(backend_names())}{meaning.get(default, '')}"
+    options.add_argument("--backend", default=default, help=text)
 
 
 def add_model_options(options: Options, *, auto: bool = False) -> None:
@@ -51,7 +59,7 @@ def add_model_options(options: Options, *, auto: bool = False) -> None:
         auto: the engine and the precision are chosen where they are not named.
     """
     add_model_option(options)
-    add_backend_option(options, auto=auto)
+    add_backend_option(options, AUTO if auto else "")
     options.add_argument("--threads", type=int, default=0, help="number of engine threads; 0 lets the engine choose")
     options.add_argument("--device", default="cpu", help="device that the engine runs on: cpu, cuda, ...")
     text = "numeric precision of the model file; see `fastdepth quantize`"

@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from manifests import edit_manifest
 from networks import fastdepth
 from processes import environment
 from verbs import ALL_VERBS, names, refused, run
@@ -177,6 +178,14 @@ def test_evaluate_refuses_what_is_not_there(capsys, artifact_folder, pairs, tmp_
 def test_evaluate_refuses_a_device_that_is_not_there(capsys, artifact_folder, pairs):
     options = ("--model", artifact_folder, "--dataset", "nyu-labeled", "--root", pairs, "--backend", "pytorch")
     assert "cuda:99" in refused(capsys, "evaluate", *options, "--device", "cuda:99")
+
+
+@PYTORCH
+def test_evaluate_runs_a_model_of_weights_alone_in_pytorch(capsys, artifact_folder, pairs, tmp_path):
+    shutil.copytree(artifact_folder, tmp_path / "weights")
+    edit_manifest(tmp_path / "weights", lambda manifest: manifest["files"].pop("onnx"))
+    assert run("evaluate", "--model", tmp_path / "weights", "--dataset", "nyu-labeled", "--root", pairs) == 0
+    assert "on pytorch" in capsys.readouterr().out
 
 
 # --- image ------------------------------------------------------------------------------------------------------------
