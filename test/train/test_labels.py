@@ -45,6 +45,18 @@ def test_photographs_come_out_of_the_archive_in_rgb(archive):
     assert photographs[3].shape == (48, 128, 3)
 
 
+def test_photographs_of_some_classes_alone(archive, tmp_path):
+    with np.load(archive) as arrays:
+        np.savez(tmp_path / "named.npz", **arrays, label=[1, 0, 1, 2], classes=["bar", "lobby", "office"])
+    chosen = Photographs(tmp_path / "named.npz", ["lobby", "office"])
+    assert [photo.shape for photo in (chosen[0], chosen[1], chosen[2])] == [(64, 64, 3), (64, 64, 3), (48, 128, 3)]
+    assert len(chosen) == 3 and chosen.fingerprint != Photographs(archive).fingerprint
+    with pytest.raises(DatasetError, match="no class castle; it has bar, lobby, office"):
+        Photographs(tmp_path / "named.npz", ["castle"])
+    with pytest.raises(DatasetError, match="arrays data, off, label, classes"):
+        Photographs(archive, ["lobby"])
+
+
 def test_every_photograph_becomes_a_pair_of_one_view(archive, network, tmp_path):
     out = tmp_path / "labeled"
     assert label_photographs(Photographs(archive), [Teacher(network, 64)], out) == 4
