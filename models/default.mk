@@ -9,15 +9,13 @@ TRAIN := $(FASTDEPTH) train --dataset nyu-labeled --root $(RUNS)/pairs --cache
 MIXTURE := --also folder=$(RUNS)/rooms --also folder=$(DATA)/rgbd_extra/realsense_office
 LABELED := $(MIXTURE) --also folder=$(RUNS)/places --also folder=$(RUNS)/houses
 ENCODER := $(DATA)/weights/mobilenet_v1_1.0_224_imagenet.npz
-ALL := $(LABELED) --also folder=$(RUNS)/kinds
 TEACHERS := --teacher $(RUNS)/teacher/last.safetensors --teacher $(RUNS)/parent-mixture/last.safetensors
 LABEL := $(FASTDEPTH) label --side 224 --flip
 # Of MiniPlaces, the rooms that NYU has and the other photographs lack, and those that all have.
 KINDS := bathroom beauty_salon bedroom bookstore classroom clothing_store coffee_shop conference_room corridor \
 	dining_room hospital_room kindergarden_classroom kitchen laundromat living_room lobby office restaurant
 EXPORT := $(FASTDEPTH) export --facts models/facts.json
-STAGES := $(addprefix $(RUNS)/,parent-pairs parent-mixture parent-labeled pruned-labeled pruned-kinds)
-MEAN := $(PYTHON) models/mean_weights.py
+STAGES := $(addprefix $(RUNS)/,parent-pairs parent-mixture parent pruned-labeled pruned-kinds)
 
 all: $(RUNS)/fastdepth $(RUNS)/fastdepth-pruned $(RUNS)/learning_curves.png
 
@@ -52,30 +50,26 @@ $(RUNS)/houses.done: $(RUNS)/teacher.done $(RUNS)/parent-mixture.done
 	$(LABEL) $(TEACHERS) --photos $(DATA)/images/houses_interior.npz --out $(RUNS)/houses
 	touch $@
 
-$(RUNS)/parent-labeled.done: $(RUNS)/places.done $(RUNS)/houses.done
-	$(TRAIN) $(LABELED) --recipe labeled --start $(RUNS)/parent-mixture/last.safetensors --out $(RUNS)/parent-labeled
+$(RUNS)/parent.done: $(RUNS)/places.done $(RUNS)/houses.done
+	$(TRAIN) $(LABELED) --recipe labeled --start $(RUNS)/parent-mixture/last.safetensors --out $(RUNS)/parent
 	touch $@
 
-$(RUNS)/pruned-labeled.done: $(RUNS)/parent-labeled.done
-	$(TRAIN) $(LABELED) --recipe cut --start $(RUNS)/parent-labeled/last.safetensors --channels pruned \
+$(RUNS)/pruned-labeled.done: $(RUNS)/parent.done
+	$(TRAIN) $(LABELED) --recipe cut --start $(RUNS)/parent/last.safetensors --channels pruned \
 		--out $(RUNS)/pruned-labeled
 	touch $@
 
-$(RUNS)/kinds.done: $(RUNS)/parent-labeled.done
-	$(LABEL) --teacher $(RUNS)/teacher/last.safetensors --teacher $(RUNS)/parent-labeled/last.safetensors \
+$(RUNS)/kinds.done: $(RUNS)/parent.done
+	$(LABEL) --teacher $(RUNS)/teacher/last.safetensors --teacher $(RUNS)/parent/last.safetensors \
 		--photos $(DATA)/images/miniplaces_indoor.npz --classes $(KINDS) --view whole --out $(RUNS)/kinds
 	touch $@
 
-$(RUNS)/parent-kinds.done: $(RUNS)/kinds.done
-	$(TRAIN) $(ALL) --recipe kinds --start $(RUNS)/parent-labeled/last.safetensors --out $(RUNS)/parent-kinds
-	touch $@
-
 $(RUNS)/pruned-kinds.done: $(RUNS)/kinds.done $(RUNS)/pruned-labeled.done
-	$(TRAIN) $(ALL) --recipe kinds-cut --start $(RUNS)/pruned-labeled/last.safetensors --out $(RUNS)/pruned-kinds
+	$(TRAIN) $(LABELED) --also folder=$(RUNS)/kinds --recipe kinds --start $(RUNS)/pruned-labeled/last.safetensors --out $(RUNS)/pruned-kinds
 	touch $@
 
-$(RUNS)/%.safetensors: $(RUNS)/%-labeled.done $(RUNS)/%-kinds.done
-	$(MEAN) $(RUNS)/$*-labeled/last.safetensors $(RUNS)/$*-kinds/last.safetensors $@
+$(RUNS)/pruned.safetensors: $(RUNS)/pruned-kinds.done
+	$(PYTHON) models/mean_weights.py $(RUNS)/pruned-labeled/last.safetensors $(RUNS)/pruned-kinds/last.safetensors $@
 
 # The head of the confidence: the pairs that trained the depth, and those that did neither train nor choose.
 $(RUNS)/confidence.done: $(RUNS)/pruned.safetensors
@@ -86,11 +80,11 @@ $(RUNS)/confidence.done: $(RUNS)/pruned.safetensors
 $(RUNS)/learning_curves.png: $(RUNS)/pruned-kinds.done
 	$(PYTHON) models/learning_curves.py $@ $(STAGES)
 
-$(RUNS)/fastdepth: $(RUNS)/parent.safetensors
-	$(EXPORT) $(RUNS)/parent.safetensors --half --out $@
+$(RUNS)/fastdepth: $(RUNS)/parent.done
+	$(EXPORT) $(RUNS)/parent/last.safetensors --half --out $@
 
 $(RUNS)/fastdepth-pruned: $(RUNS)/confidence.done
 	$(EXPORT) $(RUNS)/confidence/confidence.safetensors --out $@
 
 .PHONY: all
-.PRECIOUS: $(RUNS)/%.done $(RUNS)/%.safetensors
+.PRECIOUS: $(RUNS)/%.done

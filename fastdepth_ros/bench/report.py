@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from fastdepth_ros.bench.results import QUIET_CORES, Change, Results, quiet_rounds
@@ -148,11 +149,15 @@ def _node(results: Results) -> str:
         "now less the frame's stamp.\n"
     )
     starts = "".join(
-        f"First depth with `backend: {row['backend']}`: {row['first_depth_s']:.2f} s after the start of the process, "
-        "with a camera that already sends.\n"
+        f"First depth with `backend: {row['backend']}`: {median(row['first_depth_s']):.2f} s after the start of the "
+        f"process, with a camera that already sends (median; all: {_seconds(row['first_depth_s'])}).\n"
         for row in results.get("start", [])
     )
     return f"## The node\n\n{_table(heads, rows)}\n{text}{starts and chr(10) + starts}" if rows else ""
+
+
+def _seconds(values: Sequence[float]) -> str:
+    return ", ".join(f"{value:.2f}" for value in values)
 
 
 def _energy(results: Results) -> str:
