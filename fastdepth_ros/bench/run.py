@@ -196,7 +196,7 @@ def summary(results: Results) -> str:
             f"age p95 {age[1]:.1f} ms, {scene['counts']['replaced']} replaced, {scene['node_cpu']:.2f} cores"
             + (", beside a busy process" if scene["beside_busy"] else "")
         )
-    lines += [f"first depth of {row['backend']}: {row['first_depth_s']:.2f} s" for row in results["start"]]
+    lines += [f"first depth of {row['backend']}: {np.median(row['first_depth_s']):.2f} s" for row in results["start"]]
     lines += results["notes"]
     lines += [f"{name}: {why}" for name, why in results["failed"].items()]
     return "\n".join(lines)

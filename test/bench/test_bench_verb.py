@@ -24,6 +24,7 @@ from fastdepth_ros.bench.paper_subjects import cut, plan_halves
 from fastdepth_ros.bench.plan import Request, plan_engines
 from fastdepth_ros.bench.report import comparison, write_report
 from fastdepth_ros.bench.results import caveats, changes
+from fastdepth_ros.bench.run import summary
 from fastdepth_ros.cli import main
 from fastdepth_ros.errors import FastDepthError
 from fastdepth_ros.nn.complexity import complexity
@@ -163,6 +164,12 @@ def test_labels_of_equal_speed_cover_neither_each_other_nor_a_point():
     assert not any(one.overlaps(other) for number, one in enumerate(boxes) for other in boxes[:number])
     stars = axis.transData.transform([label.xy for label in labels])
     assert not any(box.contains(x, y) for box in boxes for x, y in stars)
+
+
+def test_the_summary_tells_the_median_of_the_starts():
+    starts = [{"backend": "auto", "first_depth_s": [0.5, 2.7, 0.6]}]
+    told = summary({"machine": {"processor": "P"}, "rows": [], "node": [], "start": starts, "notes": [], "failed": {}})
+    assert "first depth of auto: 0.60 s" in told
 
 
 def test_an_unknown_model_or_backend_is_named(tmp_path, capsys):
