@@ -237,6 +237,8 @@ class Pipeline:
             self._publishers.publish(arrival.header, result, camera, self.settings)
             published = time.perf_counter_ns()
             age_ns = self._node.get_clock().now().nanoseconds - stamp
+            self._show_scale(result)
+            self._doubt(frame, result)
             self.statistics.count_published(
                 {
                     "wait": (started - arrived_ns) / 1e6,
@@ -249,8 +251,6 @@ class Pipeline:
                     "age": age_ns / 1e6,
                 }
             )
-            self._show_scale(result)
-            self._doubt(frame, result)
         except FrameError as error:
             self._drop("unreadable", error)
         except Exception as error:  # of any kind, from the engine; the next frame may be good
